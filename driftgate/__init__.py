@@ -1,0 +1,1 @@
+"""The command line, `up`, `demo` and what the demo needs."""

@@ -1,0 +1,1 @@
+"""What answers: requests in, predictions out, routes obeyed, the log written."""

@@ -1,0 +1,1 @@
+"""What changed: the log in, incidents and signed webhooks out."""

@@ -1,0 +1,1 @@
+"""What happened: record, frame, and both ends of every transport."""

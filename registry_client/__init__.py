@@ -1,0 +1,1 @@
+"""Which models exist: manifest, signature, artifacts, reference profile."""

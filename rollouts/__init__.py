@@ -1,0 +1,1 @@
+"""What should answer: route, rollout, evidence, judge, history."""

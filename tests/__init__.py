@@ -1,0 +1,1 @@
+"""Tests, mirroring the packages; each says its rule in one sentence."""
