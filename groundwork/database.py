@@ -1,0 +1,176 @@
+"""SQLite files the way the product opens them: WAL, private, versioned, created whole, migrated forward only.
+
+Rules:
+1. A new file is built under another name and linked into place, so that nobody ever opens a half-made one.
+2. `user_version` counts the migrations applied; each runs in its own transaction together with its count.
+   `application_id` (a checksum of the schema's name) tells whose file it is.
+3. A newer file is refused: going back is the operator's decision, by a copy made before.
+4. Only SQLite opens an existing database file: closing a second descriptor would drop SQLite's own locks.
+
+Refuses to know: any table.
+"""
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from groundwork.errors import NewerStoreError, NoRoomError, StoreError
+from groundwork.files import sync_folder
+
+Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """What a database file holds: its name in messages, and the scripts from version i to i + 1."""
+
+    name: str
+    migrations: tuple[str, ...]
+
+    @property
+    def application_id(self) -> int:
+        """The number that marks a file as this schema's (31 bits, never 0)."""
+        return zlib.crc32(self.name.encode()) & 0x7FFF_FFFF or 1
+
+
+def open_database(
+    path: Path,
+    schema: Schema,
+    *,
+    synchronous: Synchronous = "FULL",
+    readonly: bool = False,
+) -> sqlite3.Connection:
+    """Open the database at `path` in autocommit; created or migrated first, unless `readonly`.
+
+    NewerStoreError for a file of a later product, StoreError for a damaged or foreign one, NoRoomError when
+    the disk is full. Any thread may use the connection, but no two at the same time.
+    """
+    try:
+        if not readonly and not path.exists():
+            _create(path, schema)
+        return _open(path, schema, synchronous, readonly=readonly)
+    except sqlite3.Error as error:
+        raise _explained(path, schema, error) from error
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block (or the commit itself) raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _create(path: Path, schema: Schema) -> None:
+    """Build the file under a name of its own, then link it to `path`; whoever links first, wins."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        # FULL whatever the caller wants later: the link below must point at a file that is on the disk.
+        _open(beside, schema, "FULL", readonly=False).close()
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(beside)
+    finally:
+        for leftover in (
+            beside,
+            beside.with_name(f"{beside.name}-wal"),
+            beside.with_name(f"{beside.name}-shm"),
+        ):
+            leftover.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _open(path: Path, schema: Schema, synchronous: str, *, readonly: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        if not readonly:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _bring_forward(connection, path, schema, readonly=readonly)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _bring_forward(connection: sqlite3.Connection, path: Path, schema: Schema, *, readonly: bool) -> None:
+    """Apply the migrations that the file has not seen, one transaction each."""
+    version = _checked_version(connection, path, schema)
+    if readonly and version < len(schema.migrations):
+        raise StoreError(
+            f"{path}: wanted {schema.name} version {len(schema.migrations)}, found {version}, opened for reading"
+            " only; start the program that owns it once, so that it is brought forward",
+        )
+    while version < len(schema.migrations):
+        with transaction(connection):
+            # Asked again inside the transaction: another process may have got here first.
+            version = _checked_version(connection, path, schema)
+            if version < len(schema.migrations):
+                _apply(connection, schema, version)
+                version += 1
+
+
+def _apply(connection: sqlite3.Connection, schema: Schema, version: int) -> None:
+    for statement in split_statements(schema.migrations[version]):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {schema.application_id}")
+    connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _checked_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
+    """The file's version, once it is known to be this schema's and not newer than this program."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    if owner not in {0, schema.application_id} or (owner == 0 and version > 0):
+        raise StoreError(f"{path}: wanted a {schema.name} database, found another program's; move it away")
+    if version > len(schema.migrations):
+        raise NewerStoreError(
+            f"{path}: wanted {schema.name} version {len(schema.migrations)} or lower, found {version}, written by"
+            " a newer driftgate; install the newer driftgate or restore an older copy of the file",
+        )
+    return version
+
+
+def split_statements(script: str) -> list[str]:
+    """The statements of a script, by SQLite's own idea of where one ends (triggers and strings included)."""
+    statements = []
+    pending = ""
+    for piece in script.split(";"):
+        pending += piece
+        if not pending.strip():
+            pending = ""
+            continue
+        pending += ";"
+        if sqlite3.complete_statement(pending):
+            statements.append(pending.strip())
+            pending = ""
+    if pending.strip(" \n\t;"):
+        raise ValueError(f"a migration ends in the middle of a statement: {pending.strip()[:60]!r}")
+    return statements
+
+
+def _explained(path: Path, schema: Schema, error: sqlite3.Error) -> StoreError | NoRoomError:
+    """Our error for SQLite's: a full disk is told apart from a file that cannot be used."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return NoRoomError(f"{path}: no room for the {schema.name} database; free disk space")
+    return StoreError(
+        f"{path}: cannot be opened as a {schema.name} database: {error}; restore a copy or move it away"
+    )
