@@ -1,0 +1,82 @@
+"""The table that the supervisor and its workers share: one row of whole numbers per worker place.
+
+It answers two questions without a message: how many connections does each worker hold (so that a worker can
+leave the next one to a less loaded neighbour), and how far has each worker come (so that the supervisor
+knows when everything is ready). The supervisor creates the table as an anonymous memory file that its
+workers inherit; each worker writes its own row and no other, and the supervisor clears the row of a worker
+that died. A cell is one aligned int64, so a reader sees the old or the new value and nothing between.
+
+Nothing here survives the supervisor, and nothing here is counted or paid: counters live in slots.
+"""
+
+import mmap
+import os
+from enum import IntEnum
+from typing import Final
+
+CELLS: Final = 8  # one cache line of int64 per place, so that two workers never write the same line
+CONNECTIONS: Final = 0
+STAGE: Final = 1
+
+
+class Stage(IntEnum):
+    """How far a worker has come; what an empty place shows is ABSENT."""
+
+    ABSENT = 0
+    STARTING = 1
+    READY = 2
+    DRAINING = 3
+
+
+class Places:
+    """Rows of shared cells, one per worker place; closing it ends this process's view only."""
+
+    def __init__(self, fd: int, count: int) -> None:
+        """Map the memory file `fd` of `count` rows, each of CELLS int64."""
+        self.fd = fd
+        self.count = count
+        self._map = mmap.mmap(fd, count * CELLS * 8)
+        self._cells = memoryview(self._map).cast("q")
+
+    @classmethod
+    def create(cls, count: int) -> "Places":
+        """A new table of `count` cleared rows in an anonymous memory file."""
+        fd = os.memfd_create("driftgate-places")
+        os.ftruncate(fd, count * CELLS * 8)
+        return cls(fd, count)
+
+    def connections(self, place: int) -> int:
+        """How many connections the worker of `place` holds open."""
+        return self._cells[place * CELLS + CONNECTIONS]
+
+    def hold(self, place: int, connections: int) -> None:
+        """Publish how many connections the worker of `place` holds open."""
+        self._cells[place * CELLS + CONNECTIONS] = connections
+
+    def stage(self, place: int) -> Stage:
+        """How far the worker of `place` has come."""
+        return Stage(self._cells[place * CELLS + STAGE])
+
+    def reach(self, place: int, stage: Stage) -> None:
+        """Publish how far the worker of `place` has come."""
+        self._cells[place * CELLS + STAGE] = int(stage)
+
+    def clear(self, place: int) -> None:
+        """Empty the row of a worker that is gone."""
+        for cell in range(CELLS):
+            self._cells[place * CELLS + cell] = 0
+
+    def least(self, place: int) -> int | None:
+        """The fewest connections any *other* ready worker holds; None when there is no other."""
+        others = [
+            self.connections(other)
+            for other in range(self.count)
+            if other != place and self._cells[other * CELLS + STAGE] == Stage.READY
+        ]
+        return min(others, default=None)
+
+    def close(self) -> None:
+        """Unmap the table and close this process's descriptor of it."""
+        self._cells.release()
+        self._map.close()
+        os.close(self.fd)

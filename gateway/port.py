@@ -1,0 +1,169 @@
+"""One listening port of one worker: an ASGI application behind uvicorn's HTTP protocol.
+
+uvicorn supplies the parsing, the keep-alive and the flow control of a connection; its server is not used,
+because the sockets belong to the supervisor, the connections must be shared out fairly, and the order of a
+stop is ours: stop accepting, answer what still comes with `Connection: close`, wait for what is in flight,
+then cut what is left.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.acceptor import Acceptor
+
+KEEP_ALIVE_SECONDS: Final = 75
+NOT_HTTP: Final = b'{"error":"the bytes sent are not an HTTP/1.1 request"}'
+NOT_HTTP_ANSWER: Final = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(NOT_HTTP), NOT_HTTP)
+)
+
+log = logging.getLogger("driftgate.gateway")
+
+
+class PortState(ServerState):
+    """What the connections of one port share: uvicorn's own state, and ours."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever a connection has come or gone."""
+        super().__init__()
+        self.changed = changed
+        self.closing = False
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol for one connection, which also tells its port that it came and went."""
+
+    server_state: PortState
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection in."""
+        super().connection_made(transport)
+        self.server_state.changed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection out."""
+        super().connection_lost(exc)
+        self.server_state.changed()
+
+    def on_headers_complete(self) -> None:
+        """Begin a request; one that comes while the port closes is answered and then parted with."""
+        super().on_headers_complete()
+        if self.server_state.closing and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are no HTTP in the one error shape this product has; `msg` is uvicorn's."""
+        del msg
+        self.transport.write(NOT_HTTP_ANSWER)
+        self.transport.close()
+
+
+class Port:
+    """One listening port of this worker; owned by the worker's loop."""
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        listener: socket.socket,
+        *,
+        crowded: Callable[[], bool] = lambda: False,
+        changed: Callable[[int], None] = lambda _count: None,
+    ) -> None:
+        """Serve `app` on `listener`.
+
+        `crowded` says that another worker should take the next connection; `changed` is told the number of
+        open connections whenever it changes.
+        """
+        self._config = Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        self._config.load()
+        self._state = PortState(self._on_change)
+        self._changed = changed
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+        self._acceptor = Acceptor(listener, self._attach, crowded)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open or about to be."""
+        return len(self._state.connections) + len(self._arriving)
+
+    def open(self) -> None:
+        """Begin to take connections."""
+        self._acceptor.open()
+
+    def stop_accepting(self) -> None:
+        """Take no more connections; those that are open live on."""
+        self._acceptor.close()
+
+    async def close(self, *, linger: float, limit: float) -> int:
+        """Part with every connection; return how many had to be cut in the middle of a request.
+
+        For `linger` seconds a keep-alive client may still send a request, whose answer says
+        `Connection: close`; then idle connections are closed; what is in flight has `limit` seconds.
+        """
+        self.stop_accepting()
+        self._state.closing = True
+        await self._until_empty(linger)
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        await self._until_empty(limit)
+        left = list(self._state.connections)
+        for connection in left:
+            connection.transport.abort()
+        for task in list(self._state.tasks):
+            task.cancel()
+        return len(left)
+
+    async def _until_empty(self, seconds: float) -> None:
+        self._on_change()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            log.info("%d connections are still open after %s s", self.connections, seconds)
+
+    def _attach(self, connection: socket.socket) -> None:
+        task = asyncio.get_running_loop().create_task(self._greet(connection))
+        self._arriving.add(task)
+        self._on_change()
+        task.add_done_callback(self._arrived)
+
+    async def _greet(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        self._arriving.discard(task)
+        self._on_change()
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a connection was lost while it was taken: %s", task.exception())
+
+    def _protocol(self) -> Connection:
+        return Connection(config=self._config, server_state=self._state, app_state={})
+
+    def _on_change(self) -> None:
+        count = self.connections
+        if count:
+            self._empty.clear()
+        else:
+            self._empty.set()
+        self._changed(count)

@@ -1,0 +1,105 @@
+"""Taking connections fairly from a shared listening socket."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.acceptor import YIELDS, Acceptor
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A listening socket on loopback, on a free port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as made:
+        yield made
+
+
+async def until(condition: asyncio.Event) -> None:
+    """Wait for a fact, but not for ever."""
+    async with asyncio.timeout(5):
+        await condition.wait()
+
+
+async def test_takes_what_waits(listener: socket.socket) -> None:
+    """A connection that waits is taken, non-blocking and without Nagle's delay."""
+    taken: list[socket.socket] = []
+    arrived = asyncio.Event()
+
+    def attach(connection: socket.socket) -> None:
+        taken.append(connection)
+        arrived.set()
+
+    acceptor = Acceptor(listener, attach, lambda: False)
+    acceptor.open()
+    with socket.create_connection(listener.getsockname()):
+        await until(arrived)
+    acceptor.close()
+    assert taken[0].gettimeout() == 0
+    assert taken[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    taken[0].close()
+
+
+async def test_steps_back_when_crowded_but_not_for_ever(listener: socket.socket) -> None:
+    """A crowded worker leaves a connection to the others a few times, then takes it itself."""
+    asked = 0
+    arrived = asyncio.Event()
+
+    def crowded() -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    def attach(connection: socket.socket) -> None:
+        connection.close()
+        arrived.set()
+
+    acceptor = Acceptor(listener, attach, crowded)
+    acceptor.open()
+    with socket.create_connection(listener.getsockname()):
+        await until(arrived)
+    acceptor.close()
+    assert asked == YIELDS + 1
+
+
+async def test_two_acceptors_share_evenly(listener: socket.socket) -> None:
+    """Two acceptors that each count their own connections end at equal halves of sixteen."""
+    held = [0, 0]
+    opened: list[socket.socket] = []
+    done = asyncio.Event()
+
+    def acceptor(place: int) -> Acceptor:
+        def attach(connection: socket.socket) -> None:
+            opened.append(connection)
+            held[place] += 1
+            if sum(held) == 16:
+                done.set()
+
+        return Acceptor(listener.dup(), attach, lambda: held[place] > held[1 - place])
+
+    pair = [acceptor(0), acceptor(1)]
+    for one in pair:
+        one.open()
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(16)]
+    await until(done)
+    for one in pair:
+        one.close()
+        one._listener.close()
+    for connection in [*clients, *opened]:
+        connection.close()
+    assert held == [8, 8]
+
+
+async def test_closed_takes_nothing(listener: socket.socket) -> None:
+    """After close the connection stays in the socket's queue, for another worker to take."""
+    taken: list[socket.socket] = []
+    acceptor = Acceptor(listener, taken.append, lambda: False)
+    acceptor.open()
+    acceptor.close()
+    acceptor.close()
+    with socket.create_connection(listener.getsockname()):
+        await asyncio.get_running_loop().run_in_executor(None, listener.getsockname)
+        connection, _ = listener.accept()
+        connection.close()
+    assert taken == []
