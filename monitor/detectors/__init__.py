@@ -1,0 +1,1 @@
+"""Detectors: each turns blocks of one model version into log-evidence per signal."""

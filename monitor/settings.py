@@ -1,0 +1,136 @@
+"""What an operator can set about the monitor; a setting that cannot be honoured is an error.
+
+Durations are seconds here; in files and variables people write "6h" (groundwork.quantities).
+
+The budget: 10⁸ rows per false alarm and model version. At a million rows a day that is one false alarm in
+three months from everything watched together; ten times more costs about ln 10 nats, some 20 rows of delay at
+half a sigma, and ten times less is one in ten days, which teaches people to look away.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from groundwork.errors import SettingsError
+from groundwork.quantities import Seconds
+
+Group = Literal["inputs", "risk"]
+LOOPBACK: tuple[str, ...] = ("127.0.0.1", "::1", "localhost")
+
+
+class Webhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One receiver of events.
+
+    `secret` is `env:NAME`, `file:/path` or the literal `whsec_…`; `previous_secret` signs too while receivers
+    change over. `events` are type names, or prefixes ending in `.*`; empty means all of them.
+    """
+
+    url: Annotated[str, Meta(description="where events are posted")]
+    secret: Annotated[str, Meta(description="env:NAME, file:PATH or whsec_… (Standard Webhooks)")]
+    events: Annotated[tuple[str, ...], Meta(description='event types, or prefixes such as "drift.*"')] = ()
+    name: Annotated[str, Meta(description="how the endpoint is called; its URL if empty")] = ""
+    previous_secret: Annotated[str, Meta(description="the old secret, which signs beside the new")] = ""
+    content_type: Annotated[str, Meta(description="the Content-Type of a delivery")] = (
+        "application/cloudevents+json; charset=utf-8"
+    )
+
+    @property
+    def endpoint(self) -> str:
+        """The name deliveries are filed under."""
+        return self.name or self.url
+
+
+class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When an incident becomes a request to retrain."""
+
+    retrain_on: Annotated[
+        tuple[Group, ...], Meta(description="which evidence may ask for a retrain: risk, inputs or both")
+    ] = ("risk", "inputs")
+    min_labelled: Annotated[
+        int, Meta(ge=0, le=4096, description="labelled rows wanted since the onset")
+    ] = 500
+    min_effect: Annotated[
+        float, Meta(ge=0, le=1, description="smallest change (distance, or rise of the error rate) worth it")
+    ] = 0.02
+    cooldown: Annotated[Seconds, Meta(description="time between two requests for one model version")] = 21_600.0
+    expires: Annotated[
+        Seconds, Meta(description="how long a request stays worth delivering and counts as in flight")
+    ] = 21_600.0
+
+
+class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far live data may lie from the reference before it counts as changed (shares of one)."""
+
+    distribution: Annotated[
+        float, Meta(ge=0, lt=1, description="numeric columns: points of cumulative share")
+    ] = 0.02
+    category: Annotated[float, Meta(ge=0, lt=1, description="share of a category")] = 0.02
+    category_relative: Annotated[float, Meta(ge=0, lt=1, description="and relative to its share")] = 0.25
+    missing: Annotated[float, Meta(ge=0, lt=1, description="share of missing values")] = 0.005
+    missing_relative: Annotated[float, Meta(ge=0, lt=1, description="and relative to that share")] = 0.2
+    risk: Annotated[float, Meta(ge=0, lt=1, description="error rate of labelled rows")] = 0.01
+    risk_relative: Annotated[float, Meta(ge=0, lt=1, description="or relative to it, whichever is more")] = 0.1
+
+
+class DetectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the evidence is gathered and when it is an alarm."""
+
+    budget_rows: Annotated[
+        float, Meta(gt=1, description="mean rows between false alarms, per model version, all signals together")
+    ] = 1e8
+    reference_doubt: Annotated[
+        float, Meta(gt=0, lt=1, description="chance that a reference's own sampling error exceeds its margin")
+    ] = 0.01
+    tolerance: Tolerance = Tolerance()
+    block_rows: Annotated[int, Meta(ge=1, le=4096, description="rows of one block of inputs")] = 64
+    label_block_rows: Annotated[int, Meta(ge=1, le=4096, description="labelled rows of one block")] = 16
+    block_seconds: Annotated[
+        Seconds, Meta(description="a block closes when record time has moved on this far")
+    ] = 10.0
+    idle_resolve: Annotated[
+        Seconds, Meta(description="an incident ends when its version has been unused this long while others run")
+    ] = 600.0
+    gather_rows: Annotated[
+        int, Meta(ge=0, description="rows the evidence must stay low before an incident ends")
+    ] = 1000
+
+
+class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long, and for how many rows, predictions wait for their labels."""
+
+    keep: Annotated[Seconds, Meta(description="how long a prediction waits for its label")] = 35 * 86_400.0
+    max_rows: Annotated[int, Meta(ge=1, description="predictions waiting at most; the oldest go first")] = (
+        5_000_000
+    )
+    max_early: Annotated[int, Meta(ge=1, description="labels that came before their prediction, at most")] = 50_000
+
+
+class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything the monitor needs to run."""
+
+    data: Annotated[str, Meta(description="the folder of all local state")]
+    models: Annotated[str, Meta(description="the model registry: a folder or a URL")]
+    host: Annotated[str, Meta(description="address of the monitor's API; loopback only")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="port of the monitor's API; 0 = any free one")] = 8090
+    source: Annotated[str, Meta(description="the `source` attribute of events")] = "/driftgate/monitor"
+    webhooks: tuple[Webhook, ...] = ()
+    policy: PolicySettings = PolicySettings()
+    detection: DetectionSettings = DetectionSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    poll: Annotated[Seconds, Meta(description="how long an idle monitor waits before it looks again")] = 0.1
+    catch_up: Annotated[Seconds, Meta(description="how long a stopping monitor may read on")] = 10.0
+
+
+def checked(settings: MonitorSettings) -> MonitorSettings:
+    """The same settings, once they are known to be honourable; SettingsError otherwise."""
+    if settings.host not in LOOPBACK:
+        raise SettingsError(
+            f"monitor.host: wanted a loopback address (the API has no keys yet), found {settings.host!r};"
+            " use 127.0.0.1 and put a proxy that authenticates in front",
+        )
+    names = [webhook.endpoint for webhook in settings.webhooks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingsError(f"monitor.webhooks: two endpoints are called {twice[0]!r}; give each its own name")
+    return settings
