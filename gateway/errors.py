@@ -1,0 +1,126 @@
+"""Everything the gateway refuses or fails at, as a tree that knows nothing of HTTP.
+
+    DriftgateError
+    ├── Refusal                        the request is at fault; it is logged as a reject
+    │   ├── MalformedError             "malformed"            not the protocol: JSON, fields, lengths
+    │   ├── InvalidInputError          "invalid-input"        a tensor does not fit the signature
+    │   ├── UnsupportedError           "unsupported"          a feature of the protocol we do not offer
+    │   ├── UnknownModelError          "unknown-model"
+    │   ├── UnknownVersionError        "unknown-version"
+    │   ├── NotFoundError              "not-found"            no such path
+    │   ├── WrongMethodError           "wrong-method"         carries the methods that work
+    │   ├── TooLargeError              "too-large"            a body above the limit
+    │   └── EncodingError              "unsupported-encoding" a body encoding we do not read
+    ├── RunError                       "run-failed"           the model's graph failed on this request
+    ├── UnanswerableError              "unanswerable"         the answer cannot be written in this form
+    ├── NotReadyError                  "not-ready"            starting, stopping, or the version is gone
+    ├── LogFullError                   "log-full"             a label that could not be kept
+    └── LoadError                      "load-failed"          a version that cannot be served
+        └── IncompatibleSignatureError "incompatible-signature"
+
+Which status a client sees is decided in one place, `responses.STATUS`.
+"""
+
+from typing import ClassVar
+
+from groundwork.errors import DriftgateError
+
+
+class Refusal(DriftgateError):  # noqa: N818  a refusal is an answer, not a fault of ours
+    """A request that is not answered with a prediction, through no fault of the model or of ours."""
+
+    code: ClassVar[str] = "refused"
+
+
+class MalformedError(Refusal):
+    """A body or header that is not what the protocol says."""
+
+    code: ClassVar[str] = "malformed"
+
+
+class InvalidInputError(Refusal):
+    """A well-formed request whose tensors do not fit the model's signature."""
+
+    code: ClassVar[str] = "invalid-input"
+
+
+class UnsupportedError(Refusal):
+    """A part of the protocol that is not offered here."""
+
+    code: ClassVar[str] = "unsupported"
+
+
+class UnknownModelError(Refusal):
+    """A model name that no route names."""
+
+    code: ClassVar[str] = "unknown-model"
+
+
+class UnknownVersionError(Refusal):
+    """A version that the registry does not hold."""
+
+    code: ClassVar[str] = "unknown-version"
+
+
+class NotFoundError(Refusal):
+    """A path that means nothing here."""
+
+    code: ClassVar[str] = "not-found"
+
+
+class WrongMethodError(Refusal):
+    """A path that exists, asked with a method it does not take; `allow` lists those it takes."""
+
+    code: ClassVar[str] = "wrong-method"
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class TooLargeError(Refusal):
+    """A body above the configured limit."""
+
+    code: ClassVar[str] = "too-large"
+
+
+class EncodingError(Refusal):
+    """A Content-Encoding that is not read here."""
+
+    code: ClassVar[str] = "unsupported-encoding"
+
+
+class RunError(DriftgateError):
+    """The model's graph raised on a request that fits its signature."""
+
+    code: ClassVar[str] = "run-failed"
+
+
+class UnanswerableError(DriftgateError):
+    """A prediction was made, but the form the client asked for cannot carry it."""
+
+    code: ClassVar[str] = "unanswerable"
+
+
+class NotReadyError(DriftgateError):
+    """This worker cannot answer now; another time it may."""
+
+    code: ClassVar[str] = "not-ready"
+
+
+class LogFullError(DriftgateError):
+    """A label for which the log has no room now; the client keeps it and sends it again."""
+
+    code: ClassVar[str] = "log-full"
+
+
+class LoadError(DriftgateError):
+    """A version that cannot be served: its artifact, its graph or its tensors."""
+
+    code: ClassVar[str] = "load-failed"
+
+
+class IncompatibleSignatureError(LoadError):
+    """A version that would not accept what the version it is to join or follow accepts."""
+
+    code: ClassVar[str] = "incompatible-signature"

@@ -1,0 +1,82 @@
+"""A finished answer, and the one map from an error to the status a client sees.
+
+Errors are `{"error": "..."}` with the content type `application/json` and nothing after it: released clients
+drop the text when a charset follows.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import (
+    EncodingError,
+    LoadError,
+    LogFullError,
+    NotFoundError,
+    NotReadyError,
+    Refusal,
+    RunError,
+    TooLargeError,
+    UnanswerableError,
+    UnknownModelError,
+    UnknownVersionError,
+    UnsupportedError,
+    WrongMethodError,
+)
+from groundwork.errors import DriftgateError
+
+Header = tuple[bytes, bytes]
+
+JSON: Final[Header] = (b"content-type", b"application/json")
+OK: Final = 200
+FAILED: Final = 500
+
+# The first class that fits decides, so the more special stand first.
+STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
+    (UnknownModelError, 404),
+    (UnknownVersionError, 404),
+    (NotFoundError, 404),
+    (WrongMethodError, 405),
+    (TooLargeError, 413),
+    (EncodingError, 415),
+    (UnsupportedError, 400),
+    (Refusal, 400),
+    (UnanswerableError, 400),
+    (NotReadyError, 503),
+    (LogFullError, 503),
+    (LoadError, 503),
+    (RunError, FAILED),
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """One answer as HTTP wants it; `headers` are complete but for content-length, which the edge adds."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+def status_of(error: DriftgateError) -> int:
+    """The status a client sees for `error`: 4xx where the request is at fault, 5xx where we are."""
+    for kind, status in STATUS:
+        if isinstance(error, kind):
+            return status
+    return FAILED
+
+
+def refused(error: DriftgateError) -> Response:
+    """The answer that tells a client about `error`; nothing but its one line leaves the process."""
+    headers: tuple[Header, ...] = (JSON,)
+    if isinstance(error, WrongMethodError):
+        headers = (JSON, (b"allow", error.allow.encode()))
+    elif status_of(error) == 503:  # noqa: PLR2004  Service Unavailable
+        headers = (JSON, (b"retry-after", b"1"))
+    return Response(status_of(error), headers, _encode({"error": str(error)}))
+
+
+def document(value: Any, status: int = OK) -> Response:
+    """An answer whose body is `value` as JSON."""
+    return Response(status, (JSON,), _encode(value))

@@ -1,0 +1,126 @@
+"""The gateway's settings; each has a default that is good on a laptop, and its meaning beside it.
+
+Rules: sections are frozen and refuse unknown fields; sizes are bytes, times are seconds.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from groundwork.quantities import Bytes, Seconds
+
+MIB = 1 << 20
+
+
+class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a request may be."""
+
+    max_body_bytes: Annotated[Bytes, msgspec.Meta(description="bodies above this are refused with 413")] = (
+        64 * MIB
+    )
+    inline_body_bytes: Annotated[
+        Bytes, msgspec.Meta(description="bodies above this are decoded off the event loop")
+    ] = 256 * 1024
+
+
+class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How models are run."""
+
+    threads: Annotated[int, msgspec.Meta(ge=1, description="onnxruntime threads inside one run")] = 1
+    pool: Annotated[int, msgspec.Meta(ge=1, description="runs of expensive models at the same time")] = 2
+    inline: Annotated[
+        Seconds, msgspec.Meta(description="a run expected to be shorter than this stays on the event loop")
+    ] = 0.0005
+
+
+class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the prediction log is kept in memory between two flushes."""
+
+    buffer_bytes: Annotated[
+        Bytes, msgspec.Meta(description="each of the two buffers of a version's predictions")
+    ] = 4 * MIB
+    side_buffer_bytes: Annotated[
+        Bytes, msgspec.Meta(description="each of the two buffers of rejects, labels and shadow pairs")
+    ] = 1 * MIB
+    max_row_bytes: Annotated[
+        Bytes, msgspec.Meta(description="inputs above this per row are not recorded, and counted")
+    ] = 64 * 1024
+
+
+class ShadowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What shadow runs may take; beyond it they are dropped and counted."""
+
+    max_bytes: Annotated[Bytes, msgspec.Meta(description="inputs and outputs waiting for a shadow run")] = (
+        64 * MIB
+    )
+    max_waiting: Annotated[int, msgspec.Meta(ge=1, description="requests waiting for a shadow run")] = 256
+
+
+class PortSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a port listens."""
+
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="the TCP port; 0 takes any free one")]
+    host: Annotated[str, msgspec.Meta(description="the address to listen on")] = "127.0.0.1"
+
+
+class PaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often a worker looks at what it follows."""
+
+    follow: Annotated[
+        Seconds, msgspec.Meta(description="between two looks at the routes; microseconds each")
+    ] = 0.01
+    registry: Annotated[Seconds, msgspec.Meta(description="between two looks for new models")] = 1.0
+    flush: Annotated[Seconds, msgspec.Meta(description="between two writes of the prediction log")] = 0.05
+    pilot: Annotated[Seconds, msgspec.Meta(description="between two looks at the evidence of a rollout")] = (
+        0.5
+    )
+    lease: Annotated[
+        Seconds, msgspec.Meta(description="how long the pilot of a dead worker is waited for")
+    ] = 3.0
+    retry: Annotated[
+        Seconds, msgspec.Meta(description="until a version that failed to load is tried again")
+    ] = 10.0
+    unload: Annotated[
+        Seconds, msgspec.Meta(description="how long a version that no route names stays loaded")
+    ] = 30.0
+
+
+class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a worker stops."""
+
+    delay: Annotated[
+        Seconds, msgspec.Meta(description="answering on after readiness fails, for a balancer to notice")
+    ] = 0.0
+    linger: Annotated[
+        Seconds, msgspec.Meta(description="how long an idle connection may still send one request")
+    ] = 0.2
+    limit: Annotated[Seconds, msgspec.Meta(description="how long requests in flight may take to finish")] = (
+        10.0
+    )
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prediction log on disk."""
+
+    segment_bytes: Annotated[Bytes, msgspec.Meta(description="a segment that reaches this is sealed")] = (
+        256 * MIB
+    )
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of the gateway."""
+
+    data: Annotated[str, msgspec.Meta(description="the folder of all local state")] = "driftgate-data"
+    models: Annotated[str, msgspec.Meta(description="the registry: a folder, or a URL of a known kind")] = (
+        "models"
+    )
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256, description="worker processes")] = 2
+    http: PortSettings = PortSettings(port=8080)
+    operator: PortSettings = PortSettings(port=8081)
+    pace: PaceSettings = PaceSettings()
+    stop: StopSettings = StopSettings()
+    log: LogSettings = LogSettings()
+    requests: RequestSettings = RequestSettings()
+    runs: RunSettings = RunSettings()
+    journal: JournalSettings = JournalSettings()
+    shadow: ShadowSettings = ShadowSettings()
