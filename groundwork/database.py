@@ -114,16 +114,17 @@ def _open(path: Path, schema: Schema, synchronous: str, *, readonly: bool) -> sq
 def _bring_forward(connection: sqlite3.Connection, path: Path, schema: Schema, *, readonly: bool) -> None:
     """Apply the migrations that the file has not seen, one transaction each."""
     version = _checked_version(connection, path, schema)
-    if readonly and version < len(schema.migrations):
+    wanted = len(schema.migrations)
+    if readonly and version < wanted:
         raise StoreError(
-            f"{path}: wanted {schema.name} version {len(schema.migrations)}, found {version}, opened for reading"
+            f"{path}: wanted {schema.name} version {wanted}, found {version}, opened for reading"
             " only; start the program that owns it once, so that it is brought forward",
         )
-    while version < len(schema.migrations):
+    while version < wanted:
         with transaction(connection):
             # Asked again inside the transaction: another process may have got here first.
             version = _checked_version(connection, path, schema)
-            if version < len(schema.migrations):
+            if version < wanted:
                 _apply(connection, schema, version)
                 version += 1
 
@@ -141,9 +142,10 @@ def _checked_version(connection: sqlite3.Connection, path: Path, schema: Schema)
     owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
     if owner not in {0, schema.application_id} or (owner == 0 and version > 0):
         raise StoreError(f"{path}: wanted a {schema.name} database, found another program's; move it away")
-    if version > len(schema.migrations):
+    wanted = len(schema.migrations)
+    if version > wanted:
         raise NewerStoreError(
-            f"{path}: wanted {schema.name} version {len(schema.migrations)} or lower, found {version}, written by"
+            f"{path}: wanted {schema.name} version {wanted} or lower, found {version}, written by"
             " a newer driftgate; install the newer driftgate or restore an older copy of the file",
         )
     return version

@@ -1,0 +1,288 @@
+"""Worker slots: one folder per worker incarnation, alive while its lock is held, folded away when it is dead.
+
+    slots/
+      next              the next incarnation number, as text
+      allocating.lock   held while a number is given out; retiring.lock while a slot is folded
+      <incarnation>/    lock (held while the worker lives), slot.json (place), counters, and what others add
+      retired.json      totals of the slots folded so far, and the ranges of incarnations they include
+
+Rules:
+1. An incarnation number is never given out twice in a folder: `next` is raised before the folder appears,
+   and is never believed below what folders and retired.json have seen.
+2. A slot appears whole: it is made under a hidden name, locked, filled, then renamed to its number.
+3. Folding a dead slot is two steps: retired.json, which names it, is replaced; then the folder is removed. A
+   reader therefore reads the folders first and retired.json second, and drops every folder named there: a
+   slot is counted exactly once at every instant, and a total of counters never goes backwards.
+4. A folder that vanishes while it is read was folded: retired.json, read afterwards, holds it.
+
+Refuses to know: what is counted, what a worker does, what else lies in its folder. Whoever retires a slot has
+first taken what it wanted from there.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from groundwork.counters import Counters, SeriesKey
+from groundwork.errors import LockedError, StoreError
+from groundwork.files import FolderLock, lock_is_held, write_atomic
+
+LARGEST: Final = 2**32 - 1
+"""Incarnation numbers are u32; this one is the last."""
+UNREADABLE: Final = SeriesKey("driftgate_slots_unreadable", (), "gauge")
+"""Appears in `totals`: slots whose counters could not be read, and are therefore missing from the sums."""
+_FORMAT: Final = 1
+
+
+class SlotReading(msgspec.Struct, frozen=True):
+    """What one look at a slot found; `fault` says why `series` is empty where it could not be read."""
+
+    incarnation: int
+    place: int
+    alive: bool
+    folder: Path
+    series: dict[SeriesKey, int]
+    fault: str = ""
+
+
+class RetiredSeries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One counter's sum over the retired slots."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    value: int
+
+
+class Retired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The document retired.json: whom it includes (closed ranges, ascending) and their counters' sums."""
+
+    format: int = _FORMAT
+    included: tuple[tuple[int, int], ...] = ()
+    series: tuple[RetiredSeries, ...] = ()
+
+    def includes(self, incarnation: int) -> bool:
+        """Whether this slot's counters are already in the sums."""
+        return any(first <= incarnation <= last for first, last in self.included)
+
+    @property
+    def highest(self) -> int:
+        """The highest incarnation included, or 0."""
+        return self.included[-1][1] if self.included else 0
+
+
+class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The document slot.json."""
+
+    incarnation: int
+    place: int
+    format: int = _FORMAT
+
+
+class Slot:
+    """A worker's own slot: made at its start, held until `close` or death."""
+
+    def __init__(
+        self, incarnation: int, place: int, folder: Path, lock: FolderLock, counters: Counters
+    ) -> None:
+        self.incarnation = incarnation
+        self.place = place
+        self.folder = folder
+        self.counters = counters
+        self._lock = lock
+
+    @classmethod
+    def create(cls, slots_folder: Path, *, place: int) -> Self:
+        """Make the next slot, for the worker at this place (0, 1, …); about 1 MB, two synced writes.
+
+        NoRoomError when the disk is full, StoreError when the folder's own files are damaged.
+        """
+        slots_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _waiting_for(slots_folder / "allocating.lock"):
+            _remove_leftovers(slots_folder)
+            incarnation = _next_incarnation(slots_folder)
+            hidden = slots_folder / f".new-{incarnation}"
+            hidden.mkdir(mode=0o700)
+            with contextlib.ExitStack() as undo:
+                lock = FolderLock.acquire(hidden)
+                undo.callback(lock.release)
+                counters = Counters.create(hidden / "counters")
+                undo.callback(counters.close)
+                write_atomic(hidden / "slot.json", msgspec.json.encode(_Place(incarnation, place)))
+                folder = hidden.rename(slots_folder / str(incarnation))
+                undo.pop_all()
+        return cls(incarnation, place, folder, lock, counters)
+
+    def close(self) -> None:
+        """Let go of the slot: from here on it is a dead one, and its counters stay where they are."""
+        self.counters.close()
+        self._lock.release()
+
+
+def read_slots(slots_folder: Path) -> list[SlotReading]:
+    """Every slot standing now, by incarnation; those that vanish meanwhile or are folded are left out.
+
+    Never raises for one slot's damage: its reading says so.
+    """
+    readings = [reading for folder in _folders(slots_folder) if (reading := _read_slot(folder)) is not None]
+    retired = read_retired(slots_folder)
+    return [reading for reading in readings if not retired.includes(reading.incarnation)]
+
+
+def totals(slots_folder: Path) -> dict[SeriesKey, int]:
+    """The sum of every series: counters of all slots that ever were, gauges of the living.
+
+    Counters never go backwards from one call to the next. StoreError when retired.json is damaged.
+    """
+    readings = [reading for folder in _folders(slots_folder) if (reading := _read_slot(folder)) is not None]
+    retired = read_retired(slots_folder)
+    sums = {SeriesKey(series.name, series.labels): series.value for series in retired.series}
+    standing = [reading for reading in readings if not retired.includes(reading.incarnation)]
+    for reading in standing:
+        for key, value in reading.series.items():
+            if key.kind == "counter" or reading.alive:
+                sums[key] = sums.get(key, 0) + value
+    sums[UNREADABLE] = sum(1 for reading in standing if reading.fault)
+    return sums
+
+
+def retire(slots_folder: Path, incarnation: int) -> None:
+    """Fold a dead slot's counters into retired.json, then remove its folder; safe to repeat after any crash.
+
+    LockedError when the slot is alive, StoreError when its counters cannot be read (it then stays).
+    """
+    folder = slots_folder / str(incarnation)
+    with _waiting_for(slots_folder / "retiring.lock"):
+        retired = read_retired(slots_folder)
+        if not retired.includes(incarnation):
+            _check_dead(folder)
+            folded = _fold(retired, incarnation, _counters_of(folder))
+            write_atomic(slots_folder / "retired.json", msgspec.json.encode(folded))
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+
+
+def read_retired(slots_folder: Path) -> Retired:
+    """The retired totals; an empty document where there is none yet; StoreError for a damaged one."""
+    path = slots_folder / "retired.json"
+    try:
+        retired = msgspec.json.decode(path.read_bytes(), type=Retired)
+    except FileNotFoundError:
+        return Retired()
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{path}: wanted retired totals, found damage ({error}); restore a copy") from error
+    if retired.format != _FORMAT:
+        raise StoreError(
+            f"{path}: wanted format {_FORMAT}, found {retired.format}; install the driftgate that wrote it"
+        )
+    return retired
+
+
+def _fold(retired: Retired, incarnation: int, found: dict[SeriesKey, int]) -> Retired:
+    """The next document: the same sums plus this slot's counters, the same ranges plus its number."""
+    sums = {SeriesKey(series.name, series.labels): series.value for series in retired.series}
+    for key, value in found.items():
+        if key.kind == "counter" and value:
+            sums[key] = sums.get(key, 0) + value
+    return Retired(
+        included=join_ranges([*retired.included, (incarnation, incarnation)]),
+        series=tuple(RetiredSeries(key.name, key.labels, value) for key, value in sums.items()),
+    )
+
+
+def join_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The same numbers in as few ascending closed ranges as can be."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return tuple(joined)
+
+
+def _read_slot(folder: Path) -> SlotReading | None:
+    """One slot as it is now; None when it vanished while it was read, or is no slot."""
+    place = -1
+    # Asked before the counters are read: what is read of a slot called dead is then final.
+    alive = lock_is_held(folder / "lock")
+    try:
+        place = msgspec.json.decode((folder / "slot.json").read_bytes(), type=_Place).place
+        series = _counters_of(folder)
+    except FileNotFoundError:
+        if not folder.exists():
+            return None
+        return SlotReading(int(folder.name), place, alive, folder, {}, fault=f"{folder}: files are missing")
+    except (msgspec.DecodeError, StoreError) as error:
+        return SlotReading(int(folder.name), place, alive, folder, {}, fault=str(error))
+    return SlotReading(int(folder.name), place, alive, folder, series)
+
+
+def _counters_of(folder: Path) -> dict[SeriesKey, int]:
+    counters = Counters.open(folder / "counters")
+    try:
+        return counters.read()
+    finally:
+        counters.close()
+
+
+def _folders(slots_folder: Path) -> list[Path]:
+    """The folders of slots, by incarnation."""
+    try:
+        names = [
+            entry.name for entry in os.scandir(slots_folder) if entry.name.isdecimal() and entry.is_dir()
+        ]
+    except FileNotFoundError:
+        return []
+    return [slots_folder / name for name in sorted(names, key=int)]
+
+
+def _check_dead(folder: Path) -> None:
+    """A dead slot never lives again, so that asking once is enough."""
+    if not folder.is_dir():
+        raise StoreError(f"{folder}: wanted a slot to retire, found none")
+    if lock_is_held(folder):
+        raise LockedError(
+            f"{folder}: wanted a dead slot to retire, found its worker alive; stop that one first"
+        )
+
+
+def _next_incarnation(slots_folder: Path) -> int:
+    """Take the next number, and have it on the disk that it is taken."""
+    path = slots_folder / "next"
+    try:
+        promised = int(path.read_text("ascii"))
+    except FileNotFoundError:
+        promised = 1
+    except ValueError as error:
+        raise StoreError(f"{path}: wanted a number, found something else; restore a copy") from error
+    seen = [int(folder.name) for folder in _folders(slots_folder)]
+    incarnation = max(promised, *(number + 1 for number in [0, read_retired(slots_folder).highest, *seen]))
+    if incarnation > LARGEST:
+        raise StoreError(
+            f"{slots_folder}: every incarnation number up to {LARGEST} is used; begin a new data folder"
+        )
+    write_atomic(path, b"%d\n" % (incarnation + 1))
+    return incarnation
+
+
+def _remove_leftovers(slots_folder: Path) -> None:
+    """Remove what a worker left that died while its slot was made; its number stays used."""
+    for leftover in slots_folder.glob(".new-*"):
+        shutil.rmtree(leftover)
+
+
+@contextlib.contextmanager
+def _waiting_for(file: Path) -> Iterator[None]:
+    """Hold this lock file, waiting for whoever has it: they need milliseconds, and their death frees it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
