@@ -1,0 +1,133 @@
+"""The edits of a route: pure functions from one route to the next.
+
+Every edit returns a checked document with revision + 1, or raises `RouteError` and changes nothing. Which
+edit a rollout needs, and what it does to the rollout's own record, is `rollouts.verbs`' business.
+"""
+
+from msgspec.structs import replace
+
+from rollouts.errors import RouteError
+from rollouts.route import REQUEST_KEY, Route, check
+
+
+def first(model: str, stable: str) -> Route:
+    """Return revision 1 of a model that was never seen: stable answers everything."""
+    return check(Route(model=model, revision=1, stable=stable))
+
+
+def start(
+    route: Route,
+    candidate: str,
+    *,
+    rollout: str | None = None,
+    weight: int = 0,
+    shadow_share: int = 0,
+    salt: str = "",
+    key: str = REQUEST_KEY,
+) -> Route:
+    """Return the route with a candidate at its first shares; a candidate already there is refused."""
+    if route.candidate is not None:
+        raise RouteError(
+            f"route of {route.model!r}: version {route.candidate} is being rolled out already; "
+            f"abort or promote it before starting {candidate}"
+        )
+    return _next(
+        route,
+        candidate=candidate,
+        weight=weight,
+        shadow=candidate if shadow_share else None,
+        shadow_share=shadow_share,
+        rollout=rollout,
+        step=0 if rollout is not None else -1,
+        salt=salt,
+        key=key,
+    )
+
+
+def enter_step(route: Route, step: int, *, weight: int, shadow_share: int) -> Route:
+    """Return the route with the shares of another step of the rollout in progress."""
+    candidate = _candidate(route, "enter a step")
+    return _next(
+        route,
+        step=step,
+        weight=weight,
+        shadow=candidate if shadow_share else None,
+        shadow_share=shadow_share,
+    )
+
+
+def set_weight(route: Route, weight: int) -> Route:
+    """Return the route with another share for its candidate."""
+    _candidate(route, "set a weight")
+    return _next(route, weight=weight)
+
+
+def set_shadow(route: Route, version: str | None, shadow_share: int) -> Route:
+    """Return the route with another version run beside stable (None or share 0: none)."""
+    if version is None or shadow_share == 0:
+        return _next(route, shadow=None, shadow_share=0)
+    return _next(route, shadow=version, shadow_share=shadow_share)
+
+
+def promote(route: Route) -> Route:
+    """Return the route with the candidate as stable and the old stable as previous; its rollout stays."""
+    candidate = _candidate(route, "promote")
+    return _next(
+        route,
+        stable=candidate,
+        previous=route.stable,
+        candidate=None,
+        weight=0,
+        shadow=None,
+        shadow_share=0,
+    )
+
+
+def abort(route: Route) -> Route:
+    """Return the route without candidate and shadow: stable answers everything."""
+    if route.candidate is None and route.shadow is None:
+        raise RouteError(
+            f"route of {route.model!r}: nothing is being rolled out, so there is nothing to abort; "
+            f"to go back to an earlier stable use undo"
+        )
+    return _settled(route)
+
+
+def undo(route: Route) -> Route:
+    """Return the route whose previous version is stable again; a candidate, if any, is dropped with it."""
+    if route.previous is None:
+        raise RouteError(
+            f"route of {route.model!r}: no previous version is known to go back to from {route.stable}"
+        )
+    return _settled(route, stable=route.previous, previous=route.stable)
+
+
+def finish(route: Route) -> Route:
+    """Return the route after its bake: the rollout is no longer named, previous is still known."""
+    if route.candidate is not None:
+        raise RouteError(
+            f"route of {route.model!r}: candidate {route.candidate} is still there; promote or abort it first"
+        )
+    return _next(route, rollout=None, step=-1)
+
+
+def touch(route: Route) -> Route:
+    """Return the same route at its next revision, for a change of the rollout alone (pause, resume)."""
+    return _next(route)
+
+
+def _candidate(route: Route, wish: str) -> str:
+    if route.candidate is None:
+        raise RouteError(
+            f"route of {route.model!r}: cannot {wish}, nothing is being rolled out; start a rollout first"
+        )
+    return route.candidate
+
+
+def _settled(route: Route, **changes: object) -> Route:
+    settled = {"candidate": None, "weight": 0, "shadow": None, "shadow_share": 0, "rollout": None, "step": -1}
+    return _next(route, **settled, **changes)
+
+
+def _next(route: Route, **changes: object) -> Route:
+    return check(replace(route, revision=route.revision + 1, **changes))

@@ -1,0 +1,46 @@
+"""Every error this package raises.
+
+Each message names the thing, what was wanted, what was found and what to do, in one line. Nothing here knows
+about HTTP, processes or screens: a program maps `code` to whatever it speaks.
+"""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from groundwork.errors import DriftgateError
+
+if TYPE_CHECKING:
+    from rollouts.route import Route
+
+
+class RouteError(DriftgateError):
+    """An edit that the route's present state does not allow; nothing was changed."""
+
+    code: ClassVar[str] = "bad-route"
+
+
+class SpecError(DriftgateError):
+    """A rollout file that says something it may not."""
+
+    code: ClassVar[str] = "bad-rollout"
+
+
+class ConflictError(DriftgateError):
+    """Somebody else edited the route first; `current` is what stands now (None: there is no route)."""
+
+    code: ClassVar[str] = "conflict"
+
+    def __init__(self, message: str, current: "Route | None") -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class EvidenceError(DriftgateError):
+    """A checkpoint or a count that cannot be what it claims to be."""
+
+    code: ClassVar[str] = "bad-evidence"
+
+
+class ChainError(DriftgateError):
+    """The history's chain of digests does not hold: a row was changed, removed or put in between."""
+
+    code: ClassVar[str] = "broken-history"
