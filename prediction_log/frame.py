@@ -63,8 +63,8 @@ class Frame(msgspec.Struct, frozen=True, eq=False):
     """One decoded frame.
 
     It covers the sequence numbers [first, end) of its stream: `rows` are here, `skipped` were lost, the rest
-    were not drawn by the sampling `rate`. `kind` is a Kind or a number of a later version. Fixed-width columns
-    are arrays [rows, *shape]; variable-width ones Strings of rows * width values. `validity` is uint8
+    were not drawn by the sampling `rate`. `kind` is a Kind or a number of a later version. Fixed-width
+    columns are arrays [rows, *shape]; variable-width ones Strings of rows * width values. `validity` is uint8
     [rows, value columns], or None where every value is PRESENT.
     """
 

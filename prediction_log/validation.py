@@ -75,13 +75,13 @@ def check_counts(head: Head) -> None:
     """FrameError unless the head's sequences, rows, room and rate can be true together."""
     if not 0 <= head.first <= head.end <= MAX_SEQUENCE or head.rows + head.skipped > head.end - head.first:
         raise FrameError(
-        raise FrameError(f"frame of [{head.first}, {head.end}) cannot hold {head.rows} rows, {head.skipped} lost")
+            f"frame of [{head.first}, {head.end}) cannot hold {head.rows} rows and {head.skipped} lost ones",
         )
     if head.rows > head.capacity or not (math.isfinite(head.rate) and 0.0 <= head.rate <= 1.0):
         raise FrameError(f"frame has {head.rows} rows of room for {head.capacity} at rate {head.rate}")
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def parse_schema(kind: int, data: bytes) -> Schema:
     """The schema in these bytes, checked for `kind`; the last few are remembered, as frames repeat them."""
     try:
