@@ -69,8 +69,9 @@ def link(previous: str, body: bytes) -> str:
 
 
 def append(connection: sqlite3.Connection, entry: Entry) -> Entry:
-    """Add a row with the next sequence and its chain, and return it; the caller's transaction must be open."""
-    last = connection.execute("SELECT sequence, chain FROM history ORDER BY sequence DESC LIMIT 1").fetchone()
+    """Add a row with the next sequence and its chain, inside the caller's transaction; return it."""
+    newest = "SELECT sequence, chain FROM history ORDER BY sequence DESC LIMIT 1"
+    last = connection.execute(newest).fetchone()
     sequence, previous = last if last is not None else (0, "")
     numbered = replace(entry, sequence=sequence + 1, chain="")
     body = body_of(numbered)
@@ -85,7 +86,8 @@ def append(connection: sqlite3.Connection, entry: Entry) -> Entry:
 def read(connection: sqlite3.Connection, model: str | None, after: int, limit: int) -> list[Entry]:
     """Return rows with a sequence above `after`, ascending, of one model or of all (None)."""
     rows = connection.execute(
-        "SELECT body, chain FROM history WHERE sequence > ? AND (? IS NULL OR model = ?) ORDER BY sequence LIMIT ?",
+        "SELECT body, chain FROM history WHERE sequence > ? AND (? IS NULL OR model = ?)"
+        " ORDER BY sequence LIMIT ?",
         (after, model, model, limit),
     )
     return [_entry(body, chain) for body, chain in rows]

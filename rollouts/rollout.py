@@ -5,13 +5,15 @@
 step, since when, and how it ended. All values are immutable; no clock, no store, no statistics here.
 """
 
-import re
+import math
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
+from groundwork.errors import SettingsError
+from groundwork.quantities import parse_duration
 from rollouts.errors import RouteError, SpecError
 from rollouts.route import REQUEST_KEY, weight_from_percent
 
@@ -22,25 +24,19 @@ State = Literal["progressing", "paused", "baking", "succeeded", "rolled-back", "
 LIVE: Final[frozenset[str]] = frozenset({"progressing", "paused", "baking"})
 """States in which a rollout still owns its model's route."""
 
-_DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))+")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
-
-def seconds(text: float | str) -> float:
+def seconds(written: float | str) -> float:
     """Return a duration in seconds; a bare number is seconds already.
 
     Raises:
         SpecError: It is no duration, or a negative one.
     """
-    if isinstance(text, int | float) and text >= 0:
-        return float(text)
-    written = str(text).replace(" ", "")
-    if _DURATION.fullmatch(written):
-        return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(written))
-    raise SpecError(
-        f"duration {text!r}: a number with a unit was wanted; write for example '90s', '2m' or '1h30m'"
-    )
+    if isinstance(written, int | float) and math.isfinite(written) and written >= 0:
+        return float(written)
+    try:
+        return parse_duration(str(written))
+    except SettingsError as error:
+        raise SpecError(str(error)) from None
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"for_": "for"}):

@@ -12,12 +12,15 @@ hashed beyond `bucket`, which is here so that every worker agrees on it.
 """
 
 import math
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
 
+from groundwork.errors import SettingsError
+from groundwork.quantities import parse_percent
 from rollouts.errors import RouteError
 
 FULL: Final = 2**32
@@ -107,34 +110,31 @@ def arm(route: Route, place: int) -> Literal["stable", "candidate"]:
     return "candidate" if place < route.weight else "stable"
 
 
-def weight_from_percent(percent_given: float | str) -> int:
+def weight_from_percent(written: float | str) -> int:
     """Return the share of FULL nearest to a percentage; only 0 gives 0 and only 100 gives FULL.
 
     Raises:
         RouteError: It is not a number from 0 to 100.
     """
-    text = str(percent_given).strip().removesuffix("%").strip()
+    text = format(Decimal(repr(written)), "f") if isinstance(written, float) else str(written)
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite() or not 0 <= value <= 100:  # noqa: PLR2004  a percentage ends at 100
-        raise RouteError(
-            f"percentage {percent_given!r}: a number from 0 to 100 was wanted; write for example 0.5"
-        )
-    if value in {0, 100}:
-        return FULL if value else 0
-    return min(max(int((value * FULL / 100).to_integral_value()), 1), FULL - 1)
+        part = parse_percent(text)
+    except SettingsError as error:
+        raise RouteError(f"a share of the traffic: {error}") from None
+    if part in {0, 1}:
+        return FULL * int(part)
+    return min(max(round(part * FULL), 1), FULL - 1)
 
 
 def percent(weight: int) -> str:
     """Return the shortest decimal percentage that `weight_from_percent` turns into this very weight."""
-    exact = Decimal(weight) * 100 / FULL
+    exact = Fraction(weight * 100, FULL)
     for digits in range(_MOST_DIGITS):
-        text = f"{exact:.{digits}f}"
+        scaled = round(exact * 10**digits)
+        text = f"{scaled // 10**digits}" + (f".{scaled % 10**digits:0{digits}d}" if digits else "")
         if weight_from_percent(text) == weight:
             return text
-    return str(exact)
+    return format(Decimal(weight) * 100 / FULL, "f")
 
 
 def share(part: int, whole: int) -> float:
