@@ -1,0 +1,197 @@
+"""Settings: one frozen struct of values, from defaults, one YAML file, variables and flags, in rising order.
+
+A program declares its settings as a frozen msgspec.Struct whose fields are values or further such structs:
+
+    class Log(msgspec.Struct, frozen=True):
+        segment_bytes: Annotated[Bytes, msgspec.Meta(description="Where a segment is closed.")] = 2**28
+
+    class Settings(msgspec.Struct, frozen=True):
+        log: Log = Log()
+
+The setting `log.segment_bytes` is then `log: {segment_bytes: 256MiB}` in the file, the variable
+DRIFTGATE_LOG_SEGMENT_BYTES, and the key "log.segment_bytes" among the flags.
+
+Rules:
+1. A setting that cannot be honoured is an error: an unknown name (with the nearest known one), a wrong type
+   (with the setting, its source, what was wanted, what was found), a name twice in the file.
+2. The winner of each setting is remembered with its source, so that a program can say where a value is from.
+3. Variables are text: numbers and yes/no are converted, a list is separated by commas, an empty text is None
+   where None is allowed; anything deeper is written as JSON.
+4. A value marked secret never appears in a message.
+
+Refuses to know: which settings there are.
+"""
+
+import difflib
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import yaml
+
+from groundwork.errors import SettingsError
+from groundwork.setting import REQUIRED, Setting, convert, fields, group_of, one_line
+
+__all__ = ["REQUIRED", "Loaded", "Setting", "fields", "load"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Loaded(msgspec.Struct, Generic[T], frozen=True):
+    """The settings in force, and for each dotted name the source it came from.
+
+    A source reads "default", "file PATH", "variable NAME" or "flag --name".
+    """
+
+    value: T
+    sources: Mapping[str, str]
+
+
+class _Given(msgspec.Struct, frozen=True):
+    """A value as it was found, and where."""
+
+    value: Any
+    source: str
+    is_text: bool = False
+
+
+def load(
+    kind: type[T],
+    *,
+    file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    prefix: str = "DRIFTGATE_",
+    reserved: frozenset[str] = frozenset(),
+) -> Loaded[T]:
+    """The settings of this kind from all four sources; SettingsError names the first that cannot be honoured.
+
+    Flags whose value is None were not given. `reserved` names variables with the prefix that are no settings.
+    """
+    known = {setting.name: setting for setting in fields(kind)}
+    if len({setting.variable(prefix) for setting in known.values()}) < len(known):
+        raise TypeError(f"{kind.__name__}: two settings would share a variable; rename one")
+    given = {
+        **(_from_file(file, known) if file is not None else {}),
+        **_from_environ(environ, known, prefix, reserved),
+        **_from_flags(flags, known),
+    }
+    sources = {name: given[name].source if name in given else "default" for name in known}
+    values = {name: setting.default for name, setting in known.items()}
+    values.update(
+        (name, convert(known[name], found.value, found.source, is_text=found.is_text))
+        for name, found in given.items()
+    )
+    for name, value in values.items():
+        if value is REQUIRED:
+            raise SettingsError(
+                f"{name} is required: set it in the file, or by {known[name].variable(prefix)}"
+            )
+    return Loaded(_built(kind, values, sources, ""), sources)
+
+
+def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
+    source = f"file {file}"
+    try:
+        content = file.read_bytes()
+        _refuse_doubles(yaml.compose(content, Loader=yaml.SafeLoader), source)
+        document = msgspec.yaml.decode(content) if content.strip() else None
+    except OSError as error:
+        raise SettingsError(f"{source}: cannot be read: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise SettingsError(f"{source}: wanted YAML, found {one_line(error)}") from error
+    groups = {name.rsplit(".", depth)[0] for name in known for depth in range(1, name.count(".") + 1)}
+    return dict(_flat(document, "", groups, known, source))
+
+
+def _flat(
+    document: Any,
+    above: str,
+    groups: set[str],
+    known: Mapping[str, Setting],
+    source: str,
+) -> Iterator[tuple[str, _Given]]:
+    """The settings in a nested mapping; a group left empty sets nothing."""
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        what = above.rstrip(".") or "the whole file"
+        raise SettingsError(f"{source}: {what}: wanted a mapping of settings, found {document!r}")
+    for key, value in document.items():
+        name = f"{above}{key}"
+        if name in known:
+            yield name, _Given(value, source)
+        elif name in groups:
+            yield from _flat(value, f"{name}.", groups, known, source)
+        else:
+            raise SettingsError(f"{source}: unknown setting {name}{_nearest(name, [*known, *groups])}")
+
+
+def _refuse_doubles(node: yaml.Node | None, source: str) -> None:
+    """A name twice in one mapping has no winner that a reader would guess."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                line = key.start_mark.line + 1
+                raise SettingsError(f"{source}: {key.value} stands there again in line {line}; remove one")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+            _refuse_doubles(value, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_doubles(value, source)
+
+
+def _from_environ(
+    environ: Mapping[str, str],
+    known: Mapping[str, Setting],
+    prefix: str,
+    reserved: frozenset[str],
+) -> dict[str, _Given]:
+    variables = {setting.variable(prefix): name for name, setting in known.items()}
+    found = {}
+    for variable in sorted(environ):
+        if not variable.startswith(prefix) or variable in reserved:
+            continue
+        if variable not in variables:
+            known_names = [*variables, *reserved]
+            raise SettingsError(f"variable {variable}: unknown setting{_nearest(variable, known_names)}")
+        found[variables[variable]] = _Given(environ[variable], f"variable {variable}", is_text=True)
+    return found
+
+
+def _from_flags(flags: Mapping[str, object], known: Mapping[str, Setting]) -> dict[str, _Given]:
+    found = {}
+    for name, value in flags.items():
+        if name not in known:
+            raise SettingsError(f"flag {name}: unknown setting{_nearest(name, known)}")
+        if value is not None:
+            flag = name.replace(".", "-").replace("_", "-")
+            found[name] = _Given(value, f"flag --{flag}", is_text=isinstance(value, str))
+    return found
+
+
+def _built(kind: type[T], values: Mapping[str, Any], sources: Mapping[str, str], above: str) -> T:
+    """The struct with these values; what its own checks refuse is told with the sources of its values."""
+    annotations = typing.get_type_hints(kind, include_extras=True)
+    parts: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        group = group_of(annotations[field.name])
+        name = f"{above}{field.name}"
+        parts[field.name] = values[name] if group is None else _built(group, values, sources, f"{name}.")
+    try:
+        return kind(**parts)
+    except (TypeError, ValueError) as error:
+        origins = sorted(
+            {sources[f"{above}{part}"] for part in parts if f"{above}{part}" in sources} - {"default"}
+        )
+        where = above.rstrip(".") or "settings"
+        raise SettingsError(f"{where} ({', '.join(origins) or 'defaults'}): {one_line(error)}") from error
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that was probably meant."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f"; the closest known is {close[0]}" if close else ""
