@@ -1,0 +1,43 @@
+"""What a worker shows of itself in its slot, and how others read it: does it answer, and by which revisions.
+
+An operator's verb is done when every worker that answers has applied it. A worker says that it answers before
+it looks at the routes for the last time and opens its port; so a worker that was not seen answering when an
+edit was made has read that edit before it answers anybody.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from gateway.metrics import APPLIED_REVISION
+from groundwork.counters import Counters, SeriesKey
+from groundwork.slots import read_slots
+
+ANSWERING: Final = "answering"
+_ANSWERING_KEY: Final = SeriesKey(ANSWERING, (), "gauge")
+
+
+class Presence:
+    """The writing side: one worker's own gauges."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._answering = counters.series(ANSWERING, {}, kind="gauge")
+
+    def answering(self, *, now: bool) -> None:
+        """Show whether this worker answers requests."""
+        self._counters.values[self._answering] = int(now)
+
+    def applied(self, model: str, revision: int) -> None:
+        """Show that requests for `model` are answered by `revision`."""
+        index = self._counters.series(APPLIED_REVISION, {"model": model}, kind="gauge")
+        self._counters.values[index] = revision
+
+
+def lagging(slots_folder: Path, model: str, revision: int) -> list[str]:
+    """The answering workers that do not yet answer `model` by `revision` or a later one; reads every slot."""
+    key = SeriesKey(APPLIED_REVISION, (("model", model),), "gauge")
+    return [
+        f"worker {reading.place} (slot {reading.incarnation})"
+        for reading in read_slots(slots_folder)
+        if reading.alive and reading.series.get(_ANSWERING_KEY, 0) and reading.series.get(key, 0) < revision
+    ]

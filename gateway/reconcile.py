@@ -1,0 +1,228 @@
+"""Bring this worker to what the routes say: load, build the table, swap it by one assignment, let go.
+
+The loop of one worker owns everything here; loads run in threads inside the fleet. Each model settles by
+itself, so a slow or broken version of one model never holds back a rollback of another, and a rollback of the
+same model, whose versions are in memory, overtakes its loads.
+
+It decides nothing (`gateway.plan` does) and edits no route.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.model import LoadedModel
+from gateway.plan import plan, unneeded
+from gateway.routing import Lane, Table, lane_of
+from gateway.settings import PaceSettings
+from groundwork.clock import Clock
+from groundwork.errors import DriftgateError
+from rollouts.route import Route
+
+PINNED_MOST: Final = 8
+"""Versions kept in memory only because requests named them; the longest loaded leaves first."""
+
+log = logging.getLogger("driftgate.gateway")
+Versions = Mapping[tuple[str, str], LoadedModel]
+
+
+class Fleet(Protocol):
+    """What is in memory; see `gateway.fleet.Fleet`."""
+
+    @property
+    def loaded(self) -> Versions:
+        """(model, version) to what is in memory now."""
+        ...
+
+    async def load(self, model: str, version: str, *, joins: LoadedModel | None = None) -> LoadedModel:
+        """Load a version, or return it when it is loaded."""
+        ...
+
+    async def release(self, loaded: LoadedModel) -> None:
+        """Forget a version that no table names."""
+        ...
+
+
+class Holder(Protocol):
+    """What holds the table that requests are answered by."""
+
+    table: Table
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a version is not in memory, and when (monotonic seconds) it was last tried."""
+
+    message: str
+    at: float
+
+
+class Reconciler:
+    """Follows the routes; owned by one worker's loop.
+
+    `applied(model, revision)` is called after requests are answered by that revision.
+    """
+
+    def __init__(
+        self,
+        core: Holder,
+        fleet: Fleet,
+        pace: PaceSettings,
+        clock: Clock,
+        applied: Callable[[str, int], None],
+    ) -> None:
+        self._core = core
+        self._fleet = fleet
+        self._pace = pace
+        self._clock = clock
+        self._applied = applied
+        self._routes: Mapping[str, Route] = {}
+        self._loads: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._releases: set[asyncio.Task[None]] = set()
+        self._leaving: set[tuple[str, str]] = set()
+        self._idle_since: dict[tuple[str, str], float] = {}
+        self._pinned: list[tuple[str, str]] = []
+        self.faults: dict[tuple[str, str], Fault] = {}
+
+    @property
+    def routes(self) -> Mapping[str, Route]:
+        """The routes as last seen; what answers may still be older."""
+        return self._routes
+
+    @property
+    def busy(self) -> bool:
+        """Whether versions are being loaded."""
+        return bool(self._loads)
+
+    def follow(self, routes: Mapping[str, Route]) -> None:
+        """Take notice of new routes; those whose versions are in memory answer when this returns."""
+        before, self._routes = self._routes, routes
+        for model, route in routes.items():
+            if before.get(model) != route:
+                self._settle(model)
+
+    async def settled(self) -> None:
+        """Wait until nothing is being loaded."""
+        while self._loads:
+            await asyncio.wait(list(self._loads.values()))
+
+    async def demand(self, model: str, version: str) -> LoadedModel:
+        """Load a version because a request names it; it then stays among the PINNED_MOST last asked for.
+
+        Raises as Fleet.load does.
+        """
+        loaded = await self._fleet.load(model, version)
+        key = (model, version)
+        if key not in self._pinned:
+            self._pinned.append(key)
+            del self._pinned[:-PINNED_MOST]
+        self._rebuild(model)
+        return loaded
+
+    def look_around(self) -> None:
+        """Once in a while: try failed versions again, let go of those that nothing names any more."""
+        now = self._clock.monotonic()
+        for key, fault in list(self.faults.items()):
+            if now - fault.at >= self._pace.retry:
+                del self.faults[key]
+                self._settle(key[0])
+        for model in {name for name, _ in self._fleet.loaded}:
+            self._let_go(model, now)
+
+    async def close(self) -> None:
+        """Stop loading; what is loaded stays for the requests in flight."""
+        tasks = [*self._loads.values(), *self._releases]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _versions(self, model: str) -> set[str]:
+        return {
+            version
+            for name, version in self._fleet.loaded
+            if name == model and (name, version) not in self._leaving
+        }
+
+    def _settle(self, model: str) -> None:
+        route = self._routes.get(model)
+        if route is None:
+            return
+        failed = {version for name, version in self.faults if name == model}
+        decided = plan(route, self._versions(model), failed, serving=model in self._core.table)
+        if decided.serve is not None:
+            self._serve(decided.serve)
+        if decided.applied:
+            self._applied(model, route.revision)
+        for version in decided.load:
+            self._begin_load(model, version)
+
+    def _begin_load(self, model: str, version: str) -> None:
+        key = (model, version)
+        if key in self._loads or key in self._leaving:
+            return
+        task = asyncio.get_running_loop().create_task(self._load(model, version))
+        self._loads[key] = task
+        task.add_done_callback(lambda done: self._loaded(key, done))
+
+    async def _load(self, model: str, version: str) -> None:
+        route = self._routes[model]
+        is_newcomer = version in (route.candidate, route.shadow)
+        joins = self._fleet.loaded.get((model, route.stable)) if is_newcomer else None
+        await self._fleet.load(model, version, joins=joins)
+
+    def _loaded(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+        del self._loads[key]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self.faults.pop(key, None)
+        else:
+            message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
+            self.faults[key] = Fault(message, self._clock.monotonic())
+            log.error("%s version %s is not served: %s", *key, message)
+        self._settle(key[0])
+
+    def _serve(self, route: Route) -> None:
+        """Put the lane of this route into the table: the one assignment that changes what answers."""
+        available = {key: loaded for key, loaded in self._fleet.loaded.items() if key not in self._leaving}
+        lane = lane_of(route, available)
+        self._core.table = MappingProxyType({**self._core.table, route.model: lane})
+
+    def _rebuild(self, model: str) -> None:
+        """The same route again, after the set of versions in memory has changed."""
+        lane: Lane | None = self._core.table.get(model)
+        if lane is not None:
+            self._serve(lane.route)
+
+    def _let_go(self, model: str, now: float) -> None:
+        pinned = {version for name, version in self._pinned if name == model}
+        lane = self._core.table.get(model)
+        answering = set() if lane is None else set(lane.route.versions())
+        idle = unneeded(self._routes.get(model), self._versions(model), pinned | answering)
+        for key in [key for key in self._idle_since if key[0] == model and key[1] not in idle]:
+            del self._idle_since[key]
+        for version in idle:
+            key = (model, version)
+            if now - self._idle_since.setdefault(key, now) >= self._pace.unload:
+                self._release(key)
+
+    def _release(self, key: tuple[str, str]) -> None:
+        """Take a version out of the table, then forget it when its last request is answered."""
+        del self._idle_since[key]
+        self._leaving.add(key)
+        loaded = self._fleet.loaded[key]
+        self._rebuild(key[0])
+        task = asyncio.get_running_loop().create_task(self._fleet.release(loaded))
+        self._releases.add(task)
+        task.add_done_callback(lambda done: self._released(key, done))
+
+    def _released(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+        self._releases.discard(task)
+        self._leaving.discard(key)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s version %s was not released: %s", *key, task.exception())
+        self._settle(key[0])

@@ -1,0 +1,68 @@
+"""Take over what dead workers left in their slots: rows into the log at once, counters after a while.
+
+Rows are spooled as soon as a slot is seen dead, so nothing answered is missing from the log for long. The
+counters of a dead slot stay readable for RETIRE_SECONDS before they are folded into the totals, because the
+evidence of a rollout is kept per incarnation: a pilot that looks twice a second must have seen a dead
+worker's last counts before they lose its name.
+
+Knows no model: a slot's row files describe themselves.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from groundwork.clock import Clock
+from groundwork.errors import DriftgateError
+from groundwork.slots import SlotReading, read_slots, retire
+
+RETIRE_SECONDS: Final = 60.0
+
+log = logging.getLogger("driftgate.gateway")
+
+
+class Sweeper:
+    """Recovers and retires dead slots; owned by the supervisor, used by one thread at a time."""
+
+    def __init__(self, slots_folder: Path, recover: Callable[[Path], int], clock: Clock) -> None:
+        """Sweep `slots_folder`; `recover` spools the rows of one slot folder and returns how many."""
+        self._slots_folder = slots_folder
+        self._recover = recover
+        self._clock = clock
+        self._dead_since: dict[int, float] = {}
+
+    def sweep(self) -> list[SlotReading]:
+        """Recover every slot found dead since the last sweep; retire those dead long enough.
+
+        Returns the newly dead, so that their last state can be judged. Never raises for one slot: what
+        cannot be recovered now is tried again at the next sweep, and said.
+        """
+        now = self._clock.monotonic()
+        dead = [reading for reading in read_slots(self._slots_folder) if not reading.alive]
+        fresh = [reading for reading in dead if reading.incarnation not in self._dead_since]
+        recovered = [reading for reading in fresh if self._recovered(reading)]
+        for reading in recovered:
+            self._dead_since[reading.incarnation] = now
+        for reading in dead:
+            since = self._dead_since.get(reading.incarnation)
+            if since is not None and now - since >= RETIRE_SECONDS:
+                self._retire(reading)
+        return recovered
+
+    def _recovered(self, reading: SlotReading) -> bool:
+        try:
+            rows = self._recover(reading.folder)
+        except (DriftgateError, OSError) as error:
+            log.warning("slot %d: its rows are not in the log yet: %s", reading.incarnation, error)
+            return False
+        log.info("slot %d is dead; %d rows of it were brought into the log", reading.incarnation, rows)
+        return True
+
+    def _retire(self, reading: SlotReading) -> None:
+        try:
+            retire(self._slots_folder, reading.incarnation)
+        except (DriftgateError, OSError) as error:
+            log.warning("slot %d: its counters were not folded: %s", reading.incarnation, error)
+            return
+        del self._dead_since[reading.incarnation]
