@@ -1,0 +1,132 @@
+"""Starting and keeping child programs: the gateway and the monitor of `up`, and everything of the demo.
+
+Rules: a child has a process group of its own, so that a Ctrl-C reaches us alone and we stop children in
+order; it is tied to us (`driftgate.tether`); our own modules are started with `-P`, so that files of the
+working folder are never taken for them. A ready file is written by the child, whole, when it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import msgspec
+
+from driftgate.errors import ProgramError
+
+POLL_SECONDS: Final = 0.02
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of ours as a program that ends with us."""
+    return [sys.executable, "-P", "-m", "driftgate.tether", str(os.getpid()), module, *arguments]
+
+
+class Program:
+    """One child process; owned by whoever started it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environ: Mapping[str, str] | None = None,
+        output: IO[bytes] | int | None = None,
+    ) -> None:
+        """`output` takes stdout and stderr together; None lets them go where ours go."""
+        self.name = name
+        self._command = command
+        self._environ = {**(os.environ if environ is None else environ), "PYTHONSAFEPATH": "1"}
+        self._output = output
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """The child's process number; 0 before it is started."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, or None while it runs (or was never started)."""
+        return self._process.returncode if self._process else None
+
+    async def start(self) -> None:
+        """Start it; does not wait until it answers."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            env=self._environ,
+            process_group=0,
+        )
+
+    async def ready(self, file: Path, seconds: float) -> Any:
+        """What its ready file says, once it is there.
+
+        Raises:
+            ProgramError: it ended before, or did not answer in time.
+        """
+        process = self._started()
+        try:
+            async with asyncio.timeout(seconds):
+                while not file.exists():  # noqa: ASYNC240  one stat of a local file
+                    if process.returncode is not None:
+                        raise ProgramError(
+                            f"{self.name} {describe_end(process.returncode)} before it answered; "
+                            "its lines above say why"
+                        )
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise ProgramError(f"{self.name} did not answer within {seconds:g} s") from None
+        return msgspec.json.decode(file.read_bytes())  # noqa: ASYNC240  a few bytes of a local file
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return await self._started().wait()
+
+    async def stop(self, seconds: float) -> bool:
+        """SIGTERM, then SIGKILL to its group after `seconds`; True when it ended by itself with code 0."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return process is not None and process.returncode == 0
+        _send(process.pid, signal.SIGTERM, os.kill)
+        try:
+            async with asyncio.timeout(seconds):
+                return await process.wait() == 0
+        except TimeoutError:
+            self.kill()
+            await process.wait()
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL to its whole group, at once."""
+        if self._process is not None and self._process.returncode is None:
+            _send(self._process.pid, signal.SIGKILL, os.killpg)
+
+    def _started(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise ProgramError(f"{self.name} was never started")
+        return self._process
+
+
+def describe_end(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _send(pid: int, number: signal.Signals, send: Callable[[int, int], None]) -> None:
+    try:
+        send(pid, number)
+    except ProcessLookupError:
+        return  # it has gone by itself

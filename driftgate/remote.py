@@ -1,0 +1,93 @@
+"""Talking to the operator API and to the monitor's API over HTTP.
+
+Rules: an answer that is not 2xx is a RemoteError with the API's own sentence; nobody at the address is an
+UnreachableError that says what to start. Proxies of the environment are not used: both ports are on loopback.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+from driftgate.errors import RemoteError, UnreachableError
+
+OPERATOR_VARIABLE: Final = "DRIFTGATE_OPERATOR_URL"
+MONITOR_VARIABLE: Final = "DRIFTGATE_MONITOR_URL"
+GATEWAY_VARIABLE: Final = "DRIFTGATE_GATEWAY_URL"
+ACTOR_VARIABLE: Final = "DRIFTGATE_ACTOR"
+CLIENT_VARIABLES: Final = frozenset({OPERATOR_VARIABLE, MONITOR_VARIABLE, GATEWAY_VARIABLE, ACTOR_VARIABLE})
+"""Variables with our prefix that are no settings of a program."""
+
+SECONDS: Final = 30.0
+
+
+class Api:
+    """One API at one base URL; `what` names it in errors ("operator API")."""
+
+    def __init__(self, what: str, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        self.what = what
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(
+            base_url=self.url,
+            timeout=SECONDS,
+            trust_env=False,
+            transport=transport,
+            headers={"user-agent": "driftgate"},
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON answer to a GET; query values that are None are left out."""
+        return self._ask("GET", path, query=query)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The JSON answer to a POST of `body` (an empty object when None)."""
+        return self._ask("POST", path, body=body or {})
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            answer = self._client.request(method, path, params=given, json=body)
+        except httpx.InvalidURL as error:
+            raise UnreachableError(f"{self.what}: {self.url!r} is not a URL ({error})") from error
+        except httpx.TransportError as error:
+            raise UnreachableError(
+                f"{self.what}: nobody answers at {self.url} ({_why(error)}); is `driftgate up` running there?"
+            ) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _refusal(self.what, answer)
+
+
+def default_actor() -> str:
+    """Who acts, when nobody says: the login name, or the user's number where there is none."""
+    import getpass  # noqa: PLC0415  only acting verbs need it
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def _why(error: httpx.TransportError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _refusal(what: str, answer: httpx.Response) -> RemoteError:
+    """The API's own sentence where it gave one."""
+    try:
+        document = answer.json()
+    except ValueError:
+        document = {}
+    found = document if isinstance(document, dict) else {}
+    sentence = found.get("error") or f"{what}: {answer.request.url.path} answered {answer.status_code}"
+    return RemoteError(str(sentence), status=answer.status_code, remote_code=str(found.get("code", "")))

@@ -1,0 +1,193 @@
+"""`driftgate up`: gateway and monitor as two child programs, ready together, stopped in order.
+
+1. Both are started at once; the ready file is written when both answer.
+2. A program that dies is started again, at once and then after growing waits, on the ports it had.
+3. SIGTERM or SIGINT: the gateway drains and flushes its log, then the monitor reads to the end of it and
+   checkpoints. A second signal ends both at once.
+
+Refuses to know: what either program does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from driftgate.errors import ProgramError
+from driftgate.programs import Program, describe_end, module_command
+from gateway.settings import GatewaySettings
+from groundwork.files import write_atomic
+from monitor.settings import MonitorSettings
+
+READY_SECONDS: Final = 60.0
+FIRST_WAIT: Final = 0.5
+LONGEST_WAIT: Final = 30.0
+# A program that lived this long had recovered; its next death counts as a first one.
+RECOVERED_SECONDS: Final = 60.0
+# On top of what a program allows itself for its stop: the interpreter's own end on a busy machine.
+GRACE_SECONDS: Final = 20.0
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """What the ready file says: three URLs, the gRPC address (none yet), and the process to stop."""
+
+    http: str
+    operator: str
+    monitor: str
+    grpc: str | None
+    pid: int
+
+
+class Ring:
+    """The two programs of one `up`; owned by its event loop."""
+
+    def __init__(
+        self,
+        gateway: GatewaySettings,
+        monitor: MonitorSettings,
+        folder: Path,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Keep settings and ready files in `folder`; `tell` is given a line when something happens."""
+        self._gateway = gateway
+        self._monitor = monitor
+        self._folder = folder
+        self._tell = tell
+        self._stopping = asyncio.Event()
+        self._programs = {name: self._program(name) for name in ("gateway", "monitor")}
+
+    def stop(self) -> None:
+        """Begin to stop; the second call ends everything at once."""
+        if self._stopping.is_set():
+            for program in self._programs.values():
+                program.kill()
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[Addresses], None]) -> int:
+        """Keep both until `stop`; returns the exit code. ProgramError when one does not start."""
+        self._write("gateway", self._gateway)
+        self._write("monitor", self._monitor)
+        keepers: list[asyncio.Task[None]] = []
+        try:
+            for program in self._programs.values():
+                await program.start()
+            addresses = await self._addresses()
+            if addresses is not None:
+                keepers = [asyncio.create_task(self._keep(name)) for name in self._programs]
+                ready(addresses)
+                await self._stopping.wait()
+        finally:
+            self._stopping.set()
+            clean = await self._stop_in_order()
+            await asyncio.gather(*keepers)
+        return 0 if clean else 1
+
+    async def _addresses(self) -> Addresses | None:
+        """Both programs' addresses, once both answer; None when told to stop before."""
+        both = asyncio.ensure_future(asyncio.gather(self._answer("gateway"), self._answer("monitor")))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        tasks: set[asyncio.Future[Any]] = {both, stopping}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                return None
+            gateway, monitor = both.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._hold_ports(gateway, monitor)
+        return Addresses(gateway["http"], gateway["operator"], monitor["monitor"], None, os.getpid())
+
+    async def _answer(self, name: str) -> Any:
+        return await self._programs[name].ready(self._ready_file(name), READY_SECONDS)
+
+    def _hold_ports(self, gateway: Any, monitor: Any) -> None:
+        """From now on a restarted program takes the port it had, where it was free to choose."""
+        replace = msgspec.structs.replace
+        http = replace(self._gateway.http, port=urlsplit(gateway["http"]).port)
+        operator = replace(self._gateway.operator, port=urlsplit(gateway["operator"]).port)
+        self._write("gateway", replace(self._gateway, http=http, operator=operator))
+        self._write("monitor", replace(self._monitor, port=urlsplit(monitor["monitor"]).port))
+
+    async def _keep(self, name: str) -> None:
+        """Start the program again whenever it ends before we stop."""
+        wait = 0.0
+        while True:
+            began = time.monotonic()
+            code = await self._programs[name].wait()
+            if self._stopping.is_set():
+                return
+            wait = 0.0 if time.monotonic() - began > RECOVERED_SECONDS else wait
+            self._tell(f"{name} {describe_end(code)}; starting it again in {wait:g} s")
+            if await self._stopped_within(wait):
+                return
+            wait = min(max(2 * wait, FIRST_WAIT), LONGEST_WAIT)
+            self._ready_file(name).unlink(missing_ok=True)
+            await self._programs[name].start()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _stop_in_order(self) -> bool:
+        stop = self._gateway.stop
+        clean = await self._programs["gateway"].stop(
+            stop.delay + stop.linger + stop.limit + GRACE_SECONDS,
+        )
+        return await self._programs["monitor"].stop(self._monitor.catch_up + GRACE_SECONDS) and clean
+
+    def _program(self, name: str) -> Program:
+        settings, ready = str(self._folder / f"{name}.json"), str(self._ready_file(name))
+        return Program(name, module_command(name, settings, "--ready-file", ready))
+
+    def _ready_file(self, name: str) -> Path:
+        return self._folder / f"{name}.ready"
+
+    def _write(self, name: str, settings: msgspec.Struct) -> None:
+        write_atomic(self._folder / f"{name}.json", msgspec.json.encode(settings))
+
+
+def run(
+    gateway: GatewaySettings,
+    monitor: MonitorSettings,
+    *,
+    ready: Callable[[Addresses], None],
+    tell: Callable[[str], None],
+) -> int:
+    """Run both programs until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code."""
+    data = Path(gateway.data)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="up-", dir=data) as folder:
+            return asyncio.run(_run(gateway, monitor, Path(folder), ready, tell))
+    except OSError as error:
+        message = f"{data}: cannot keep state there: {error.strerror}; name another --data"
+        raise ProgramError(message) from error
+
+
+async def _run(
+    gateway: GatewaySettings,
+    monitor: MonitorSettings,
+    folder: Path,
+    ready: Callable[[Addresses], None],
+    tell: Callable[[str], None],
+) -> int:
+    ring = Ring(gateway, monitor, folder, tell)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ring.stop)
+    return await ring.run(ready)

@@ -1,0 +1,79 @@
+"""Every setting of the product in one struct: the gateway's at the top level, the monitor's under `monitor`.
+
+Rules: this file adds no setting; it joins those of the two programs and shares `data` and `models` between
+them, so that a new setting of either needs no line here. One YAML file, `DRIFTGATE_…` variables and flags
+set them, in rising order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+import msgspec
+
+from driftgate.remote import CLIENT_VARIABLES
+from gateway.settings import GatewaySettings
+from groundwork import settings as groundwork_settings
+from groundwork.settings import Loaded
+from monitor.settings import MonitorSettings, checked
+
+MONITOR: Final = "monitor"
+SHARED: Final = frozenset({"data", "models"})
+
+
+def _fields(
+    kind: type[msgspec.Struct], *, without: frozenset[str] = frozenset()
+) -> list[tuple[str, Any, Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        (field.name, hints[field.name], field.default)
+        for field in msgspec.structs.fields(kind)
+        if field.name not in without
+    ]
+
+
+_MonitorSection: Final = msgspec.defstruct(
+    "MonitorSection",
+    _fields(MonitorSettings, without=SHARED),
+    frozen=True,
+    forbid_unknown_fields=True,
+)
+SETTINGS: Final[type[msgspec.Struct]] = msgspec.defstruct(
+    "Settings",
+    [*_fields(GatewaySettings), (MONITOR, _MonitorSection, _MonitorSection())],
+    frozen=True,
+    forbid_unknown_fields=True,
+)
+
+
+def load(
+    file: Path | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+) -> Loaded[msgspec.Struct]:
+    """The settings in force and where each came from; SettingsError when one cannot be honoured."""
+    loaded = groundwork_settings.load(
+        SETTINGS,
+        file=file,
+        environ=environ,
+        flags=flags,
+        reserved=CLIENT_VARIABLES,
+    )
+    monitor_settings(loaded.value)
+    return loaded
+
+
+def gateway_settings(value: msgspec.Struct) -> GatewaySettings:
+    """The gateway's part."""
+    return GatewaySettings(**{name: getattr(value, name) for name in GatewaySettings.__struct_fields__})
+
+
+def monitor_settings(value: msgspec.Struct) -> MonitorSettings:
+    """The monitor's part, checked."""
+    section: Any = getattr(value, MONITOR)
+    parts = {name: getattr(section, name) for name in section.__struct_fields__}
+    shared = {name: getattr(value, name) for name in SHARED}
+    return checked(MonitorSettings(**shared, **parts))

@@ -1,0 +1,102 @@
+"""How facts are shown: aligned tables, times, shares, colours that say what a word means.
+
+Rules: colours appear on a terminal only (click strips them elsewhere); `--json` prints the API's own facts,
+unrounded. Nothing here knows where a fact comes from.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import click
+import msgspec
+
+COLOURS: Final[Mapping[str, str]] = {
+    "PASS": "green",
+    "FAIL": "red",
+    "OPEN": "yellow",
+    "progressing": "cyan",
+    "baking": "cyan",
+    "paused": "yellow",
+    "succeeded": "green",
+    "rolled-back": "red",
+    "superseded": "yellow",
+    "ready": "green",
+    "stable": "green",
+    "candidate": "cyan",
+    "delivered": "green",
+    "dead": "red",
+    "open": "red",
+    "resolved": "green",
+    "ok": "green",
+    "alarm": "red",
+    "SUSPECT": "yellow",
+}
+NS: Final = 10**9
+MINUTE: Final = 60
+HOUR: Final = 3600
+DAY: Final = 86_400
+
+
+def facts(document: Any) -> None:
+    """Print a document as JSON, indented for eyes and whole for programs."""
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def word(text: str) -> str:
+    """A state's word in its colour."""
+    return click.style(text, fg=COLOURS.get(text))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows under titles, each column as wide as its widest cell; None is a dash."""
+    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [
+        max((len(click.unstyle(row[place])) for row in cells), default=0) for place in range(len(titles))
+    ]
+    widths = [max(width, len(title)) for width, title in zip(widths, titles, strict=True)]
+    click.echo(click.style(_line(titles, widths), bold=True))
+    for row in cells:
+        click.echo(_line(row, widths))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, widths, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def moment(at_ns: int | None) -> str:
+    """A time of day, local, with its date when that is not today."""
+    if not at_ns:
+        return "–"
+    then = datetime.datetime.fromtimestamp(at_ns / NS, tz=datetime.UTC).astimezone()
+    today = datetime.datetime.now(tz=then.tzinfo).date()
+    return f"{then:%H:%M:%S}" if then.date() == today else f"{then:%Y-%m-%d %H:%M:%S}"
+
+
+def span(seconds: float) -> str:
+    """A duration in the two units that matter: 4m12s, 3.2s."""
+    if seconds < MINUTE:
+        return f"{seconds:.1f}s" if seconds < 10 and seconds % 1 else f"{seconds:.0f}s"  # noqa: PLR2004  a tenth matters below ten
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)}m{int(seconds % MINUTE):02d}s"
+    if seconds < DAY:
+        return f"{int(seconds // HOUR)}h{int(seconds % HOUR // MINUTE):02d}m"
+    return f"{int(seconds // DAY)}d{int(seconds % DAY // HOUR):02d}h"
+
+
+def count(number: int) -> str:
+    """A count with thin groups of thousands."""
+    return f"{number:,}".replace(",", " ")
+
+
+def bar(part: float, whole: float, width: int = 20) -> str:
+    """A bar that is full when `part` reaches `whole`; empty below zero."""
+    share = min(max(part / whole if whole else 0.0, 0.0), 1.0)
+    eighths = round(share * width * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")).ljust(width)

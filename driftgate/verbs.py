@@ -1,0 +1,103 @@
+"""The verbs of the command, by name: where each is, and its one line of help.
+
+A new verb is one file in `driftgate/cli/` and one line here. A test holds every line here against the verb's
+own help.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+import msgspec
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """Where a verb's command is ("module:name"), and what it does, in one line."""
+
+    place: str
+    summary: str
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "up": Verb("driftgate.cli.up:up", "Start gateway and monitor together, and stop them in order."),
+    "serve": Verb("driftgate.cli.serve:serve", "Start the gateway alone."),
+    "monitor": Verb("driftgate.cli.monitor:monitor", "Start the monitor alone."),
+    "push": Verb("driftgate.cli.push:push", "Publish a scikit-learn pipeline or an ONNX file as a version."),
+    "models": Verb("driftgate.cli.models:models", "List models and versions, or show one."),
+    "rollout": Verb("driftgate.cli.rollout:rollout", "Bring a version to traffic on evidence, and back."),
+    "profile": Verb("driftgate.cli.profile:profile", "Build or show a reference profile."),
+    "drift": Verb("driftgate.cli.drift:drift", "Show what the monitor sees, version by version."),
+    "incidents": Verb("driftgate.cli.incidents:incidents", "List incidents, or show one."),
+    "labels": Verb("driftgate.cli.labels:labels", "Send what really happened for past predictions."),
+    "log": Verb("driftgate.cli.log:log", "Export the prediction log with its labels."),
+    "webhooks": Verb("driftgate.cli.webhooks:webhooks", "List, show, replay and test webhook deliveries."),
+    "config": Verb("driftgate.cli.config:config", "Show every setting with its source, or check a file."),
+    "demo": Verb("driftgate.cli.demo:demo", "Watch the whole ring close on a small world, in two minutes."),
+}
+
+
+class Taught:
+    """Help that ends with examples, one a line, exactly as one would type them."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """Write the examples, unwrapped."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+class TaughtCommand(Taught, click.Command):
+    """A verb with examples."""
+
+
+class TaughtGroup(Taught, click.Group):
+    """A family of verbs, each with examples."""
+
+    command_class = TaughtCommand
+
+
+class LazyGroup(TaughtGroup):
+    """A group whose verbs are loaded when they are used; its help needs none of them."""
+
+    def __init__(self, *arguments: Any, verbs: Mapping[str, Verb], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The names in the table's order, which is the order of a first day."""
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """Load the verb."""
+        verb = self._verbs.get(cmd_name)
+        return pkgutil.resolve_name(verb.place) if verb else None
+
+    def resolve_command(
+        self,
+        ctx: click.Context,
+        args: list[str],
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve, adding the closest name when there is no such verb."""
+        if args and args[0] not in self._verbs and not args[0].startswith("-"):
+            raise click.UsageError(_unknown(args[0], self._verbs), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """Write the table of verbs from their summaries."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.summary) for name, verb in self._verbs.items()])
+
+
+def _unknown(name: str, verbs: Mapping[str, Verb]) -> str:
+    import difflib  # noqa: PLC0415  only a mistake needs it
+
+    close = difflib.get_close_matches(name, verbs, n=1)
+    return f"no such verb: {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
