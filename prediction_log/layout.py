@@ -28,6 +28,7 @@ VERSION: Final = 1
 HEAD: Final = struct.Struct("<4sBBHIIQQIIdQQIIII")
 TABLE_ENTRY: Final = struct.Struct("<QQ")
 
+FIRST_AT: Final = 16
 END_AT: Final = 24
 ROWS_AT: Final = 32
 SKIPPED_AT: Final = 48

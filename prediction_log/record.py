@@ -161,6 +161,7 @@ _REJECT: Final = _meta(
     ("code", VARIABLE, ()),
     ("message", VARIABLE, ()),
     ("version", VARIABLE, ()),
+    ("model", VARIABLE, ()),
 )
 _PAIR: Final = _meta(
     ("id", "|u1", (16,)),

@@ -1,0 +1,222 @@
+"""The row file: where an answered prediction is before its client has the answer.
+
+One file for one stream, in a worker's slot: two frames with room, allocated in full and mapped. One is
+*active* and takes rows; the other is free, filled (waiting to be spooled) or taken (being spooled).
+
+    event loop:   append append … swap ────────────── append append … swap
+    flush thread:                 take → segment → release           take → …
+
+Rules:
+
+* `append`, `skip`, `lose` and `swap` belong to the event-loop thread; `take` and `release` to the flush
+  thread. Neither waits for the other.
+* A frame taken is written to a segment before it is released. A process killed between the two leaves it
+  here; the segment's last sequence tells that it is there already.
+* Where both buffers are full the rows are lost, not waited for: their sequence numbers are used up and the
+  active frame's `skipped` counts them, so that the loss travels in the log.
+"""
+
+import mmap
+import os
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, Self
+
+from groundwork.files import allocate
+from prediction_log import frame, layout
+from prediction_log.errors import FrameError, LogError
+from prediction_log.record import VARIABLE, Schema
+from prediction_log.slot_buffer import SlotBuffer, empty_head
+from prediction_log.validation import check_schema, read_head
+
+SUFFIX: Final = ".rows"
+"""What the name of every row file in a slot ends with."""
+
+FULL: Final = "full"
+OVERSIZED: Final = "oversized"
+
+_PAGE: Final = 4096
+
+
+class _Spare(Enum):
+    """What the buffer that is not active is for."""
+
+    FREE = "free"
+    FILLED = "filled"
+    TAKEN = "taken"
+
+
+class RowFile:
+    """One stream's rows on their way to the log; made by `create`, used as the file's rules say.
+
+    `lost` counts the rows lost here since creation, `lost_by` by reason: FULL (both buffers), OVERSIZED (no
+    room for these rows in an empty buffer).
+    """
+
+    def __init__(self, path: Path, active: SlotBuffer, spare: SlotBuffer) -> None:
+        self.path = path
+        self.lost_by: dict[str, int] = {FULL: 0, OVERSIZED: 0}
+        self._active = active
+        self._spare = spare
+        self._state = _Spare.FREE
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        kind: int,
+        incarnation: int,
+        stream: int,
+        schema: Schema,
+        row_capacity: int,
+        arena_bytes: int,
+        rate: float = 1.0,
+    ) -> Self:
+        """Allocate and map a new row file, whole or not at all; its name should end with SUFFIX.
+
+        Each of the two buffers has room for `row_capacity` rows and, per variable-width column, `arena_bytes`
+        bytes. NoRoomError (groundwork) when the disk cannot hold it, FrameError when the schema cannot be.
+        """
+        check_schema(kind, schema)
+        arenas = [arena_bytes for column in schema.columns if column.dtype == VARIABLE]
+        places = layout.plan(schema, row_capacity, arenas, validity=True)
+        half = -(-places.length // _PAGE) * _PAGE
+        aside = path.with_name(f".{path.name}.new")
+        aside.unlink(missing_ok=True)
+        allocate(aside, 2 * half)
+        memory = _map(aside)
+        head = empty_head(kind, incarnation, stream, row_capacity, rate, places)
+        buffers = [
+            SlotBuffer(memory[start : start + places.length], head, schema, places) for start in (0, half)
+        ]
+        aside.rename(path)
+        return cls(path, *buffers)
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence number that the next row appended, skipped or lost gets."""
+        return self._active.end
+
+    @property
+    def lost(self) -> int:
+        """Rows lost here since creation."""
+        return sum(self.lost_by.values())
+
+    @property
+    def full_enough(self) -> bool:
+        """Whether the active buffer is half full: time to swap and flush."""
+        return self._active.half_full
+
+    @property
+    def taken_rows(self) -> int:
+        """Rows of the frame that is being spooled; 0 when none is."""
+        return self._spare.rows if self._state is _Spare.TAKEN else 0
+
+    def append(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> int:
+        """Copy `rows` rows in and publish them; returns the first's sequence number, lost or not.
+
+        A fixed-width column is anything numpy broadcasts to [rows, *shape] (`bytes` for octets); a
+        variable-width one a byte string for all, or rows * width of them. A column left out is zero or empty.
+        `validity` broadcasts to [rows, value columns]. Some 3 µs for one row of 15 columns.
+        """
+        active = self._active
+        sequence = active.end
+        if active.lacks(columns, rows):
+            if active.never_fits(columns, rows):
+                self.lose(rows, OVERSIZED)
+                return sequence
+            if not self.swap():
+                self.lose(rows, FULL)
+                return sequence
+            active = self._active
+        active.write(columns, rows, validity)
+        return sequence
+
+    def takes(self, columns: Mapping[str, Any], rows: int = 1) -> bool:
+        """Whether these rows would be kept, and not lost, if they were appended now."""
+        active = self._active
+        if not active.lacks(columns, rows):
+            return True
+        return self._state is _Spare.FREE and not active.never_fits(columns, rows)
+
+    def skip(self, rows: int = 1) -> int:
+        """Use up the sequence numbers of a request that sampling left out; returns the first."""
+        sequence = self._active.end
+        self._active.pass_over(rows)
+        return sequence
+
+    def lose(self, rows: int, reason: str) -> int:
+        """Use up the sequence numbers of rows that cannot be kept, and count them; returns the first."""
+        sequence = self._active.end
+        self._active.lose(rows)
+        self.lost_by[reason] = self.lost_by.get(reason, 0) + rows
+        return sequence
+
+    def swap(self) -> bool:
+        """Hand the active buffer over to the flush; False when it holds nothing or the other is not free."""
+        filled, fresh = self._active, self._spare
+        if self._state is not _Spare.FREE or not (filled.rows or filled.skipped):
+            return False
+        fresh.begin(filled.end)
+        self._active, self._spare = fresh, filled
+        self._state = _Spare.FILLED  # last: from here on the flush thread may take it
+        return True
+
+    def take(self) -> bytes | None:
+        """The filled buffer's compact frame, or None; the same frame again until `release`."""
+        if self._state is _Spare.FREE:
+            return None
+        self._state = _Spare.TAKEN
+        return frame.compact(self._spare.memory)
+
+    def release(self) -> None:
+        """The frame taken is in the log; its buffer is free again. LogError when none was taken."""
+        if self._state is not _Spare.TAKEN:
+            raise LogError(f"{self.path}: a buffer is released after it was taken and written, not before")
+        self._spare.clear()
+        self._state = _Spare.FREE  # last: from here on the loop thread may fill it
+
+    @classmethod
+    def recover(cls, path: Path) -> list[bytes]:
+        """The frames in a dead worker's row file, oldest first; FrameError when a part of it is none."""
+        frames, unreadable = recover_buffers(path)
+        if unreadable:
+            raise unreadable[0]
+        return frames
+
+
+def recover_buffers(path: Path) -> tuple[list[bytes], list[FrameError]]:
+    """The compact frames of a row file, oldest first, and what is wrong with the buffers that gave none."""
+    memory = memoryview(path.read_bytes())
+    half = len(memory) // 2
+    frames: list[tuple[int, bytes]] = []
+    unreadable: list[FrameError] = []
+    for start in (0, half):
+        try:
+            found = _recover_buffer(memory[start : start + half])
+        except FrameError as error:
+            unreadable.append(FrameError(f"{path} at byte {start}: {error}"))
+        else:
+            frames += [] if found is None else [found]
+    return [body for _, body in sorted(frames)], unreadable
+
+
+def _recover_buffer(memory: memoryview) -> tuple[int, bytes] | None:
+    """(first sequence, compact frame) of one half, or None where it holds nothing."""
+    if len(memory) < layout.HEAD.size:
+        raise FrameError(f"half a row file has at least {layout.HEAD.size} bytes, found {len(memory)}")
+    length = layout.Head._make(layout.HEAD.unpack_from(memory)).length
+    head = read_head(memory[:length])
+    if not (head.rows or head.skipped):
+        return None
+    return head.first, frame.compact(memory[:length])
+
+
+def _map(path: Path) -> memoryview:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return memoryview(mmap.mmap(descriptor, 0))
+    finally:
+        os.close(descriptor)

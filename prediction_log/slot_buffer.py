@@ -1,0 +1,243 @@
+"""One frame with room, written in place row by row: half of a row file.
+
+Rules:
+
+* A row exists from the instant the head's `rows` covers it. It is written first, then `end` is raised, then
+  `rows`: a process killed at any point leaves a frame that is true.
+* Values go straight into preallocated columns; no Python object per row survives an append.
+* `end - first` minus `rows` minus `skipped` is how many sequence numbers were passed over by sampling.
+
+It knows neither files nor threads; `rows.py` decides who writes when.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prediction_log import layout
+from prediction_log.layout import HEAD, Head, Layout
+from prediction_log.record import VARIABLE, ColumnSpec, Schema
+
+Put: TypeAlias = Callable[[int, int, Any], None]
+"""put(at, rows, values): write `rows` rows from row `at`; None writes zeros or empty strings."""
+
+Array: TypeAlias = NDArray[Any]
+
+_CELLS: Final[Mapping[str, str]] = {
+    "|u1": "B", "|i1": "b", "<u2": "H", "<i2": "h", "<u4": "I", "<i4": "i", "<u8": "Q", "<i8": "q",
+    "<f4": "f", "<f8": "d", "|b1": "?",
+}  # fmt: skip
+_PLAIN: Final = frozenset({int, float, bool})
+
+_FIRST: Final = layout.FIRST_AT // 8
+_END: Final = layout.END_AT // 8
+_SKIPPED: Final = layout.SKIPPED_AT // 8
+_ROWS: Final = layout.ROWS_AT // 4
+_FLAGS: Final = layout.FLAGS_AT // 4
+
+
+class Scalar(NamedTuple):
+    """A column of single numbers: as cells (the cheap way to set one) and as an array (to set many)."""
+
+    name: str
+    cells: Any
+    view: Array
+
+
+class Arena(NamedTuple):
+    """A variable-width column's places: u32 offsets, as cells and as an array, and the bytes they cut."""
+
+    name: str
+    width: int
+    cells: memoryview
+    offsets: NDArray[np.uint32]
+    data: memoryview
+
+
+class SlotBuffer:
+    """A frame with room inside memory that outlives the process."""
+
+    def __init__(self, memory: memoryview, head: Head, schema: Schema, places: Layout) -> None:
+        self.memory = memory
+        self.capacity = head.capacity
+        self._u32 = memory.cast("I")
+        self._u64 = memory.cast("Q")
+        preamble = layout.preamble(head, places)
+        memory[: len(preamble)] = preamble
+        self._scalars: list[Scalar] = []
+        self._puts: list[tuple[str, Put]] = []
+        self._arenas: list[Arena] = []
+        table = iter(places.table)
+        for column in schema.columns:
+            if column.dtype == VARIABLE:
+                self._arenas.append(_arena(memory, column, next(table), next(table)))
+            else:
+                self._add_fixed(column, next(table))
+        offset, length = next(table)
+        self._validity = np.frombuffer(memory[offset : offset + length], np.uint8)
+        self._validity = self._validity.reshape(head.capacity, len(schema.values))
+
+    def _add_fixed(self, column: ColumnSpec, place: tuple[int, int]) -> None:
+        piece = self.memory[place[0] : sum(place)]
+        view: Array = np.frombuffer(piece, column.dtype).reshape((self.capacity, *column.shape))
+        code: Any = _CELLS.get(column.dtype)
+        if column.shape == () and code is not None:
+            self._scalars.append(Scalar(column.name, piece.cast("B").cast(code), view))
+        elif column.dtype == "|u1" and len(column.shape) == 1:
+            self._puts.append((column.name, _octets_put(view, piece, column.width)))
+        else:
+            self._puts.append((column.name, _array_put(view)))
+
+    @property
+    def rows(self) -> int:
+        """How many rows are published."""
+        published: int = self._u32[_ROWS]
+        return published
+
+    @property
+    def end(self) -> int:
+        """The sequence number the next row gets."""
+        sequence: int = self._u64[_END]
+        return sequence
+
+    @property
+    def skipped(self) -> int:
+        """How many rows of this buffer's range were lost."""
+        lost: int = self._u64[_SKIPPED]
+        return lost
+
+    @property
+    def half_full(self) -> bool:
+        """Whether half of the rows, or of any arena, is used."""
+        rows: int = self._u32[_ROWS]
+        return rows * 2 >= self.capacity or any(
+            arena.cells[rows * arena.width] * 2 >= len(arena.data) > 0 for arena in self._arenas
+        )
+
+    def lacks(self, columns: Mapping[str, Any], rows: int) -> bool:
+        """Whether there is no room here for these rows."""
+        at = self._u32[_ROWS]
+        if at + rows > self.capacity:
+            return True
+        for arena in self._arenas:  # a plain loop: this runs for every request
+            values = columns.get(arena.name)
+            if values and arena.cells[at * arena.width] + _needed(values, arena, rows) > len(arena.data):
+                return True
+        return False
+
+    def never_fits(self, columns: Mapping[str, Any], rows: int) -> bool:
+        """Whether these rows have no room here even when it is empty."""
+        return rows > self.capacity or any(
+            _needed(columns.get(arena.name), arena, rows) > len(arena.data) for arena in self._arenas
+        )
+
+    def write(self, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
+        """Copy the rows in and publish them; there must be room."""
+        at = self._u32[_ROWS]
+        get = columns.get
+        for name, cells, view in self._scalars:
+            value = get(name)
+            if rows == 1 and value.__class__ in _PLAIN:
+                cells[at] = value
+            else:
+                view[at : at + rows] = 0 if value is None else value
+        for name, put in self._puts:
+            put(at, rows, get(name))
+        for arena in self._arenas:
+            _put_strings(arena, at, rows, get(arena.name))
+        if validity is not None:
+            self._validity[at : at + rows] = validity
+            self._u32[_FLAGS] = layout.VALIDITY_KEPT
+        self._u64[_END] += rows
+        self._u32[_ROWS] = at + rows
+
+    def pass_over(self, rows: int) -> None:
+        """Use up sequence numbers of rows that sampling did not draw."""
+        self._u64[_END] += rows
+
+    def lose(self, rows: int) -> None:
+        """Use up sequence numbers of rows that found no room, and count them."""
+        self._u64[_END] += rows
+        self._u64[_SKIPPED] += rows
+
+    def begin(self, first: int) -> None:
+        """Start an empty frame at sequence `first`; the buffer must have been cleared."""
+        self._u64[_END] = first
+        self._u64[_FIRST] = first
+
+    def clear(self) -> None:
+        """Forget the rows, whose frame is in the log."""
+        used = self._u32[_ROWS]
+        self._u32[_ROWS] = 0
+        self._u64[_SKIPPED] = 0
+        if self._u32[_FLAGS]:
+            self._validity[:used] = 0
+            self._u32[_FLAGS] = 0
+
+
+def empty_head(kind: int, incarnation: int, stream: int, capacity: int, rate: float, places: Layout) -> Head:
+    """The head of a frame with `capacity` rows of room and nothing in it."""
+    return Head(
+        layout.MAGIC, layout.VERSION, kind, HEAD.size, incarnation, stream, 0, 0, 0, capacity,
+        rate, 0, places.length, len(places.schema), len(places.table), 0, 0,
+    )  # fmt: skip
+
+
+def _array_put(view: Array) -> Put:
+    def put(at: int, rows: int, values: Any) -> None:
+        place = at if rows == 1 and view.ndim > 1 else slice(at, at + rows)
+        view[place] = 0 if values is None else values
+
+    return put
+
+
+def _octets_put(view: Array, piece: memoryview, width: int) -> Put:
+    zeros = bytes(width)
+
+    def put(at: int, rows: int, values: Any) -> None:
+        octets = zeros if values is None else values
+        if octets.__class__ is not bytes:
+            view[at : at + rows] = octets
+        elif rows == 1:
+            piece[at * width : (at + 1) * width] = octets
+        else:
+            view[at : at + rows] = np.frombuffer(octets, np.uint8)
+
+    return put
+
+
+def _arena(memory: memoryview, column: ColumnSpec, offsets: tuple[int, int], data: tuple[int, int]) -> Arena:
+    ends = memory[offsets[0] : sum(offsets)]
+    return Arena(
+        column.name, column.width, ends.cast("I"), np.frombuffer(ends, np.uint32), memory[data[0] : sum(data)]
+    )
+
+
+def _needed(values: Any, arena: Arena, rows: int) -> int:
+    if not values:
+        return 0
+    if values.__class__ is bytes:
+        return len(values) * rows * arena.width
+    return sum(map(len, values))
+
+
+def _put_strings(arena: Arena, at: int, rows: int, values: Any) -> None:
+    """One byte string for all, or rows * width of them; None is empty strings."""
+    first = at * arena.width
+    count = rows * arena.width
+    start = arena.cells[first]
+    if not values and count == 1:
+        arena.cells[first + 1] = start
+    elif not values:
+        arena.offsets[first + 1 : first + 1 + count] = start
+    elif values.__class__ is bytes and count == 1:
+        end = start + len(values)
+        arena.data[start:end] = values
+        arena.cells[first + 1] = end
+    else:
+        texts = [values] * count if values.__class__ is bytes else values
+        ends = np.cumsum(np.fromiter(map(len, texts), np.uint32, count), out=None, dtype=np.uint32)
+        arena.offsets[first + 1 : first + 1 + count] = ends + np.uint32(start)
+        arena.data[start : start + int(ends[-1])] = b"".join(texts)
