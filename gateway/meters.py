@@ -1,0 +1,67 @@
+"""Where in the slot's table each count of the hot path lives, looked up once and then added to by index.
+
+Rules: a request costs a handful of `values[i] += 1` and nothing else; label sets are built at load and at a
+change of the routes, never per request. Refusals are counted by model only where a route names the model, so
+that a client that makes names up makes no series.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway import metrics
+from groundwork.counters import Counters
+from groundwork.metrics import Histogram
+from prediction_log.record import Arm, Kind, Outcome
+
+ARM_NAMES: Final[Mapping[Arm, str]] = {arm: arm.name.lower() for arm in Arm}
+_RESCUED: Final = "rescued"
+
+
+class ModelMeters:
+    """The series of one loaded version; made at its load."""
+
+    def __init__(self, counters: Counters, model: str, version: str) -> None:
+        labels = {"model": model, "version": version}
+        self._counters = counters
+        self._labels = labels
+        self._requests: dict[tuple[Arm, str], int] = {}
+        self.executing = counters.series(metrics.EXECUTING, labels, kind="gauge")
+        self.consecutive_errors = counters.series(metrics.CONSECUTIVE_ERRORS, labels, kind="gauge")
+        self.loaded = counters.series(metrics.LOADED, labels, kind="gauge")
+        self.withheld = counters.series(metrics.LOG_WITHHELD, labels)
+        self.observe = Histogram(counters, metrics.SECONDS, labels).observe
+        self.ok = {arm: self._series(arm, Outcome.OK.name.lower()) for arm in Arm if arm is not Arm.SHADOW}
+
+    def failed(self, arm: Arm) -> int:
+        """The index for a run that failed; these are rare, so their series appears with the first."""
+        return self._series(arm, Outcome.FAILED.name.lower())
+
+    def rescued(self) -> int:
+        """The index for a candidate's failed run that the stable version answered instead."""
+        return self._series(Arm.CANDIDATE, _RESCUED)
+
+    def _series(self, arm: Arm, outcome: str) -> int:
+        labels = {**self._labels, "arm": ARM_NAMES[arm], "outcome": outcome}
+        return self._counters.series(metrics.REQUESTS, labels)
+
+
+class Evidence:
+    """Requests and errors of one version in one arm under one revision: what the judge reads."""
+
+    def __init__(self, counters: Counters, model: str, version: str, arm: Arm, revision: int) -> None:
+        labels = {"model": model, "version": version, "arm": ARM_NAMES[arm], "revision": str(revision)}
+        self.requests = counters.series(metrics.EVIDENCE_REQUESTS, labels)
+        self.errors = counters.series(metrics.EVIDENCE_ERRORS, labels)
+
+
+class LogMeters:
+    """Rows taken and lost, by kind."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.values = counters.values
+        self.accepted = {kind: self._series(counters, metrics.LOG_ACCEPTED, kind) for kind in Kind}
+        self.lost = {kind: self._series(counters, metrics.LOG_LOST, kind) for kind in Kind}
+
+    @staticmethod
+    def _series(counters: Counters, name: str, kind: Kind) -> int:
+        return counters.series(name, {"kind": kind.name.lower()})

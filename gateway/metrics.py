@@ -1,0 +1,87 @@
+"""What the gateway measures: the declared instruments, and the names that the series of a slot go by.
+
+Rules: a name is part of the public interface. Evidence series and gauges about single models are read by the
+pilot, the guards and the supervisor straight from the slots; those that only they need are not rendered.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from groundwork.metrics import Instrument, render
+from groundwork.slots import totals
+
+REQUESTS: Final = "driftgate_requests_total"
+REFUSALS: Final = "driftgate_refusals_total"
+PAIRS: Final = "driftgate_pairs_total"
+SHADOW_DROPPED: Final = "driftgate_shadow_dropped_total"
+LABELS: Final = "driftgate_labels_total"
+LOG_ACCEPTED: Final = "driftgate_log_rows_accepted_total"
+LOG_SPOOLED: Final = "driftgate_log_rows_spooled_total"
+LOG_LOST: Final = "driftgate_log_rows_lost_total"
+LOG_WITHHELD: Final = "driftgate_log_inputs_withheld_total"
+
+EVIDENCE_REQUESTS: Final = "evidence_requests_total"
+EVIDENCE_ERRORS: Final = "evidence_errors_total"
+EXECUTING: Final = "executing"
+CONSECUTIVE_ERRORS: Final = "consecutive_errors"
+APPLIED_REVISION: Final = "applied_revision"
+LOADED: Final = "driftgate_version_loaded"
+
+SECONDS: Final = Instrument(
+    name="driftgate_request_seconds",
+    help="Time from a whole request to its answer, inside the worker.",
+    kind="histogram",
+    labels=("model", "version"),
+    buckets=(25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 409_600, 1_638_400),
+    scale=1e-6,
+)
+
+INSTRUMENTS: Final = (
+    Instrument(
+        name=REQUESTS,
+        help="Requests that a version was run for; outcome rescued: the candidate failed and stable answered.",
+        labels=("model", "version", "arm", "outcome"),
+    ),
+    Instrument(
+        name=REFUSALS,
+        help="Requests that no version was run for, by the code of their error.",
+        labels=("model", "code"),
+    ),
+    SECONDS,
+    Instrument(
+        name=PAIRS,
+        help="Requests that two versions were run for, the second one beside the answer.",
+        labels=("model", "stable", "candidate", "outcome"),
+    ),
+    Instrument(
+        name=SHADOW_DROPPED,
+        help="Shadow runs left out to protect the callers.",
+        labels=("model", "version", "reason"),
+    ),
+    Instrument(name=LABELS, help="Labels taken into the log.", labels=("model",)),
+    Instrument(name=LOG_ACCEPTED, help="Rows copied into a slot.", labels=("kind",)),
+    Instrument(name=LOG_SPOOLED, help="Rows written to a segment.", labels=("kind",)),
+    Instrument(name=LOG_LOST, help="Rows for which there was no room.", labels=("kind",)),
+    Instrument(
+        name=LOG_WITHHELD,
+        help="Rows recorded without their inputs because these are too large.",
+        labels=("model", "version"),
+    ),
+    Instrument(
+        name=LOADED, help="Workers that have this version in memory.", kind="gauge", labels=("model", "version")
+    ),
+    Instrument(
+        name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")
+    ),
+    Instrument(
+        name=CONSECUTIVE_ERRORS,
+        help="Failed runs since the last good one, summed over workers.",
+        kind="gauge",
+        labels=("model", "version"),
+    ),
+)
+
+
+def exposition(slots_folder: Path) -> bytes:
+    """The text of /metrics over every worker of the machine; reads one small file per slot, so off the loop."""
+    return render(INSTRUMENTS, totals(slots_folder))

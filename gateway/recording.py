@@ -1,0 +1,171 @@
+"""How tensors become columns of the prediction log: planned once per version, then copied by name.
+
+Rules: one row of a frame is one row of the batch; a tensor without a batch axis belongs to every row. A
+tensor whose rows have no fixed shape is kept as the bytes of each row. What did not come out (a failed run, a
+shape the graph did not promise) is left zero and marked MISSING. Inputs that are too large to keep are not in
+the schema at all.
+
+It does not know streams, files or ids.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.inference import Array, as_bytes
+from gateway.model import LoadedModel
+from gateway.tensors import Tensor
+from prediction_log.record import (
+    VARIABLE,
+    ColumnSpec,
+    Schema,
+    Validity,
+    ValueColumn,
+    pair_schema,
+    prediction_schema,
+)
+from registry_client.signature import Datatype
+
+Validities = npt.NDArray[np.uint8]
+_STRING_BYTES: Final = 16
+"""Bytes set aside per string; when they run out before the rows do, the buffer is flushed early."""
+_OFFSET_BYTES: Final = 4
+_FEWEST_ROWS: Final = 64
+
+
+def value_column(tensor: Tensor) -> ValueColumn:
+    """Name, dtype and row shape of the column that keeps `tensor`."""
+    if tensor.row_shape is None:
+        return (tensor.name, VARIABLE, ())
+    dtype = VARIABLE if tensor.datatype is Datatype.BYTES else tensor.dtype.str
+    return (tensor.name, dtype, tensor.row_shape)
+
+
+def recorded(tensor: Tensor, array: Array, rows: int) -> Any:
+    """The array as a row file takes it, or None when its shape is not that of `rows` rows."""
+    shape = tensor.row_shape
+    if shape is None:
+        return [row.tobytes() for row in array] if array.ndim and len(array) == rows else None
+    if array.shape != ((rows, *shape) if tensor.batched else shape):
+        return None
+    if tensor.datatype is not Datatype.BYTES:
+        return array
+    values = as_bytes(array)
+    return values if tensor.batched or rows == 1 else values * rows
+
+
+def row_bytes(columns: Iterable[ColumnSpec]) -> int:
+    """Bytes that one row is expected to take, strings guessed."""
+    return sum(
+        column.width * (_OFFSET_BYTES + _STRING_BYTES if column.dtype == VARIABLE else int(column.dtype[-1]))
+        for column in columns
+    )
+
+
+def capacity(schema: Schema, buffer_bytes: int) -> tuple[int, int]:
+    """Rows, and arena bytes per variable-width column, of a buffer of about `buffer_bytes`; 64 rows at least."""
+    rows = max(_FEWEST_ROWS, buffer_bytes // max(1, row_bytes(schema.columns)))
+    widest = max((column.width for column in schema.columns if column.dtype == VARIABLE), default=1)
+    return rows, rows * _STRING_BYTES * widest
+
+
+class Side:
+    """The columns of one group of tensors (a version's inputs, or its outputs) and where their validity is."""
+
+    def __init__(self, tensors: Sequence[Tensor], columns: Sequence[ColumnSpec], first: int) -> None:
+        self._parts = tuple(zip(tensors, (column.name for column in columns), strict=True))
+        self.places = range(first, first + len(columns))
+
+    def fill(self, into: dict[str, Any], arrays: Iterable[Array], rows: int) -> list[int]:
+        """Put the arrays into `into`; returns the places of those that are not what was promised."""
+        odd: list[int] = []
+        for place, ((tensor, name), array) in enumerate(zip(self._parts, arrays, strict=True)):
+            value = recorded(tensor, array, rows)
+            if value is None:
+                odd.append(self.places[place])
+            else:
+                into[name] = value
+        return odd
+
+
+class PredictionPlan:
+    """The prediction columns of one version; `withholds` says that its inputs are too large to keep."""
+
+    def __init__(self, model: LoadedModel, max_row_bytes: int) -> None:
+        kept = tuple(model.inputs.values())
+        self.withholds = row_bytes(_inputs(_schema(model, kept))) > max_row_bytes
+        if self.withholds:
+            kept = ()
+        self.schema = _schema(model, kept)
+        values = self.schema.values
+        self._names = [tensor.name for tensor in kept]
+        self._inputs = Side(kept, values[: len(kept)], 0)
+        self._outputs = Side(model.outputs, values[len(kept) :], len(kept))
+        self._width = len(values)
+
+    def fill(
+        self, into: dict[str, Any], feeds: Mapping[str, Array], outputs: Sequence[Array] | None, rows: int
+    ) -> Validities | None:
+        """Put a run's tensors into `into`; returns their validity, None where everything is there.
+
+        `outputs` is None when the run failed.
+        """
+        odd = self._inputs.fill(into, [feeds[name] for name in self._names], rows)
+        odd += self._outputs.places if outputs is None else self._outputs.fill(into, outputs, rows)
+        return _missing(self._width, odd)
+
+
+class PairPlan:
+    """The columns of shadow pairs of two versions: the outputs that both have, alike in dtype and shape."""
+
+    def __init__(self, stable: LoadedModel, candidate: LoadedModel) -> None:
+        theirs = {value_column(tensor): place for place, tensor in enumerate(candidate.outputs)}
+        self._shared = [
+            (place, theirs[value_column(tensor)])
+            for place, tensor in enumerate(stable.outputs)
+            if value_column(tensor) in theirs
+        ]
+        columns = [value_column(stable.outputs[place]) for place, _ in self._shared]
+        self.schema = pair_schema(stable.name, stable.version, candidate.version, columns)
+        values, count = self.schema.values, len(columns)
+        self._stable = Side([stable.outputs[a] for a, _ in self._shared], values[:count], 0)
+        self._candidate = Side([candidate.outputs[b] for _, b in self._shared], values[count:], count)
+
+    def fill(
+        self,
+        into: dict[str, Any],
+        stable: Sequence[Array] | None,
+        candidate: Sequence[Array] | None,
+        rows: int,
+    ) -> Validities | None:
+        """Put both sides' outputs into `into`; None stands for a run that failed. Returns their validity."""
+        odd: list[int] = []
+        if stable is None:
+            odd += self._stable.places
+        else:
+            odd += self._stable.fill(into, [stable[a] for a, _ in self._shared], rows)
+        if candidate is None:
+            odd += self._candidate.places
+        else:
+            odd += self._candidate.fill(into, [candidate[b] for _, b in self._shared], rows)
+        return _missing(2 * len(self._shared), odd)
+
+
+def _inputs(schema: Schema) -> list[ColumnSpec]:
+    return [column for column in schema.columns if column.role == "input"]
+
+
+def _schema(model: LoadedModel, inputs: Sequence[Tensor]) -> Schema:
+    return prediction_schema(
+        model.name, model.version, model.digest, map(value_column, inputs), map(value_column, model.outputs)
+    )
+
+
+def _missing(width: int, odd: Sequence[int]) -> Validities | None:
+    if not odd:
+        return None
+    validity = np.zeros(width, np.uint8)
+    validity[list(odd)] = Validity.MISSING
+    return validity

@@ -1,0 +1,69 @@
+"""The only file that knows the runtime: open a graph, read its signature, run it.
+
+Rules: one thread inside a run unless the settings say otherwise (more spin and lose on small models,
+measured); the runtime's own messages stay off the terminal, for they come back as errors. `run` may be
+called from several threads at once.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+
+from gateway.errors import InvalidInputError, LoadError, RunError
+from gateway.inference import Array
+from registry_client.errors import SignatureError
+from registry_client.signature import Signature, signature_of
+
+_FATAL: Final = 4
+_LINE: Final = 300
+
+
+class Session:
+    """A loaded graph."""
+
+    def __init__(self, session: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._names = [spec.name for spec in signature.outputs]
+        self._run = session.run
+
+    @classmethod
+    def open(cls, path: Path, *, title: str, threads: int = 1) -> "Session":
+        """Load the graph in `path`; LoadError names `title` and the reason in one line.
+
+        Takes milliseconds to seconds; call it off the event loop.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+            signature = signature_of(session.get_inputs(), session.get_outputs())
+        except SignatureError as error:
+            raise LoadError(f"{title}: {error}") from None
+        except Exception as error:  # noqa: BLE001  the runtime raises many kinds, some of them bare
+            raise LoadError(f"{title}: the graph does not load: {_line(error)}; publish it again") from None
+        return cls(session, signature)
+
+    def run(self, feeds: dict[str, Array]) -> list[Array]:
+        """Every output, in the signature's order.
+
+        Raises:
+            InvalidInputError: the graph refuses the inputs before it runs.
+            RunError: the graph failed on these inputs.
+        """
+        try:
+            return self._run(self._names, feeds)  # type: ignore[no-any-return]  the runtime has no types
+        except runtime_errors.InvalidArgument as error:
+            raise InvalidInputError(f"the graph refuses the inputs: {_line(error)}") from None
+        except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run
+            raise RunError(f"the model failed on this request: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    """The first sentence of a runtime's message, on one line."""
+    return " ".join(str(error).split())[:_LINE] or type(error).__name__

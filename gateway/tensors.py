@@ -1,0 +1,241 @@
+"""One input or output of a model, between numpy and the wire: JSON lists, flat or nested, and raw bytes.
+
+Rules:
+
+1. Sizes are multiplied as Python integers and compared with the data before anything is allocated.
+2. Nothing is coerced in silence: an integer must fit its datatype, a string is never a number, a truth value
+   is never a number (but 0 and 1 are read as BOOL, and a float without a fraction as an integer). In a
+   floating datatype null is NaN, a missing value; elsewhere null is refused.
+3. No Python loop walks the elements of a number tensor: the typed decoder checks them, `struct` packs them
+   with their range checked (half the cost of `np.array`, measured), `np.frombuffer` wraps the bytes.
+4. Arrays made here are read-only and own their memory, unless they are a view of the request's body.
+
+It knows no protocol's field names.
+"""
+
+import itertools
+import math
+import struct
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from gateway.errors import InvalidInputError
+from gateway.inference import Array
+from registry_client.signature import Datatype, TensorSpec, numpy_dtype
+
+_CODES: Final = MappingProxyType(
+    {
+        Datatype.BOOL: "?",
+        Datatype.UINT8: "B",
+        Datatype.UINT16: "H",
+        Datatype.UINT32: "I",
+        Datatype.UINT64: "Q",
+        Datatype.INT8: "b",
+        Datatype.INT16: "h",
+        Datatype.INT32: "i",
+        Datatype.INT64: "q",
+        Datatype.FP16: "e",
+        Datatype.FP32: "f",
+        Datatype.FP64: "d",
+    }
+)
+_FLOATS: Final = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
+_OPEN_BRACKET: Final = ord("[")
+_BLANK: Final = b" \t\r\n"
+_PREFIX: Final = struct.Struct("<I")
+
+
+def _leaf(datatype: Datatype) -> Any:
+    """The type a JSON element must have."""
+    if datatype in _FLOATS:
+        return float
+    return {Datatype.BOOL: bool, Datatype.BYTES: str}.get(datatype, int)
+
+
+def _lenient(leaf: Any) -> Any:
+    """What is read besides, when the strict type did not fit."""
+    return {float: float | None, int: int | float, bool: bool | int}.get(leaf, leaf)
+
+
+def _decoder(leaf: Any, depth: int) -> msgspec.json.Decoder[Any]:
+    kind = leaf
+    for _ in range(depth):
+        kind = list[kind]
+    return msgspec.json.Decoder(kind)
+
+
+class Tensor:
+    """The codec of one tensor; immutable.
+
+    `row_shape` is the shape of one row, or None when the request chooses more than the number of rows.
+    """
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self.name = spec.name
+        self.datatype = spec.datatype
+        self.shape = spec.shape
+        self.dtype = np.dtype(numpy_dtype(spec.datatype))
+        self.batched = spec.shape[:1] == (-1,)
+        rest = spec.shape[1:] if self.batched else spec.shape
+        self.row_shape = None if -1 in rest else rest
+        self._code = _CODES.get(spec.datatype)
+        self._leaf = _leaf(spec.datatype)
+        self._strict = {
+            depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}
+        }
+        self._flat = self._strict[1]
+
+    def count(self, shape: Sequence[int]) -> int:
+        """How many elements a tensor of `shape` has; InvalidInputError when the shape is not this tensor's."""
+        wanted = self.shape
+        if len(shape) == len(wanted):
+            count = 1
+            for size, fixed in zip(shape, wanted, strict=True):
+                if size < 1 or (fixed not in (-1, size)):
+                    break
+                count *= size
+            else:
+                return count
+        raise InvalidInputError(
+            f"input {self.name!r} has shape {_shown(shape)}, wanted {list(wanted)} "
+            "(-1: any size from 1; the number of dimensions is fixed)"
+        )
+
+    def from_json(self, data: msgspec.Raw, shape: Sequence[int]) -> Array:
+        """The tensor in a JSON list, flat or nested like `shape`; InvalidInputError says what does not fit."""
+        count = self.count(shape)
+        try:
+            values = self._flat(data)
+        except (msgspec.DecodeError, RecursionError):
+            values = self._reread(data, shape)
+        if len(values) != count:
+            raise InvalidInputError(
+                f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
+            )
+        if self._code is None:
+            return self._strings(values, shape)
+        try:
+            packed = struct.pack(f"<{count}{self._code}", *values)
+        except (struct.error, OverflowError):
+            raise InvalidInputError(
+                f"input {self.name!r} has a value outside the range of {self.datatype}"
+            ) from None
+        return np.frombuffer(packed, self.dtype).reshape(shape)
+
+    def from_binary(self, data: memoryview, shape: Sequence[int]) -> Array:
+        """The tensor in little-endian row-major bytes (strings: 4-byte length and bytes each)."""
+        count = self.count(shape)
+        if self._code is None and self.datatype is Datatype.BYTES:
+            return self._strings(self._read_strings(data, count), shape)
+        size = count * self.dtype.itemsize
+        if len(data) != size:
+            raise InvalidInputError(
+                f"input {self.name!r} has {len(data)} bytes, wanted {size} for {self.datatype} {list(shape)}"
+            )
+        if self.datatype is Datatype.BOOL and np.frombuffer(data, np.uint8).max() > 1:
+            raise InvalidInputError(f"input {self.name!r} has a BOOL byte that is neither 0 nor 1")
+        array: Array = np.frombuffer(data, self.dtype).reshape(shape)
+        return array if array.flags.aligned else array.copy()
+
+    def to_json(self, array: Array) -> list[Any]:
+        """The elements in row-major order; NaN and infinities become null when they are written."""
+        if self.datatype is Datatype.BF16:
+            array = (array.astype("<u4") << 16).view("<f4")
+        return array.ravel().tolist()  # type: ignore[no-any-return]  a flat array gives a list
+
+    def to_binary(self, array: Array) -> bytes:
+        """The elements as little-endian bytes; strings each with their 4-byte length before them."""
+        if self.datatype is not Datatype.BYTES:
+            return array.astype(self.dtype, copy=False).tobytes()
+        encoded = [item.encode() for item in array.ravel().tolist()]
+        return b"".join(part for item in encoded for part in (_PREFIX.pack(len(item)), item))
+
+    def _strings(self, values: list[Any], shape: Sequence[int]) -> Array:
+        if self.datatype is Datatype.BF16:
+            raise InvalidInputError(f"input {self.name!r} is BF16, which JSON cannot carry: send it as binary")
+        return np.array(values, dtype=object).reshape(shape)
+
+    def _read_strings(self, data: memoryview, count: int) -> list[str]:
+        strings, at = [], 0
+        try:
+            for _ in range(count):
+                (length,) = _PREFIX.unpack_from(data, at)
+                at += _PREFIX.size + length
+                if at > len(data):
+                    break
+                strings.append(str(data[at - length : at], "utf-8"))
+        except struct.error:
+            at = -1
+        except UnicodeDecodeError:
+            raise InvalidInputError(f"input {self.name!r} has a string that is not UTF-8") from None
+        if at != len(data) or len(strings) != count:
+            raise InvalidInputError(
+                f"input {self.name!r}: {len(data)} bytes are not {count} strings with 4-byte lengths"
+            )
+        return strings
+
+    def _reread(self, data: msgspec.Raw, shape: Sequence[int]) -> list[Any]:
+        """What the flat strict decoder did not take: nested lists, and the lenient elements of rule 2."""
+        depth = _depth(data)
+        if depth not in self._strict:
+            raise InvalidInputError(
+                f"input {self.name!r}: wanted a list of {self.datatype}, flat or nested like {list(shape)}, "
+                + (f"found lists {depth} deep" if depth else "found no list")
+            )
+        try:
+            values = self._strict[depth](data)
+        except msgspec.DecodeError as error:
+            if _lenient(self._leaf) is self._leaf:
+                raise self._misfit(error) from None
+            values = self._reread_leniently(data, depth)
+            return [self._settle(value) for value in (values if depth == 1 else _flattened(self, values, shape))]
+        return values if depth == 1 else _flattened(self, values, shape)
+
+    def _reread_leniently(self, data: msgspec.Raw, depth: int) -> list[Any]:
+        try:
+            return _decoder(_lenient(self._leaf), depth).decode(data)  # type: ignore[no-any-return]
+        except msgspec.DecodeError as error:
+            raise self._misfit(error) from None
+
+    def _settle(self, value: Any) -> Any:
+        """The strict meaning of one leniently read element."""
+        if self._leaf is float:
+            return math.nan if value is None else value
+        if self._leaf is bool and (isinstance(value, bool) or value in (0, 1)):
+            return bool(value)
+        if self._leaf is int and (isinstance(value, int) or value.is_integer()):
+            return int(value)
+        raise InvalidInputError(f"input {self.name!r}: {value!r} is not {self.datatype}")
+
+    def _misfit(self, error: msgspec.DecodeError) -> InvalidInputError:
+        return InvalidInputError(f"input {self.name!r} is not {self.datatype}: {error}")
+
+
+def _flattened(tensor: Tensor, values: list[Any], shape: Sequence[int]) -> list[Any]:
+    """Nested lists in row-major order, every level compared with `shape`."""
+    fits = len(values) == shape[0]
+    for size in shape[1:]:
+        fits = fits and all(length == size for length in set(map(len, values)))
+        values = list(itertools.chain.from_iterable(values))
+    if not fits:
+        raise InvalidInputError(f"input {tensor.name!r}: its lists are not nested like {list(shape)}")
+    return values
+
+
+def _depth(data: msgspec.Raw) -> int:
+    """How many lists open before the first element."""
+    depth = 0
+    for byte in memoryview(data):
+        if byte == _OPEN_BRACKET:
+            depth += 1
+        elif byte not in _BLANK:
+            break
+    return depth
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return str(list(shape)) if len(shape) <= 8 else f"of {len(shape)} dimensions"  # noqa: PLR2004  what fits a line
