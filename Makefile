@@ -1,0 +1,65 @@
+# Everything a newcomer types. Needs GNU make and Python 3.11 or later, and writes nothing outside this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# Caches stay here, whatever HOME is. TMPDIR is left alone.
+export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+export XDG_CACHE_HOME := $(CURDIR)/.cache/xdg
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PIP := $(BIN)/python -m pip install --quiet --no-input --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+PROGRAM := $(VENV)/.program
+TOOLS := $(VENV)/.tools
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test torture check clean
+.DELETE_ON_ERROR:
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: $(TOOLS) ## Install the program with every extra and the tools of its developers into .venv
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "driftgate needs Python 3.11 or later, but '$(PYTHON)' is:" \
+	    "$$($(PYTHON) --version 2>&1 || echo missing)." \
+	    "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Creating $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(PROGRAM): $(INPUTS) | $(BIN)/python
+	@echo "Installing driftgate and its extras (minutes the first time, seconds after that) …"
+	@$(PIP) --upgrade pip
+	@$(PIP) --editable '.[all]'
+	@touch $@
+
+$(TOOLS): $(PROGRAM)
+	@echo "Installing the developers' tools …"
+	@$(PIP) --group dev
+	@touch $@
+
+demo: $(PROGRAM) ## Watch the whole ring close once, on this machine (ARGS="--seed 7 --keep" and so on)
+	@$(BIN)/driftgate demo $(ARGS)
+
+test: $(TOOLS) ## Run the tests (ARGS="tests/rollouts -k judge" and so on)
+	@$(BIN)/pytest $(ARGS)
+
+torture: $(TOOLS) ## Run the same tests at full counts
+	@TORTURE=1 $(BIN)/pytest $(ARGS)
+
+check: $(TOOLS) ## Lint, format, types, imports, architecture and documents
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_architecture.py tests/test_docs.py
+
+clean: ## Remove what was installed, cached and made here
+	rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo-run dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
