@@ -15,12 +15,12 @@ import msgspec
 from registry_client.errors import BadNameError, ManifestError
 from registry_client.signature import Signature
 
-NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-VERSION_PATTERN: Final = r"^[1-9][0-9]{0,17}$"
-DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
+VERSION_PATTERN: Final = r"^[1-9][0-9]{0,17}\Z"
+DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}\Z"
 
-_NAME: Final = re.compile(NAME_PATTERN[:-1])
-_VERSION: Final = re.compile(VERSION_PATTERN[:-1])
+_NAME: Final = re.compile(NAME_PATTERN)
+_VERSION: Final = re.compile(VERSION_PATTERN)
 
 Task = Literal["classification", "regression", "unknown"]
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]

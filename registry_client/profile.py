@@ -7,10 +7,13 @@ against a profile counts them by the same rule, for which ``category_text`` is h
 
 from __future__ import annotations
 
+import itertools
+import sys
 from typing import Literal
 
 import msgspec
 
+from registry_client.errors import ProfileError
 from registry_client.manifest import digest_of
 
 EDGES = 64
@@ -135,7 +138,15 @@ def decode(content: bytes, *, where: str = "reference profile") -> Profile:
     Raises:
         ProfileError: cut, malformed, or contradicting itself.
     """
-    raise NotImplementedError
+    try:
+        profile = msgspec.json.decode(content, type=Profile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{where}: not a whole profile of format 1: {error}; publish it again") from None
+    for column in (*profile.columns, *profile.outputs):
+        reason = _contradiction(column, profile.rows)
+        if reason is not None:
+            raise ProfileError(f"{where}: column {column.name!r}: {reason}; publish it again")
+    return profile
 
 
 def identify(profile: Profile, *, model: str, version: str, digest: str) -> Profile:
@@ -154,4 +165,97 @@ def merge(a: Profile, b: Profile) -> Profile:
     Raises:
         ProfileError: they are not of one version, or their grids or categories differ.
     """
-    raise NotImplementedError
+    if (a.model, a.version, a.digest) != (b.model, b.version, b.digest):
+        raise ProfileError(
+            f"profiles of {a.model!r} version {a.version!r} and {b.model!r} version {b.version!r} "
+            "cannot be merged: they describe different models"
+        )
+    return msgspec.structs.replace(
+        a,
+        rows=a.rows + b.rows,
+        held_out=a.held_out and b.held_out,
+        columns=_merge_columns(a.columns, b.columns),
+        outputs=_merge_columns(a.outputs, b.outputs),
+        risk=_merge_risks(a.risk, b.risk),
+    )
+
+
+def _contradiction(column: Column, rows: int) -> str | None:
+    """Why the column cannot be true, or None."""
+    total = sum(column.counts)
+    if isinstance(column, CategoricalColumn):
+        total += column.other
+        if len(column.counts) != len(column.categories):
+            return f"{len(column.categories)} categories but {len(column.counts)} counts"
+        if len(set(column.categories)) != len(column.categories):
+            return "a category is named twice"
+    else:
+        if len(column.counts) != len(column.edges) + 1 or len(column.edges) > EDGES:
+            return f"{len(column.edges)} edges but {len(column.counts)} counts"
+        if any(low >= high for low, high in itertools.pairwise(column.edges)):
+            return "edges do not ascend"
+    if min((*column.counts, column.n, column.missing), default=0) < 0:
+        return "a count is negative"
+    if total != column.n or column.n + column.missing != rows:
+        return f"counts give {total} values and {column.missing} missing, wanted {rows} rows"
+    return None
+
+
+def _merge_columns(a: tuple[Column, ...], b: tuple[Column, ...]) -> tuple[Column, ...]:
+    if [column.name for column in a] != [column.name for column in b]:
+        raise ProfileError("profiles with different columns cannot be merged; build both from one model")
+    return tuple(_merge_column(left, right) for left, right in zip(a, b, strict=True))
+
+
+def _merge_column(a: Column, b: Column) -> Column:
+    if isinstance(a, NumericColumn) and isinstance(b, NumericColumn) and a.edges == b.edges:
+        return _merge_numeric(a, b)
+    if isinstance(a, CategoricalColumn) and isinstance(b, CategoricalColumn) and a.categories == b.categories:
+        return msgspec.structs.replace(
+            a,
+            n=a.n + b.n,
+            missing=a.missing + b.missing,
+            counts=_add(a.counts, b.counts),
+            other=a.other + b.other,
+            singletons=a.singletons + b.singletons,
+        )
+    raise ProfileError(
+        f"column {a.name!r}: edges or categories differ; build one profile with the other as its grid"
+    )
+
+
+def _merge_numeric(a: NumericColumn, b: NumericColumn) -> NumericColumn:
+    """Counts by addition, moments by Chan, Golub and LeVeque (1979), equation 2.1."""
+    missing, counts = a.missing + b.missing, _add(a.counts, b.counts)
+    if a.n == 0 or b.n == 0:
+        full = a if b.n == 0 else b
+        return msgspec.structs.replace(full, missing=missing, counts=counts)
+    n = a.n + b.n
+    shift = finite(b.mean - a.mean)
+    return msgspec.structs.replace(
+        a,
+        n=n,
+        missing=missing,
+        minimum=min(a.minimum, b.minimum),
+        maximum=max(a.maximum, b.maximum),
+        mean=finite(a.mean * (a.n / n) + b.mean * (b.n / n)),
+        m2=finite(a.m2 + b.m2 + shift * shift * (a.n / n * b.n)),
+        counts=counts,
+    )
+
+
+def _merge_risks(a: Risk | None, b: Risk | None) -> Risk | None:
+    if a is None or b is None:
+        return a or b
+    if a.loss != b.loss:
+        raise ProfileError(f"risks of different losses ({a.loss}, {b.loss}) cannot be merged")
+    return Risk(a.n + b.n, finite(a.errors + b.errors), a.loss)
+
+
+def finite(value: float) -> float:
+    """The value, or the greatest float of its sign where arithmetic has overflowed (JSON has no infinity)."""
+    return max(-sys.float_info.max, min(sys.float_info.max, value))
+
+
+def _add(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(left + right for left, right in zip(a, b, strict=True))

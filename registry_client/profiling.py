@@ -1,16 +1,38 @@
 """Builds reference profiles from arrays.
 
 Rules: arrays are taken *as the model was fed* (a float64 column that is served as float32 is profiled as
-float32, or a live value would fall on the other side of an edge); nothing of a row is kept but counts.
+float32, or a live value would fall on the other side of an edge); nothing of a row is kept but counts, and a
+text that was seen only once is not named. It knows neither estimators nor graphs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
 
+import msgspec
 import numpy as np
 
-from registry_client.profile import Profile
+from registry_client.errors import ProfileError, ReferenceDataError
+from registry_client.profile import (
+    CATEGORIES,
+    EDGES,
+    CategoricalColumn,
+    Column,
+    NumericColumn,
+    Profile,
+    Risk,
+    category_text,
+    finite,
+)
+from registry_client.signature import element_names
+
+CATEGORY_BYTES: Final = 2_000
+"""Most bytes of JSON that one column's category names may take: 100 columns stay below 300 kB."""
+
+REPEATS: Final = 2
+"""A text is named only if it was seen this often; seen once, it could single out a person."""
 
 
 def build_profile(
@@ -24,6 +46,8 @@ def build_profile(
 ) -> Profile:
     """The profile of reference rows; whose it is stays empty until ``profile.identify`` says so.
 
+    Cost: one sort per numeric column, one pass over the values per text column.
+
     Args:
         inputs: tensors by input name, each [rows, …]; numeric, bool or text.
         outputs: what the model answered on the same rows, by output name.
@@ -36,4 +60,148 @@ def build_profile(
         ReferenceDataError: no rows, arrays of differing length, labels without predictions.
         ProfileError: the grid does not name the same columns.
     """
-    raise NotImplementedError
+    rows = _rows({**inputs, **outputs})
+    risk = None if labels is None else _risk(labels, predictions, rows)
+    return Profile(
+        rows=rows,
+        held_out=held_out,
+        columns=_columns(inputs, None if grid is None else grid.columns),
+        outputs=_columns(outputs, None if grid is None else grid.outputs),
+        risk=risk,
+    )
+
+
+def _rows(arrays: Mapping[str, np.ndarray]) -> int:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise ReferenceDataError(f"reference arrays must have the same rows, found {lengths}")
+    rows = next(iter(lengths.values()))
+    if rows == 0:
+        raise ReferenceDataError("the reference has no rows; give a few hundred at least")
+    return rows
+
+
+def _columns(arrays: Mapping[str, np.ndarray], grid: tuple[Column, ...] | None) -> tuple[Column, ...]:
+    flat = list(_flatten(arrays))
+    if grid is None:
+        return tuple(_free(name, values) for name, values in flat)
+    if [column.name for column in grid] != [name for name, _ in flat]:
+        raise ProfileError(
+            f"the grid names the columns {[column.name for column in grid]}, "
+            f"the data {[name for name, _ in flat]}; build both from one model"
+        )
+    return tuple(_on_grid(column, values) for column, (_, values) in zip(grid, flat, strict=True))
+
+
+def _flatten(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    for name, array in arrays.items():
+        names = element_names(name, array.shape[1:])
+        matrix = array.reshape(len(array), len(names))
+        for i, element in enumerate(names):
+            yield element, matrix[:, i]
+
+
+def _free(name: str, values: np.ndarray) -> Column:
+    if _is_text(values):
+        return _categorical(name, _texts(values))
+    numbers = _numbers(values)
+    return _numeric(name, numbers, len(values) - len(numbers), _edges(numbers))
+
+
+def _on_grid(column: Column, values: np.ndarray) -> Column:
+    if _is_text(values) != isinstance(column, CategoricalColumn):
+        raise ProfileError(f"column {column.name!r} is text in one of grid and data and numeric in the other")
+    if isinstance(column, CategoricalColumn):
+        return _categorical(column.name, _texts(values), column.categories)
+    numbers = _numbers(values)
+    return _numeric(column.name, numbers, len(values) - len(numbers), np.array(column.edges))
+
+
+def _is_text(values: np.ndarray) -> bool:
+    return values.dtype.kind in "OUS"
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """The finite values, float64."""
+    numbers = values.astype(np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    return [category_text(value) for value in values]
+
+
+def _edges(numbers: np.ndarray) -> np.ndarray:
+    """Every distinct value when there are few, else 64 quantiles that are values themselves."""
+    distinct = np.unique(numbers)
+    if len(distinct) <= EDGES:
+        return distinct
+    shares = np.arange(1, EDGES + 1) / (EDGES + 1)
+    return np.unique(np.quantile(numbers, shares, method="inverted_cdf"))
+
+
+def _numeric(name: str, numbers: np.ndarray, missing: int, edges: np.ndarray) -> NumericColumn:
+    bins = np.searchsorted(edges, numbers, side="left")
+    counts = np.bincount(bins, minlength=len(edges) + 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Scaled by the greatest magnitude, so that the mean of huge values does not overflow.
+        scale = float(np.abs(numbers).max(initial=0.0)) or 1.0
+        mean = float((numbers / scale).mean()) * scale if len(numbers) else 0.0
+        m2 = float(np.square(numbers - mean).sum())
+    return NumericColumn(
+        name=name,
+        n=len(numbers),
+        missing=missing,
+        minimum=float(numbers.min()) if len(numbers) else 0.0,
+        maximum=float(numbers.max()) if len(numbers) else 0.0,
+        mean=finite(mean),
+        m2=finite(m2),
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+    )
+
+
+def _categorical(name: str, texts: list[str], categories: tuple[str, ...] | None = None) -> CategoricalColumn:
+    seen = Counter(texts)
+    missing = seen.pop("", 0)
+    named = _named(seen) if categories is None else categories
+    counts = tuple(seen[category] for category in named)
+    n = len(texts) - missing
+    return CategoricalColumn(
+        name=name,
+        n=n,
+        missing=missing,
+        categories=named,
+        counts=counts,
+        other=n - sum(counts),
+        singletons=sum(count == 1 for count in seen.values()),
+    )
+
+
+def _named(seen: Counter[str]) -> tuple[str, ...]:
+    """The categories worth naming: most frequent first, ties by text, within the limits of this module."""
+    named: list[str] = []
+    room = CATEGORY_BYTES
+    for text, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])):
+        room -= len(msgspec.json.encode(text)) + 1
+        if count < REPEATS or room < 0 or len(named) == CATEGORIES:
+            break
+        named.append(text)
+    return tuple(named)
+
+
+def _risk(labels: np.ndarray, predictions: np.ndarray | None, rows: int) -> Risk:
+    if predictions is None:
+        raise ReferenceDataError("labels were given without predictions to compare them with")
+    if len(labels) != rows or len(predictions) != rows:
+        raise ReferenceDataError(
+            f"wanted one label per reference row ({rows}), found {len(labels)} labels "
+            f"and {len(predictions)} predictions"
+        )
+    known = np.array([label is not None and label == label for label in labels.tolist()], dtype=bool)  # noqa: PLR0124  NaN
+    truth, answers = labels[known], predictions[known]
+    if answers.dtype.kind == "f":
+        gaps = np.abs(truth.astype(np.float64) - answers.astype(np.float64))
+        return Risk(len(truth), finite(float(gaps.sum())), "absolute")
+    wrong = sum(a != b for a, b in zip(truth.tolist(), answers.tolist(), strict=True))
+    return Risk(len(truth), wrong, "zero-one")

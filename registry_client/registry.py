@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from registry_client.errors import VersionExistsError
-from registry_client.manifest import Manifest
+from registry_client.errors import DigestMismatchError, VersionExistsError
+from registry_client.manifest import Manifest, check_name, check_version, digest_of
 from registry_client.profile import Profile
 
 
@@ -67,6 +67,25 @@ class Registry(Protocol):
             DigestMismatchError: the manifest's digests are not those of the bytes.
             VersionExistsError: other bytes are already there.
         """
+
+
+def check_offer(manifest: Manifest, model: bytes, profile: bytes | None) -> None:
+    """Refuse an offer that no backend may store.
+
+    Raises:
+        BadNameError: the name or the version breaks its rule.
+        DigestMismatchError: the manifest speaks of other bytes.
+    """
+    title = f"{check_name(manifest.name)} version {check_version(manifest.version)}"
+    if digest_of(model) != manifest.digest or len(model) != manifest.size:
+        raise DigestMismatchError(
+            f"{title}: the manifest names {manifest.digest} over {manifest.size} bytes, the model offered is "
+            f"{digest_of(model)} over {len(model)}"
+        )
+    if (None if profile is None else digest_of(profile)) != manifest.profile_digest:
+        raise DigestMismatchError(
+            f"{title}: the manifest names another reference profile than the one offered"
+        )
 
 
 def settle(stored: Manifest, offered: Manifest) -> Manifest:

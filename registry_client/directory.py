@@ -1,0 +1,157 @@
+"""A registry in a directory: ``DIR/name/version/{model.onnx, manifest.json, profile.json}``.
+
+Rules: a version's folder appears by one rename and never changes; a folder with only ``model.onnx`` in it is
+a version too, whose manifest says what the bytes alone say; names that break the naming rule, hidden and
+staged folders are not there. Permissions follow the umask, because other programs read this directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from registry_client.cache import cached, verified
+from registry_client.errors import (
+    ManifestError,
+    ProfileError,
+    RegistryError,
+    UnknownModelError,
+    UnknownVersionError,
+    VersionExistsError,
+)
+from registry_client.manifest import (
+    NAME_PATTERN,
+    VERSION_PATTERN,
+    Manifest,
+    check_name,
+    check_version,
+    decode_manifest,
+    digest_of,
+    encode_manifest,
+)
+from registry_client.profile import Profile, decode
+from registry_client.registry import check_offer, settle
+from registry_client.staging import appear
+
+MODEL: Final = "model.onnx"
+MANIFEST: Final = "manifest.json"
+PROFILE: Final = "profile.json"
+
+
+class DirectoryRegistry:
+    """Models in a folder of a file system; any number of readers and publishers, in any processes."""
+
+    def __init__(self, location: str | Path, cache: Path | None = None) -> None:
+        self._root = Path(location)
+        self._cache = cache
+
+    def models(self) -> list[str]:
+        """The names of all models that have a version, sorted; RegistryError when the folder is missing."""
+        if not self._root.is_dir():
+            raise RegistryError(
+                f"models folder {self._root}: not found; create it or publish a model into it"
+            )
+        return [name for name in _folders(self._root, NAME_PATTERN) if self._listed(name)]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a model, ascending as numbers."""
+        return self._listed(check_name(name))
+
+    def manifest(self, name: str, version: str) -> Manifest:
+        """The manifest of one version; where there is none, one read of the model to find its digest."""
+        place = self._place(name, version)
+        try:
+            content = (place / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return self._bare(name, version, place)
+        title = f"{name} version {version}: {MANIFEST}"
+        manifest = decode_manifest(content, where=title)
+        if (manifest.name, manifest.version) != (name, version):
+            raise ManifestError(
+                f"{title}: speaks of {manifest.name} version {manifest.version}; a version cannot be copied "
+                "to another place by hand: publish it"
+            )
+        return manifest
+
+    def artifact(self, manifest: Manifest) -> Path:
+        """A verified local file: the cache's copy, or without a cache the file itself."""
+        model = self._place(manifest.name, manifest.version) / MODEL
+        try:
+            if self._cache is None:
+                return verified(model, manifest)
+            return cached(self._cache, manifest, lambda: model.open("rb"))
+        except FileNotFoundError:
+            raise self._unknown(manifest.name, manifest.version) from None
+
+    def profile(self, manifest: Manifest) -> Profile | None:
+        """The reference profile, checked against its digest."""
+        if manifest.profile_digest is None:
+            return None
+        where = f"{manifest.name} version {manifest.version}: {PROFILE}"
+        try:
+            content = (self._place(manifest.name, manifest.version) / PROFILE).read_bytes()
+        except FileNotFoundError:
+            raise ProfileError(f"{where}: missing; publish a new version with its reference") from None
+        if digest_of(content) != manifest.profile_digest:
+            raise ProfileError(
+                f"{where}: cut or altered: wanted {manifest.profile_digest}, found {digest_of(content)} over "
+                f"{len(content)} bytes; publish a new version with its reference"
+            )
+        return decode(content, where=where)
+
+    def publish(self, manifest: Manifest, model: bytes, profile: bytes | None) -> Manifest:
+        """Stage, sync and rename; when somebody was there first, the same bytes are still welcome."""
+        check_offer(manifest, model, profile)
+        files = {MODEL: model, MANIFEST: encode_manifest(manifest)}
+        if profile is not None:
+            files[PROFILE] = profile
+        place = self._place(manifest.name, manifest.version)
+        if not place.exists() and appear(self._root, place, files):
+            return manifest
+        try:
+            return settle(self.manifest(manifest.name, manifest.version), manifest)
+        except (UnknownModelError, UnknownVersionError):
+            raise VersionExistsError(
+                f"{manifest.name} version {manifest.version}: {place} exists and holds no model; remove it"
+            ) from None
+
+    def _place(self, name: str, version: str) -> Path:
+        return self._root / check_name(name) / check_version(version)
+
+    def _listed(self, name: str) -> list[str]:
+        folder = self._root / name
+        found = [v for v in _folders(folder, VERSION_PATTERN) if (folder / v / MODEL).is_file()]
+        return sorted(found, key=int)
+
+    def _bare(self, name: str, version: str, place: Path) -> Manifest:
+        try:
+            with (place / MODEL).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+            changed = (place / MODEL).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._unknown(name, version) from None
+        created = datetime.fromtimestamp(int(changed), UTC).isoformat().replace("+00:00", "Z")
+        return Manifest(
+            name=name, version=version, digest=f"sha256:{found}", size=size, created=created, source="onnx"
+        )
+
+    def _unknown(self, name: str, version: str) -> RegistryError:
+        known = self._listed(name)
+        if not known:
+            return UnknownModelError(f"model {name!r} has no version in {self._root}; publish one")
+        return UnknownVersionError(f"model {name!r} has no version {version}; it has {', '.join(known)}")
+
+
+def _folders(folder: Path, pattern: str) -> list[str]:
+    """The sub-folders whose names match, sorted; none when the folder is missing."""
+    wanted = re.compile(pattern)
+    try:
+        return sorted(
+            entry.name for entry in folder.iterdir() if wanted.fullmatch(entry.name) and entry.is_dir()
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
