@@ -1,4 +1,4 @@
-"""What this worker writes to the prediction log: a stream per version, and one each for rejects, labels, pairs.
+"""What this worker writes to the log: a stream per version, and others for rejects, labels and pairs.
 
 Rules:
 
@@ -130,7 +130,7 @@ class Journal:
         return (stable, candidate) in self._pairs
 
     def close(self, loaded: LoadedModel) -> None:
-        """Forget the streams of a released version; their files stay in `files()` for what they still hold."""
+        """Forget the streams of a released version; its files stay in `files()` for what they hold."""
         for pair in [pair for pair in self._pairs if loaded in pair]:
             del self._pairs[pair]
         loaded.stream = None
@@ -139,7 +139,7 @@ class Journal:
         """The id of the request whose first row is appended to `stream` next. About a microsecond."""
         return self._encode_id(self._incarnation, stream.number, stream.next_sequence())
 
-    def predicted(  # noqa: PLR0913  each is one thing the row says
+    def predicted(
         self,
         stream: PredictionStream,
         noted: Noted,
@@ -183,7 +183,7 @@ class Journal:
         self._append(self._rejects, columns, 1, None)
         return identifier
 
-    def paired(  # noqa: PLR0913  each is one thing the row says
+    def paired(
         self,
         pair: tuple[LoadedModel, LoadedModel],
         noted: Noted,

@@ -32,14 +32,14 @@ SECONDS: Final = Instrument(
     help="Time from a whole request to its answer, inside the worker.",
     kind="histogram",
     labels=("model", "version"),
-    buckets=(25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 409_600, 1_638_400),
+    buckets=tuple(25 << power for power in range(17)),
     scale=1e-6,
 )
 
 INSTRUMENTS: Final = (
     Instrument(
         name=REQUESTS,
-        help="Requests that a version was run for; outcome rescued: the candidate failed and stable answered.",
+        help="Requests a version was run for; rescued: the candidate failed and stable answered.",
         labels=("model", "version", "arm", "outcome"),
     ),
     Instrument(
@@ -68,11 +68,9 @@ INSTRUMENTS: Final = (
         labels=("model", "version"),
     ),
     Instrument(
-        name=LOADED, help="Workers that have this version in memory.", kind="gauge", labels=("model", "version")
+        name=LOADED, help="Workers that hold this version.", kind="gauge", labels=("model", "version")
     ),
-    Instrument(
-        name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")
-    ),
+    Instrument(name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")),
     Instrument(
         name=CONSECUTIVE_ERRORS,
         help="Failed runs since the last good one, summed over workers.",
@@ -83,5 +81,5 @@ INSTRUMENTS: Final = (
 
 
 def exposition(slots_folder: Path) -> bytes:
-    """The text of /metrics over every worker of the machine; reads one small file per slot, so off the loop."""
+    """The text of /metrics over every worker of the machine; reads a file per slot: off the loop."""
     return render(INSTRUMENTS, totals(slots_folder))

@@ -63,5 +63,5 @@ def check_compatible(older: LoadedModel, newer: LoadedModel) -> None:
     reason = older.signature.incompatibility(newer.signature)
     if reason is not None:
         raise IncompatibleSignatureError(
-            f"model {newer.name} version {newer.version} cannot stand in for version {older.version}: {reason}"
+            f"model {newer.name} version {newer.version} cannot stand in for {older.version}: {reason}"
         )

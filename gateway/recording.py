@@ -65,14 +65,14 @@ def row_bytes(columns: Iterable[ColumnSpec]) -> int:
 
 
 def capacity(schema: Schema, buffer_bytes: int) -> tuple[int, int]:
-    """Rows, and arena bytes per variable-width column, of a buffer of about `buffer_bytes`; 64 rows at least."""
+    """Rows, and arena bytes per variable-width column, of a buffer of about `buffer_bytes`."""
     rows = max(_FEWEST_ROWS, buffer_bytes // max(1, row_bytes(schema.columns)))
     widest = max((column.width for column in schema.columns if column.dtype == VARIABLE), default=1)
     return rows, rows * _STRING_BYTES * widest
 
 
 class Side:
-    """The columns of one group of tensors (a version's inputs, or its outputs) and where their validity is."""
+    """The columns of one group of tensors (a version's inputs, say) and where their validity is."""
 
     def __init__(self, tensors: Sequence[Tensor], columns: Sequence[ColumnSpec], first: int) -> None:
         self._parts = tuple(zip(tensors, (column.name for column in columns), strict=True))

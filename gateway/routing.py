@@ -7,7 +7,7 @@ draws below w to the candidate, so raising a weight never takes a sticky client 
 It reads no clock, holds no state and knows no wire format.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Final

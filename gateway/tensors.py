@@ -84,13 +84,11 @@ class Tensor:
         self.row_shape = None if -1 in rest else rest
         self._code = _CODES.get(spec.datatype)
         self._leaf = _leaf(spec.datatype)
-        self._strict = {
-            depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}
-        }
+        self._strict = {depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}}
         self._flat = self._strict[1]
 
     def count(self, shape: Sequence[int]) -> int:
-        """How many elements a tensor of `shape` has; InvalidInputError when the shape is not this tensor's."""
+        """How many elements a tensor of `shape` has; InvalidInputError when it is not this tensor's."""
         wanted = self.shape
         if len(shape) == len(wanted):
             count = 1
@@ -106,7 +104,7 @@ class Tensor:
         )
 
     def from_json(self, data: msgspec.Raw, shape: Sequence[int]) -> Array:
-        """The tensor in a JSON list, flat or nested like `shape`; InvalidInputError says what does not fit."""
+        """The tensor in a JSON list, flat or nested like `shape`; InvalidInputError where it does not fit."""
         count = self.count(shape)
         try:
             values = self._flat(data)
@@ -156,7 +154,7 @@ class Tensor:
 
     def _strings(self, values: list[Any], shape: Sequence[int]) -> Array:
         if self.datatype is Datatype.BF16:
-            raise InvalidInputError(f"input {self.name!r} is BF16, which JSON cannot carry: send it as binary")
+            raise InvalidInputError(f"input {self.name!r} is BF16, which JSON cannot carry: send it binary")
         return np.array(values, dtype=object).reshape(shape)
 
     def _read_strings(self, data: memoryview, count: int) -> list[str]:
@@ -192,7 +190,8 @@ class Tensor:
             if _lenient(self._leaf) is self._leaf:
                 raise self._misfit(error) from None
             values = self._reread_leniently(data, depth)
-            return [self._settle(value) for value in (values if depth == 1 else _flattened(self, values, shape))]
+            flat = values if depth == 1 else _flattened(self, values, shape)
+            return [self._settle(value) for value in flat]
         return values if depth == 1 else _flattened(self, values, shape)
 
     def _reread_leniently(self, data: msgspec.Raw, depth: int) -> list[Any]:
