@@ -1,0 +1,302 @@
+"""Predictions and pairs awaiting their labels, in monitor.db, in the pipeline's own transaction.
+
+Rules:
+1. A label counts once: the first that names a prediction; later ones are duplicates. One that comes more than
+   `keep` after its prediction is late. One that came before waits for it; one whose prediction never comes is
+   unmatched in the end.
+2. What is forgotten, and when, follows from record time and log order alone.
+3. Bounded: the oldest rows go first when there are more than `max_rows`.
+
+Cost: 3 to 5 µs per prediction or pair, 15 to 25 µs per label (measured by tests/monitor/bench.py).
+Refuses to know: what an evidence or an incident is.
+"""
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from monitor.settings import LedgerSettings
+from monitor.truth import Value, same
+from prediction_log.record import ALL_ROWS
+
+_NS: Final = 1_000_000_000
+_NO_ID: Final = bytes(16)
+
+
+class Predicted(msgspec.Struct, frozen=True):
+    """One answered row that may get a label."""
+
+    key: int
+    row: int
+    id: bytes
+    client: bytes
+    arm: int
+    time: int
+    value: Value
+
+
+class Paired(msgspec.Struct, frozen=True):
+    """One shadow pair: what both versions said; None for one that failed."""
+
+    key: int
+    row: int
+    id: bytes
+    time: int
+    stable: Value
+    candidate: Value
+
+
+class Labelled(msgspec.Struct, frozen=True):
+    """One label as it came."""
+
+    key: int
+    row: int
+    id: bytes
+    client: bytes
+    time: int
+    value: Value
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """A prediction that met its label; `right` is None when the two cannot be compared."""
+
+    version: str
+    arm: int
+    time: int
+    right: bool | None
+
+
+class Ledger:
+    """The join of predictions, pairs and labels. Every call runs inside the caller's transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, settings: LedgerSettings) -> None:
+        self._db = connection
+        self._settings = settings
+        self._keep = round(settings.keep * _NS)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read again what is kept in memory: names, keys of early labels, ends of the tables."""
+        self._versions: dict[tuple[str, str], int] = {}
+        self._names: dict[int, tuple[str, str]] = {}
+        for number, model, version in self._db.execute("SELECT number, model, version FROM versions"):
+            self._versions[model, version] = number
+            self._names[number] = (model, version)
+        self._early = Counter(key for (key,) in self._db.execute("SELECT key FROM early"))
+        self._oldest = {table: self._head(table) for table in ("predictions", "pairs", "early")}
+
+    def add_predictions(self, model: str, version: str, rows: Sequence[Predicted], tally: Counter[str]) -> list[Joined]:
+        """Keep answered rows; the ones whose label had come before are joined at once."""
+        number = self._version(model, version)
+        self._db.executemany(
+            "INSERT INTO predictions (key, row, id, client, version, arm, time, predicted)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(r.key, r.row, r.id, _client(r.client), number, r.arm, r.time, r.value) for r in rows],
+        )
+        self._started("predictions")
+        joined: list[Joined] = []
+        if self._early:
+            for row in rows:
+                if row.key in self._early:
+                    joined += self._meet(model, row, tally)
+        return joined
+
+    def _meet(self, model: str, row: Predicted, tally: Counter[str]) -> list[Joined]:
+        """The label that was waiting for this prediction, joined."""
+        found = self._db.execute(
+            "SELECT seq, label, time FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
+            (row.key, row.row, row.id, model),
+        ).fetchone()
+        if found is None:
+            return []
+        seq, label, time = found
+        self._forget_early([(seq, row.key)])
+        return self.add_label(model, Labelled(row.key, row.row, row.id, b"", time, label), tally)
+
+    def add_label(self, model: str, label: Labelled, tally: Counter[str]) -> list[Joined]:
+        """Join a label with its prediction and its pairs; counts what became of it in `tally`."""
+        named = self._find(model, label, tally)
+        if named is None:
+            return []
+        seq, version, arm, time, predicted, labelled, key, row, identifier = named
+        if labelled:
+            tally["duplicate"] += 1
+            return []
+        if label.time - time > self._keep:
+            tally["late"] += 1
+            return []
+        self._db.execute("UPDATE predictions SET labelled = 1, label = ? WHERE seq = ?", (label.value, seq))
+        right = same(predicted, label.value)
+        tally["unscored" if right is None else "matched"] += 1
+        self._settle_pairs(key, row, identifier, label.value)
+        return [Joined(self._names[version][1], arm, time, right)]
+
+    def _find(self, model: str, label: Labelled, tally: Counter[str]) -> tuple[object, ...] | None:
+        """The prediction a label names: by id, or by the client's own id where that is unique."""
+        columns = "seq, version, arm, time, predicted, labelled, key, row, id"
+        if label.id == _NO_ID and label.client:
+            found = self._db.execute(
+                f"SELECT {columns} FROM predictions WHERE client = ? AND row = ?",  # noqa: S608  our own columns
+                (_client(label.client), label.row),
+            ).fetchall()
+        else:
+            found = self._db.execute(
+                f"SELECT {columns} FROM predictions WHERE key = ? AND row = ? AND id = ?",  # noqa: S608  our own
+                (label.key, label.row, label.id),
+            ).fetchall()
+        found = [row for row in found if self._names[row[1]][0] == model]
+        if len(found) == 1:
+            return tuple(found[0])
+        if found:
+            tally["ambiguous"] += 1
+        elif label.id == _NO_ID:
+            tally["unmatched"] += 1
+        else:
+            self._wait(model, label, tally)
+        return None
+
+    def _wait(self, model: str, label: Labelled, tally: Counter[str]) -> None:
+        """Keep a label until its prediction comes."""
+        known = label.key in self._early and self._db.execute(
+            "SELECT 1 FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
+            (label.key, label.row, label.id, model),
+        ).fetchone()
+        if known:
+            tally["duplicate"] += 1
+            return
+        self._db.execute(
+            "INSERT INTO early (key, row, id, model, time, label) VALUES (?, ?, ?, ?, ?, ?)",
+            (label.key, label.row, label.id, model, label.time, label.value),
+        )
+        self._started("early")
+        self._early[label.key] += 1
+        tally["early"] += 1
+
+    def add_pairs(self, pairing: tuple[str, int, str, str], rows: Sequence[Paired]) -> None:
+        """Keep the pairs of one (model, revision, stable, candidate), or count those with a label at once."""
+        number = self._pairing(pairing)
+        waiting = []
+        for row in rows:
+            label = self._db.execute(
+                "SELECT label FROM predictions WHERE key = ? AND row = ? AND id = ? AND labelled = 1",
+                (row.key, row.row, row.id),
+            ).fetchone()
+            if label is None:
+                waiting.append((row.key, row.row, row.id, number, row.time, row.stable, row.candidate))
+            else:
+                self._score(number, row.stable, row.candidate, label[0])
+        self._db.executemany(
+            "INSERT INTO pairs (key, row, id, pairing, time, stable, candidate) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            waiting,
+        )
+        self._started("pairs")
+
+    def _settle_pairs(self, key: object, row: object, identifier: object, label: Value) -> None:
+        """Count and forget the pairs that waited for this label."""
+        found = self._db.execute(
+            "SELECT seq, pairing, stable, candidate FROM pairs WHERE key = ? AND row = ? AND id = ?",
+            (key, row, identifier),
+        ).fetchall()
+        for seq, pairing, stable, candidate in found:
+            self._score(pairing, stable, candidate, label)
+            self._db.execute("DELETE FROM pairs WHERE seq = ?", (seq,))
+
+    def _score(self, pairing: int, stable: Value, candidate: Value, label: Value) -> None:
+        """One more labelled pair; a version that failed was wrong."""
+        if label is None or (stable is None and candidate is None):
+            return
+        stable_right, candidate_right = bool(same(stable, label)), bool(same(candidate, label))
+        column = {
+            (True, True): "both_right",
+            (True, False): "only_stable",
+            (False, True): "only_candidate",
+            (False, False): "both_wrong",
+        }[stable_right, candidate_right]
+        self._db.execute(f"UPDATE pairings SET {column} = {column} + 1 WHERE number = ?", (pairing,))  # noqa: S608
+
+    def delete(self, key: int, identifier: bytes, row: int) -> None:
+        """Forget a prediction that was deleted from the log, every row of it for ALL_ROWS."""
+        for table in ("predictions", "pairs", "early"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE key = ?1 AND id = ?2 AND (?3 = ?4 OR row = ?3)",  # noqa: S608
+                (key, identifier, row, ALL_ROWS),
+            )
+
+    def expire(self, now: int, tally: Counter[str]) -> None:
+        """Forget what is older than `keep` at record time `now`, and the oldest of what is too many."""
+        limits = {
+            "predictions": self._settings.max_rows,
+            "pairs": self._settings.max_rows,
+            "early": self._settings.max_early,
+        }
+        for table, most in limits.items():
+            while self._oldest[table] is not None and self._due(table, now - self._keep, most):
+                self._drop_oldest(table, now - self._keep, most, tally)
+
+    def _due(self, table: str, cutoff: int, most: int) -> bool:
+        oldest = self._oldest[table]
+        return oldest is not None and (oldest[1] < cutoff or self._last(table) - oldest[0] >= most)
+
+    def _drop_oldest(self, table: str, cutoff: int, most: int, tally: Counter[str]) -> None:
+        """Drop from the head up to the first row that is neither too old nor too many."""
+        floor = self._last(table) - most
+        alive = self._db.execute(
+            f"SELECT seq FROM {table} WHERE seq > ? AND time >= ? ORDER BY seq LIMIT 1",  # noqa: S608  our own
+            (floor, cutoff),
+        ).fetchone()
+        bound = alive[0] if alive is not None else self._last(table) + 1
+        if table == "early":
+            gone = self._db.execute("SELECT seq, key FROM early WHERE seq < ?", (bound,)).fetchall()
+            tally["unmatched"] += len(gone)
+            self._forget_early(gone)
+        else:
+            self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (bound,))  # noqa: S608  our own table names
+        self._oldest[table] = self._head(table)
+
+    def _forget_early(self, rows: Iterable[tuple[int, int]]) -> None:
+        for seq, key in rows:
+            self._db.execute("DELETE FROM early WHERE seq = ?", (seq,))
+            self._early[key] -= 1
+            if not self._early[key]:
+                del self._early[key]
+
+    def _version(self, model: str, version: str) -> int:
+        number = self._versions.get((model, version))
+        if number is None:
+            number = len(self._versions) + 1
+            self._db.execute("INSERT INTO versions VALUES (?, ?, ?)", (number, model, version))
+            self._versions[model, version] = number
+            self._names[number] = (model, version)
+        return number
+
+    def _pairing(self, pairing: tuple[str, int, str, str]) -> int:
+        self._db.execute(
+            "INSERT OR IGNORE INTO pairings (model, revision, stable, candidate) VALUES (?, ?, ?, ?)", pairing
+        )
+        number: int = self._db.execute(
+            "SELECT number FROM pairings WHERE model = ? AND revision = ? AND stable = ? AND candidate = ?", pairing
+        ).fetchone()[0]
+        return number
+
+    def _started(self, table: str) -> None:
+        if self._oldest[table] is None:
+            self._oldest[table] = self._head(table)
+
+    def _head(self, table: str) -> tuple[int, int] | None:
+        found = self._db.execute(f"SELECT seq, time FROM {table} ORDER BY seq LIMIT 1").fetchone()  # noqa: S608
+        return None if found is None else (found[0], found[1])
+
+    def _last(self, table: str) -> int:
+        last: int = self._db.execute(f"SELECT coalesce(max(seq), 0) FROM {table}").fetchone()[0]  # noqa: S608
+        return last
+
+
+def _client(client: bytes) -> int | None:
+    """A 64-bit key of a client's own id; None for none."""
+    if not client:
+        return None
+    return int.from_bytes(hashlib.blake2b(client, digest_size=8).digest(), "little", signed=True)

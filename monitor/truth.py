@@ -1,0 +1,97 @@
+"""What a version predicted, what the label says, and whether the two are the same.
+
+Rules: whole numbers, truth values and whole floats compare as numbers; texts compare as texts; a text label of a
+number ("1" from a CSV file) is read as that number. What cannot be compared is neither right nor wrong: None.
+The predicted class stands in the output the manifest names, or else in one called label or output_label.
+"""
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from prediction_log.frame import Frame, Strings
+from prediction_log.record import ValueKind
+from registry_client.manifest import Manifest
+from registry_client.profile import category_text
+
+Value: TypeAlias = int | float | str | None
+"""A predicted or true value as it is compared and stored; None is no value."""
+
+_FALLBACK: Final = ("label", "output_label")
+
+
+def plain(value: Any) -> Value:
+    """A decoded value in its stored form: bool and whole floats as int, bytes as text, NaN as none."""
+    if isinstance(value, bytes):
+        return category_text(value)
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        if value != value:  # noqa: PLR0124  NaN is no value
+            return None
+        return int(value) if value.is_integer() else value
+    return value if isinstance(value, int | str) else None
+
+
+def same(predicted: Value, label: Value) -> bool | None:
+    """Whether the prediction was right; None when the two cannot be compared."""
+    if predicted is None or label is None:
+        return None
+    if isinstance(predicted, str) and isinstance(label, str):
+        return predicted == label
+    if isinstance(predicted, str) or isinstance(label, str):
+        left, right = _number(predicted), _number(label)
+        return None if left is None or right is None else left == right
+    return predicted == label
+
+
+def _number(value: float | str) -> float | None:
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def predictions(frame: Frame, manifest: Manifest | None, *, side: str = "") -> list[Value]:
+    """The predicted value of every row; None for each where there is none to compare with a label.
+
+    `side` is "stable." or "candidate." in a frame of pairs.
+    """
+    if manifest is not None and manifest.task == "regression":
+        return [None] * frame.rows
+    names = (manifest.label_output,) if manifest is not None and manifest.label_output else _FALLBACK
+    for column in frame.schema.columns:
+        if column.role == "output" and column.width == 1 and column.origin in {f"{side}{name}" for name in names}:
+            return [plain(value) for value in _flat(frame.columns[column.name])]
+    return [None] * frame.rows
+
+
+def _flat(values: npt.NDArray[Any] | Strings) -> list[Any]:
+    flat: list[Any] = values.tolist() if isinstance(values, Strings) else values.reshape(-1).tolist()
+    return flat
+
+
+def labels(frame: Frame) -> list[Value]:
+    """The value of every row of a frame of labels; None where its kind is unknown."""
+    kinds = frame.array("value_kind").tolist()
+    texts = frame.strings("text").tolist() if ValueKind.TEXT in kinds else []
+    whole = frame.array("integer").tolist()
+    numbers = frame.array("number").tolist()
+    return [_label(kind, index, whole, numbers, texts) for index, kind in enumerate(kinds)]
+
+
+def _label(kind: int, index: int, whole: list[int], numbers: list[float], texts: list[bytes]) -> Value:
+    if kind in {ValueKind.INTEGER, ValueKind.BOOL}:
+        return whole[index]
+    if kind == ValueKind.NUMBER:
+        return plain(numbers[index])
+    return plain(texts[index]) if kind == ValueKind.TEXT else None
+
+
+def keys(identifiers: npt.NDArray[np.uint8]) -> list[int]:
+    """A 64-bit key of each 16-byte id: its first half, which is as good as random."""
+    halves: list[int] = np.ascontiguousarray(identifiers).view("<i8")[:, 0].tolist()
+    return halves
