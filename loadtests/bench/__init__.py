@@ -1,0 +1,1 @@
+"""Benchmarks against a hand-written server and against peers, as ratios in one run."""

@@ -1,0 +1,123 @@
+"""The servers under measurement: how each is started, where it answers, and which processes are its cost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtests.bench.cost import tree
+from loadtests.bench.works import Work
+
+READY_S: Final = 30.0
+STOP_S: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A started server: `url` answers the work, `pids` are charged, `beside` are printed next to them."""
+
+    name: str
+    url: str
+    pids: list[int]
+    beside: list[int]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], what: str, process: subprocess.Popen[bytes]) -> None:
+    """Until `ready()`; RuntimeError when the process ended or the time is up."""
+    limit = time.monotonic() + READY_S
+    pause = threading.Event()
+    while not ready():
+        if process.poll() is not None:
+            raise RuntimeError(f"{what}: its process ended with {process.returncode} before it was ready")
+        if time.monotonic() > limit:
+            raise RuntimeError(f"{what}: not ready within {READY_S:g} s")
+        pause.wait(0.02)
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def ready() -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):  # noqa: S310  loopback
+            return True
+        return False
+
+    return ready
+
+
+@contextlib.contextmanager
+def started(command: list[str], env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours, stopped by SIGTERM at the end, by SIGKILL if that takes too long."""
+    process = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def naive(work: Work, cores: str | None = None, workers: int = 1) -> Iterator[Server]:
+    """The hand-written server; `workers` is always one."""
+    del workers
+    port = _free_port()
+    command = [*_pin(cores), sys.executable, "-m", "loadtests.bench.naive", str(work.model), str(port)]
+    with started(command) as process:
+        wait_until(_answers(f"http://127.0.0.1:{port}/"), "naive", process)
+        yield Server("naive", f"http://127.0.0.1:{port}/infer", tree(process.pid), [])
+
+
+@contextlib.contextmanager
+def driftgate(work: Work, cores: str | None = None, workers: int = 1) -> Iterator[Server]:
+    """The whole product: routing, log to the spool, a live monitor, metrics; nothing switched off."""
+    with tempfile.TemporaryDirectory(prefix="driftgate-bench-") as folder:
+        ready_file = Path(folder) / "ready.json"
+        command = [*_pin(cores), sys.executable, "-P", "-m", "driftgate", "up"]
+        command += ["--models", str(work.model.parents[2]), "--data", str(Path(folder) / "data")]
+        command += ["--workers", str(workers), "--http-port", "0", "--operator-port", "0"]
+        command += ["--monitor-port", "0", "--ready-file", str(ready_file)]
+        with started(command) as process:
+            wait_until(ready_file.exists, "driftgate up", process)
+            ready = json.loads(ready_file.read_bytes())
+            pids = tree(process.pid)
+            monitor = [pid for pid in pids if _runs(pid, "monitor")]
+            model = work.model.parents[1].name
+            url = f"{ready['http'].rstrip('/')}/v2/models/{model}/infer"
+            yield Server("driftgate", url, [pid for pid in pids if pid not in monitor], monitor)
+
+
+def _runs(pid: int, package: str) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(word == package.encode() or word.startswith(f"{package}.".encode()) for word in words)
+
+
+def _pin(cores: str | None) -> list[str]:
+    return ["taskset", "-c", cores] if cores else []
+
+
+Start = Callable[..., AbstractContextManager[Server]]
+SERVERS: Final[Mapping[str, Start]] = {"naive": naive, "driftgate": driftgate}
