@@ -1,0 +1,181 @@
+"""One segment: a SQLite file that holds frames in the order they were committed.
+
+Rules:
+
+* Segments are numbered from 1 and named 000001.seg, 000002.seg, … A segment is written to while it is not
+  sealed, and only when the one before it is sealed (or gone): there is one *active* segment, the lowest that
+  is not sealed. `sealed` is read inside the transaction that writes or reads.
+* A frame's row number is its place in the commit order: numbers rise by one writer after another, and no
+  row is ever deleted, so a reader who has seen row n has seen all before it.
+* `streams` holds each stream's last sequence over the whole log, not only this segment: it is carried on.
+
+It knows tables and file names; `segments.py` knows when to rotate.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from groundwork.database import Schema, open_database, transaction
+
+SUFFIX: Final = ".seg"
+
+StreamEnd: TypeAlias = tuple[int, int, int]
+"""(incarnation, stream, last sequence)."""
+
+SEGMENT: Final = Schema(
+    name="log segment",
+    migrations=(
+        """
+        CREATE TABLE segment (
+            number INTEGER PRIMARY KEY,
+            created INTEGER NOT NULL,
+            boot TEXT NOT NULL,
+            sealed INTEGER NOT NULL DEFAULT 0
+        );
+        CREATE TABLE streams (
+            incarnation INTEGER NOT NULL,
+            stream INTEGER NOT NULL,
+            end_seq INTEGER NOT NULL,
+            PRIMARY KEY (incarnation, stream)
+        ) WITHOUT ROWID;
+        CREATE TABLE frames (
+            row INTEGER PRIMARY KEY,
+            kind INTEGER NOT NULL,
+            model TEXT NOT NULL,
+            version TEXT NOT NULL,
+            first_time INTEGER NOT NULL,
+            last_time INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            incarnation INTEGER NOT NULL,
+            stream INTEGER NOT NULL,
+            first_seq INTEGER NOT NULL,
+            end_seq INTEGER NOT NULL,
+            body BLOB NOT NULL
+        );
+        CREATE INDEX frames_by_sequence ON frames (incarnation, stream, end_seq);
+        CREATE INDEX frames_by_model ON frames (model, kind, last_time);
+        """,
+    ),
+)
+
+
+class FrameRow(NamedTuple):
+    """A frame as it stands in the table `frames`, without its row number."""
+
+    kind: int
+    model: str
+    version: str
+    first_time: int
+    last_time: int
+    rows: int
+    incarnation: int
+    stream: int
+    first_seq: int
+    end_seq: int
+    body: bytes
+
+
+_INSERT: Final = """
+    INSERT INTO frames (
+        kind, model, version, first_time, last_time, rows, incarnation, stream, first_seq, end_seq, body
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where segment `number` lies."""
+    return folder / f"{number:06d}{SUFFIX}"
+
+
+def numbers(folder: Path) -> list[int]:
+    """The segments that are there, ascending."""
+    stems = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+
+
+def open_segment(folder: Path, number: int, *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection to segment `number`, created unless `readonly`; raises what open_database does."""
+    return open_database(segment_path(folder, number), SEGMENT, synchronous="NORMAL", readonly=readonly)
+
+
+def begin_segment(
+    connection: sqlite3.Connection,
+    number: int,
+    created: int,
+    boot: str,
+    carried: Iterable[StreamEnd],
+) -> None:
+    """Give a segment that nobody writes to yet its number and the sequences carried into it.
+
+    May be repeated: a rotation that was cut short is done again from its beginning.
+    """
+    with transaction(connection):
+        if is_sealed(connection) is None:
+            connection.execute(
+                "INSERT INTO segment (number, created, boot) VALUES (?, ?, ?)", (number, created, boot)
+            )
+        connection.executemany("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", carried)
+
+
+def is_sealed(connection: sqlite3.Connection) -> bool | None:
+    """Whether the segment is sealed; None where it has not even begun."""
+    row = connection.execute("SELECT sealed FROM segment").fetchone()
+    return None if row is None else bool(row[0])
+
+
+def boot_of(connection: sqlite3.Connection) -> str:
+    """Which boot of the machine the segment was begun in."""
+    boot: str = connection.execute("SELECT boot FROM segment").fetchone()[0]
+    return boot
+
+
+def size(connection: sqlite3.Connection) -> int:
+    """Bytes of the segment's database, what is not committed yet included."""
+    pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    page: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    return pages * page
+
+
+def sequences(connection: sqlite3.Connection) -> list[StreamEnd]:
+    """(incarnation, stream, last sequence) of every stream."""
+    return connection.execute("SELECT incarnation, stream, end_seq FROM streams").fetchall()
+
+
+def last_sequence(connection: sqlite3.Connection, incarnation: int, stream: int) -> int | None:
+    """The end of the last frame of a stream, or None before its first."""
+    found = connection.execute(
+        "SELECT end_seq FROM streams WHERE incarnation = ? AND stream = ?", (incarnation, stream)
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+def insert(connection: sqlite3.Connection, row: FrameRow) -> None:
+    """Append a frame and raise its stream's last sequence; inside the caller's transaction."""
+    connection.execute(_INSERT, row)
+    connection.execute(
+        "INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", (row.incarnation, row.stream, row.end_seq)
+    )
+
+
+def active_number(folder: Path) -> int | None:
+    """The lowest segment that is not sealed, or None before the first.
+
+    The highest number is not enough: a rotation cut short leaves a next segment beside one not yet sealed.
+    """
+    present = numbers(folder)
+    if not present:
+        return None
+    number = present[-1]
+    while number - 1 in present and not _is_sealed_on_disk(folder, number - 1):
+        number -= 1
+    return number
+
+
+def _is_sealed_on_disk(folder: Path, number: int) -> bool:
+    connection = open_segment(folder, number, readonly=True)
+    try:
+        return bool(is_sealed(connection))
+    finally:
+        connection.close()
