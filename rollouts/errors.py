@@ -18,8 +18,8 @@ class RouteError(DriftgateError):
     code: ClassVar[str] = "bad-route"
 
 
-class SpecError(DriftgateError):
-    """A rollout file that says something it may not."""
+class SpecError(DriftgateError, ValueError):
+    """A rollout file that says something it may not (a ValueError too, so that decoding adds the place)."""
 
     code: ClassVar[str] = "bad-rollout"
 

@@ -124,21 +124,21 @@ class Errors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0.05
 
 
+Positive = Annotated[float, Meta(gt=0)]
+Rate = Annotated[float, Meta(ge=0, lt=0.5)]
+
+
 class MetricSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One metric of the judge; the metric says which numbers apply and what None means."""
 
     name: Annotated[str, Meta(description="an entry of the judge's table: error-rate, accuracy")]
-    margin: Annotated[
-        float | None, Meta(gt=0, description="tolerated ratio of rates, or loss of accuracy")
-    ] = None
-    floor: Annotated[
-        float | None, Meta(ge=0, lt=0.5, description="error rate below which none rolls back")
-    ] = None
-    cap: Annotated[
-        float | None, Meta(ge=0, lt=0.5, description="error rate proven to be under which is PASS")
-    ] = None
+    margin: Annotated[Positive | None, Meta(description="tolerated ratio of rates, or loss of accuracy")] = (
+        None
+    )
+    floor: Annotated[Rate | None, Meta(description="error rate below which nobody is rolled back")] = None
+    cap: Annotated[Rate | None, Meta(description="error rate; proven to be under it is PASS")] = None
     required: Annotated[bool, Meta(description="must PASS where a hold says until: pass")] = True
-    weight: Annotated[float, Meta(gt=0, description="share in the combined rollback evidence")] = 1.0
+    weight: Annotated[Positive, Meta(description="share in the combined rollback evidence")] = 1.0
 
 
 class Guards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

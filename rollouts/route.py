@@ -8,13 +8,11 @@ makes exactly the next revision, and only by compare-and-swap in a store. Rules 
 * shares are whole numbers of 2**32: 0 sends nobody, `FULL` sends everybody.
 
 It does not know when to change (`rollouts.pilot`), where it is kept (`rollouts.store`) or how a request is
-hashed beyond `bucket`, which is here so that every worker agrees on it.
+hashed (the gateway's routing).
 """
 
-import math
 from decimal import Decimal
 from fractions import Fraction
-from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
@@ -100,13 +98,11 @@ def key_complaint(key: str) -> str | None:
     return f"key {key!r} is unknown; write 'request' or 'header:NAME'"
 
 
-def bucket(salt: str, key: bytes) -> int:
-    """Return the bucket of a key, uniform over 0..FULL-1: the first four bytes of a salted BLAKE2b."""
-    return int.from_bytes(blake2b(key, digest_size=4, key=salt.encode()[:64]).digest(), "little")
-
-
 def arm(route: Route, place: int) -> Literal["stable", "candidate"]:
-    """Return who answers the requests of a bucket: raising the weight only adds buckets to the candidate."""
+    """Return who answers a request whose hash fell on `place`, 0..FULL-1.
+
+    Raising the weight only moves places to the candidate, so a sticky client never goes back and forth.
+    """
     return "candidate" if place < route.weight else "stable"
 
 
@@ -135,8 +131,3 @@ def percent(weight: int) -> str:
         if weight_from_percent(text) == weight:
             return text
     return format(Decimal(weight) * 100 / FULL, "f")
-
-
-def share(part: int, whole: int) -> float:
-    """Return part of whole as a percentage; not a number when there is no whole."""
-    return 100 * part / whole if whole else math.nan

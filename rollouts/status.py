@@ -1,0 +1,141 @@
+"""The status of one model's rollout as the command line and the operator API show it.
+
+A value made by a pure function from what the stores and slots hold; nothing here is kept.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from rollouts.evidence import Seen, arm_total, step_pairs, step_samples
+from rollouts.history import Entry
+from rollouts.judge import rollback
+from rollouts.pilot import Decision
+from rollouts.rollout import Rollout
+from rollouts.route import Route, percent
+from rollouts.timeline import Moment, moments, stamp
+from rollouts.verdict import Verdict
+
+_NS: Final = 1e9
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How much of a step's hold is met; times in seconds, a limit of 0 is none."""
+
+    waited: float
+    shortest: float
+    longest: float
+    samples: int
+    samples_wanted: int
+    pairs: int
+    pairs_wanted: int
+    until: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything one screen shows about a model; JSON as it stands.
+
+    `state` is "steady" without a rollout. Weights are percentages as text; `achieved` is the candidate's
+    share of the step's answered requests, None before the first. `rollback_evidence` is ln e-value of all
+    metrics together against `rollback_threshold`. `waiting` says what the next move waits for, `next` the
+    sentence.
+    """
+
+    model: str
+    revision: int
+    stable: str
+    candidate: str | None
+    previous: str | None
+    state: str
+    weight: str
+    shadow: str
+    rollout: str | None = None
+    reason: str = ""
+    started: str | None = None
+    step: int = 0
+    steps: int = 0
+    achieved: float | None = None
+    progress: Progress | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    rollback_evidence: float = 0.0
+    rollback_threshold: float = 0.0
+    waiting: tuple[str, ...] = ()
+    next: str = ""
+    history: tuple[Moment, ...] = ()
+
+
+def steady(route: Route, history: Sequence[Entry] = (), last: Rollout | None = None) -> Status:
+    """Return the status of a model without a live rollout; `last` is the one that ended most recently."""
+    return Status(
+        model=route.model,
+        revision=route.revision,
+        stable=route.stable,
+        candidate=route.candidate,
+        previous=route.previous,
+        state=last.state if last is not None else "steady",
+        weight=percent(route.weight),
+        shadow=percent(route.shadow_share),
+        rollout=last.id if last is not None else None,
+        reason=last.reason if last is not None else "",
+        history=moments(history),
+    )
+
+
+def status(
+    route: Route,
+    rollout: Rollout,
+    verdicts: Sequence[Verdict],
+    seen: Seen,
+    decision: Decision,
+    *,
+    now: int,
+    history: Sequence[Entry] = (),
+) -> Status:
+    """Return the status of a live rollout; `decision` is the pilot's latest, `now` unix ns."""
+    together = rollback(verdicts, rollout.spec.decision.rollback_alpha)
+    return Status(
+        model=route.model,
+        revision=route.revision,
+        stable=route.stable,
+        candidate=route.candidate,
+        previous=route.previous,
+        state=rollout.state,
+        weight=percent(route.weight),
+        shadow=percent(route.shadow_share),
+        rollout=rollout.id,
+        reason=rollout.reason,
+        started=stamp(rollout.started),
+        step=rollout.step + 1,
+        steps=len(rollout.spec.steps),
+        achieved=_achieved(rollout, seen),
+        progress=_progress(rollout, route, seen, now),
+        verdicts=tuple(verdicts),
+        rollback_evidence=together.evidence,
+        rollback_threshold=together.threshold,
+        waiting=decision.waiting,
+        next=decision.reason,
+        history=moments(history),
+    )
+
+
+def _achieved(rollout: Rollout, seen: Seen) -> float | None:
+    candidate = arm_total(seen, "candidate", rollout.step_revision).requests
+    everyone = candidate + arm_total(seen, "stable", rollout.step_revision).requests
+    return 100 * candidate / everyone if everyone else None
+
+
+def _progress(rollout: Rollout, route: Route, seen: Seen, now: int) -> Progress | None:
+    if rollout.state == "baking":
+        return None
+    hold = rollout.current.hold
+    return Progress(
+        waited=max(now - rollout.step_entered, 0) / _NS,
+        shortest=hold.shortest,
+        longest=hold.longest,
+        samples=step_samples(rollout, route, seen),
+        samples_wanted=hold.samples,
+        pairs=step_pairs(rollout, seen),
+        pairs_wanted=hold.pairs,
+        until=hold.until,
+    )
