@@ -6,7 +6,7 @@ unrounded. Nothing here knows where a fact comes from.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -51,8 +51,8 @@ def word(text: str) -> str:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under titles, each column as wide as its widest cell; None is a dash."""
-    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    """Print rows under titles, each column as wide as its widest cell; None is a hyphen."""
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [
         max((len(click.unstyle(row[place])) for row in cells), default=0) for place in range(len(titles))
     ]
@@ -72,9 +72,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def moment(at_ns: int | None) -> str:
     """A time of day, local, with its date when that is not today."""
     if not at_ns:
-        return "–"
-    then = datetime.datetime.fromtimestamp(at_ns / NS, tz=datetime.UTC).astimezone()
-    today = datetime.datetime.now(tz=then.tzinfo).date()
+        return "-"
+    then = dt.datetime.fromtimestamp(at_ns / NS, tz=dt.UTC).astimezone()
+    today = dt.datetime.now(tz=then.tzinfo).date()
     return f"{then:%H:%M:%S}" if then.date() == today else f"{then:%Y-%m-%d %H:%M:%S}"
 
 

@@ -1,0 +1,112 @@
+"""`driftgate profile`: what the monitor compares live traffic with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from driftgate import show
+from driftgate.cli.options import json_option, models_option
+from driftgate.errors import CommandError
+from driftgate.extras import require
+from driftgate.frames import read_frame
+from driftgate.verbs import TaughtGroup
+from groundwork.files import write_atomic
+from registry_client.backends import open_registry
+from registry_client.profile import CategoricalColumn, NumericColumn, Profile, Risk, encode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.group(
+    cls=TaughtGroup,
+    examples=("driftgate profile show fraud", "driftgate profile build rows.csv --out profile.json"),
+)
+def profile() -> None:
+    """Build or show a reference profile."""
+
+
+@profile.command(
+    "show",
+    examples=("driftgate profile show fraud", "driftgate profile show fraud --version 3 --json"),
+)
+@click.argument("model")
+@click.option("--version", metavar="N", help="The highest version if left out.")
+@models_option
+@json_option
+def show_profile(model: str, *, version: str | None, models_place: str, as_json: bool) -> None:
+    """Show the reference profile of a version: counts and shares of each column, no rows."""
+    registry = open_registry(models_place)
+    versions = registry.versions(model)
+    if not versions:
+        raise CommandError(
+            f"{models_place} has no version of {model!r}; `driftgate models list` shows its models"
+        )
+    manifest = registry.manifest(model, version or versions[-1])
+    found = registry.profile(manifest)
+    if found is None:
+        raise CommandError(
+            f"{model} version {manifest.version} was published without a reference profile; "
+            "publish it again with --reference under a new version"
+        )
+    _tell(found, as_json=as_json)
+
+
+@profile.command(
+    "build",
+    examples=("driftgate profile build rows.csv --out profile.json", "driftgate profile build rows.parquet"),
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+@json_option
+def build(file: Path, *, out: Path | None, as_json: bool) -> None:
+    """Build a profile of the rows in FILE (.csv or .parquet), to look at or to keep.
+
+    `driftgate push --reference` builds one by itself, with the model's outputs and its risk beside the inputs.
+    """
+    require("publish")
+    from registry_client.profiling import build_profile  # noqa: PLC0415  only this verb needs it
+
+    found = build_profile(_columns(read_frame(file)), {})
+    if out is not None:
+        write_atomic(out, encode(found), mode=0o644)
+    _tell(found, as_json=as_json)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def _tell(found: Profile, *, as_json: bool) -> None:
+    if as_json:
+        show.facts(msgspec.to_builtins(found))
+        return
+    click.echo(f"{found.model or 'profile'} {found.version}: {show.count(found.rows)} rows")
+    roles = (("input", found.columns), ("output", found.outputs))
+    rows = [(role, *_cells(column)) for role, columns in roles for column in columns]
+    show.table(("ROLE", "COLUMN", "KIND", "MISSING", "SUMMARY"), rows)
+    if found.risk is not None:
+        _tell_risk(found.risk, held_out=found.held_out)
+
+
+def _tell_risk(risk: Risk, *, held_out: bool) -> None:
+    mean = risk.errors / risk.n if risk.n else 0.0
+    said = f"wrong on {mean:.2%}" if risk.loss == "zero-one" else f"off by {mean:.4g} on average"
+    rows = "held-out" if held_out else "labelled"
+    click.echo(f"{said} of {show.count(risk.n)} {rows} rows" if risk.loss == "zero-one" else said)
+
+
+def _cells(column: NumericColumn | CategoricalColumn) -> tuple[str, str, str, str]:
+    rows = column.n + column.missing
+    missing = f"{column.missing / rows:.1%}" if rows else "-"
+    if isinstance(column, NumericColumn):
+        deviation = (column.m2 / max(column.n - 1, 1)) ** 0.5
+        summary = f"{column.minimum:g} to {column.maximum:g}, mean {column.mean:.4g} ± {deviation:.3g}"
+        return column.name, "numeric", missing, summary
+    most = sorted(zip(column.counts, column.categories, strict=True), reverse=True)[:3]
+    named = ", ".join(f"{name} {count / column.n:.0%}" for count, name in most) if column.n else ""
+    return column.name, "categorical", missing, f"{len(column.categories)} categories: {named}"

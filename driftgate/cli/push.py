@@ -1,0 +1,118 @@
+"""`driftgate push`: publish a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from driftgate import show
+from driftgate.cli.options import json_option, models_option
+from driftgate.errors import CommandError
+from driftgate.extras import require
+from driftgate.frames import read_frame
+from driftgate.verbs import TaughtCommand
+
+if TYPE_CHECKING:
+    from registry_client.manifest import Manifest
+
+
+@click.command(
+    cls=TaughtCommand,
+    examples=(
+        "driftgate push pipeline.joblib --name fraud --reference heldout.csv --labels outcome --held-out",
+        "driftgate push model.onnx --name fraud --version 7 --models models",
+    ),
+)
+@click.argument("model", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--name", required=True, metavar="M", help="The model's name.")
+@click.option("--version", metavar="N", help="A whole number; the highest plus one if left out.")
+@click.option(
+    "--reference",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Rows such as the model will see (.csv or .parquet); required for an estimator.",
+)
+@click.option("--labels", metavar="COLUMN", help="The column of --reference that holds the true values.")
+@click.option("--held-out", is_flag=True, help="The model was not trained on the rows of --reference.")
+@models_option
+@json_option
+def push(
+    model: Path,
+    *,
+    name: str,
+    version: str | None,
+    reference: Path | None,
+    labels: str | None,
+    held_out: bool,
+    models_place: str,
+    as_json: bool,
+) -> None:
+    """Publish a scikit-learn pipeline or an ONNX file as a version.
+
+    MODEL is a .joblib file that you trust (loading one runs code in it) or an .onnx file. An estimator is
+    converted to ONNX and compared with the original on the reference rows; a difference beyond tolerance
+    refuses it, and says where. The reference rows become a profile (counts, no rows) that the monitor
+    compares live traffic with. A version appears whole or not at all, and never changes; publishing never
+    changes what answers.
+    """
+    require("publish")
+    from registry_client import publish  # noqa: PLC0415  loads scikit-learn
+
+    rows, truth = _reference(reference, labels)
+    manifest = publish(
+        _model(model),
+        name=name,
+        version=version,
+        reference=rows,
+        labels=truth,
+        held_out=held_out,
+        registry=models_place,
+    )
+    if as_json:
+        show.facts(msgspec.to_builtins(manifest))
+    else:
+        _tell(manifest, models_place)
+
+
+def _model(file: Path) -> Any:
+    """The path of a graph as it is, or the estimator in a joblib file."""
+    if file.suffix == ".onnx":
+        return file
+    import joblib  # noqa: PLC0415  part of scikit-learn
+
+    try:
+        return joblib.load(file)
+    except Exception as error:  # anything may come out of unpickling
+        message = (
+            f"{file}: wanted an .onnx file or a joblib file of a fitted estimator, found neither ({error})"
+        )
+        raise CommandError(message) from error
+
+
+def _reference(file: Path | None, labels: str | None) -> tuple[Any, Any]:
+    """The reference rows and, apart, their labels."""
+    if file is None:
+        if labels is not None:
+            raise click.UsageError("--labels names a column of --reference; give that too")
+        return None, None
+    frame = read_frame(file)
+    if labels is None:
+        return frame, None
+    if labels not in frame.columns:
+        columns = ", ".join(map(str, frame.columns))
+        raise click.UsageError(f"{file} has no column {labels!r}; it has {columns}")
+    return frame.drop(columns=[labels]), frame[labels]
+
+
+def _tell(manifest: Manifest, place: str) -> None:
+    digest = manifest.digest.removeprefix("sha256:")[:12]
+    known = "with a reference profile" if manifest.profile_digest else "without a reference profile"
+    click.echo(
+        f"{click.style('✔', fg='green')} {manifest.name} version {manifest.version} ({digest}), {known}"
+    )
+    click.echo(
+        f"  in {place}; bring it to traffic: driftgate rollout start {manifest.name} --to {manifest.version}"
+    )

@@ -1,0 +1,52 @@
+"""`driftgate serve`: the gateway alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from driftgate import settings
+from driftgate.cli.options import config_option, ready_option
+from driftgate.cli.up import flag_names
+from driftgate.verbs import TaughtCommand
+from gateway import supervisor
+from gateway.listeners import Addresses
+from groundwork.files import write_atomic
+
+
+@click.command(
+    cls=TaughtCommand,
+    examples=(
+        "driftgate serve --models models --data data",
+        "driftgate serve --config driftgate.yaml --workers 8 --http-port 80",
+    ),
+)
+@click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
+@click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
+@click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
+@click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
+@click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
+@config_option
+@ready_option
+def serve(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
+    """Start the gateway alone.
+
+    Predictions, rollouts and the prediction log work without the monitor; what needs labels or drift waits
+    for it, and a step that asks for proof of accuracy is not left before. The settings are those of
+    `driftgate up`.
+    """
+    value = settings.load(config_file, flag_names(flags)).value
+
+    def ready(addresses: Addresses) -> None:
+        if ready_file is not None:
+            write_atomic(ready_file, msgspec.json.encode(addresses), mode=0o644)
+        click.echo(f"predictions {addresses.http}/v2   rollouts {addresses.operator}")
+
+    try:
+        return supervisor.run(settings.gateway_settings(value), ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""`driftgate up`: gateway and monitor together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from driftgate import ring, settings, show
+from driftgate.cli.options import config_option, ready_option
+from driftgate.extras import require
+from driftgate.verbs import TaughtCommand
+from groundwork.files import write_atomic
+
+
+@click.command(
+    cls=TaughtCommand,
+    examples=(
+        "driftgate up --models models --data data",
+        "driftgate up --models models --data data --workers 4 --config driftgate.yaml",
+        "driftgate up --http-port 0 --operator-port 0 --monitor-port 0 --ready-file ready.json",
+    ),
+)
+@click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
+@click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
+@click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
+@click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
+@click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
+@click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
+@config_option
+@ready_option
+def up(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
+    """Start gateway and monitor together, and stop them in order.
+
+    Every version found under --models is loaded when it is asked for; a model seen for the first time is
+    answered by its highest version. SIGTERM or Ctrl-C stops: requests in flight finish, the log is written
+    out, the monitor reads to its end. Settings come from defaults, --config, DRIFTGATE_ variables and the
+    flags here, in rising order; `driftgate config show` lists them all.
+    """
+    require("monitor")
+    value = settings.load(config_file, flag_names(flags)).value
+    gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
+
+    def ready(addresses: ring.Addresses) -> None:
+        if ready_file is not None:
+            write_atomic(ready_file, msgspec.json.encode(addresses), mode=0o644)
+        _greet(addresses, gateway.models, gateway.data, gateway.workers)
+
+    try:
+        return ring.run(gateway, monitor, ready=ready, tell=lambda line: click.echo(line, err=True))
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+
+
+def flag_names(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags by the name of their setting: http_port is http.port; those not given are None."""
+    return {name.replace("_port", ".port"): value for name, value in flags.items()}
+
+
+def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> None:
+    show.table(
+        ("WHAT", "WHERE", ""),
+        (
+            ("predictions", f"{addresses.http}/v2", f"{workers} workers, models from {models}"),
+            ("rollouts", addresses.operator, "driftgate rollout status MODEL"),
+            ("monitor", addresses.monitor, "driftgate drift status"),
+            ("metrics", f"{addresses.operator}/metrics", f"and {addresses.monitor}/metrics"),
+            ("state", data, f"Ctrl-C or kill {addresses.pid} stops in order"),
+        ),
+    )
