@@ -4,12 +4,11 @@ Each message names the thing, what was wanted, what was found and what to do, in
 about HTTP, processes or screens: a program maps `code` to whatever it speaks.
 """
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import msgspec
 
 from groundwork.errors import DriftgateError
-
-if TYPE_CHECKING:
-    from rollouts.route import Route
 
 
 class RouteError(DriftgateError):
@@ -25,11 +24,11 @@ class SpecError(DriftgateError, ValueError):
 
 
 class ConflictError(DriftgateError):
-    """Somebody else edited the route first; `current` is what stands now (None: there is no route)."""
+    """Somebody else edited the route first; `current` is the route that stands (None: there is none)."""
 
     code: ClassVar[str] = "conflict"
 
-    def __init__(self, message: str, current: "Route | None") -> None:
+    def __init__(self, message: str, current: msgspec.Struct | None) -> None:
         super().__init__(message)
         self.current = current
 

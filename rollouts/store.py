@@ -107,10 +107,11 @@ class SqliteStore:
             return self.edit(
                 model, 0, edits.first(model, stable), Entry(actor=actor, verb="first", reason=reason)
             )
-        except ConflictError as conflict:
-            if conflict.current is None:
+        except ConflictError:
+            standing = self.route(model)
+            if standing is None:
                 raise
-            return conflict.current
+            return standing
 
     # History ----------------------------------------------------------------------------------------------
 
