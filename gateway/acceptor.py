@@ -11,10 +11,11 @@ One connection is taken per wake-up: taking all that wait would undo the fairnes
 
 import asyncio
 import errno
-import logging
 import socket
 from collections.abc import Callable
 from typing import Final
+
+from groundwork.logs import Log
 
 YIELD_SECONDS: Final = 0.002
 YIELDS: Final = 3
@@ -23,8 +24,6 @@ EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 EXHAUSTED_SECONDS: Final = 0.1
 # Moments of stepping back that lie further apart than this concern two different connections.
 FORGET_SECONDS: Final = 0.05
-
-log = logging.getLogger("driftgate.gateway")
 
 
 class Acceptor:
@@ -39,11 +38,13 @@ class Acceptor:
         listener: socket.socket,
         attach: Callable[[socket.socket], None],
         crowded: Callable[[], bool],
+        log: Log,
     ) -> None:
         """Prepare; nothing is taken before `open`."""
         self._listener = listener
         self._attach = attach
         self._crowded = crowded
+        self._log = log
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._yields = 0
@@ -94,7 +95,7 @@ class Acceptor:
         except OSError as error:
             if error.errno not in EXHAUSTED:
                 raise
-            log.warning("cannot take a connection: %s; trying again in %s s", error, EXHAUSTED_SECONDS)
+            self._log.warning("connection-not-taken", fault=error, retry_s=EXHAUSTED_SECONDS)
             self._step_back(EXHAUSTED_SECONDS)
             return
         connection.settimeout(0)

@@ -8,7 +8,6 @@ as well, and the row files count them.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
@@ -16,6 +15,7 @@ from typing import Final, Protocol
 from gateway.metrics import LOG_SPOOLED
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
+from groundwork.logs import Log
 from prediction_log.record import Kind
 from prediction_log.transport import Sink
 from prediction_log.validation import read_head
@@ -23,8 +23,6 @@ from prediction_log.validation import read_head
 LONGEST_WAIT_SECONDS: Final = 5.0
 LAST_TRIES: Final = 3
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
-
-log = logging.getLogger("driftgate.gateway")
 
 
 class Rows(Protocol):
@@ -52,12 +50,18 @@ class Flusher:
     """Writes the log of one worker; owned by its loop, with one thread of its own."""
 
     def __init__(
-        self, files: Callable[[], Sequence[Rows]], sink: Sink, counters: Counters, interval: float
+        self,
+        files: Callable[[], Sequence[Rows]],
+        sink: Sink,
+        counters: Counters,
+        interval: float,
+        log: Log,
     ) -> None:
         self._files = files
         self._sink = sink
         self._counters = counters
         self._interval = interval
+        self._log = log
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flusher")
         self._wake = asyncio.Event()
         self._stopping = False
@@ -99,7 +103,7 @@ class Flusher:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._spool, files)
         except (DriftgateError, OSError) as error:
             self._failures += 1
-            log.warning("the prediction log cannot be written (%d times now): %s", self._failures, error)
+            self._log.warning("log-not-written", times=self._failures, fault=error)
             return False
         self._failures = 0
         return True

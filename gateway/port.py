@@ -7,7 +7,6 @@ then cut what is left.
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.acceptor import Acceptor
+from groundwork.logs import Log
 
 KEEP_ALIVE_SECONDS: Final = 75
 NOT_HTTP: Final = b'{"error":"the bytes sent are not an HTTP/1.1 request"}'
@@ -24,8 +24,6 @@ NOT_HTTP_ANSWER: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(NOT_HTTP), NOT_HTTP)
 )
-
-log = logging.getLogger("driftgate.gateway")
 
 
 class PortState(ServerState):
@@ -73,6 +71,7 @@ class Port:
         self,
         app: Callable[..., Any],
         listener: socket.socket,
+        log: Log,
         *,
         crowded: Callable[[], bool] = lambda: False,
         changed: Callable[[int], None] = lambda _count: None,
@@ -97,9 +96,10 @@ class Port:
         self._config.load()
         self._state = PortState(self._on_change)
         self._changed = changed
+        self._log = log
         self._arriving: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
-        self._acceptor = Acceptor(listener, self._attach, crowded)
+        self._acceptor = Acceptor(listener, self._attach, crowded, log)
 
     @property
     def connections(self) -> int:
@@ -139,7 +139,7 @@ class Port:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
-            log.info("%d connections are still open after %s s", self.connections, seconds)
+            self._log.debug("connections-open", count=self.connections, after_s=seconds)
 
     def _attach(self, connection: socket.socket) -> None:
         task = asyncio.get_running_loop().create_task(self._greet(connection))
@@ -155,7 +155,7 @@ class Port:
         self._arriving.discard(task)
         self._on_change()
         if not task.cancelled() and task.exception() is not None:
-            log.warning("a connection was lost while it was taken: %s", task.exception())
+            self._log.warning("connection-lost", fault=task.exception())
 
     def _protocol(self) -> Connection:
         return Connection(config=self._config, server_state=self._state, app_state={})

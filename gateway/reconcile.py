@@ -8,7 +8,6 @@ It decides nothing (`gateway.plan` does) and edits no route.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -21,12 +20,11 @@ from gateway.routing import Lane, Table, lane_of
 from gateway.settings import PaceSettings
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
+from groundwork.logs import Log
 from rollouts.route import Route
 
 PINNED_MOST: Final = 8
 """Versions kept in memory only because requests named them; the longest loaded leaves first."""
-
-log = logging.getLogger("driftgate.gateway")
 Versions = Mapping[tuple[str, str], LoadedModel]
 
 
@@ -73,12 +71,14 @@ class Reconciler:
         pace: PaceSettings,
         clock: Clock,
         applied: Callable[[str, int], None],
+        log: Log,
     ) -> None:
         self._core = core
         self._fleet = fleet
         self._pace = pace
         self._clock = clock
         self._applied = applied
+        self._log = log
         self._routes: Mapping[str, Route] = {}
         self._loads: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._releases: set[asyncio.Task[None]] = set()
@@ -183,7 +183,7 @@ class Reconciler:
         else:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
             self.faults[key] = Fault(message, self._clock.monotonic())
-            log.error("%s version %s is not served: %s", *key, message)
+            self._log.error("version-not-loaded", model=key[0], version=key[1], fault=message)
         self._settle(key[0])
 
     def _serve(self, route: Route) -> None:
@@ -224,5 +224,5 @@ class Reconciler:
         self._releases.discard(task)
         self._leaving.discard(key)
         if not task.cancelled() and task.exception() is not None:
-            log.error("%s version %s was not released: %s", *key, task.exception())
+            self._log.error("version-not-released", model=key[0], version=key[1], fault=task.exception())
         self._settle(key[0])

@@ -8,28 +8,27 @@ worker's last counts before they lose its name.
 Knows no model: a slot's row files describe themselves.
 """
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
+from groundwork.logs import Log
 from groundwork.slots import SlotReading, read_slots, retire
 
 RETIRE_SECONDS: Final = 60.0
-
-log = logging.getLogger("driftgate.gateway")
 
 
 class Sweeper:
     """Recovers and retires dead slots; owned by the supervisor, used by one thread at a time."""
 
-    def __init__(self, slots_folder: Path, recover: Callable[[Path], int], clock: Clock) -> None:
+    def __init__(self, slots_folder: Path, recover: Callable[[Path], int], clock: Clock, log: Log) -> None:
         """Sweep `slots_folder`; `recover` spools the rows of one slot folder and returns how many."""
         self._slots_folder = slots_folder
         self._recover = recover
         self._clock = clock
+        self._log = log
         self._dead_since: dict[int, float] = {}
 
     def sweep(self) -> list[SlotReading]:
@@ -54,15 +53,15 @@ class Sweeper:
         try:
             rows = self._recover(reading.folder)
         except (DriftgateError, OSError) as error:
-            log.warning("slot %d: its rows are not in the log yet: %s", reading.incarnation, error)
+            self._log.error("slot-not-recovered", incarnation=reading.incarnation, fault=error)
             return False
-        log.info("slot %d is dead; %d rows of it were brought into the log", reading.incarnation, rows)
+        self._log.info("slot-recovered", incarnation=reading.incarnation, rows=rows)
         return True
 
     def _retire(self, reading: SlotReading) -> None:
         try:
             retire(self._slots_folder, reading.incarnation)
         except (DriftgateError, OSError) as error:
-            log.warning("slot %d: its counters were not folded: %s", reading.incarnation, error)
+            self._log.error("slot-not-retired", incarnation=reading.incarnation, fault=error)
             return
         del self._dead_since[reading.incarnation]

@@ -1,0 +1,162 @@
+"""The fuses' wiring: who looks at which fact, and the edit that follows. The rules are `rollouts.guards`.
+
+Two facts are watched here: a candidate that fails again and again in this worker (the worker's own watch),
+and a worker that dies while it runs a candidate (the supervisor's). Neither asks for a lease or waits for
+anybody; each posts an abort by compare-and-swap, and one who comes second finds nothing left to abort.
+
+A plain kill from outside blames nobody; a kill by the kernel for want of memory does, and it is told apart by
+the cgroup's own count.
+"""
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway.metrics import EXECUTING
+from groundwork.clock import Clock
+from groundwork.errors import DriftgateError
+from groundwork.logs import Log
+from groundwork.slots import SlotReading
+from rollouts import guards, verbs
+from rollouts.errors import RouteError
+from rollouts.history import Entry
+from rollouts.pilot import Decision
+from rollouts.rollout import Rollout
+from rollouts.route import Route
+from rollouts.store import SqliteStore
+
+ACTOR: Final = "guard"
+CRASH: Final = "crash"
+FATAL: Final = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE},
+)
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+class ErrorWatch:
+    """This worker's watch over candidates that fail in a row; owned by the loop, acts in a thread.
+
+    `in_a_row` gives the failures since the last good run of a version in this worker.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        clock: Clock,
+        incarnation: int,
+        in_a_row: Callable[[str, str], int],
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._incarnation = incarnation
+        self._in_a_row = in_a_row
+        self._log = log
+        self._rollouts: dict[str, Rollout] = {}
+
+    def suspects(self, routes: Mapping[str, Route]) -> list[tuple[Route, int]]:
+        """The candidates that failed at least twice in a row here, with how often; a few reads of memory."""
+        found = []
+        for route in routes.values():
+            if route.rollout is not None and route.candidate is not None:
+                count = self._in_a_row(route.model, route.candidate)
+                if count > 1:
+                    found.append((route, count))
+        return found
+
+    def look(self, suspects: list[tuple[Route, int]]) -> None:
+        """Abort the rollouts whose guard is blown; in a thread, for it reads and writes the store."""
+        for route, count in suspects:
+            rollout = self._store.active(route.model)
+            if rollout is None or rollout.id != route.rollout:
+                continue
+            decision = guards.consecutive_errors(rollout, {self._incarnation: count})
+            if decision is not None:
+                post(self._store, route.model, decision, self._clock, self._log)
+
+
+class CrashGuard:
+    """The supervisor's judgement of a dead worker; each crash is a row of history, so none is forgotten."""
+
+    def __init__(self, store: SqliteStore, clock: Clock, log: Log, oom_kills: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._oom_kills = oom_kills
+        self._ooms = oom_kills()
+
+    @classmethod
+    def open(cls, data: Path, clock: Clock, log: Log) -> "CrashGuard":
+        """A guard over the routes of a data folder."""
+        return cls(SqliteStore(data / "rollouts.db", clock), clock, log, oom_kills)
+
+    def judge(self, slot: SlotReading, code: int) -> None:
+        """Take notice of a worker's end with exit code `code` (minus the signal); never raises."""
+        ooms, before = self._oom_kills(), self._ooms
+        self._ooms = ooms
+        if not is_crash(code, oom=ooms > before):
+            return
+        try:
+            for model, version in executing(slot):
+                self._blame(model, version, slot, -code)
+        except DriftgateError as error:
+            self._log.error("crash-not-judged", incarnation=slot.incarnation, fault=error)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _blame(self, model: str, version: str, slot: SlotReading, number: int) -> None:
+        rollout = self._store.active(model)
+        if rollout is None or rollout.candidate != version:
+            return
+        name = signal.Signals(number).name
+        reason = f"worker {slot.place} died of {name} while version {version} was executing"
+        self._store.note(model, Entry(actor="supervisor", verb=CRASH, reason=reason, n=1, rollout=rollout.id))
+        count = sum(
+            entry.verb == CRASH and entry.rollout == rollout.id
+            for entry in self._store.latest(model, count=1000)
+        )
+        decision = guards.crashes(rollout, count)
+        if decision is not None:
+            post(self._store, model, decision, self._clock, self._log)
+
+
+def post(store: SqliteStore, model: str, decision: Decision, clock: Clock, log: Log) -> None:
+    """Carry out a guard's decision; that somebody else has gone back already is no error."""
+    verb = verbs.of_decision(decision)
+    if verb is None:
+        return
+    try:
+        verbs.apply(store, model, verb, verbs.entry_of(decision, ACTOR), clock.now())
+    except RouteError as error:
+        log.info("guard-overtaken", model=model, fault=error)
+        return
+    log.warning("rollout-aborted", model=model, reason=decision.reason)
+
+
+def is_crash(code: int, *, oom: bool) -> bool:
+    """Whether an exit code tells of a crash: a fatal signal, or a kill when the kernel was out of memory."""
+    return -code in FATAL or (-code == signal.SIGKILL and oom)
+
+
+def executing(slot: SlotReading) -> list[tuple[str, str]]:
+    """The (model, version) that a dead worker was running when it died."""
+    found = []
+    for key, value in slot.series.items():
+        labels = dict(key.labels)
+        if key.name == EXECUTING and value > 0 and {"model", "version"} <= labels.keys():
+            found.append((labels["model"], labels["version"]))
+    return found
+
+
+def oom_kills(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+    """How many processes of our cgroup the kernel has killed for want of memory; 0 where nobody counts."""
+    try:
+        place = own.read_text().strip().rpartition("::")[2].lstrip("/")
+        lines = (cgroups / place / "memory.events").read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(maxsplit=1) for line in lines)
+    return int(counts.get("oom_kill", 0))

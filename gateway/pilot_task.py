@@ -1,0 +1,118 @@
+"""Move rollouts forward, and back, on evidence: one look at everything, by whichever worker holds the lease.
+
+Every worker runs this; the lease says whose looks count, and passes to another within seconds of its holder's
+death. A look sums up what the slots and the monitor counted, asks the judge, keeps the judge's state together
+with the totals it has seen, asks `decide`, and makes the edit that was decided. An edit is a compare-and-swap
+on the revision that was judged, so a decision that has been overtaken by an operator falls to the ground.
+
+Runs in a thread; a look with nothing to do reads the routes and writes nothing.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from gateway.judgement import conclude
+from groundwork.clock import Clock
+from groundwork.counters import SeriesKey
+from groundwork.errors import DriftgateError
+from groundwork.logs import Log
+from groundwork.slots import read_slots
+from rollouts import guards, judge, verbs
+from rollouts.errors import ConflictError, EvidenceError, RouteError
+from rollouts.evidence import Seen, gather
+from rollouts.pilot import Decision
+from rollouts.rollout import Rollout
+from rollouts.route import Route
+from rollouts.store import SqliteStore
+from rollouts.verdict import Verdict
+
+LEASE: Final = "pilot"
+ACTOR: Final = "pilot"
+GUARD: Final = "guard"
+
+Series = dict[int, dict[SeriesKey, int]]
+
+
+class Pilot:
+    """One worker's pilot; one look at a time."""
+
+    def __init__(
+        self, store: SqliteStore, slots_folder: Path, clock: Clock, holder: str, ttl: float, log: Log
+    ) -> None:
+        """`holder` names this worker in the lease, which outlives it by at most `ttl` seconds."""
+        self._store = store
+        self._slots_folder = slots_folder
+        self._clock = clock
+        self._holder = holder
+        self._ttl = ttl
+        self._log = log
+        self._kept: dict[str, tuple[bytes, bytes]] = {}
+
+    def look(self) -> None:
+        """Judge and move every live rollout, if this worker is the pilot; never raises for one rollout."""
+        live = [
+            rollout
+            for route in self._store.routes().values()
+            if route.rollout is not None and (rollout := self._store.active(route.model)) is not None
+        ]
+        if not live or self._store.lease(LEASE, self._holder, self._ttl) is None:
+            self._kept.clear()
+            return
+        series = {slot.incarnation: slot.series for slot in read_slots(self._slots_folder)}
+        for rollout in live:
+            try:
+                self._drive(rollout, series)
+            except (ConflictError, RouteError) as error:
+                self._log.info("decision-overtaken", rollout=rollout.id, fault=error)
+            except DriftgateError as error:
+                self._log.error("rollout-not-judged", rollout=rollout.id, fault=error)
+
+    def close(self) -> None:
+        """Give the lease up, so that another worker need not wait for its end."""
+        self._store.release(LEASE, self._holder)
+
+    def _drive(self, rollout: Rollout, series: Series) -> None:
+        route = self._store.route(rollout.model)
+        if route is None or route.rollout != rollout.id:
+            return
+        seen, verdicts = self._judge(rollout, series)
+        blown = guards.exposed_errors(rollout, seen)
+        if blown is not None:
+            self._act(route, blown, GUARD)
+            return
+        judged = conclude(self._store, rollout, route, seen, verdicts, self._clock.now())
+        self._act(route, judged.decision, ACTOR)
+
+    def _judge(self, rollout: Rollout, series: Series) -> tuple[Seen, tuple[Verdict, ...]]:
+        """Take in what is new; the state and what it has seen are kept before anything is decided on them."""
+        before = self._checkpoint(rollout)
+        state, seen = (
+            judge.begin(rollout.spec) if before is None else judge.decode(rollout.spec, before[0], before[1])
+        )
+        observation = gather(series, rollout, self._store.pairs(rollout.model))
+        state, seen, verdicts = judge.judge(rollout, state, seen, observation)
+        after = judge.encode(state, seen)
+        if after != before:
+            self._store.checkpoint(rollout.id, *after)
+            self._kept[rollout.id] = after
+        return seen, verdicts
+
+    def _checkpoint(self, rollout: Rollout) -> tuple[bytes, bytes] | None:
+        """What was kept last; a checkpoint that cannot be read starts the evidence anew, and is told."""
+        kept = self._kept.get(rollout.id) or self._store.load_checkpoint(rollout.id)
+        if kept is None:
+            return None
+        try:
+            judge.decode(rollout.spec, *kept)
+        except EvidenceError as error:
+            self._log.error("evidence-lost", rollout=rollout.id, fault=error)
+            return None
+        return kept
+
+    def _act(self, route: Route, decision: Decision, actor: str) -> None:
+        verb = verbs.of_decision(decision)
+        if verb is None:
+            return
+        entry = verbs.entry_of(decision, actor)
+        verbs.apply(self._store, route.model, verb, entry, self._clock.now(), expected=route)
+        self._log.info("rollout-moved", model=route.model, verb=decision.kind, reason=decision.reason)
