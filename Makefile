@@ -10,6 +10,8 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export XDG_CACHE_HOME := $(CURDIR)/.cache/xdg
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip asks rustc for its version, and a rustup wrapper answers by opening a folder in HOME.
+export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 
 PIP := $(BIN)/python -m pip install --quiet --no-input --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
@@ -26,9 +28,9 @@ help: ## Show what can be made
 venv: $(TOOLS) ## Install the program with every extra and the tools of its developers into .venv
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "driftgate needs Python 3.11 or later, but '$(PYTHON)' is:" \
-	    "$$($(PYTHON) --version 2>&1 || echo missing)." \
+	    "$$( ($(PYTHON) --version 2>&1 || echo missing) | tail -n 1)." \
 	    "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Creating $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)

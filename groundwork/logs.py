@@ -10,13 +10,13 @@ writing waits on whoever reads standard error. Refuses to know: files, rotation,
 
 import copy
 import datetime as dt
+import json
+import math
 import threading
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol, Self
-
-import msgspec
 
 from groundwork.clock import Clock
 
@@ -86,8 +86,9 @@ class Log:
         time = _timestamp(self._clock.now())
         fields = {**self.bound, **fields}
         if self._form == "json":
+            plain = {name: _plain(value) for name, value in fields.items()}
             head = {"time": time, "level": level, "event": event}
-            line = msgspec.json.encode({**fields, **head}, enc_hook=str).decode()
+            line = json.dumps({**head, **plain, **head}, default=str)
         else:
             line = " ".join(
                 [time, level, event, *(f"{name}={_text(value)}" for name, value in fields.items())]
@@ -105,6 +106,11 @@ def _timestamp(now_ns: int) -> str:
 
 
 def _text(value: Any) -> str:
-    """A field's value on a text line: bare where that is plain to see, else quoted as JSON."""
+    """A field's value on a text line: bare where that is plain to see, else quoted as JSON in ASCII."""
     text = value if isinstance(value, str) else str(value)
-    return text if text and _BARE.issuperset(text) else msgspec.json.encode(text).decode()
+    return text if text and _BARE.issuperset(text) else json.dumps(text)
+
+
+def _plain(value: Any) -> Any:
+    """A field's value on a JSON line: JSON has no word for numbers that are not finite."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

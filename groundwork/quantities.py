@@ -31,10 +31,10 @@ _SECONDS: Final = MappingProxyType(
 _POWER: Final = MappingProxyType({"B": 0, "K": 1, "M": 2, "G": 3, "T": 4})
 _HUNDRED: Final = 100
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"quantity": "duration"})]
-"""A setting's type: seconds; people may write "2m" or "500ms"."""
-Bytes = Annotated[int, msgspec.Meta(ge=0, extra={"quantity": "bytes"})]
-"""A setting's type: bytes; people may write "256MiB"."""
+Seconds = Annotated[float, msgspec.Meta(extra={"quantity": "duration"})]
+"""A setting's type: seconds, 0 or more; people may write "2m". Bounds may be annotated on top."""
+Bytes = Annotated[int, msgspec.Meta(extra={"quantity": "bytes"})]
+"""A setting's type: bytes, 0 or more; people may write "256MiB". Bounds may be annotated on top."""
 
 
 def parse_duration(text: str) -> float:

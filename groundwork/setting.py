@@ -112,7 +112,7 @@ def convert(setting: Setting, found: Any, source: str, *, is_text: bool) -> Any:
     try:
         value = _read(setting, found, is_text=is_text)
         value = msgspec.convert(value, setting.annotation, strict=not is_text, dec_hook=_custom)
-        _check_finite(value)
+        _check_number(setting, value)
     except (msgspec.ValidationError, msgspec.DecodeError, SettingsError) as error:
         wanted = f"{setting.name} ({source}): wanted {setting.type}, found"
         if setting.secret:
@@ -121,9 +121,11 @@ def convert(setting: Setting, found: Any, source: str, *, is_text: bool) -> Any:
     return value
 
 
-def _check_finite(value: Any) -> None:
+def _check_number(setting: Setting, value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingsError("a number must be finite")
+    if "quantity" in setting.extra and isinstance(value, int | float) and value < 0:
+        raise SettingsError("it cannot be less than 0")
 
 
 def _read(setting: Setting, value: Any, *, is_text: bool) -> Any:
@@ -132,7 +134,8 @@ def _read(setting: Setting, value: Any, *, is_text: bool) -> Any:
     if not isinstance(value, str):
         return value
     if quantity is not None and value.strip():
-        return float(value) if _NUMBER.fullmatch(value.strip()) else _QUANTITIES[quantity](value)
+        is_bare = quantity == "duration" and _NUMBER.fullmatch(value.strip())
+        return float(value) if is_bare else _QUANTITIES[quantity](value)
     if not is_text:
         return value
     choices = _choices(setting.annotation)

@@ -1,0 +1,74 @@
+"""Operator logs."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundwork.clock import FakeClock
+from groundwork.logs import Form, Level, Log
+
+FIELDS: Mapping[str, object] = {"model": "loans", "note": "two words", "n": 3, "nothing": ""}
+
+
+def log(stream: io.StringIO, *, level: Level = "info", form: Form = "text") -> Log:
+    """A log to this stream, at a known time."""
+    return Log(stream, FakeClock(now_ns=1_700_000_000_123_000_000), level=level, form=form)
+
+
+def test_a_text_line_reads_like_a_sentence_of_facts() -> None:
+    """Time, level, event, then fields; a value with spaces is quoted."""
+    stream = io.StringIO()
+    log(stream).info("rollout-started", **FIELDS)
+    expected = '2023-11-14T22:13:20.123Z info rollout-started model=loans note="two words" n=3 nothing=""\n'
+    assert stream.getvalue() == expected
+
+
+def test_a_json_line_is_one_object() -> None:
+    """Fields keep their types, and cannot take the place of the time, the level or the event."""
+    stream = io.StringIO()
+    log(stream, form="json").error("broken", path=Path("x"), event_="e", n=1, level_="z")
+    head = {"time": "2023-11-14T22:13:20.123Z", "level": "error", "event": "broken"}
+    assert json.loads(stream.getvalue()) == {**head, "path": "x", "event_": "e", "n": 1, "level_": "z"}
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_only_events_of_the_level_and_above_are_written(level: Level, lines: int) -> None:
+    """A level hides what is below it."""
+    stream = io.StringIO()
+    quiet = log(stream, level=level)
+    for say in (quiet.debug, quiet.info, quiet.warning, quiet.error):
+        say("event")
+    assert len(stream.getvalue().splitlines()) == lines
+
+
+def test_a_number_that_is_not_finite_leaves_the_line_valid_json() -> None:
+    """NaN is no word of JSON, and is written as text."""
+    stream = io.StringIO()
+    log(stream, form="json").info("event", value=float("nan"))
+    assert json.loads(stream.getvalue(), parse_constant=pytest.fail)["value"] == "nan"
+
+
+def test_bound_fields_are_on_every_line() -> None:
+    """A bound log adds its fields, and leaves the log it came from as it was."""
+    stream = io.StringIO()
+    plain = log(stream)
+    plain.bind(worker=1).bind(slot=7).info("one", worker=2)
+    plain.info("two")
+    assert [line.split(" ", 3)[2:] for line in stream.getvalue().splitlines()] == [
+        ["one", "worker=2 slot=7"],
+        ["two"],
+    ]
+
+
+@given(st.text(), st.sampled_from(["text", "json"]))
+def test_an_event_is_one_line_whatever_its_fields_hold(value: str, form: Form) -> None:
+    """Line breaks and control characters never begin a second line."""
+    stream = io.StringIO()
+    log(stream, form=form).info("event", value=value)
+    assert stream.getvalue().count("\n") == 1
+    assert len(stream.getvalue().splitlines()) == 1
