@@ -7,12 +7,13 @@ makes exactly the next revision, and only by compare-and-swap in a store. Rules 
 * a candidate is another version than stable, and without a candidate the weight is 0;
 * shares are whole numbers of 2**32: 0 sends nobody, `FULL` sends everybody.
 
-It does not know when to change (`rollouts.pilot`), where it is kept (`rollouts.store`) or how a request is
-hashed (the gateway's routing).
+It does not know when to change (`rollouts.pilot`), where it is kept (`rollouts.store`) or how a request
+without a key of its own is drawn (the gateway's routing).
 """
 
 from decimal import Decimal
 from fractions import Fraction
+from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
@@ -98,8 +99,13 @@ def key_complaint(key: str) -> str | None:
     return f"key {key!r} is unknown; write 'request' or 'header:NAME'"
 
 
+def bucket(salt: str, key: bytes) -> int:
+    """Return the place of a key, uniform over 0..FULL-1: four bytes of BLAKE2b keyed with the salt."""
+    return int.from_bytes(blake2b(key, digest_size=4, key=salt.encode()[:64]).digest(), "little")
+
+
 def arm(route: Route, place: int) -> Literal["stable", "candidate"]:
-    """Return who answers a request whose hash fell on `place`, 0..FULL-1.
+    """Return who answers a request whose draw fell on `place`, 0..FULL-1.
 
     Raising the weight only moves places to the candidate, so a sticky client never goes back and forth.
     """
