@@ -1,0 +1,251 @@
+"""The row file: rows survive their process, losses are counted, and nothing waits."""
+
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groundwork.errors import NoRoomError
+from prediction_log import frame, layout, record, rows
+from prediction_log.errors import FrameError, LogError
+from prediction_log.frame import decode
+from prediction_log.record import Kind
+from prediction_log.rows import RowFile
+from tests.prediction_log import samples
+
+
+def times(body: bytes) -> list[int]:
+    """The `time` column of a frame."""
+    found: list[int] = decode(body).array("time").tolist()
+    return found
+
+
+def flush(file: RowFile) -> bytes:
+    """Swap, take and release: what a flush does around its transaction."""
+    assert file.swap()
+    body = file.take()
+    assert body is not None
+    file.release()
+    return body
+
+
+def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
+    """One by one or many at once, every column of every row is in the frame that is taken."""
+    file = samples.row_file(tmp_path, row_capacity=16, arena_bytes=256)
+    assert file.append(samples.columns(0, 1)) == 0
+    assert file.append(samples.columns(1, 4), 4) == 1
+    assert file.append(samples.columns(5, 1)) == 5
+    found = decode(flush(file))
+    wanted = decode(samples.make_frame(0, 6))
+    assert (found.rows, found.first, found.end, found.skipped) == (6, 0, 6, 0)
+    for name in ("time", "amount", "probabilities", "label", "arm", "latency"):
+        np.testing.assert_array_equal(found.array(name), wanted.array(name))
+    assert found.strings("city").tolist() == wanted.strings("city").tolist()
+    assert found.strings("client_id").tolist() == wanted.strings("client_id").tolist()
+
+
+def test_one_row_may_be_given_as_plain_python(tmp_path: Path) -> None:
+    """Numbers, octets and one byte string are good for one row, and for many rows that share them."""
+    file = samples.row_file(tmp_path)
+    one = {
+        "id": b"a" * 16,
+        "time": 5,
+        "client_id": b"me",
+        "amount": [1, 2, 3],
+        "label": np.array([1]),
+        "city": [b"B"],
+    }
+    file.append(one)
+    file.append({"id": b"b" * 16, "time": 6, "client_id": b"you", "amount": np.ones((2, 3))}, 2)
+    found = decode(flush(file))
+    assert found.array("id").tobytes() == b"a" * 16 + b"b" * 32
+    assert found.strings("client_id").tolist() == [b"me", b"you", b"you"]
+    assert found.strings("city").tolist() == [b"B", b"", b""]
+    assert found.array("label").tolist() == [1, 0, 0]
+
+
+def test_a_column_left_out_is_zero_in_a_used_buffer(tmp_path: Path) -> None:
+    """A buffer that held other rows before shows nothing of them."""
+    file = samples.row_file(tmp_path)
+    for _ in range(2):
+        file.append(samples.columns(100, 4), 4, validity=1)
+        flush(file)
+    file.append({"time": 1}, 4)
+    found = decode(flush(file))
+    assert found.array("amount").tolist() == [[0.0] * 3] * 4
+    assert found.array("trace_id").any() is np.False_
+    assert found.strings("city").tolist() == [b""] * 4
+    assert found.validity is None
+
+
+def test_validity_is_kept_where_it_is_given(tmp_path: Path) -> None:
+    """A row that was appended without one, beside a row with one, is PRESENT."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 2), 2)
+    file.append(samples.columns(2, 1), 1, validity=[0, 2, 0, 0])
+    found = decode(flush(file)).validity
+    assert found is not None
+    assert found.tolist() == [[0] * 4, [0] * 4, [0, 2, 0, 0]]
+
+
+def test_a_full_buffer_is_swapped_for_a_free_one(tmp_path: Path) -> None:
+    """A row that finds no room goes into the other buffer, and the full one waits to be taken."""
+    file = samples.row_file(tmp_path, row_capacity=4)
+    for time in range(6):
+        file.append(samples.columns(time, 1))
+    assert times(flush_filled(file)) == [0, 1, 2, 3]
+    assert times(flush(file)) == [4, 5]
+    assert file.lost == 0
+
+
+def flush_filled(file: RowFile) -> bytes:
+    """Take and release what is filled already."""
+    body = file.take()
+    assert body is not None
+    file.release()
+    return body
+
+
+def test_with_both_buffers_full_rows_are_lost_and_counted(tmp_path: Path) -> None:
+    """What is lost uses up its sequence numbers and is reported by the frame whose range it falls into."""
+    file = samples.row_file(tmp_path, row_capacity=4)
+    sequences = [file.append(samples.columns(time, 1)) for time in range(11)]
+    assert sequences == list(range(11))
+    assert (file.lost, file.lost_by) == (3, {"full": 3, "oversized": 0})
+    assert times(flush_filled(file)) == [0, 1, 2, 3]
+    assert file.append(samples.columns(11, 1)) == 11
+    second = decode(flush_filled(file))
+    assert (second.rows, second.first, second.end, second.skipped) == (4, 4, 11, 3)
+    third = decode(flush(file))
+    assert (third.rows, third.first, third.end, third.skipped) == (1, 11, 12, 0)
+
+
+@pytest.mark.parametrize("columns", [samples.columns(0, 1) | {"city": [b"x" * 65]}, samples.columns(0, 9)])
+def test_what_never_fits_is_lost_as_oversized(tmp_path: Path, columns: dict[str, Any]) -> None:
+    """A request with more rows or bytes than an empty buffer has is lost alone, and still reported."""
+    file = samples.row_file(tmp_path)
+    count = len(columns["time"])
+    assert file.append(columns, count) == 0
+    assert file.lost_by["oversized"] == count
+    body = decode(flush(file))
+    assert (body.rows, body.first, body.end, body.skipped) == (0, 0, count, count)
+
+
+def test_sampling_leaves_a_gap_that_is_no_loss(tmp_path: Path) -> None:
+    """Rows that were not drawn use up sequence numbers without being rows or losses."""
+    file = samples.row_file(tmp_path, rate=0.5)
+    assert [file.skip(2), file.append(samples.columns(0, 1)), file.skip(3)] == [0, 2, 3]
+    found = decode(flush(file))
+    assert (found.rate, found.rows, found.first, found.end, found.skipped) == (0.5, 1, 0, 6, 0)
+    assert file.swap() is False, "an empty buffer is not worth a frame"
+    assert file.next_sequence == 6
+
+
+def test_half_full_is_full_enough(tmp_path: Path) -> None:
+    """Half of the rows, or half of any arena, says that it is time to flush."""
+    file = samples.row_file(tmp_path, row_capacity=8)
+    file.append(samples.columns(0, 3), 3)
+    assert not file.full_enough
+    file.append(samples.columns(3, 1))
+    assert file.full_enough
+    flush(file)
+    file.append(samples.columns(0, 1) | {"city": [b"x" * 32]})
+    assert file.full_enough
+
+
+def test_a_frame_taken_is_given_again_until_released(tmp_path: Path) -> None:
+    """A flush whose transaction failed finds the same frame next time; a release needs a take."""
+    file = samples.row_file(tmp_path)
+    with pytest.raises(LogError, match="not before"):
+        file.release()
+    assert file.take() is None
+    file.append(samples.columns(0, 2), 2)
+    assert file.swap()
+    first = file.take()
+    assert (file.take(), file.taken_rows) == (first, 2)
+    assert file.swap() is False
+    file.release()
+    assert (file.take(), file.taken_rows) == (None, 0)
+
+
+def test_a_failed_append_leaves_no_row(tmp_path: Path) -> None:
+    """A value that cannot be stored raises before the row is published."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 1))
+    with pytest.raises((ValueError, TypeError)):
+        file.append(samples.columns(1, 1) | {"amount": [1, 2]})
+    assert file.append(samples.columns(2, 1)) == 1
+    assert times(flush(file)) == [0, 2]
+
+
+def test_a_dead_worker_s_rows_are_all_there(tmp_path: Path) -> None:
+    """Recovery gives the filled and the active buffer's frames, in order, exactly as a take would have."""
+    file = samples.row_file(tmp_path, row_capacity=4)
+    file.append(samples.columns(0, 3), 3)
+    file.swap()
+    file.append(samples.columns(3, 2), 2)
+    taken = file.take()
+    recovered = RowFile.recover(file.path)
+    assert [times(body) for body in recovered] == [[0, 1, 2], [3, 4]]
+    assert recovered[0] == taken
+
+
+def test_an_empty_row_file_gives_no_frames(tmp_path: Path) -> None:
+    """A worker that died before its first request left nothing behind."""
+    assert RowFile.recover(samples.row_file(tmp_path).path) == []
+
+
+def test_a_kill_between_any_two_stores_leaves_a_true_frame(tmp_path: Path) -> None:
+    """Raising `end` without `rows` yet is a sequence passed over, never a row or a broken frame."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 2), 2)
+    content = bytearray(file.path.read_bytes())
+    struct.pack_into("<Q", content, layout.END_AT, 3)
+    file.path.write_bytes(content)
+    (found,) = [decode(body) for body in RowFile.recover(file.path)]
+    assert (found.rows, found.end, found.skipped) == (2, 3, 0)
+
+
+def test_a_broken_half_is_told_and_the_other_kept(tmp_path: Path) -> None:
+    """A half that is no frame does not take the other half's rows with it."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 2), 2)
+    content = bytearray(file.path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.path.write_bytes(content)
+    frames, unreadable = rows.recover_buffers(file.path)
+    assert [times(body) for body in frames] == [[0, 1]]
+    assert str(len(content) // 2) in str(unreadable[0])
+    with pytest.raises(FrameError):
+        RowFile.recover(file.path)
+
+
+def test_a_row_file_is_private_allocated_and_whole(tmp_path: Path) -> None:
+    """It appears under its name only when complete, 0600, with every block on the disk."""
+    file = samples.row_file(tmp_path)
+    facts = file.path.stat()
+    assert stat.S_IMODE(facts.st_mode) == 0o600
+    assert facts.st_blocks * 512 >= facts.st_size
+    assert [path.name for path in tmp_path.iterdir()] == ["1.rows"]
+
+
+def test_no_room_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    """A row file that the disk cannot hold is refused, and leaves nothing behind."""
+    wide = record.prediction_schema("m", "1", "", [("x", "<f8", (2**20,))], [])
+    with pytest.raises(NoRoomError):
+        samples.row_file(tmp_path, row_capacity=2**31, schema=wide)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_header_of_a_slot_buffer_is_a_frame_s_header(tmp_path: Path) -> None:
+    """A slot's buffer decodes as it lies, room and all."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 2), 2)
+    content = file.path.read_bytes()
+    length = layout.Head._make(layout.HEAD.unpack_from(content)).length
+    found = decode(content[:length])
+    assert (found.kind, found.rows) == (Kind.PREDICTION, 2)
+    assert frame.compact(content[:length]) == RowFile.recover(file.path)[0]
