@@ -4,7 +4,7 @@ Its state is two counts and the bits of the window, from which the metrics are f
 """
 
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from river.metrics import Accuracy
@@ -26,8 +26,8 @@ class LabelAccuracy:
 
     def __init__(self) -> None:
         self._bits: deque[int] = deque(maxlen=WINDOW)
-        self._overall = Accuracy()
-        self._rolling = Rolling(Accuracy, window_size=WINDOW)
+        self._overall: Any = Accuracy()  # type: ignore[no-untyped-call]  # river has no types here
+        self._rolling: Any = Rolling(Accuracy, window_size=WINDOW)
         self.right = 0
         self.wrong = 0
 

@@ -10,7 +10,7 @@ Refuses to know: what the columns mean.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -47,7 +47,10 @@ class Rows(msgspec.Struct, frozen=True):
     def part(self, start: int, stop: int) -> "Rows":
         """Rows `start` to `stop`, as views."""
         return Rows(
-            self.numeric[start:stop], self.codes[start:stop], self.validity[start:stop], self.times[start:stop]
+            self.numeric[start:stop],
+            self.codes[start:stop],
+            self.validity[start:stop],
+            self.times[start:stop],
         )
 
 
@@ -158,5 +161,5 @@ class BlockBuilder:
         self._held, self._begin, self._end = saved.held, saved.begin, saved.end
 
 
-def _arrays(rows: Rows) -> tuple[Floats, Codes, Flags, Times]:
+def _arrays(rows: Rows) -> tuple[npt.NDArray[Any], ...]:
     return rows.numeric, rows.codes, rows.validity, rows.times

@@ -43,7 +43,7 @@ class Layout:
             np.zeros((len(chosen), len(self.numeric))),
             np.zeros((len(chosen), len(self.categorical)), np.int32),
             np.full((len(chosen), width), WITHHELD, np.uint8),
-            np.ascontiguousarray(frame.columns["time"][chosen], np.int64),
+            np.ascontiguousarray(frame.array("time")[chosen], np.int64),
         )
         for values, names, flags in _inputs(frame, chosen):
             if isinstance(values, Strings):

@@ -34,12 +34,12 @@ class Shares:
         }
 
     def group(self, name: str, evidence: Mapping[str, float]) -> float:
-        """ln of a detector's weighted average over its signals, within its own share."""
+        """Ln of a detector's weighted average over its signals, within its own share."""
         values = np.fromiter(evidence.values(), np.float64, len(evidence))
         return float(np.logaddexp.reduce(values + self._weights[name]))
 
     def total(self, groups: Mapping[str, float]) -> float:
-        """ln of the version's evidence from its groups'."""
+        """Ln of the version's evidence from its groups'."""
         weighted = [math.log(part) + groups.get(name, NONE) for name, part in self.parts.items()]
         return float(np.logaddexp.reduce(weighted)) if weighted else NONE
 

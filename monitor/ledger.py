@@ -15,7 +15,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -89,7 +89,9 @@ class Ledger:
         self._early = Counter(key for (key,) in self._db.execute("SELECT key FROM early"))
         self._oldest = {table: self._head(table) for table in ("predictions", "pairs", "early")}
 
-    def add_predictions(self, model: str, version: str, rows: Sequence[Predicted], tally: Counter[str]) -> list[Joined]:
+    def add_predictions(
+        self, model: str, version: str, rows: Sequence[Predicted], tally: Counter[str]
+    ) -> list[Joined]:
         """Keep answered rows; the ones whose label had come before are joined at once."""
         number = self._version(model, version)
         self._db.executemany(
@@ -135,7 +137,7 @@ class Ledger:
         self._settle_pairs(key, row, identifier, label.value)
         return [Joined(self._names[version][1], arm, time, right)]
 
-    def _find(self, model: str, label: Labelled, tally: Counter[str]) -> tuple[object, ...] | None:
+    def _find(self, model: str, label: Labelled, tally: Counter[str]) -> tuple[Any, ...] | None:
         """The prediction a label names: by id, or by the client's own id where that is unique."""
         columns = "seq, version, arm, time, predicted, labelled, key, row, id"
         if label.id == _NO_ID and label.client:
@@ -161,10 +163,13 @@ class Ledger:
 
     def _wait(self, model: str, label: Labelled, tally: Counter[str]) -> None:
         """Keep a label until its prediction comes."""
-        known = label.key in self._early and self._db.execute(
-            "SELECT 1 FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
-            (label.key, label.row, label.id, model),
-        ).fetchone()
+        known = (
+            label.key in self._early
+            and self._db.execute(
+                "SELECT 1 FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
+                (label.key, label.row, label.id, model),
+            ).fetchone()
+        )
         if known:
             tally["duplicate"] += 1
             return
@@ -195,7 +200,7 @@ class Ledger:
         )
         self._started("pairs")
 
-    def _settle_pairs(self, key: object, row: object, identifier: object, label: Value) -> None:
+    def _settle_pairs(self, key: int, row: int, identifier: bytes, label: Value) -> None:
         """Count and forget the pairs that waited for this label."""
         found = self._db.execute(
             "SELECT seq, pairing, stable, candidate FROM pairs WHERE key = ? AND row = ? AND id = ?",
@@ -278,7 +283,8 @@ class Ledger:
             "INSERT OR IGNORE INTO pairings (model, revision, stable, candidate) VALUES (?, ?, ?, ?)", pairing
         )
         number: int = self._db.execute(
-            "SELECT number FROM pairings WHERE model = ? AND revision = ? AND stable = ? AND candidate = ?", pairing
+            "SELECT number FROM pairings WHERE model = ? AND revision = ? AND stable = ? AND candidate = ?",
+            pairing,
         ).fetchone()[0]
         return number
 

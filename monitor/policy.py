@@ -30,7 +30,7 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
 
 
-def decide(  # noqa: PLR0911  one answer to each question, in order
+def decide(
     incident: Incident | None,
     *,
     labelled: int,
@@ -48,7 +48,10 @@ def decide(  # noqa: PLR0911  one answer to each question, in order
         return Decision("none", "no open incident")
     acting = [name for name in incident.groups if name in policy.retrain_on]
     if not acting:
-        return Decision("wait", f"the evidence is in {', '.join(incident.groups)}; policy acts on {', '.join(policy.retrain_on)}")
+        return Decision(
+            "wait",
+            f"the evidence is in {', '.join(incident.groups)}; policy acts on {', '.join(policy.retrain_on)}",
+        )
     if incident.trigger and report != "failed":
         return Decision("wait", f"requested as {incident.trigger}")
     effect = max((found.effect.size for found in incident.findings if found.group in acting), default=0.0)

@@ -47,13 +47,15 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retrain_on: Annotated[
         tuple[Group, ...], Meta(description="which evidence may ask for a retrain: risk, inputs or both")
     ] = ("risk", "inputs")
-    min_labelled: Annotated[
-        int, Meta(ge=0, le=4096, description="labelled rows wanted since the onset")
-    ] = 500
+    min_labelled: Annotated[int, Meta(ge=0, le=4096, description="labelled rows wanted since the onset")] = (
+        500
+    )
     min_effect: Annotated[
         float, Meta(ge=0, le=1, description="smallest change (distance, or rise of the error rate) worth it")
     ] = 0.02
-    cooldown: Annotated[Seconds, Meta(description="time between two requests for one model version")] = 21_600.0
+    cooldown: Annotated[Seconds, Meta(description="time between two requests for one model version")] = (
+        21_600.0
+    )
     expires: Annotated[
         Seconds, Meta(description="how long a request stays worth delivering and counts as in flight")
     ] = 21_600.0
@@ -70,14 +72,17 @@ class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing: Annotated[float, Meta(ge=0, lt=1, description="share of missing values")] = 0.005
     missing_relative: Annotated[float, Meta(ge=0, lt=1, description="and relative to that share")] = 0.2
     risk: Annotated[float, Meta(ge=0, lt=1, description="error rate of labelled rows")] = 0.01
-    risk_relative: Annotated[float, Meta(ge=0, lt=1, description="or relative to it, whichever is more")] = 0.1
+    risk_relative: Annotated[float, Meta(ge=0, lt=1, description="or relative to it, whichever is more")] = (
+        0.1
+    )
 
 
 class DetectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the evidence is gathered and when it is an alarm."""
 
     budget_rows: Annotated[
-        float, Meta(gt=1, description="mean rows between false alarms, per model version, all signals together")
+        float,
+        Meta(gt=1, description="mean rows between false alarms, per model version, all signals together"),
     ] = 1e8
     reference_doubt: Annotated[
         float, Meta(gt=0, lt=1, description="chance that a reference's own sampling error exceeds its margin")
@@ -89,7 +94,8 @@ class DetectionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         Seconds, Meta(description="a block closes when record time has moved on this far")
     ] = 10.0
     idle_resolve: Annotated[
-        Seconds, Meta(description="an incident ends when its version has been unused this long while others run")
+        Seconds,
+        Meta(description="an incident ends when its version has been unused this long while others run"),
     ] = 600.0
     gather_rows: Annotated[
         int, Meta(ge=0, description="rows the evidence must stay low before an incident ends")
@@ -103,7 +109,9 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_rows: Annotated[int, Meta(ge=1, description="predictions waiting at most; the oldest go first")] = (
         5_000_000
     )
-    max_early: Annotated[int, Meta(ge=1, description="labels that came before their prediction, at most")] = 50_000
+    max_early: Annotated[int, Meta(ge=1, description="labels that came before their prediction, at most")] = (
+        50_000
+    )
 
 
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,13 +120,15 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Annotated[str, Meta(description="the folder of all local state")]
     models: Annotated[str, Meta(description="the model registry: a folder or a URL")]
     host: Annotated[str, Meta(description="address of the monitor's API; loopback only")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535, description="port of the monitor's API; 0 = any free one")] = 8090
+    port: Annotated[int, Meta(ge=0, le=65_535, description="port of the monitor's API; 0 = any free one")] = (
+        8090
+    )
     source: Annotated[str, Meta(description="the `source` attribute of events")] = "/driftgate/monitor"
     webhooks: tuple[Webhook, ...] = ()
     policy: PolicySettings = PolicySettings()
     detection: DetectionSettings = DetectionSettings()
     ledger: LedgerSettings = LedgerSettings()
-    poll: Annotated[Seconds, Meta(description="how long an idle monitor waits before it looks again")] = 0.1
+    poll: Annotated[Seconds, Meta(description="how long an idle monitor waits before it looks again")] = 0.2
     catch_up: Annotated[Seconds, Meta(description="how long a stopping monitor may read on")] = 10.0
 
 
@@ -132,5 +142,7 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
     names = [webhook.endpoint for webhook in settings.webhooks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SettingsError(f"monitor.webhooks: two endpoints are called {twice[0]!r}; give each its own name")
+        raise SettingsError(
+            f"monitor.webhooks: two endpoints are called {twice[0]!r}; give each its own name"
+        )
     return settings

@@ -64,7 +64,11 @@ def predictions(frame: Frame, manifest: Manifest | None, *, side: str = "") -> l
         return [None] * frame.rows
     names = (manifest.label_output,) if manifest is not None and manifest.label_output else _FALLBACK
     for column in frame.schema.columns:
-        if column.role == "output" and column.width == 1 and column.origin in {f"{side}{name}" for name in names}:
+        if (
+            column.role == "output"
+            and column.width == 1
+            and column.origin in {f"{side}{name}" for name in names}
+        ):
             return [plain(value) for value in _flat(frame.columns[column.name])]
     return [None] * frame.rows
 

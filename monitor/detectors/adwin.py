@@ -11,7 +11,7 @@ restoring feeds them again.
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -21,7 +21,6 @@ from monitor.blocks import Block, Mark
 from monitor.detectors.detector import Effect, Feed
 from monitor.errors import DetectorStateError
 from monitor.settings import DetectionSettings
-from registry_client.manifest import Manifest
 from registry_client.profile import Profile
 
 SIGNAL: Final = "error-change"
@@ -51,7 +50,7 @@ class AdwinDetector:
 
     def __init__(self) -> None:
         self.weights: Mapping[str, float] = {SIGNAL: 1.0}
-        self._adwin = ADWIN(delta=_DELTA)
+        self._adwin: Any = _new()
         self._bits = bytearray()
         self._quiet = _ECHO
         self._before = 0.0
@@ -60,8 +59,9 @@ class AdwinDetector:
         self._onset = Mark()
 
     @classmethod
-    def build(cls, profile: Profile | None, manifest: Manifest, settings: DetectionSettings) -> Self | None:
-        """A detector for any version: it needs no reference."""
+    def build(cls, profile: Profile | None, settings: DetectionSettings) -> Self | None:
+        """A detector for any version: it needs no reference and takes no setting."""
+        del profile, settings
         return cls()
 
     def update(self, block: Block) -> Mapping[str, float]:
@@ -80,12 +80,14 @@ class AdwinDetector:
         if self._adwin.drift_detected and self._adwin.estimation > before:
             self._quiet, self._before, self._after = 0, before, self._adwin.estimation
             self._rows = int(self._adwin.width)
-            self._onset = Mark(max(0, block.end.rows - self._rows), block.end.time, block.end.segment, block.end.row)
+            self._onset = Mark(
+                max(0, block.end.rows - self._rows), block.end.time, block.end.segment, block.end.row
+            )
 
     def _start_epoch(self) -> None:
         """A new ADWIN that has seen the end of the old one's window."""
         carried = self._bits[-min(_CARRIED, max(1, int(self._adwin.width))) :]
-        self._adwin = ADWIN(delta=_DELTA)
+        self._adwin = _new()
         self._bits = bytearray()
         self._replay(carried)
 
@@ -109,9 +111,7 @@ class AdwinDetector:
         """The epoch's inputs and what was found."""
         packed = np.packbits(np.frombuffer(bytes(self._bits), np.uint8)).tobytes()
         return msgspec.msgpack.encode(
-            _Saved(
-                len(self._bits), packed, self._quiet, self._before, self._after, self._rows, self._onset
-            )
+            _Saved(len(self._bits), packed, self._quiet, self._before, self._after, self._rows, self._onset)
         )
 
     def restore(self, state: bytes) -> None:
@@ -119,9 +119,15 @@ class AdwinDetector:
         try:
             saved = msgspec.msgpack.decode(state, type=_Saved)
         except msgspec.DecodeError as error:
-            raise DetectorStateError(f"an ADWIN's inputs cannot be read ({error}); it starts afresh") from None
-        self._adwin = ADWIN(delta=_DELTA)
+            raise DetectorStateError(
+                f"an ADWIN's inputs cannot be read ({error}); it starts afresh"
+            ) from None
+        self._adwin = _new()
         self._bits = bytearray()
         self._replay(np.unpackbits(np.frombuffer(saved.bits, np.uint8), count=saved.length).tolist())
         self._quiet, self._before, self._after = saved.quiet, saved.before, saved.after
         self._rows, self._onset = saved.rows, saved.onset
+
+
+def _new() -> Any:
+    return ADWIN(delta=_DELTA)  # type: ignore[no-untyped-call]  # river has no types here

@@ -18,7 +18,8 @@ _STEPS: Final = 50
 
 def dkw(n: Floats, doubt: float) -> Floats:
     """Margin of every point of a cumulative distribution counted on n rows; 1 where n is 0."""
-    return np.minimum(1.0, np.sqrt(np.log(2.0 / doubt) / (2.0 * np.maximum(n, 1e-9))))
+    margin: Floats = np.sqrt(np.log(2.0 / doubt) / (2.0 * np.maximum(n, 1e-9)))
+    return np.minimum(1.0, margin)
 
 
 def upper_share(share: Floats, n: Floats, doubt: float) -> Floats:
@@ -37,4 +38,5 @@ def divergence(p: Floats, q: Floats) -> Floats:
     q = np.clip(q, 1e-300, 1.0 - 1e-16)
     left = np.where(p > 0.0, p * np.log(np.maximum(p, 1e-300) / q), 0.0)
     right = np.where(p < 1.0, (1.0 - p) * np.log(np.maximum(1.0 - p, 1e-300) / (1.0 - q)), 0.0)
-    return left + right
+    total: Floats = left + right
+    return total

@@ -15,7 +15,6 @@ import msgspec
 
 from monitor.blocks import Block, Mark
 from monitor.settings import DetectionSettings
-from registry_client.manifest import Manifest
 from registry_client.profile import Profile
 
 Feed = Literal["inputs", "errors"]
@@ -57,7 +56,7 @@ class Detector(Protocol):
     weights: Mapping[str, float]
 
     @classmethod
-    def build(cls, profile: Profile | None, manifest: Manifest, settings: DetectionSettings) -> Self | None:
+    def build(cls, profile: Profile | None, settings: DetectionSettings) -> Self | None:
         """A detector for this version, or None when the profile holds nothing to compare with."""
         ...
 

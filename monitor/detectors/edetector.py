@@ -30,7 +30,6 @@ from monitor.detectors.detector import Effect, Feed
 from monitor.detectors.payoffs import VALUES, Counted, Payoffs, bets, compile_payoffs
 from monitor.errors import DetectorStateError
 from monitor.settings import DetectionSettings
-from registry_client.manifest import Manifest
 from registry_client.profile import Profile
 
 _QUIET: Final = 3.0
@@ -75,7 +74,7 @@ class InputDetector:
         self._shape = _fingerprint(self._payoffs, self._cap)
 
     @classmethod
-    def build(cls, profile: Profile | None, manifest: Manifest, settings: DetectionSettings) -> Self | None:
+    def build(cls, profile: Profile | None, settings: DetectionSettings) -> Self | None:
         """A detector for a version with a profile of at least one usable column; None without."""
         if profile is None:
             return None
@@ -118,13 +117,15 @@ class InputDetector:
         values = np.where(present[:, : counted.numeric], rows.numeric, np.inf)
         below = np.count_nonzero(values[:, :, None] <= self._payoffs.knots, axis=0).ravel()
         shown = present[:, counted.numeric :]
-        codes = np.bincount((rows.codes + counted.starts[:-1])[shown] - counted.codes_at, minlength=sum(counted.sizes))
+        codes = np.bincount(
+            (rows.codes + counted.starts[:-1])[shown] - counted.codes_at, minlength=sum(counted.sizes)
+        )
         there = np.count_nonzero(present, axis=0)
         missing = np.count_nonzero(rows.validity == MISSING, axis=0)
         return np.concatenate([below, missing, codes]), np.concatenate([there, there + missing])
 
     def _by_signal(self) -> Floats:
-        """ln of each signal's average over its bets."""
+        """Ln of each signal's average over its bets."""
         weighted = self._evidence + self._weight
         top = np.maximum.reduceat(weighted, self._starts)
         parts = np.exp(weighted - top[self._spread])
@@ -168,9 +169,15 @@ class InputDetector:
 
     def state(self) -> bytes:
         """Everything that changes, with a fingerprint of everything that must not."""
-        arrays = (self._evidence, self._hits, self._totals, self._since)
         return msgspec.msgpack.encode(
-            _Saved(self._shape, *(array.tobytes() for array in arrays), tuple(self._onsets))
+            _Saved(
+                self._shape,
+                self._evidence.tobytes(),
+                self._hits.tobytes(),
+                self._totals.tobytes(),
+                self._since.tobytes(),
+                tuple(self._onsets),
+            )
         )
 
     def restore(self, state: bytes) -> None:

@@ -124,7 +124,6 @@ class Counted:
         """Rows with this category; the code after the last means values not listed."""
         return int(self.starts[column]) + code
 
-
     def total(self, signal: Signal) -> int:
         """Where the rows of a signal lie in the vector of rows."""
         column = signal.column if signal.numeric else self.numeric + signal.column
@@ -150,7 +149,7 @@ def _both(signal: int, place: int, share: float, slack: float, event: str) -> li
     ]
 
 
-def _add_missing(  # noqa: PLR0913  the two lists are filled side by side
+def _add_missing(
     signals: list[Signal],
     payoffs: list[Payoff],
     place: int,
@@ -168,7 +167,7 @@ def _add_missing(  # noqa: PLR0913  the two lists are filled side by side
     payoffs += _both(len(signals) - 1, place, share, slack, "missing")
 
 
-def _add_categories(  # noqa: PLR0913  the two lists are filled side by side
+def _add_categories(
     signals: list[Signal],
     payoffs: list[Payoff],
     counted: Counted,
@@ -230,7 +229,7 @@ def _weights(signals: list[Signal]) -> Floats:
 
 
 def bets(allowed: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    """ln factors of a hit and of a miss, and which bets there are, each [P, 4].
+    """Ln factors of a hit and of a miss, and which bets there are, each [P, 4].
 
     A bet on a share m + d above the allowed m multiplies by (m+d)/m on a hit and by (1-m-d)/(1-m) on a miss: on
     average by at most 1 for every true share up to m. There is no bet on a share of 1.

@@ -20,7 +20,6 @@ from monitor.detectors.bounds import upper_share
 from monitor.detectors.detector import Effect, Feed
 from monitor.errors import DetectorStateError
 from monitor.settings import DetectionSettings
-from registry_client.manifest import Manifest
 from registry_client.profile import Profile
 
 SIGNAL: Final = "error-rate"
@@ -63,7 +62,7 @@ class RiskDetector:
         self._onset = Mark()
 
     @classmethod
-    def build(cls, profile: Profile | None, manifest: Manifest, settings: DetectionSettings) -> Self | None:
+    def build(cls, profile: Profile | None, settings: DetectionSettings) -> Self | None:
         """A detector for a version whose profile holds a zero-one risk that can still be exceeded."""
         risk = profile.risk if profile else None
         if risk is None or risk.loss != "zero-one" or risk.n <= 0:
@@ -117,7 +116,9 @@ class RiskDetector:
         try:
             saved = msgspec.msgpack.decode(state, type=_Saved)
         except msgspec.DecodeError as error:
-            raise DetectorStateError(f"a risk detector's state cannot be read ({error}); it starts afresh") from None
+            raise DetectorStateError(
+                f"a risk detector's state cannot be read ({error}); it starts afresh"
+            ) from None
         if (saved.allowed, saved.budget) != (self._allowed, self._budget):
             raise DetectorStateError(
                 f"a risk detector's state was made for an allowed risk of {saved.allowed:.4f}, and {self._allowed:.4f}"

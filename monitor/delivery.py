@@ -1,0 +1,179 @@
+"""The dispatcher: takes due deliveries from the outbox, posts them, writes what became of them.
+
+Rules: at least once, always with the same id; at most four posts at a time and endpoint; no redirect is
+followed, no proxy from the environment is used, at most 4 kB of an answer are read. An endpoint that failed ten
+times in a row is tried once a minute until it answers. Storage is touched in threads of its own, so that a
+commit of the pipeline never holds up the API.
+
+Refuses to know: what an event means.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+
+from groundwork.clock import Clock
+from groundwork.database import transaction
+from monitor import outbox
+from monitor.outbox import Attempt, Delivery
+from monitor.retries import Answer, Next, judge
+from monitor.settings import Webhook
+from monitor.signing import secrets_of, sign
+
+T = TypeVar("T")
+_NS: Final = 1_000_000_000
+_AT_ONCE: Final = 4
+_READ: Final = 4_096
+_SHOWN: Final = 400
+_BREAKER: Final = 10
+_PROBE_S: Final = 60
+TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
+
+
+class Dispatcher:
+    """The one owner of `deliveries` and `endpoints` in monitor.db, on a connection of its own."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        webhooks: Sequence[Webhook],
+        clock: Clock,
+        draw: Callable[[], float],
+        *,
+        agent: str = "driftgate/0 (+webhooks)",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._db = connection
+        self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
+        # Looked up once at the start: a secret that cannot be had is an error before anything is promised.
+        self._keys: Mapping[str, tuple[bytes, ...]] = {hook.endpoint: secrets_of(hook) for hook in webhooks}
+        self._clock = clock
+        self._draw = draw
+        self._agent = agent
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=transport
+        )
+        self._storage = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Give back connections to receivers."""
+        await self._client.aclose()
+
+    async def step(self) -> float | None:
+        """Try everything that is due, once; seconds until something is due again, None if nothing waits."""
+        due = await self._stored(self._due)
+        gates = {delivery.endpoint: asyncio.Semaphore(_AT_ONCE) for delivery in due}
+        await asyncio.gather(*(self._deliver(delivery, gates[delivery.endpoint]) for delivery in due))
+        next_at = await self._stored(lambda: outbox.next_due(self._db))
+        return None if next_at is None else max(0.0, (next_at - self._clock.now()) / _NS)
+
+    async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Answer:
+        """Post a body now, outside the outbox, signed as any other."""
+        return await self._post(webhook, identifier, body, attempt=1)
+
+    def _due(self) -> list[Delivery]:
+        if outbox.is_stuck(self._db):
+            with transaction(self._db):
+                outbox.bury(self._db)
+        return outbox.due(self._db, self._clock.now())
+
+    async def _deliver(self, delivery: Delivery, gate: asyncio.Semaphore) -> None:
+        webhook = self._webhooks.get(delivery.endpoint)
+        now = self._clock.now()
+        if webhook is None:
+            await self._settle(delivery, Next("dead", reason="the endpoint is not configured any more"), None)
+            return
+        if delivery.expires is not None and now > delivery.expires:
+            await self._settle(delivery, Next("dead", reason="it expired before it could be delivered"), None)
+            return
+        async with gate:
+            body = await self._stored(lambda: outbox.body(self._db, delivery.sequence))
+            started = self._clock.monotonic()
+            answer = await self._post(webhook, delivery.event, body, attempt=delivery.attempts + 1)
+        took = round((self._clock.monotonic() - started) * 1000)
+        what = judge(
+            answer,
+            attempt=delivery.attempts + 1,
+            now=self._clock.now(),
+            expires=delivery.expires,
+            draw=self._draw(),
+        )
+        await self._settle(delivery, what, Attempt(now, answer.status, answer.said, took))
+
+    async def _post(self, webhook: Webhook, identifier: str, body: bytes, *, attempt: int) -> Answer:
+        timestamp = self._clock.now() // _NS
+        headers = {
+            "accept-encoding": "identity",
+            "content-type": webhook.content_type,
+            "user-agent": self._agent,
+            "webhook-id": identifier,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(self._keys[webhook.endpoint], identifier, timestamp, body),
+            "x-attempt": str(attempt),
+        }
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT.read),
+                self._client.stream("POST", webhook.url, content=body, headers=headers) as response,
+            ):
+                said = await _start_of(response)
+                return Answer(response.status_code, said, response.headers.get("retry-after", ""))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+            return Answer(0, f"{type(error).__name__}: {error}"[:_SHOWN])
+
+    async def _settle(self, delivery: Delivery, what: Next, attempt: Attempt | None) -> None:
+        now = self._clock.now()
+        tried = attempt or Attempt(now, 0, what.reason, 0)
+        if what.reason and attempt is not None:
+            tried = msgspec.structs.replace(attempt, said=f"{what.reason}; {attempt.said}")
+        state = {"delivered": outbox.DELIVERED, "retry": outbox.PENDING}.get(what.kind, outbox.DEAD)
+        after = msgspec.structs.replace(
+            delivery,
+            state=state,
+            attempts=delivery.attempts + (attempt is not None),
+            next_at=now + round(what.delay * _NS),
+            history=(*delivery.history, tried)[-32:],
+        )
+        await self._stored(lambda: self._write(after, what, now, reached=attempt is not None))
+
+    def _write(self, delivery: Delivery, what: Next, now: int, *, reached: bool) -> None:
+        with transaction(self._db):
+            outbox.settle(self._db, delivery)
+            if reached:
+                self._note_endpoint(delivery.endpoint, what, now)
+
+    def _note_endpoint(self, endpoint: str, what: Next, now: int) -> None:
+        """Count failures in a row; from the tenth on the endpoint is tried once a minute."""
+        self._db.execute("INSERT OR IGNORE INTO endpoints (name) VALUES (?)", (endpoint,))
+        if what.kind == "delivered":
+            self._db.execute(
+                "UPDATE endpoints SET failures = 0, retry_at = 0, disabled = '' WHERE name = ?", (endpoint,)
+            )
+        elif what.kind == "disable":
+            self._db.execute("UPDATE endpoints SET disabled = ? WHERE name = ?", (what.reason, endpoint))
+        else:
+            self._db.execute(
+                "UPDATE endpoints SET failures = failures + 1,"
+                " retry_at = CASE WHEN failures + 1 >= ? THEN ? ELSE 0 END WHERE name = ?",
+                (_BREAKER, now + _PROBE_S * _NS, endpoint),
+            )
+
+    async def _stored(self, work: Callable[[], T]) -> T:
+        """Run storage work in a thread, one piece at a time."""
+        async with self._storage:
+            return await asyncio.to_thread(work)
+
+
+async def _start_of(response: httpx.Response) -> str:
+    """The first bytes of an answer, as one printable line."""
+    content = b""
+    async for piece in response.aiter_raw(_READ):
+        content += piece
+        if len(content) >= _READ:
+            break
+    text = content[:_SHOWN].decode("utf-8", errors="replace")
+    return " ".join(text.split())

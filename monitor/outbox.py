@@ -1,0 +1,204 @@
+"""Events on their way: written with their cause, in its transaction, one delivery per endpoint that wants it.
+
+Rules: an event whose id is there already is not written again, so a cause may be told twice; a delivery is
+pending until it is delivered, or is dead (and says why), and a dead one can be replayed with the same id.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from monitor.events import Event, encode
+from monitor.settings import Webhook
+
+PENDING: Final = "pending"
+DELIVERED: Final = "delivered"
+DEAD: Final = "dead"
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One try: when (unix ns), what came of it (a status, or 0 without an answer), a line, milliseconds."""
+
+    at: int
+    status: int
+    said: str
+    took_ms: int
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one endpoint; `next_at` is unix ns."""
+
+    sequence: int
+    event: str
+    type: str
+    model: str
+    endpoint: str
+    state: str
+    attempts: int
+    next_at: int
+    expires: int | None
+    time: int
+    history: tuple[Attempt, ...]
+
+
+def wants(webhook: Webhook, kind: str) -> bool:
+    """Whether an endpoint subscribed to a type; a test is for the one endpoint it is sent to."""
+    return not webhook.events or any(
+        kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
+        for pattern in webhook.events
+    )
+
+
+def append(
+    connection: sqlite3.Connection,
+    event: Event,
+    *,
+    source: str,
+    webhooks: Sequence[Webhook],
+    to: str | None = None,
+) -> int | None:
+    """Write an event and its deliveries inside the caller's transaction; its sequence, None if it was there.
+
+    `to` names the one endpoint that gets it, whatever it subscribed to.
+    """
+    if connection.execute("SELECT 1 FROM events WHERE id = ?", (event.id,)).fetchone():
+        return None
+    sequence: int = connection.execute("SELECT coalesce(max(sequence), 0) + 1 FROM events").fetchone()[0]
+    connection.execute(
+        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            sequence,
+            event.id,
+            event.type,
+            event.model,
+            event.time,
+            event.expires,
+            encode(event, source=source, sequence=sequence),
+        ),
+    )
+    chosen = [hook for hook in webhooks if (wants(hook, event.type) if to is None else hook.endpoint == to)]
+    connection.executemany(
+        "INSERT INTO deliveries (event, endpoint, model) VALUES (?, ?, ?)",
+        [(sequence, hook.endpoint, event.model) for hook in chosen],
+    )
+    return sequence
+
+
+_COLUMNS: Final = (
+    "d.event, e.id, e.type, d.model, d.endpoint, d.state, d.attempts, d.next_at, e.expires, e.time, d.history"
+)
+
+
+def due(connection: sqlite3.Connection, now: int, limit: int = 100) -> list[Delivery]:
+    """Pending deliveries whose time has come, oldest event first, endpoints that are switched off left out.
+
+    A delivery waits for an earlier one of the same endpoint and model, but for its first three attempts only.
+    """
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM deliveries d JOIN events e ON e.sequence = d.event"  # noqa: S608  our own columns
+        " LEFT JOIN endpoints p ON p.name = d.endpoint"
+        " WHERE d.state = 'pending' AND d.next_at <= ?1 AND coalesce(p.retry_at, 0) <= ?1"
+        " AND coalesce(p.disabled, '') = ''"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.state = 'pending' AND o.endpoint = d.endpoint"
+        " AND o.model = d.model AND o.event < d.event AND o.attempts < 3)"
+        " ORDER BY d.event LIMIT ?2",
+        (now, limit),
+    )
+    return [_delivery(row) for row in rows]
+
+
+def next_due(connection: sqlite3.Connection) -> int | None:
+    """When the next pending delivery is due (unix ns); None when nothing is pending."""
+    found: int | None = connection.execute(
+        "SELECT min(max(d.next_at, coalesce(p.retry_at, 0))) FROM deliveries d"
+        " LEFT JOIN endpoints p ON p.name = d.endpoint"
+        " WHERE d.state = 'pending' AND coalesce(p.disabled, '') = ''"
+    ).fetchone()[0]
+    return found
+
+
+_STUCK: Final = "state = 'pending' AND endpoint IN (SELECT name FROM endpoints WHERE disabled <> '')"  # no address any more
+
+
+def is_stuck(connection: sqlite3.Connection) -> bool:
+    """Whether anything is pending for an endpoint that is switched off."""
+    found = connection.execute(f"SELECT 1 FROM deliveries WHERE {_STUCK} LIMIT 1").fetchone()  # noqa: S608
+    return found is not None
+
+
+def bury(connection: sqlite3.Connection) -> None:
+    """Show what is pending for endpoints that are switched off as dead; inside a transaction."""
+    connection.execute(f"UPDATE deliveries SET state = 'dead' WHERE {_STUCK}")  # noqa: S608  our own columns
+
+
+def body(connection: sqlite3.Connection, sequence: int) -> bytes:
+    """The bytes of an event."""
+    return bytes(connection.execute("SELECT body FROM events WHERE sequence = ?", (sequence,)).fetchone()[0])
+
+
+def settle(connection: sqlite3.Connection, delivery: Delivery) -> None:
+    """Write what became of a delivery, inside the caller's transaction."""
+    connection.execute(
+        "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, history = ? WHERE event = ? AND endpoint = ?",
+        (
+            delivery.state,
+            delivery.attempts,
+            delivery.next_at,
+            msgspec.msgpack.encode(delivery.history),
+            delivery.sequence,
+            delivery.endpoint,
+        ),
+    )
+
+
+def listed(
+    connection: sqlite3.Connection, *, state: str | None = None, event: str | None = None, limit: int = 100
+) -> list[Delivery]:
+    """Deliveries, newest event first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM deliveries d JOIN events e ON e.sequence = d.event"  # noqa: S608  our own columns
+        " WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR e.id = ?2) ORDER BY d.event DESC LIMIT ?3",
+        (state, event, limit),
+    )
+    return [_delivery(row) for row in rows]
+
+
+def replay(connection: sqlite3.Connection, *, event: str, endpoint: str | None = None) -> int:
+    """Make deliveries of an event pending again, with the same id; how many. Inside a transaction."""
+    changed = connection.execute(
+        "UPDATE deliveries SET state = 'pending', attempts = 0, next_at = 0"
+        " WHERE state <> 'pending' AND event IN (SELECT sequence FROM events WHERE id = ?1)"
+        " AND (?2 IS NULL OR endpoint = ?2)",
+        (event, endpoint),
+    ).rowcount
+    connection.execute(
+        "UPDATE endpoints SET disabled = '', failures = 0, retry_at = 0 WHERE name IN (SELECT endpoint FROM"
+        " deliveries WHERE state = 'pending' AND event IN (SELECT sequence FROM events WHERE id = ?))",
+        (event,),
+    )
+    return changed
+
+
+def counts(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """(endpoint, state) -> deliveries."""
+    rows = connection.execute("SELECT endpoint, state, count(*) FROM deliveries GROUP BY endpoint, state")
+    return {(endpoint, state): number for endpoint, state, number in rows}
+
+
+def _delivery(row: tuple[Any, ...]) -> Delivery:
+    history = msgspec.msgpack.decode(row[10], type=tuple[Attempt, ...])
+    return Delivery(
+        sequence=row[0],
+        event=row[1],
+        type=row[2],
+        model=row[3],
+        endpoint=row[4],
+        state=row[5],
+        attempts=row[6],
+        next_at=row[7],
+        expires=row[8],
+        time=row[9],
+        history=history,
+    )

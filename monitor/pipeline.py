@@ -1,0 +1,149 @@
+"""The story of a round: frames in, one transaction, totals out.
+
+    frames → decode → intake (counts, ledger, watches, incidents, events) → checkpoint → commit → evidence out
+
+A round is all or nothing. Whatever goes wrong in it, the transaction is rolled back and the state in memory is
+read again from the last commit, so that memory and file never differ. Frames that do not decode are counted and
+skipped: they were committed to the log, and nothing will make them better.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from groundwork.database import transaction
+from monitor import metrics, notices, store
+from monitor.catalogue import Catalogue
+from monitor.intake import Intake
+from monitor.ledger import Ledger
+from monitor.metrics import Tally
+from monitor.settings import MonitorSettings
+from monitor.watch import Watch
+from prediction_log.errors import LogError
+from prediction_log.frame import Frame, decode
+from prediction_log.transport import Offset
+from registry_client.registry import Registry
+from rollouts.evidence import PairTotals
+from rollouts.history import Entry
+
+
+class Pipeline:
+    """The one owner of everything in monitor.db that follows from the log.
+
+    `lock` is held during a round; who reads the state from another thread takes it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, settings: MonitorSettings, registry: Registry) -> None:
+        self._db = connection
+        self._settings = settings
+        self._catalogue = Catalogue(registry)
+        self.lock = threading.Lock()
+        self.reload()
+
+    def reload(self) -> None:
+        """Take the state of the last commit, whatever is in memory."""
+        self.offset = store.load_offset(self._db)
+        self.history = int(store.load_fact(self._db, "history") or b"0")
+        self.tally = Tally()
+        counts = store.load_fact(self._db, "tally")
+        if counts is not None:
+            self.tally.restore(counts)
+        self._ledger = Ledger(self._db, self._settings.ledger)
+        self._intake = Intake(self._db, self._settings, self._catalogue, self._ledger, self.tally)
+        self._intake.latest = int(store.load_fact(self._db, "latest") or b"0")
+        for model, version, state in store.load_watches(self._db):
+            known = self._catalogue.version(model, version)
+            watch = Watch.restore(model, version, self._settings, state, known.profile)
+            watch.problem = watch.problem or known.problem
+            watch.digest = known.manifest.digest if known.manifest else ""
+            self._intake.watches[model, version] = watch
+
+    @property
+    def watches(self) -> list[Watch]:
+        """Every version that was ever seen in the log, by model and version."""
+        return [watch for _, watch in sorted(self._intake.watches.items())]
+
+    def feed(self, frames: Sequence[tuple[Offset, bytes]], entries: Sequence[Entry] = ()) -> None:
+        """Take in frames and rows of the rollouts' history, and commit what follows with the new offsets.
+
+        Whatever it raises, nothing was taken in.
+        """
+        with self.lock:
+            try:
+                with transaction(self._db):
+                    self._intake.reports = store.load_reports(self._db)
+                    for offset, content in frames:
+                        self._take(offset, content)
+                    for entry in entries:
+                        self._intake.emit(notices.rollout(entry))
+                        self.history = entry.sequence
+                    self._save()
+            except BaseException:
+                self.reload()
+                raise
+
+    def _take(self, offset: Offset, content: bytes) -> None:
+        """One frame, if it is one."""
+        frame = self._decoded(content)
+        if frame is not None:
+            self._intake.take(frame, offset)
+        self.offset = offset
+
+    def _decoded(self, content: bytes) -> Frame | None:
+        try:
+            return decode(content)
+        except LogError:
+            self.tally.add(metrics.BAD_FRAMES, 1, reason="does not decode")
+            return None
+
+    def _save(self) -> None:
+        """Write what changed, inside the round's transaction."""
+        intake = self._intake
+        touched = [intake.watches[key] for key in sorted(intake.touched)]
+        store.save_watches(self._db, [(watch.model, watch.version, watch.state()) for watch in touched])
+        for watch in touched:
+            if watch.incident is not None:
+                store.save_incident(self._db, watch.incident)
+        intake.touched.clear()
+        store.save_fact(self._db, "offset", str(self.offset).encode())
+        store.save_fact(self._db, "history", str(self.history).encode())
+        store.save_fact(self._db, "latest", str(intake.latest).encode())
+        store.save_fact(self._db, "tally", self.tally.state())
+
+    def pair_totals(self) -> list[PairTotals]:
+        """Labelled pairs by who was right: absolute totals up to the committed offset."""
+        rows = self._db.execute(
+            "SELECT model, revision, stable, candidate, both_right, only_stable, only_candidate, both_wrong"
+            " FROM pairings WHERE both_right + only_stable + only_candidate + both_wrong > 0 ORDER BY number"
+        )
+        offset = str(self.offset)
+        return [
+            PairTotals(
+                model=model,
+                revision=revision,
+                stable=stable,
+                candidate=candidate,
+                both_right=both_right,
+                only_stable=only_stable,
+                only_candidate=only_candidate,
+                both_wrong=both_wrong,
+                offset=offset,
+            )
+            for model, revision, stable, candidate, both_right, only_stable, only_candidate, both_wrong in rows
+        ]
+
+    def problems(self) -> dict[str, str]:
+        """What cannot be watched as it should be: "model/version" -> why."""
+        return {f"{watch.model}/{watch.version}": watch.problem for watch in self.watches if watch.problem}
+
+
+def states(pipeline: Pipeline) -> dict[str, bytes]:
+    """The stored form of every watch and of the counts, for comparing two runs bit for bit."""
+    watched = {f"{watch.model}/{watch.version}": watch.state() for watch in pipeline.watches}
+    return {
+        **watched,
+        "tally": pipeline.tally.state(),
+        "offset": msgspec.msgpack.encode(str(pipeline.offset)),
+    }

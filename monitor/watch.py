@@ -1,0 +1,277 @@
+"""One version under watch: its blocks, detectors, accuracy, incident and requests, as one state.
+
+Rules: everything here follows from the rows fed and the state restored; nothing reads a clock, a file or a
+database. A detector whose reference cannot be read now keeps its stored state until it can.
+"""
+
+import math
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, cast
+
+import msgspec
+import numpy as np
+
+from monitor.accuracy import LabelAccuracy
+from monitor.blocks import PRESENT, Block, BlockBuilder, Mark, Rows
+from monitor.columns import Layout
+from monitor.detectors.detector import DETECTORS, Detector
+from monitor.errors import DetectorStateError
+from monitor.evidence import NONE, Named, Shares, localise
+from monitor.incidents import Change, Finding, Incident, Reading, abandon, consider
+from monitor.ledger import Joined
+from monitor.policy import Asked, Decision, decide
+from monitor.settings import MonitorSettings
+from registry_client.profile import Profile
+
+_NS: Final = 1_000_000_000
+_BUCKETS: Final = 4_096
+
+
+class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
+    """A watch as it is stored."""
+
+    blocks: dict[str, bytes]
+    detectors: dict[str, bytes]
+    evidence: dict[str, dict[str, float]]
+    accuracy: bytes
+    labelled: tuple[tuple[int, int], ...]
+    mark: Mark
+    incident: Incident | None
+    asked: Asked | None
+    restarted: int
+
+
+class Watch:
+    """The one owner of everything that is known about one version's stream."""
+
+    def __init__(self, model: str, version: str, settings: MonitorSettings) -> None:
+        self.model = model
+        self.version = version
+        self.digest = ""
+        self.problem = ""
+        self.incident: Incident | None = None
+        self.asked: Asked | None = None
+        self.mark = Mark()
+        self.accuracy = LabelAccuracy()
+        self.restarted = 0
+        self.evidence: dict[str, dict[str, float]] = {}
+        self.groups: dict[str, float] = {}
+        self.threshold = math.log(settings.detection.budget_rows)
+        self._settings = settings
+        self._labelled: dict[int, int] = {}
+        self._kept: dict[str, bytes] = {}
+        self._kept_blocks: dict[str, bytes] = {}
+        self._detectors: dict[str, Detector] = {}
+        self._builders: dict[str, BlockBuilder] = {}
+        self.layout: Layout | None = None
+        self.attach(None)
+
+    def attach(self, profile: Profile | None) -> None:
+        """Build what can be built with this profile (or without one) and is not there yet."""
+        detection = self._settings.detection
+        span = round(detection.block_seconds * _NS)
+        if profile is not None and self.layout is None:
+            self.layout = Layout(profile)
+            self._add_builder(
+                "inputs",
+                BlockBuilder(
+                    numeric=len(self.layout.numeric),
+                    codes=len(self.layout.categorical),
+                    size=detection.block_rows,
+                    span_ns=span,
+                ),
+            )
+        if "errors" not in self._builders:
+            size = detection.label_block_rows
+            self._add_builder("errors", BlockBuilder(numeric=1, codes=0, size=size, span_ns=span))
+        for name, place in DETECTORS.items():
+            if name not in self._detectors:
+                kind = cast("type[Detector]", pkgutil.resolve_name(place))
+                self._add_detector(name, kind.build(profile, detection))
+        self._shares = Shares(self._detectors)
+        self._weigh()
+
+    def _add_builder(self, feed: str, builder: BlockBuilder) -> None:
+        self._builders[feed] = builder
+        if feed in self._kept_blocks:
+            try:
+                builder.restore(self._kept_blocks.pop(feed))
+            except DetectorStateError as error:
+                self.restarted += 1
+                self.problem = str(error)
+
+    def _add_detector(self, name: str, detector: Detector | None) -> None:
+        if detector is None:
+            return
+        self._detectors[name] = detector
+        stored = self._kept.pop(name, None)
+        if stored is None:
+            return
+        try:
+            detector.restore(stored)
+        except DetectorStateError as error:
+            self.restarted += 1
+            self.problem = str(error)
+            self.evidence.pop(name, None)
+
+    def _weigh(self) -> None:
+        """Each group's evidence from its signals'."""
+        self.groups = {
+            name: self._shares.group(name, values)
+            for name, values in self.evidence.items()
+            if name in self._shares.parts
+        }
+
+    @property
+    def total(self) -> float:
+        """Ln of the version's evidence."""
+        return self._shares.total(self.groups)
+
+    @property
+    def detectors(self) -> Mapping[str, Detector]:
+        """The detectors that are running, by name."""
+        return self._detectors
+
+    def feed_inputs(self, rows: Rows, segment: int, row: int) -> Iterator[Change]:
+        """Take in sampled rows; yields what happened to the incident, as it happens."""
+        yield from self._feed("inputs", rows, segment, row)
+
+    def feed_labels(self, joined: Sequence[Joined], segment: int, row: int) -> Iterator[Change]:
+        """Take in labelled predictions that could be compared; yields what happened to the incident."""
+        scored = [found for found in joined if found.right is not None]
+        for found in scored:
+            self.accuracy.update(bool(found.right))
+            second = found.time // _NS
+            self._labelled[second] = self._labelled.get(second, 0) + 1
+        while len(self._labelled) > _BUCKETS:
+            del self._labelled[min(self._labelled)]
+        if scored:
+            yield from self._feed("errors", _error_rows(scored), segment, row)
+
+    def _feed(self, feed: str, rows: Rows, segment: int, row: int) -> Iterator[Change]:
+        self.mark = Mark(
+            self.mark.rows + len(rows), max(self.mark.time, int(rows.times.max(initial=0))), segment, row
+        )
+        builder = self._builders.get(feed)
+        if builder is not None:
+            for block in builder.feed(rows, segment, row):
+                yield self._look(feed, block)
+
+    def _look(self, feed: str, block: Block) -> Change:
+        """Update the detectors of one feed and judge the whole."""
+        for name, detector in self._detectors.items():
+            if detector.feed == feed:
+                self.evidence[name] = dict(detector.update(block))
+        self._weigh()
+        self.incident, change = consider(
+            self.incident,
+            self._reading(),
+            model=self.model,
+            version=self.version,
+            gather_rows=self._settings.detection.gather_rows,
+        )
+        return change
+
+    def _reading(self) -> Reading:
+        total = self.total
+        if total < self.threshold:
+            return Reading(self.mark, total, self.threshold)
+        groups = self._shares.at_fault(self.groups, self.threshold)
+        incident = self.incident
+        if incident is not None and incident.over and {*groups} <= {*incident.groups}:
+            return Reading(self.mark, total, self.threshold, groups, incident.findings)
+        return Reading(self.mark, total, self.threshold, groups, self.findings())
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The signals at fault now, and behind them what only advises."""
+        counted = {name: self.evidence[name] for name in self._shares.parts if name in self.evidence}
+        advice = [
+            Named(name, signal, value)
+            for name, values in self.evidence.items()
+            for signal, value in values.items()
+            if name in self._detectors and name not in self._shares.parts and value > NONE
+        ]
+        return tuple(self._found(named) for named in [*localise(counted, self.threshold), *advice])
+
+    def _found(self, named: Named) -> Finding:
+        effect = self._detectors[named.group].effect(named.signal)
+        return Finding(named.signal, named.group, named.evidence, effect)
+
+    def labelled_since(self, time: int) -> int:
+        """Labelled rows predicted since a record time (unix ns)."""
+        return sum(count for second, count in self._labelled.items() if second >= time // _NS)
+
+    def decide(self, report: str) -> Decision:
+        """What policy says now; an open incident's findings are brought up to date first."""
+        incident = self.incident
+        if incident is not None and incident.state == "open" and not incident.trigger and incident.over:
+            incident = self.incident = msgspec.structs.replace(incident, findings=self.findings())
+        return decide(
+            incident,
+            labelled=self.labelled_since(incident.onset.time) if incident else 0,
+            now=self.mark.time,
+            last=self.asked,
+            report=report,
+            policy=self._settings.policy,
+        )
+
+    def requested(self, event: str) -> None:
+        """Note that a retrain was asked for."""
+        if self.incident is not None:
+            self.incident = msgspec.structs.replace(self.incident, trigger=event)
+            self.asked = Asked(event, self.incident.id, self.mark.time)
+
+    def is_idle_at(self, time: int) -> bool:
+        """Whether an incident is open on a version unused for `idle_resolve` at record time `time`."""
+        open_now = self.incident is not None and self.incident.state == "open"
+        return open_now and time - self.mark.time > self._settings.detection.idle_resolve * _NS
+
+    def abandon(self, reason: str) -> None:
+        """End the open incident for a reason other than its evidence."""
+        if self.incident is not None:
+            self.incident = abandon(self.incident, self.mark, reason)
+
+    def state(self) -> bytes:
+        """Everything `restore` needs."""
+        return msgspec.msgpack.encode(
+            Saved(
+                self._kept_blocks | {feed: builder.state() for feed, builder in self._builders.items()},
+                self._kept | {name: detector.state() for name, detector in self._detectors.items()},
+                self.evidence,
+                self.accuracy.state(),
+                tuple(sorted(self._labelled.items())),
+                self.mark,
+                self.incident,
+                self.asked,
+                self.restarted,
+            )
+        )
+
+    @classmethod
+    def restore(
+        cls, model: str, version: str, settings: MonitorSettings, state: bytes, profile: Profile | None
+    ) -> "Watch":
+        """The watch that `state` was taken of."""
+        saved = msgspec.msgpack.decode(state, type=Saved)
+        watch = cls(model, version, settings)
+        watch._builders, watch._detectors = {}, {}
+        watch._kept, watch._kept_blocks = dict(saved.detectors), dict(saved.blocks)
+        watch._labelled = dict(saved.labelled)
+        watch.evidence = saved.evidence
+        watch.accuracy.restore(saved.accuracy)
+        watch.mark, watch.incident, watch.asked = saved.mark, saved.incident, saved.asked
+        watch.restarted = saved.restarted
+        watch.attach(profile)
+        return watch
+
+
+def _error_rows(joined: Sequence[Joined]) -> Rows:
+    """Labelled predictions as rows of one column, 1 = wrong."""
+    count = len(joined)
+    return Rows(
+        np.array([[0.0 if found.right else 1.0] for found in joined]),
+        np.zeros((count, 0), np.int32),
+        np.full((count, 1), PRESENT, np.uint8),
+        np.array([found.time for found in joined], np.int64),
+    )
