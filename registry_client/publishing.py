@@ -7,31 +7,32 @@ own; this one only puts them in order. The heavy libraries load when they are fi
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+import numpy as np
 
-from registry_client.manifest import Manifest
+from groundwork.clock import Clock, SystemClock
+from registry_client.backends import open_registry
+from registry_client.errors import PublishError, ReferenceDataError, VersionExistsError
+from registry_client.export import Export, export_estimator, export_graph
+from registry_client.manifest import Manifest, check_name, check_version, digest_of
+from registry_client.profile import Profile, encode, identify
+from registry_client.profiling import build_profile
+from registry_client.reference import read_labels
 from registry_client.registry import Registry
+from registry_client.signature import Signature
+from registry_client.verification import Tolerance
+
+_RACES: Final = 100
+"""How often an automatic version is tried again when another publisher took it."""
+
+_DEFAULT: Final = Tolerance()
 
 
-class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far an export may differ from the original.
-
-    Attributes:
-        score: greatest absolute difference of a probability (or, for regression, of a value relative to the
-            larger of 1 and its magnitude).
-        margin: a row may change its label only when the original's two best scores are closer than this.
-        rows: how many reference rows may differ by more than that.
-    """
-
-    score: float = 1e-3
-    margin: float = 1e-4
-    rows: int = 0
-
-
-def publish(
+def publish(  # noqa: PLR0913  one call that people write by hand, all but the model by keyword
     model: Any,
     *,
     name: str,
@@ -40,7 +41,8 @@ def publish(
     reference: Any = None,
     labels: Any = None,
     held_out: bool = False,
-    tolerance: Tolerance = Tolerance(),  # noqa: B008  a frozen value
+    tolerance: Tolerance = _DEFAULT,
+    clock: Clock | None = None,
 ) -> Manifest:
     """Publish a fitted scikit-learn estimator, ONNX bytes, or the path of an ``.onnx`` file.
 
@@ -55,6 +57,7 @@ def publish(
         labels: the true values of the reference rows, from which the risk is computed.
         held_out: say True only when the model was not trained on the reference rows; it is recorded.
         tolerance: how far the export may differ from the original.
+        clock: what dates the manifest; the system's when left out.
 
     Returns:
         The manifest as it is stored.
@@ -65,6 +68,118 @@ def publish(
         ExportDisagreementError: the export answers differently; says where.
         SignatureError: the graph has inputs or outputs that are not plain tensors.
         VersionExistsError: other bytes are already there.
-        MissingExtraError: scikit-learn, skl2onnx or pandas is not installed.
+        MissingExtraError: scikit-learn, skl2onnx or onnxruntime is not installed.
     """
-    raise NotImplementedError
+    check_name(name)
+    wanted = None if version is None else check_version(str(version))
+    opened = open_registry(registry) if isinstance(registry, (str, Path)) else registry
+    if labels is not None and reference is None:
+        raise ReferenceDataError("labels were given without the reference rows they belong to")
+    export = _export(model, reference, tolerance, _previous(opened, name))
+    profile = None if reference is None else _profile(export, labels, held_out=held_out)
+    created = _rfc3339((clock or SystemClock()).now())
+    draft = _draft(export, name=name, created=created)
+    return _place(opened, draft, export.model, profile, wanted)
+
+
+def _previous(registry: Registry, name: str) -> Signature | None:
+    """The signature of the highest version, where there is one."""
+    versions = registry.versions(name)
+    return registry.manifest(name, versions[-1]).signature if versions else None
+
+
+def _export(model: Any, reference: Any, tolerance: Tolerance, previous: Signature | None) -> Export:
+    if isinstance(model, (str, Path)):
+        try:
+            model = Path(model).read_bytes()
+        except OSError as error:
+            raise PublishError(
+                f"model file {model}: {error.strerror}; give the path of an .onnx file"
+            ) from None
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return export_graph(bytes(model), reference)
+    return export_estimator(model, reference, tolerance, previous)
+
+
+def _profile(export: Export, labels: Any, *, held_out: bool) -> Profile:
+    if labels is None:
+        return build_profile(export.feeds, export.outputs, held_out=held_out)
+    predictions = export.predictions
+    if predictions is None:
+        raise ReferenceDataError(
+            "labels were given, but it cannot be told which output they belong to; publish without labels"
+        )
+    truth = _comparable(read_labels(labels, len(predictions)), predictions)
+    return build_profile(
+        export.feeds, export.outputs, labels=truth, predictions=predictions, held_out=held_out
+    )
+
+
+def _comparable(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Labels of the predictions' type; missing ones None."""
+    values = [None if label is None or label != label else label for label in labels.tolist()]  # noqa: PLR0124  NaN
+    known = [value for value in values if value is not None]
+    is_text = predictions.dtype.kind in "OUS"
+    odd = next((value for value in known if isinstance(value, str) != is_text), None)
+    if odd is not None:
+        sample = predictions.tolist()[0]
+        raise ReferenceDataError(
+            f"labels hold {odd!r}, the model predicts {sample!r}; give labels of its type"
+        )
+    if not known:
+        raise ReferenceDataError("labels hold no value; leave them out or give some")
+    return np.array(values, dtype=object)
+
+
+def _draft(export: Export, *, name: str, created: str) -> Manifest:
+    """The manifest as it will be, under version 1 until its version is known."""
+    return Manifest(
+        name=name,
+        version="1",
+        digest=digest_of(export.model),
+        size=len(export.model),
+        signature=export.signature,
+        task=export.reading.task,
+        label_output=export.reading.label_output,
+        score_output=export.reading.score_output,
+        classes=export.classes,
+        created=created,
+        source=export.source,
+        producer=export.producer,
+    )
+
+
+def _place(
+    registry: Registry, draft: Manifest, model: bytes, profile: Profile | None, version: str | None
+) -> Manifest:
+    """Publish under the wanted version, or under the next free one however many publishers race for it."""
+    if version is not None:
+        manifest, content = _finish(draft, profile, version)
+        return registry.publish(manifest, model, content)
+    for _ in range(_RACES):
+        highest = max((int(known) for known in registry.versions(draft.name)), default=0)
+        if highest and registry.manifest(draft.name, str(highest)).digest == draft.digest:
+            same, content = _finish(draft, profile, str(highest))
+            stored = registry.manifest(draft.name, str(highest))
+            if content is None or same.profile_digest == stored.profile_digest:
+                return stored
+        manifest, content = _finish(draft, profile, str(highest + 1))
+        try:
+            return registry.publish(manifest, model, content)
+        except VersionExistsError:
+            continue
+    raise VersionExistsError(
+        f"model {draft.name!r}: {_RACES} versions in a row were taken by other publishers; try again"
+    )
+
+
+def _finish(draft: Manifest, profile: Profile | None, version: str) -> tuple[Manifest, bytes | None]:
+    """Manifest and profile bytes under this version."""
+    if profile is None:
+        return msgspec.structs.replace(draft, version=version), None
+    content = encode(identify(profile, model=draft.name, version=version, digest=draft.digest))
+    return msgspec.structs.replace(draft, version=version, profile_digest=digest_of(content)), content
+
+
+def _rfc3339(now_ns: int) -> str:
+    return datetime.fromtimestamp(now_ns // 10**9, UTC).isoformat().replace("+00:00", "Z")

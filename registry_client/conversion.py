@@ -1,0 +1,147 @@
+"""From a fitted scikit-learn estimator to the bytes of an ONNX graph.
+
+Rules: the graph's inputs are the DataFrame's columns by their own names (or one matrix), its outputs are
+plain tensors; the same estimator and the same datatypes always give the same bytes. Which datatypes are right
+is not decided here. It knows no registry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from registry_client.errors import ConversionError, MissingExtraError
+from registry_client.graph import one_line
+from registry_client.operators import converters, shape_calculators
+from registry_client.reference import Column
+from registry_client.signature import Datatype
+from registry_client.translation import convertible, walk
+
+OPSETS: Final = {"": 21, "ai.onnx.ml": 3}
+"""Operator sets that every onnxruntime since 1.18 runs."""
+
+VALUE_OUTPUT: Final = "prediction"
+"""What a regressor's output is called."""
+
+
+class Typing(msgspec.Struct, frozen=True):
+    """One way to choose the inputs' datatypes by the kind of their columns."""
+
+    real: Datatype
+    whole: Datatype
+    truth: Datatype
+
+    def of(self, columns: Sequence[Column]) -> tuple[Datatype, ...]:
+        """The datatypes of these columns."""
+        chosen = {"float": self.real, "integer": self.whole, "bool": self.truth, "text": Datatype.BYTES}
+        return tuple(chosen[column.kind] for column in columns)
+
+
+TYPINGS: Final = (
+    Typing(Datatype.FP32, Datatype.INT64, Datatype.BOOL),
+    Typing(Datatype.FP32, Datatype.FP32, Datatype.FP32),
+    Typing(Datatype.FP64, Datatype.INT64, Datatype.BOOL),
+    Typing(Datatype.FP64, Datatype.FP64, Datatype.FP64),
+)
+"""In the order of preference: natural and small first; doubles where float32 would cross a threshold."""
+
+
+def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datatype]) -> bytes:
+    """The estimator as an ONNX graph with one input per column.
+
+    Raises:
+        ConversionError: a step has no converter for these datatypes; says which and what to do.
+        MissingExtraError: skl2onnx is not installed.
+    """
+    try:
+        import skl2onnx  # noqa: PLC0415  heavy and optional
+    except ImportError:
+        raise MissingExtraError("skl2onnx is not installed; install driftgate[publish]") from None
+    copied = convertible(estimator, doubles=Datatype.FP64 in datatypes)
+    request = {
+        "name": "model",
+        "initial_types": _initial_types(columns, datatypes),
+        "target_opset": dict(OPSETS),
+        "custom_conversion_functions": converters(),
+        "custom_shape_calculators": shape_calculators(),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter warns about what the verification decides
+        try:
+            graph = _with_plain_outputs(skl2onnx.convert_sklearn, copied, request)
+        except ConversionError:
+            raise
+        except Exception as error:  # the converter raises whatever a step's converter ran into
+            raise _unconvertible(estimator, error) from error
+    return _finish(graph, [column.name for column in columns])
+
+
+def _with_plain_outputs(to_graph: Callable[..., Any], estimator: Any, request: Mapping[str, Any]) -> Any:
+    """Convert so that a classifier's scores are one tensor.
+
+    Classifiers without that option give one anyway; naming any option of theirs keeps skl2onnx from asking.
+    """
+    if not hasattr(estimator, "classes_"):
+        return to_graph(estimator, **request)
+    last = list(getattr(estimator, "steps", [("", estimator)]))[-1][1]
+    with contextlib.suppress(NameError):  # how skl2onnx says that there is no such option
+        return to_graph(estimator, options={id(estimator): {"zipmap": False}}, **request)
+    return to_graph(estimator, options={type(last): {"nocl": False}}, **request)
+
+
+def _initial_types(columns: Sequence[Column], datatypes: Sequence[Datatype]) -> list[tuple[str, Any]]:
+    from skl2onnx.common import data_types  # noqa: PLC0415  heavy and optional
+
+    kinds = {
+        Datatype.FP32: data_types.FloatTensorType,
+        Datatype.FP64: data_types.DoubleTensorType,
+        Datatype.INT64: data_types.Int64TensorType,
+        Datatype.BOOL: data_types.BooleanTensorType,
+        Datatype.BYTES: data_types.StringTensorType,
+    }
+    return [
+        (column.name, kinds[datatype]([None, column.width]))
+        for column, datatype in zip(columns, datatypes, strict=True)
+    ]
+
+
+def _finish(graph: Any, names: Sequence[str]) -> bytes:
+    """Give the inputs their own names back, name a regressor's output, and fix the order of the rest."""
+    renamed = {node.name: name for node, name in zip(graph.graph.input, names, strict=True)}
+    taken = {name for node in graph.graph.node for name in (*node.input, *node.output)} | set(names)
+    if len(graph.graph.output) == 1 and VALUE_OUTPUT not in taken:
+        renamed[graph.graph.output[0].name] = VALUE_OUTPUT
+    _rename(graph.graph, renamed)
+    for value in (*graph.graph.input, *graph.graph.output):
+        value.name = renamed.get(value.name, value.name)
+    opsets = sorted((entry.domain, entry.version) for entry in graph.opset_import)
+    del graph.opset_import[:]
+    for domain, version in opsets:
+        graph.opset_import.add(domain=domain, version=version)
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content
+
+
+def _rename(graph: Any, renamed: Mapping[str, str]) -> None:
+    """Rename tensors wherever nodes name them, inner graphs included."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                names[i] = renamed.get(name, name)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, renamed)
+
+
+def _unconvertible(estimator: Any, error: Exception) -> ConversionError:
+    text = one_line(error)
+    named = [(name, type(step).__name__) for name, step in walk(estimator)]
+    where = next((f"step {name!r} ({kind}): " for name, kind in named[::-1] if name and kind in text), "")
+    return ConversionError(
+        f"{where}the estimator cannot be written as ONNX: {text}; use steps that skl2onnx converts, or "
+        "export the graph yourself and publish the .onnx file"
+    )

@@ -1,0 +1,237 @@
+"""From what was given to what can be published: an export with everything a manifest and a profile need.
+
+Rules: of an estimator's possible exports the first that answers as the original is taken; if none does, the
+closest one says where it differs. A ready graph is only run. It knows no registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from registry_client.conversion import TYPINGS, convert
+from registry_client.errors import (
+    ConversionError,
+    ExportDisagreementError,
+    MissingExtraError,
+    PublishError,
+    ReferenceDataError,
+    RegistryError,
+    SignatureError,
+)
+from registry_client.graph import Graph, Reading, load_graph, one_line, read_outputs
+from registry_client.manifest import Task
+from registry_client.reference import Column, feed, feed_graph, read_columns
+from registry_client.signature import Datatype, Signature
+from registry_client.translation import needs_doubles
+from registry_client.verification import Answers, Difference, Disagreement, Tolerance, best_margin, compare
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked model, ready to be published.
+
+    Attributes:
+        model: the graph's bytes.
+        signature: its inputs and outputs.
+        reading: what the outputs mean.
+        classes: the classes as text, in the order of the scores.
+        source: what it was made from.
+        producer: the program that wrote the graph.
+        feeds: the reference rows as the graph was fed, by input; empty without reference.
+        outputs: what it answered on them.
+    """
+
+    model: bytes
+    signature: Signature
+    reading: Reading
+    classes: tuple[str, ...] = ()
+    source: str
+    producer: str
+    feeds: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+
+    @property
+    def predictions(self) -> np.ndarray | None:
+        """The predicted class or value of each reference row, [rows]."""
+        if self.reading.label_output is None or not self.outputs:
+            return None
+        values = self.outputs[self.reading.label_output]
+        return values.reshape(-1) if values.size == len(values) else None
+
+
+def export_graph(model: bytes, reference: Any) -> Export:
+    """A ready graph; with a reference, run on it.
+
+    Raises:
+        PublishError: it does not load, fails on the reference, or answers with NaN or infinity.
+        ReferenceDataError: the reference does not fit the inputs.
+    """
+    graph = load_graph(model)
+    feeds = {} if reference is None else feed_graph(reference, graph.signature)
+    outputs = graph.run(feeds) if feeds else {}
+    for name, values in outputs.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
+            raise PublishError(f"output {name!r} is not finite on reference row {row}; mend the graph")
+    return Export(
+        model=model,
+        signature=graph.signature,
+        reading=read_outputs(graph.signature),
+        source="onnx",
+        producer=graph.producer,
+        feeds=feeds,
+        outputs=outputs,
+    )
+
+
+def export_estimator(
+    estimator: Any, reference: Any, tolerance: Tolerance, previous: Signature | None
+) -> Export:
+    """A fitted classifier or regressor, converted and compared with itself on the reference.
+
+    The datatypes of ``previous``, the signature of an older version, are tried first, so that clients of the
+    older one can be answered by this one.
+
+    Raises:
+        ReferenceDataError: no reference, or one that the estimator cannot be called with.
+        ConversionError: no choice of datatypes gives a graph that loads.
+        ExportDisagreementError: some do, but none answers as the original.
+    """
+    task = _task(estimator)
+    if reference is None:
+        raise ReferenceDataError(
+            "an estimator is published only with reference rows, on which its export is checked; "
+            "pass reference= (a few hundred held-out rows in the form it was fitted on)"
+        )
+    columns = read_columns(reference)
+    original = _answers(estimator, reference, task)
+    closest: Disagreement | None = None
+    obstacle: RegistryError | None = None
+    for attempt in _attempts(estimator, columns, task, previous):
+        if isinstance(attempt, RegistryError):
+            obstacle = obstacle or attempt
+            continue
+        difference = _difference(original, attempt, tolerance)
+        if difference is None:
+            return attempt
+        if closest is None or difference.rows < closest.rows:
+            closest = difference
+    if closest is not None:
+        raise ExportDisagreementError(
+            f"the export disagrees with the original {type(estimator).__name__} on {closest}; nothing was "
+            "published: replace the step that differs, or state the tolerance you accept"
+        )
+    raise obstacle or ConversionError("no datatypes fit the reference")
+
+
+def _attempts(
+    estimator: Any, columns: tuple[Column, ...], task: Task, previous: Signature | None
+) -> Iterator[Export | RegistryError]:
+    """One export per distinct choice of datatypes, or the reason why there is none."""
+    for datatypes in _choices(estimator, columns, previous):
+        try:
+            model = convert(estimator, columns, datatypes)
+            graph = load_graph(model)
+            feeds = feed(columns, datatypes)
+            yield _export(estimator, task, model, graph, feeds)
+        except MissingExtraError:
+            raise
+        except (PublishError, SignatureError) as error:
+            yield error
+
+
+def _choices(
+    estimator: Any, columns: tuple[Column, ...], previous: Signature | None
+) -> list[tuple[Datatype, ...]]:
+    """The distinct choices of datatypes, in the order in which they are tried."""
+    typings = (
+        sorted(TYPINGS, key=lambda typing: typing.real != Datatype.FP64)
+        if needs_doubles(estimator)
+        else TYPINGS
+    )
+    choices = list(dict.fromkeys(typing.of(columns) for typing in typings))
+    if previous is None or [spec.name for spec in previous.inputs] != [column.name for column in columns]:
+        return choices
+    known = tuple(spec.datatype for spec in previous.inputs)
+    return sorted(choices, key=lambda choice: choice != known)
+
+
+def _export(
+    estimator: Any, task: Task, model: bytes, graph: Graph, feeds: Mapping[str, np.ndarray]
+) -> Export:
+    names = [spec.name for spec in graph.signature.outputs]
+    is_scored = hasattr(estimator, "predict_proba") and len(names) > 1
+    kind = type(estimator)
+    return Export(
+        model=model,
+        signature=graph.signature,
+        reading=Reading(task, names[0], names[1] if is_scored else None),
+        classes=tuple(_class_text(value) for value in getattr(estimator, "classes_", ())),
+        source=f"estimator {kind.__module__.split('.')[0]}.{kind.__qualname__}",
+        producer=graph.producer,
+        feeds=feeds,
+        outputs=graph.run(feeds),
+    )
+
+
+def _task(estimator: Any) -> Task:
+    try:
+        from sklearn.base import is_classifier, is_regressor  # noqa: PLC0415  heavy and optional
+    except ImportError:
+        raise MissingExtraError("scikit-learn is not installed; install driftgate[publish]") from None
+    if not hasattr(estimator, "predict"):
+        raise PublishError(
+            f"wanted a fitted scikit-learn estimator, ONNX bytes or the path of an .onnx file, "
+            f"found {type(estimator).__name__}"
+        )
+    if is_classifier(estimator):
+        return "classification"
+    if is_regressor(estimator):
+        return "regression"
+    raise PublishError(
+        f"{type(estimator).__name__} is neither a classifier nor a regressor; export it yourself and publish "
+        "the .onnx file"
+    )
+
+
+def _answers(estimator: Any, reference: Any, task: Task) -> Answers:
+    """What the original says on the reference rows."""
+    try:
+        values = np.asarray(estimator.predict(reference))
+        scores = np.asarray(estimator.predict_proba(reference)) if _has_scores(estimator) else None
+        margin = scores
+        if scores is None and hasattr(estimator, "decision_function"):
+            margin = np.asarray(estimator.decision_function(reference))
+    except Exception as error:  # whatever the estimator raises, the reference did not fit it
+        raise ReferenceDataError(
+            f"the estimator fails on the reference: {one_line(error)}; give rows in the form it was fitted on"
+        ) from error
+    if task == "regression":
+        return Answers(values.reshape(len(values), -1))
+    if values.ndim != 1:
+        raise PublishError("a classifier of several outputs cannot be published; publish one per output")
+    return Answers(values, scores, None if margin is None else best_margin(margin))
+
+
+def _has_scores(estimator: Any) -> bool:
+    return hasattr(estimator, "predict_proba")
+
+
+def _difference(original: Answers, export: Export, tolerance: Tolerance) -> Disagreement | None:
+    reading = export.reading
+    label, score = reading.label_output or "", reading.score_output
+    values = export.outputs[label]
+    if values.size != original.values.size:
+        shapes = (f"shape {list(side.shape)}" for side in (original.values, values))
+        return Disagreement(len(values), len(values), (Difference(0, label, *shapes),))
+    shaped = values.reshape(original.values.shape)
+    scores = None if score is None else export.outputs[score]
+    return compare(original, Answers(shaped, scores), tolerance, outputs=(label, score or ""))
+
+
+def _class_text(value: Any) -> str:
+    """A class as the label output gives it: whole numbers (booleans too) as digits, text as it is."""
+    return str(value) if isinstance(value, str) else str(int(value))

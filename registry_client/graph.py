@@ -1,0 +1,113 @@
+"""ONNX graphs as publishing needs them: load, describe, run.
+
+Rules: onnxruntime loads here only when a graph is looked into; every failure of it becomes one line. It knows
+no estimator and no registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from registry_client.errors import MissingExtraError, PublishError, SignatureError
+from registry_client.manifest import Task
+from registry_client.signature import Datatype, Signature, TensorSpec, signature_of
+
+_SILENT: Final = 4
+"""onnxruntime's log severity "fatal": what it would print is in the error that we raise."""
+
+_WHOLE: Final = frozenset(
+    {Datatype.BOOL, Datatype.BYTES, Datatype.INT8, Datatype.INT16, Datatype.INT32, Datatype.INT64}
+)
+_REAL: Final = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
+_VALUE_NAMES: Final = frozenset({"variable", "prediction", "predictions"})
+"""What exporters call a regressor's output."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a graph's outputs mean.
+
+    Attributes:
+        task: classification, regression, or unknown when the outputs do not say.
+        label_output: the output with the predicted class or value.
+        score_output: the output with probabilities or scores.
+    """
+
+    task: Task = "unknown"
+    label_output: str | None = None
+    score_output: str | None = None
+
+
+class Graph:
+    """A loaded graph; lives as long as one publication."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.signature: Signature = signature_of(session.get_inputs(), session.get_outputs())
+        self.producer: str = session.get_modelmeta().producer_name
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs by name.
+
+        Raises:
+            PublishError: the graph fails on these rows.
+        """
+        names = [spec.name for spec in self.signature.outputs]
+        try:
+            answers = self._session.run(names, dict(feeds))
+        except Exception as error:  # onnxruntime's errors share no base of their own
+            raise PublishError(f"the graph fails on the reference rows: {one_line(error)}") from error
+        return dict(zip(names, (np.asarray(answer) for answer in answers), strict=True))
+
+
+def load_graph(model: bytes) -> Graph:
+    """Load a graph on the processor.
+
+    Raises:
+        PublishError: these bytes are not a graph that onnxruntime loads.
+        SignatureError: it has inputs or outputs that are not plain tensors, or none.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415  heavy, and publishing alone needs it here
+    except ImportError:
+        raise MissingExtraError("onnxruntime is not installed; install driftgate[publish]") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise PublishError(f"the graph does not load: {one_line(error)}") from error
+    graph = Graph(session)
+    if not graph.signature.inputs or not graph.signature.outputs:
+        raise SignatureError("the graph has no inputs or no outputs; export one with both")
+    return graph
+
+
+def read_outputs(signature: Signature) -> Reading:
+    """What the outputs of a graph of unknown origin most probably mean; a guess by datatype and name.
+
+    A classifier has exactly one output of whole numbers, booleans or text, of one value per row. A regressor
+    has a single real output with a name that exporters give to predictions.
+    """
+    outputs = signature.outputs
+    labels = [spec for spec in outputs if spec.datatype in _WHOLE and _is_single(spec)]
+    if len(labels) == 1:
+        scores = [spec for spec in outputs if spec.datatype in _REAL and len(spec.shape) == 2]  # noqa: PLR2004
+        score = scores[0].name if len(scores) == 1 else None
+        return Reading("classification", labels[0].name, score)
+    if len(outputs) == 1 and outputs[0].datatype in _REAL and outputs[0].name in _VALUE_NAMES:
+        return Reading("regression", outputs[0].name)
+    return Reading()
+
+
+def _is_single(spec: TensorSpec) -> bool:
+    return spec.shape in ((-1,), (-1, 1))
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line of at most 300 characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:297] + "..."  # noqa: PLR2004
