@@ -66,7 +66,7 @@ def show_profile(model: str, *, version: str | None, models_place: str, as_json:
 def build(file: Path, *, out: Path | None, as_json: bool) -> None:
     """Build a profile of the rows in FILE (.csv or .parquet), to look at or to keep.
 
-    `driftgate push --reference` builds one by itself, with the model's outputs and its risk beside the inputs.
+    `driftgate push --reference` builds one by itself, with the model's outputs and its risk beside them.
     """
     require("publish")
     from registry_client.profiling import build_profile  # noqa: PLC0415  only this verb needs it

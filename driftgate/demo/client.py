@@ -1,8 +1,8 @@
 """The demo's client: a bank's front end that asks for predictions and learns later what really happened.
 
-Rules: it keeps its own counts and trusts nobody else's; it sends at a fixed rate over a few kept connections and
-never catches up after a stall, so that a slow machine is asked less instead of more; every prediction it was
-given gets its label some moments later, unless labels are withheld. It stops by itself when told to, with every
+Rules: it keeps its own counts and trusts nobody else's; it sends at a fixed rate over a few connections and
+never catches up after a stall, so that a slow machine is asked less instead of more; every prediction it
+was given gets its label some moments later, unless labels are withheld. It stops when told to, with every
 answer read and every label sent.
 """
 
@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import random
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,6 +27,9 @@ LABEL_BATCH_SECONDS: Final = 0.25
 LABEL_DELAY: Final = (0.5, 2.0)
 BIN_SECONDS: Final = 0.5
 OK: Final = 200
+ACCEPTED: Final = 202
+FULL: Final = 503
+MOST_LABELS: Final = 500
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -52,7 +55,7 @@ class Counts(msgspec.Struct):
     rows: int = 0
     failed: int = 0
     labels: int = 0
-    label_rejects: int = 0
+    label_retries: int = 0
     first_failure: str = ""
     bins: dict[tuple[int, str, str], Tally] = msgspec.field(default_factory=lambda: defaultdict(Tally))
 
@@ -191,20 +194,28 @@ class Client:
                 await self._stopped_at(self._late[0].due if self._late else 0.0)
 
     def _due(self) -> Iterator[Label]:
-        while self._late and self._late[0].due <= time.monotonic():
+        for _ in range(MOST_LABELS):
+            if not self._late or self._late[0].due > time.monotonic():
+                return
             yield heapq.heappop(self._late)
 
     async def _post_labels(self, batch: list[Label]) -> None:
+        """Send a batch; where the log has no room now it is kept and sent again."""
         body = {
             "labels": [
-                {"prediction_id": label.prediction_id, "row": label.row, "label": label.label}
-                for label in batch
+                {"id": label.prediction_id, "row": label.row, "value": label.label} for label in batch
             ],
         }
         answer = await self._http.post(self._labels_path, json=body)
-        if answer.status_code != OK:
+        if answer.status_code == ACCEPTED:
+            self.counts.labels += len(batch)
+        elif answer.status_code == FULL:
+            self.counts.label_retries += 1
+            for label in batch:
+                heapq.heappush(self._late, label)
+            await self._stopped_at(time.monotonic() + LABEL_BATCH_SECONDS)
+        else:
             raise DemoError(f"labels were refused with {answer.status_code}: {answer.text[:200]}")
-        self.counts.labels += len(batch)
 
 
 def encode(applications: Applications) -> bytes:

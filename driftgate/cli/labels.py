@@ -1,0 +1,119 @@
+"""`driftgate labels`: what really happened, for predictions that were made."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from driftgate import show
+from driftgate.cli.options import gateway_option, json_option
+from driftgate.errors import CommandError
+from driftgate.remote import Api
+from driftgate.verbs import TaughtGroup
+
+BATCH: Final = 500
+WORDS: Final = {"true": True, "false": False}
+
+
+@click.group(
+    cls=TaughtGroup,
+    examples=(
+        "driftgate labels send --model fraud outcomes.csv",
+        "driftgate labels send --model fraud --id 6f0c… --label 1",
+    ),
+)
+def labels() -> None:
+    """Send what really happened for past predictions."""
+
+
+@labels.command(
+    examples=(
+        "driftgate labels send --model fraud outcomes.csv",
+        "driftgate labels send --model fraud --id 6f0c1d9a52b74e0f8a3d1c5b7e9f2a64 --label 1",
+        "driftgate labels send --model fraud --client-id order-7 --label paid",
+    ),
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--model", required=True, metavar="M", help="The model that made the predictions.")
+@click.option("--id", "prediction_id", metavar="ID", help="The prediction id of the answer.")
+@click.option("--client-id", metavar="ID", help="The id that you gave the request, instead.")
+@click.option("--row", type=int, default=0, metavar="N", help="Which row of that prediction.  [default: 0]")
+@click.option("--label", metavar="VALUE", help="What really happened.")
+@gateway_option
+@json_option
+def send(
+    file: Path | None,
+    *,
+    model: str,
+    prediction_id: str | None,
+    client_id: str | None,
+    row: int,
+    label: str | None,
+    gateway: str,
+    as_json: bool,
+) -> None:
+    """Send labels: one by options, or many from FILE.
+
+    FILE is a CSV with a column `label`, a column `id` (or `client_id`), and `row` where a prediction had
+    several. A label that reads as a number is one, `true` and `false` are truth values, all else is text.
+    Sending a label again is harmless: the latest counts.
+    """
+    one = prediction_id or client_id
+    if (file is None) == (one is None) or (one is not None) != (label is not None):
+        raise click.UsageError("give FILE, or --label with --id or --client-id")
+    if file is not None:
+        found = list(_read(file))
+    else:
+        named = {"id": prediction_id} if prediction_id else {"client_id": client_id}
+        found = [{**named, "row": row, "value": typed(label or "")}]
+    accepted = _send(Api("gateway", gateway), model, found)
+    if as_json:
+        show.facts({"accepted": accepted})
+    else:
+        click.echo(f"{click.style('✔', fg='green')} {accepted} labels of {model} are in the log")
+
+
+def typed(text: str) -> int | float | bool | str:
+    """The value that a text means."""
+    if text.strip().lower() in WORDS:
+        return WORDS[text.strip().lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _send(api: Api, model: str, found: Sequence[dict[str, Any]]) -> int:
+    return sum(
+        api.post(f"/v2/models/{model}/labels", {"labels": list(batch)})["accepted"]
+        for batch in _batches(found)
+    )
+
+
+def _batches(found: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+    for start in range(0, len(found), BATCH):
+        yield found[start : start + BATCH]
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = csv.DictReader(stream)
+        columns = set(rows.fieldnames or ())
+        if "label" not in columns or not columns & {"id", "client_id"}:
+            raise CommandError(
+                f"{file}: wanted the columns label and id (or client_id), found {', '.join(sorted(columns))}"
+            )
+        name = "id" if "id" in columns else "client_id"
+        for line, row in enumerate(rows, start=2):
+            place = (row.get("row") or "0").strip()
+            if not place.isdigit() or not row[name]:
+                raise CommandError(
+                    f"{file}, line {line}: wanted an id and a whole row number, found {dict(row)}"
+                )
+            yield {name: row[name].strip(), "row": int(place), "value": typed(row["label"])}

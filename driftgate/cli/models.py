@@ -1,0 +1,140 @@
+"""`driftgate models`: which models there are, which versions, and what answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from driftgate import show
+from driftgate.cli.options import json_option, operator_option
+from driftgate.remote import Api
+from driftgate.verbs import TaughtGroup
+from gateway.views import Models, ModelView
+
+if TYPE_CHECKING:
+    from registry_client.manifest import Manifest
+    from registry_client.signature import TensorSpec
+
+
+@click.group(
+    cls=TaughtGroup,
+    examples=(
+        "driftgate models list",
+        "driftgate models show fraud",
+        "driftgate models show fraud --models models",
+    ),
+)
+def models() -> None:
+    """List models and versions, or show one."""
+
+
+@models.command("list", examples=("driftgate models list", "driftgate models list --json"))
+@json_option
+@operator_option
+def list_models(*, as_json: bool, operator: str) -> None:
+    """List every model that the gateway knows: its versions and what answers."""
+    answer = Api("operator API", operator).get("/v1/models")
+    if as_json:
+        show.facts(answer)
+        return
+    found = msgspec.convert(answer, Models)
+    show.table(("MODEL", "VERSIONS", "STABLE", "CANDIDATE", "REVISION", "FAULTS"), map(_row, found.models))
+    for fault in found.faults:
+        click.echo(f"{click.style('!', fg='yellow')} {fault}")
+
+
+@models.command(
+    "show",
+    examples=(
+        "driftgate models show fraud",
+        "driftgate models show fraud --models models --version 3",
+    ),
+)
+@click.argument("model")
+@click.option("--models", "place", metavar="DIR", help="Show what this registry holds of a version instead.")
+@click.option("--version", metavar="N", help="With --models: which version; the highest if left out.")
+@json_option
+@operator_option
+def show_model(model: str, *, place: str | None, version: str | None, as_json: bool, operator: str) -> None:
+    """Show what answers for MODEL and in how many workers each version is loaded.
+
+    With --models: the manifest of a version, straight from the registry.
+    """
+    if place is not None:
+        _tell_manifest(_manifest(place, model, version), as_json=as_json)
+        return
+    if version is not None:
+        raise click.UsageError("--version belongs to --models DIR")
+    answer = Api("operator API", operator).get(f"/v1/models/{model}")
+    if as_json:
+        show.facts(answer)
+    else:
+        _tell_view(msgspec.convert(answer, ModelView))
+
+
+def _row(view: ModelView) -> tuple[Any, ...]:
+    candidate = f"{view.candidate} at {view.weight} %" if view.candidate else None
+    faults = "; ".join(f"{version or 'model'}: {why}" for version, why in view.faults.items()) or None
+    return view.name, " ".join(view.versions), view.stable, candidate, view.revision or None, faults
+
+
+def _tell_view(view: ModelView) -> None:
+    click.echo(f"{click.style(view.name, bold=True)}   route revision {view.revision}")
+    rows = []
+    for version in view.versions:
+        loaded = view.loaded.get(version, 0)
+        rows.append((version, _place(view, version), loaded or None, view.faults.get(version)))
+    show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)
+    if "" in view.faults:
+        click.echo(f"{click.style('!', fg='yellow')} {view.faults['']}")
+
+
+def _place(view: ModelView, version: str) -> str | None:
+    """What a version is to the route."""
+    if version == view.stable:
+        return show.word("stable")
+    if version == view.candidate:
+        return f"{show.word('candidate')} {view.weight} %"
+    return "previous" if version == view.previous else None
+
+
+def _manifest(place: str, model: str, version: str | None) -> Manifest:
+    from registry_client.backends import open_registry  # noqa: PLC0415  the gateway's view needs no registry
+    from registry_client.errors import UnknownModelError  # noqa: PLC0415  the same
+
+    registry = open_registry(place)
+    versions = registry.versions(model)
+    if not versions:
+        known = ", ".join(registry.models()) or "none"
+        raise UnknownModelError(f"{place} has no version of {model!r}; its models: {known}")
+    return registry.manifest(model, version or versions[-1])
+
+
+def _tell_manifest(manifest: Manifest, *, as_json: bool) -> None:
+    if as_json:
+        show.facts(msgspec.to_builtins(manifest))
+        return
+    click.echo(f"{click.style(manifest.name, bold=True)} version {manifest.version}")
+    facts = (
+        ("digest", manifest.digest),
+        ("size", f"{show.count(manifest.size)} bytes"),
+        ("task", manifest.task),
+        ("classes", ", ".join(manifest.classes) or None),
+        ("profile", manifest.profile_digest or "none"),
+        ("created", manifest.created or None),
+        ("source", manifest.source or None),
+    )
+    for name, value in facts:
+        if value is not None:
+            click.echo(f"  {name:<8} {value}")
+    signature = manifest.signature
+    if signature is not None:
+        rows = [("input", *_tensor(spec)) for spec in signature.inputs]
+        rows += [("output", *_tensor(spec)) for spec in signature.outputs]
+        show.table(("ROLE", "NAME", "DATATYPE", "SHAPE"), rows)
+
+
+def _tensor(spec: TensorSpec) -> tuple[str, str, str]:
+    return spec.name, str(spec.datatype), str(list(spec.shape))

@@ -1,0 +1,205 @@
+"""`driftgate rollout`: everything one does to a rollout, through the operator API."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from driftgate import show, tree
+from driftgate.cli.options import actor_option, json_option, operator_option, reason_option
+from driftgate.remote import Api, default_actor
+from driftgate.verbs import TaughtGroup
+from driftgate.waiting import redraw
+from gateway.views import Done
+from rollouts import spec_file
+from rollouts.status import Status
+from rollouts.timeline import Moment
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@click.group(
+    cls=TaughtGroup,
+    examples=(
+        "driftgate rollout start fraud --to 2",
+        "driftgate rollout status fraud -w",
+        'driftgate rollout abort fraud --reason "support tickets"',
+    ),
+)
+def rollout() -> None:
+    """Bring a version to traffic on evidence, and back."""
+
+
+def acting(verb: Callable[P, R]) -> Callable[P, R]:
+    """The options of every verb that changes what answers."""
+    for option in (json_option, operator_option, reason_option, actor_option):
+        verb = option(verb)
+    return verb
+
+
+@rollout.command(
+    examples=(
+        "driftgate rollout start fraud --to 2",
+        'driftgate rollout start fraud --to 2 --file careful.yaml --reason "retrained on September"',
+    ),
+)
+@click.argument("model")
+@click.option(
+    "--to", "candidate", metavar="N", help="The version to bring to traffic; else the file names it."
+)
+@click.option(
+    "--file",
+    "spec",
+    metavar="SPEC.yaml",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Steps, metrics and margins; careful defaults if left out.",
+)
+@acting
+def start(model: str, *, candidate: str | None, spec: Path | None, **common: Any) -> None:
+    """Start a rollout: shadow first, then steps by weight, each left only on evidence.
+
+    A proven regression goes back to the stable version by itself at any time.
+    """
+    if candidate is None and spec is None:
+        raise click.UsageError("--to names the version to bring to traffic")
+    document = {} if spec is None else msgspec.to_builtins(spec_file.read(spec))
+    _act(model, "start", common, candidate=candidate, spec=document)
+
+
+@rollout.command(examples=("driftgate rollout status fraud", "driftgate rollout status fraud -w"))
+@click.argument("model")
+@click.option("-w", "--watch", is_flag=True, help="Redraw until the rollout ends.")
+@json_option
+@operator_option
+def status(model: str, *, watch: bool, as_json: bool, operator: str) -> int:
+    """Show where a rollout stands and what it waits for. Exit code 1 when the last one was rolled back."""
+    api = Api("operator API", operator)
+    look = functools.partial(_status, api, model)
+    if as_json:
+        answer = api.get(f"/v1/rollouts/{model}")
+        show.facts(answer)
+        return _code(msgspec.convert(answer, Status))
+    if watch:
+        return _code(
+            redraw(look, tree.lines, lambda found: found.state in ("progressing", "paused", "baking"))
+        )
+    found = look()
+    click.echo("\n".join(tree.lines(found)))
+    return _code(found)
+
+
+@rollout.command("set-weight", examples=("driftgate rollout set-weight fraud 7.5 --hold",))
+@click.argument("model")
+@click.argument("percent", metavar="PERCENT")
+@click.option("--hold", is_flag=True, help="Pause there, until somebody resumes.")
+@acting
+def set_weight(model: str, percent: str, *, hold: bool, **common: Any) -> None:
+    """Give the candidate PERCENT of the requests within its step."""
+    _act(model, "set-weight", common, weight=percent, hold=hold)
+
+
+@rollout.command(examples=('driftgate rollout promote fraud --reason "checked by hand"',))
+@click.argument("model")
+@acting
+def promote(model: str, **common: Any) -> None:
+    """Make the candidate stable now, without waiting for more evidence."""
+    _act(model, "promote", common)
+
+
+@rollout.command(examples=('driftgate rollout pause fraud --reason "release freeze"',))
+@click.argument("model")
+@acting
+def pause(model: str, **common: Any) -> None:
+    """Stay on the step; a proven regression still goes back."""
+    _act(model, "pause", common)
+
+
+@rollout.command(examples=("driftgate rollout resume fraud",))
+@click.argument("model")
+@acting
+def resume(model: str, **common: Any) -> None:
+    """Go on with the step where it was paused."""
+    _act(model, "resume", common)
+
+
+@rollout.command(examples=('driftgate rollout abort fraud --reason "support tickets"',))
+@click.argument("model")
+@acting
+def abort(model: str, **common: Any) -> None:
+    """Send everybody back to the stable version; always works, and returns when every worker has done it."""
+    _act(model, "abort", common)
+
+
+@rollout.command(examples=('driftgate rollout undo fraud --reason "last release was wrong"',))
+@click.argument("model")
+@acting
+def undo(model: str, **common: Any) -> None:
+    """Bring the previous version back, with or without a rollout."""
+    _act(model, "undo", common)
+
+
+@rollout.command(examples=("driftgate rollout history fraud", "driftgate rollout history fraud --json"))
+@click.argument("model")
+@click.option("--after", type=int, default=0, metavar="N", help="Only rows after this sequence number.")
+@json_option
+@operator_option
+def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
+    """Show who changed what answers, when and why, with the evidence that decided."""
+    answer = Api("operator API", operator).get(f"/v1/rollouts/{model}/history", after=after or None)
+    if as_json:
+        show.facts(answer)
+        return
+    rows = msgspec.convert(answer["history"], list[Moment])
+    show.table(("ROW", "AT", "ACTOR", "VERB", "ANSWERS", "VERDICT", "N", "WHY"), [_row(row) for row in rows])
+
+
+def _row(row: Moment) -> tuple[Any, ...]:
+    answers = row.stable if row.candidate is None else f"{row.stable} | {row.candidate} {row.weight} %"
+    verdict = show.word(row.verdict) if row.verdict else None
+    return (
+        f"#{row.sequence}",
+        row.at[:19] + "Z",
+        row.actor,
+        row.verb,
+        answers,
+        verdict,
+        row.n or None,
+        row.reason,
+    )
+
+
+def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
+    """Do a verb and tell what came of it."""
+    actor = common["actor"] or default_actor()
+    api = Api("operator API", common["operator"])
+    answer = api.post(f"/v1/rollouts/{model}/{verb}", {"who": actor, "why": common["reason"], **body})
+    if common["as_json"]:
+        show.facts(answer)
+        return
+    done = msgspec.convert(answer, Done)
+    mark = click.style("✔", fg="green") if done.applied else click.style("!", fg="yellow")
+    click.echo(
+        f"{mark} {verb} {model}: {_answers(done.status)}, revision {done.revision}, in {done.seconds:.2f} s"
+    )
+    if done.lagging:
+        click.echo(f"  not yet applied by {', '.join(done.lagging)}")
+
+
+def _answers(found: Status) -> str:
+    if found.candidate is None:
+        return f"version {found.stable} answers everything"
+    return f"version {found.candidate} answers {found.weight} %, version {found.stable} the rest"
+
+
+def _status(api: Api, model: str) -> Status:
+    return msgspec.convert(api.get(f"/v1/rollouts/{model}"), Status)
+
+
+def _code(found: Status) -> int:
+    return 1 if found.state == "rolled-back" else 0

@@ -1,0 +1,137 @@
+"""One rollout on one screen: a pure function from the operator API's status to lines of text.
+
+Rules: every mark has its word beside it, so that nothing is said by colour alone; evidence is shown against
+what it must reach; the line that begins with "Next" says what is waited for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import click
+
+from driftgate import show
+from rollouts.status import Progress, Status
+from rollouts.verdict import Call, Verdict
+
+MARKS: Final[Mapping[str, str]] = {
+    "progressing": "◌",
+    "paused": "॥",
+    "baking": "◌",
+    "succeeded": "✔",
+    "rolled-back": "✖",
+    "superseded": "·",
+    "steady": "✔",
+    "PASS": "✔",
+    "FAIL": "✖",
+    "OPEN": "?",
+}
+HISTORY_ROWS: Final = 6
+BAR: Final = 16
+
+
+def lines(status: Status) -> list[str]:
+    """The whole screen."""
+    return [*_head(status), *_versions(status), *_foot(status)]
+
+
+def _head(status: Status) -> Iterator[str]:
+    name = status.rollout or status.model
+    yield f"{_title('Rollout')}{click.style(name, bold=True)}   route revision {status.revision}"
+    yield f"{_title('Status')}{_marked(status.state)}{_step(status)}"
+    if status.reason:
+        yield f"{_title('Why')}{status.reason}"
+    if status.candidate is not None:
+        achieved = f", achieved {status.achieved:.2f} %" if status.achieved is not None else ""
+        shadow = f"   shadow {status.shadow} %" if status.shadow != "0" else ""
+        yield f"{_title('Weight')}set {status.weight} %{achieved}{shadow}"
+    if status.verdicts:
+        yield f"{_title('Rollback')}{_evidence(status.rollback_evidence, status.rollback_threshold)}"
+
+
+def _versions(status: Status) -> Iterator[str]:
+    yield ""
+    yield click.style(f"⟳ {status.model}", bold=True)
+    others = [version for version in (status.previous,) if version not in (None, status.stable)]
+    if status.candidate is not None:
+        yield f"├──# {status.candidate}  {show.word('candidate')}  {status.weight} % of requests"
+        rows = list(_verdicts(status.verdicts))
+        for place, row in enumerate(rows):
+            yield f"│  {'└' if place == len(rows) - 1 else '├'}──{row}"
+    share = "100" if status.candidate is None else _rest(status.weight)
+    yield f"{'├' if others else '└'}──# {status.stable}  {show.word('stable')}  {share} % of requests"
+    for version in others:
+        yield f"└──# {version}  previous  kept warm for undo"
+
+
+def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    width = max((len(verdict.metric) for verdict in verdicts), default=0)
+    for verdict in verdicts:
+        side = _leading(verdict)
+        counted = f"{show.count(verdict.n)} {verdict.unit}"
+        yield f"α {verdict.metric.ljust(width)}  {_marked(str(verdict.verdict))}  {counted}  {side}"
+        if verdict.reason:
+            yield click.style(f"  {verdict.reason}", dim=True)
+
+
+def _leading(verdict: Verdict) -> str:
+    """The side that is nearer to its threshold, and how near."""
+    failing = verdict.fail_evidence / verdict.fail_threshold
+    passing = verdict.pass_evidence / verdict.pass_threshold
+    if failing > passing or verdict.verdict is Call.FAIL:
+        return f"to FAIL {_evidence(verdict.fail_evidence, verdict.fail_threshold)}"
+    return f"to PASS {_evidence(verdict.pass_evidence, verdict.pass_threshold)}"
+
+
+def _foot(status: Status) -> Iterator[str]:
+    if status.progress is not None:
+        yield ""
+        yield f"{_title('Hold')}{_hold(status.progress)}"
+    if status.next:
+        yield f"{_title('Next')}{status.next}"
+    if status.history:
+        yield ""
+        for moment in status.history[-HISTORY_ROWS:]:
+            who = f"{moment.actor:<18} {moment.verb:<11}"
+            yield f"  #{moment.sequence:<4} {moment.at[11:19]}  {who} {moment.reason}".rstrip()
+
+
+def _hold(progress: Progress) -> str:
+    parts = [f"{show.span(progress.waited)} of {show.span(progress.shortest)}"]
+    parts.append(f"{show.count(progress.samples)} of {show.count(progress.samples_wanted)} samples")
+    if progress.pairs_wanted:
+        parts.append(f"{show.count(progress.pairs)} of {show.count(progress.pairs_wanted)} labelled pairs")
+    limit = f", at most {show.span(progress.longest)}" if progress.longest else ""
+    return f"{', '.join(parts)}, until {progress.until}{limit}"
+
+
+def _step(status: Status) -> str:
+    if status.state in ("progressing", "paused") and status.steps:
+        return f"   step {status.step} of {status.steps}"
+    return ""
+
+
+def _evidence(evidence: float, threshold: float) -> str:
+    """An e-value against the one that decides, with a bar in nats."""
+    return f"{show.bar(evidence, threshold, BAR)} {_e_value(evidence)} of {_e_value(threshold)}"
+
+
+def _e_value(nats: float) -> str:
+    if nats > math.log(1e6):
+        return f"e^{nats:.0f}"
+    value = math.exp(max(nats, -10.0))
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004  two digits suffice below ten
+
+
+def _marked(state: str) -> str:
+    return click.style(f"{MARKS.get(state, '·')} {state}", fg=show.COLOURS.get(state))
+
+
+def _title(text: str) -> str:
+    return f"{text + ':':<10}"
+
+
+def _rest(weight: str) -> str:
+    return f"{100 - float(weight):g}"
