@@ -1,0 +1,108 @@
+"""Ballast: room that is given up so that going back works on a full disk."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from groundwork.clock import FakeClock
+from groundwork.errors import NoRoomError
+from rollouts import edits
+from rollouts.ballast import BALLAST_BYTES, Ballast
+from rollouts.history import Entry
+from rollouts.store import SqliteStore
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = (
+    "from pathlib import Path; from tests.rollouts.test_ballast import on_full_disk; on_full_disk(Path('{}'))"
+)
+
+
+def test_a_store_holds_ballast_beside_it(tmp_path: Path) -> None:
+    """The room is really taken, and private."""
+    SqliteStore(tmp_path / "rollouts.db", FakeClock()).close()
+    found = (tmp_path / "rollouts.ballast").stat()
+    assert found.st_size == BALLAST_BYTES
+    assert found.st_mode & 0o777 == 0o600
+
+
+def test_ballast_is_given_up_once_and_taken_again(tmp_path: Path) -> None:
+    """Releasing what is not there gives nothing; ensuring is repeatable."""
+    ballast = Ballast(tmp_path / "x.ballast", size=4096)
+    assert not ballast.release()
+    assert ballast.ensure()
+    assert ballast.ensure()
+    assert ballast.release()
+    assert not ballast.release()
+
+
+def test_ballast_leaves_room_to_others(tmp_path: Path) -> None:
+    """It is not taken where it would take the last of the room."""
+    ballast = Ballast(tmp_path / "x.ballast", size=1 << 62)
+    assert not ballast.ensure()
+    assert not ballast.path.exists()
+
+
+def test_abort_and_undo_work_on_a_full_disk(tmp_path: Path) -> None:
+    """On a file system without a free byte, an ordinary edit is refused and an abort and an undo are made."""
+    unshare = shutil.which("unshare")
+    place = tmp_path / "full"
+    place.mkdir()
+    mount = f"mount -t tmpfs -o size=6m tmpfs {place}"
+    allowed = unshare is not None and (
+        subprocess.run([unshare, "-rm", "sh", "-c", mount], capture_output=True, check=False).returncode == 0
+    )
+    if unshare is None or not allowed:
+        pytest.skip("this machine lets nobody mount a small file system")
+    command = f'{mount} && exec "$0" -c "$1"'
+    done = subprocess.run(
+        [unshare, "-rm", "sh", "-c", command, sys.executable, SCRIPT.format(place)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def on_full_disk(folder: Path) -> None:
+    """Fill the file system to the last byte between ordinary edits; run alone in a process of its own."""
+    store = SqliteStore(folder / "rollouts.db", FakeClock())
+    entry = Entry(actor="operator:ada", verb="start")
+    route = store.ensure_first("m", "1", "gateway")
+    for edit in (lambda now: edits.start(now, "2"), edits.promote, lambda now: edits.start(now, "3")):
+        route = store.edit("m", route.revision, edit(route), entry)
+    fill(folder / "neighbour")
+    refused = 0
+    for _ in range(2000):
+        try:
+            store.note("m", Entry(actor="operator:ada", verb="note", reason="x" * 900))
+        except NoRoomError:
+            refused += 1
+            break
+    assert refused, "the disk was never full"
+    assert (folder / "rollouts.ballast").exists()
+    route = store.edit("m", 4, edits.abort(route), Entry(actor="operator:ada", verb="abort"))
+    assert not (folder / "rollouts.ballast").exists()
+    fill(folder / "neighbour 2", leave=512 * 1024)
+    route = store.edit("m", 5, edits.undo(route), Entry(actor="operator:ada", verb="undo"))
+    assert route.stable == "1"
+    (folder / "neighbour").unlink()
+    store.edit("m", 6, edits.touch(route), Entry(actor="operator:ada", verb="pause"))
+    assert (folder / "rollouts.ballast").exists()
+    assert store.verify()
+    store.close()
+
+
+def fill(path: Path, leave: int = 0) -> None:
+    """Take all the room but `leave` bytes."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        for size in (1 << 16, 1 << 12):
+            while os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize >= leave + size:
+                os.write(descriptor, b"x" * size)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,129 @@
+"""The edits of a route: pure, checked, one revision each."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from rollouts import edits
+from rollouts.errors import RouteError
+from rollouts.route import FULL, Route, arm, check
+
+VERSIONS = st.sampled_from(["1", "2", "3", "4"])
+SHARES = st.one_of(st.sampled_from([0, 1, FULL // 2, FULL]), st.integers(-1, FULL + 1))
+
+
+class AnyEdits(RuleBasedStateMachine):
+    """Edits in any order, sensible or not; a refused one must leave everything as it was."""
+
+    route: Route
+
+    @initialize(stable=VERSIONS)
+    def begin(self, stable: str) -> None:
+        """A model is seen for the first time."""
+        self.route = edits.first("m", stable)
+
+    def _try(self, after: Callable[[], Route]) -> bool:
+        before = msgspec.json.encode(self.route)
+        try:
+            route = after()
+        except RouteError:
+            assert msgspec.json.encode(self.route) == before
+            return False
+        assert route.revision == self.route.revision + 1
+        self.route = route
+        return True
+
+    @rule(candidate=VERSIONS, weight=SHARES, share=SHARES)
+    def start(self, candidate: str, weight: int, share: int) -> None:
+        """Start a rollout by hand or of a spec."""
+        self._try(
+            lambda: edits.start(
+                self.route, candidate, weight=weight, shadow_share=share, rollout="r", salt="r"
+            )
+        )
+
+    @rule(weight=SHARES)
+    def set_weight(self, weight: int) -> None:
+        """Give the candidate another share."""
+        if self._try(lambda: edits.set_weight(self.route, weight)):
+            assert self.route.weight == weight
+
+    @rule(step=st.integers(0, 3), weight=SHARES, share=SHARES)
+    def enter_step(self, step: int, weight: int, share: int) -> None:
+        """Enter another step."""
+        if self._try(lambda: edits.enter_step(self.route, step, weight=weight, shadow_share=share)):
+            assert (self.route.step, self.route.shadow_share) == (step, share)
+
+    @rule(version=st.one_of(st.none(), VERSIONS), share=SHARES)
+    def set_shadow(self, version: str | None, share: int) -> None:
+        """Run another version beside."""
+        self._try(lambda: edits.set_shadow(self.route, version, share))
+
+    @rule()
+    def promote(self) -> None:
+        """Make the candidate stable; the old stable is what undo returns to."""
+        before = self.route
+        if self._try(lambda: edits.promote(before)):
+            assert (self.route.stable, self.route.previous) == (before.candidate, before.stable)
+            assert edits.undo(self.route).stable == before.stable
+
+    @rule()
+    def abort(self) -> None:
+        """Drop whatever is being tried; possible whenever something is."""
+        before = self.route
+        could = before.candidate is not None or before.shadow is not None
+        assert self._try(lambda: edits.abort(before)) == could
+        if could:
+            assert (self.route.stable, self.route.previous) == (before.stable, before.previous)
+            assert (self.route.candidate, self.route.shadow) == (None, None)
+
+    @rule()
+    def undo(self) -> None:
+        """Go back to the previous version; possible whenever there is one, and it can be undone itself."""
+        before = self.route
+        assert self._try(lambda: edits.undo(before)) == (before.previous is not None)
+        if before.previous is not None:
+            assert self.route.stable == before.previous
+            assert edits.undo(self.route).stable == before.stable
+
+    @rule()
+    def finish_or_touch(self) -> None:
+        """End a bake, or pause and resume."""
+        self._try(lambda: edits.finish(self.route))
+        assert self._try(lambda: edits.touch(self.route))
+
+    @invariant()
+    def somebody_answers(self) -> None:
+        """The document may stand, survives being written, and every bucket has an answering version."""
+        assert check(self.route).stable
+        assert msgspec.json.decode(msgspec.json.encode(self.route), type=Route) == self.route
+        for place in (0, FULL // 2, FULL - 1):
+            answering = self.route.candidate if arm(self.route, place) == "candidate" else self.route.stable
+            assert answering
+        assert self.route.weight == 0 or self.route.candidate is not None
+
+
+TestAnyEdits = AnyEdits.TestCase
+
+
+def test_a_second_rollout_is_refused_while_one_is_live() -> None:
+    """Two candidates at once are never split on one route."""
+    route = edits.start(edits.first("m", "1"), "2")
+    with pytest.raises(RouteError, match="version 2 is being rolled out already"):
+        edits.start(route, "3")
+
+
+def test_undo_leaves_no_candidate_behind() -> None:
+    """Going back while a further rollout is live drops that one too: undo always works."""
+    route = edits.promote(edits.start(edits.first("m", "1"), "2"))
+    back = edits.undo(edits.start(route, "3", weight=FULL, rollout="r"))
+    assert (back.stable, back.candidate, back.weight, back.rollout) == ("1", None, 0, None)
+
+
+def test_a_bake_ends_only_without_a_candidate() -> None:
+    """What has a candidate is not finished."""
+    with pytest.raises(RouteError, match="promote or abort it first"):
+        edits.finish(edits.start(edits.first("m", "1"), "2"))

@@ -1,0 +1,247 @@
+"""The store: one compare-and-swap write for route, rollout and history, shared by processes."""
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from groundwork.clock import FakeClock, SystemClock
+from groundwork.errors import LockedError, NoRoomError, StoreError
+from rollouts import edits
+from rollouts.errors import ConflictError, RouteError
+from rollouts.evidence import PairTotals
+from rollouts.history import Entry
+from rollouts.rollout import Rollout, RolloutSpec
+from rollouts.route import Route
+from rollouts.store import SqliteStore
+from tests.counts import count
+
+ENTRY = Entry(actor="operator:ada", verb="start", reason="try it")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that moves when told."""
+    return FakeClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteStore]:
+    """An empty store."""
+    opened = SqliteStore(tmp_path / "rollouts.db", clock)
+    yield opened
+    opened.close()
+
+
+def begin(store: SqliteStore, model: str = "m") -> Route:
+    """Let a model be seen for the first time."""
+    return store.ensure_first(model, "1", "gateway")
+
+
+def rollout_of(route: Route, state: str = "progressing") -> Rollout:
+    """A rollout named by a route."""
+    return Rollout(
+        id=route.rollout or "r",
+        model=route.model,
+        stable="1",
+        candidate="2",
+        spec=RolloutSpec(),
+        state=state,  # type: ignore[arg-type]
+    )
+
+
+def test_a_first_route_is_written_once(store: SqliteStore) -> None:
+    """However often and with whatever version a model is seen again, its first route stands."""
+    assert begin(store) == Route("m", 1, "1")
+    assert store.ensure_first("m", "9", "gateway") == Route("m", 1, "1")
+    assert [(entry.verb, entry.revision) for entry in store.history("m")] == [("first", 1)]
+
+
+def test_an_edit_writes_route_rollout_and_history_together(store: SqliteStore, clock: FakeClock) -> None:
+    """After an edit all three are there, and the history row says what changed, when, by whom and why."""
+    before = begin(store)
+    after = edits.start(before, "2", rollout="m-2-2", weight=7)
+    assert store.edit("m", 1, after, ENTRY, rollout_of(after)) == after
+    assert store.routes() == {"m": after}
+    assert store.active("m") == store.rollout("m-2-2") == rollout_of(after)
+    row = store.history("m", after=1)[0]
+    assert (row.before, row.after, row.at, row.actor, row.reason, row.revision) == (
+        before,
+        after,
+        clock.now(),
+        "operator:ada",
+        "try it",
+        2,
+    )
+    assert store.verify() == 2
+
+
+def test_an_edit_of_a_stale_revision_changes_nothing_and_shows_what_stands(store: SqliteStore) -> None:
+    """Of two edits of one revision the second is refused, whatever it wanted."""
+    before = begin(store)
+    first = store.edit("m", 1, edits.start(before, "2"), ENTRY)
+    late = edits.start(before, "3")
+    with pytest.raises(ConflictError, match="revision 1 was expected, revision 2 stands") as refused:
+        store.edit("m", 1, late, ENTRY, rollout_of(late))
+    assert refused.value.current == first
+    assert store.route("m") == first
+    assert len(store.history("m")) == 2
+    assert store.rollouts() == []
+
+
+def test_a_document_that_may_not_stand_never_reaches_the_store(store: SqliteStore) -> None:
+    """Wrong model, a skipped revision, a broken rule: refused before anything is written."""
+    before = begin(store)
+    for wrong in (
+        Route("n", 2, "1"),
+        Route("m", 3, "1"),
+        Route("m", 2, "1", weight=4),
+    ):
+        with pytest.raises(RouteError):
+            store.edit("m", 1, wrong, ENTRY)
+    assert store.route("m") == before
+
+
+def test_a_model_has_at_most_one_live_rollout(store: SqliteStore) -> None:
+    """A second live rollout breaks the transaction: route and history stay as they were."""
+    route = store.edit("m", 1, edits.start(begin(store), "2", rollout="one"), ENTRY, _named("one"))
+    with pytest.raises(StoreError):
+        store.edit("m", 2, edits.touch(route), ENTRY, _named("two"))
+    assert store.route("m") == route
+    assert store.verify() == 2
+
+
+def _named(name: str) -> Rollout:
+    return Rollout(id=name, model="m", stable="1", candidate="2", spec=RolloutSpec())
+
+
+def test_everything_is_there_after_opening_again(tmp_path: Path, store: SqliteStore) -> None:
+    """Another connection, as after a restart, reads what was committed, with the specification it had."""
+    route = edits.start(begin(store), "2", rollout="m-2-2")
+    store.edit("m", 1, route, ENTRY, rollout_of(route))
+    again = SqliteStore(tmp_path / "rollouts.db", SystemClock())
+    assert again.route("m") == route
+    assert again.active("m") == rollout_of(route)
+    again.close()
+
+
+def test_a_note_is_history_without_an_edit(store: SqliteStore) -> None:
+    """A crash that aborts nothing is remembered, and the revision stays."""
+    route = begin(store)
+    row = store.note("m", Entry(actor="supervisor", verb="crash", reason="worker 3 was killed from outside"))
+    assert (row.sequence, row.revision, row.after) == (2, 1, route)
+    assert store.route("m") == route
+    assert store.latest("m", 1) == [row]
+
+
+def test_state_and_totals_are_kept_together(store: SqliteStore) -> None:
+    """A checkpoint is replaced whole, and there is none before the first."""
+    assert store.load_checkpoint("r") is None
+    store.checkpoint("r", b"state", b"seen")
+    store.checkpoint("r", b"state 2", b"seen 2")
+    assert store.load_checkpoint("r") == (b"state 2", b"seen 2")
+
+
+def test_pair_totals_are_absolute_and_tell_that_the_monitor_lives(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """Putting the same totals twice counts them once; each put is a beat."""
+    assert store.last_beat("monitor") is None
+    totals = PairTotals("m", 4, "1", "2", both_right=90, only_stable=4, only_candidate=5, both_wrong=1)
+    later = PairTotals("m", 5, "1", "2", both_right=1, offset="000001:42")
+    store.put_pairs(totals, later)
+    clock.advance(3)
+    store.put_pairs(totals)
+    assert store.pairs("m") == [totals, later]
+    assert store.last_beat("monitor") == clock.now()
+    store.beat("pilot")
+    assert store.last_beat("pilot") == clock.now()
+
+
+def test_a_lease_is_one_holders_until_it_expires(store: SqliteStore, clock: FakeClock) -> None:
+    """The holder renews at the same epoch; the next holder gets the next one."""
+    assert store.lease("pilot", "a", 10) == 1
+    assert store.lease("pilot", "b", 10) is None
+    clock.advance(9)
+    assert store.lease("pilot", "a", 10) == 1
+    clock.advance(11)
+    assert store.lease("pilot", "b", 10) == 2
+    store.release("pilot", "a")
+    assert store.lease("pilot", "a", 10) is None
+    store.release("pilot", "b")
+    assert store.lease("pilot", "a", 10) == 3
+
+
+def test_a_readers_data_version_moves_when_another_process_writes(tmp_path: Path, store: SqliteStore) -> None:
+    """One's own writes leave it; another connection's change it."""
+    other = SqliteStore(tmp_path / "rollouts.db", SystemClock())
+    version = store.data_version()
+    begin(store)
+    assert store.data_version() == version
+    other.ensure_first("n", "1", "gateway")
+    assert store.data_version() != version
+    other.close()
+
+
+def test_of_writers_in_several_processes_each_edit_wins_once(tmp_path: Path, store: SqliteStore) -> None:
+    """Every edit is one revision and one history row, however many processes race for it."""
+    begin(store)
+    each = count(25, 300)
+    fork = multiprocessing.get_context("spawn")
+    writers = [fork.Process(target=race, args=(tmp_path / "rollouts.db", each)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    standing = store.route("m")
+    assert standing is not None
+    assert standing.revision == 1 + 3 * each
+    assert store.verify() == 1 + 3 * each
+    revisions = [entry.revision for entry in store.history("m", limit=5000)]
+    assert revisions == list(range(1, 2 + 3 * each))
+
+
+def race(path: Path, wins: int) -> None:
+    """Win this many edits against whoever else edits."""
+    store = SqliteStore(path, SystemClock())
+    while wins:
+        route = store.route("m")
+        assert route is not None
+        try:
+            store.edit("m", route.revision, edits.touch(route), Entry(actor="operator:x", verb="pause"))
+        except ConflictError:
+            continue
+        wins -= 1
+    store.close()
+
+
+def test_a_writer_that_is_held_up_says_so(store: SqliteStore, tmp_path: Path) -> None:
+    """When another process keeps the file locked for longer than we wait, that is the error."""
+    store._connection.execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(tmp_path / "rollouts.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LockedError, match="another process"):
+        begin(store)
+    other.execute("ROLLBACK")
+    other.close()
+    assert begin(store).revision == 1
+
+
+def test_a_full_file_refuses_edits_and_keeps_what_stands(store: SqliteStore) -> None:
+    """Without room an ordinary edit fails with one clear line, and the route is as before."""
+    route = begin(store)
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(NoRoomError, match="the disk is full"):
+        write_until_refused(store)
+    assert store.route("m") == route
+    assert store.verify() == len(store.history())
+
+
+def write_until_refused(store: SqliteStore) -> None:
+    """Note ever more."""
+    for _ in range(200):
+        store.note("m", Entry(actor="operator:ada", verb="note", reason="x" * 500))
