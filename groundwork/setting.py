@@ -189,7 +189,7 @@ def _described_one(bare: Any) -> str:
 
 def _custom(kind: type, value: Any) -> Any:
     """Types that msgspec leaves to us: a path is written as text."""
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise msgspec.ValidationError(f"no {kind.__name__} can be made of it")
 

@@ -23,7 +23,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -129,9 +129,8 @@ def read_slots(slots_folder: Path) -> list[SlotReading]:
 
     Never raises for one slot's damage: its reading says so.
     """
-    readings = [reading for folder in _folders(slots_folder) if (reading := _read_slot(folder)) is not None]
-    retired = read_retired(slots_folder)
-    return [reading for reading in readings if not retired.includes(reading.incarnation)]
+    standing, _ = _finished(_looking(slots_folder))
+    return standing
 
 
 def totals(slots_folder: Path) -> dict[SeriesKey, int]:
@@ -139,16 +138,7 @@ def totals(slots_folder: Path) -> dict[SeriesKey, int]:
 
     Counters never go backwards from one call to the next. StoreError when retired.json is damaged.
     """
-    readings = [reading for folder in _folders(slots_folder) if (reading := _read_slot(folder)) is not None]
-    retired = read_retired(slots_folder)
-    sums = {SeriesKey(series.name, series.labels): series.value for series in retired.series}
-    standing = [reading for reading in readings if not retired.includes(reading.incarnation)]
-    for reading in standing:
-        for key, value in reading.series.items():
-            if key.kind == "counter" or reading.alive:
-                sums[key] = sums.get(key, 0) + value
-    sums[UNREADABLE] = sum(1 for reading in standing if reading.fault)
-    return sums
+    return _summed(*_finished(_looking(slots_folder)))
 
 
 def retire(slots_folder: Path, incarnation: int) -> None:
@@ -156,15 +146,10 @@ def retire(slots_folder: Path, incarnation: int) -> None:
 
     LockedError when the slot is alive, StoreError when its counters cannot be read (it then stays).
     """
-    folder = slots_folder / str(incarnation)
     with _waiting_for(slots_folder / "retiring.lock"):
-        retired = read_retired(slots_folder)
-        if not retired.includes(incarnation):
-            _check_dead(folder)
-            folded = _fold(retired, incarnation, _counters_of(folder))
-            write_atomic(slots_folder / "retired.json", msgspec.json.encode(folded))
+        _fold_in(slots_folder, incarnation)
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+            shutil.rmtree(slots_folder / str(incarnation))
 
 
 def read_retired(slots_folder: Path) -> Retired:
@@ -183,7 +168,17 @@ def read_retired(slots_folder: Path) -> Retired:
     return retired
 
 
-def _fold(retired: Retired, incarnation: int, found: dict[SeriesKey, int]) -> Retired:
+def _fold_in(slots_folder: Path, incarnation: int) -> None:
+    """Have retired.json include this dead slot, if it does not yet."""
+    retired = read_retired(slots_folder)
+    if not retired.includes(incarnation):
+        folder = slots_folder / str(incarnation)
+        _check_dead(folder)
+        folded = _folded(retired, incarnation, _counters_of(folder))
+        write_atomic(slots_folder / "retired.json", msgspec.json.encode(folded))
+
+
+def _folded(retired: Retired, incarnation: int, found: dict[SeriesKey, int]) -> Retired:
     """The next document: the same sums plus this slot's counters, the same ranges plus its number."""
     sums = {SeriesKey(series.name, series.labels): series.value for series in retired.series}
     for key, value in found.items():
@@ -204,6 +199,42 @@ def join_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...
         else:
             joined.append((first, last))
     return tuple(joined)
+
+
+_Look = tuple[list[SlotReading], Retired]
+
+
+def _looking(slots_folder: Path) -> Generator[None, None, _Look]:
+    """One look at all slots, in the order of rule 3; what happens meanwhile happens where it yields."""
+    readings = []
+    for folder in _folders(slots_folder):
+        yield
+        readings.append(_read_slot(folder))
+    yield
+    retired = read_retired(slots_folder)
+    found = [reading for reading in readings if reading is not None]
+    return [reading for reading in found if not retired.includes(reading.incarnation)], retired
+
+
+def _summed(standing: list[SlotReading], retired: Retired) -> dict[SeriesKey, int]:
+    """The sums over one look."""
+    sums = {SeriesKey(series.name, series.labels): series.value for series in retired.series}
+    for reading in standing:
+        for key, value in reading.series.items():
+            if key.kind == "counter" or reading.alive:
+                sums[key] = sums.get(key, 0) + value
+    sums[UNREADABLE] = sum(1 for reading in standing if reading.fault)
+    return sums
+
+
+def _finished(look: Generator[None, None, _Look]) -> _Look:
+    """What a look finds."""
+    while True:
+        try:
+            next(look)
+        except StopIteration as stop:
+            found: _Look = stop.value
+            return found
 
 
 def _read_slot(folder: Path) -> SlotReading | None:

@@ -1,0 +1,178 @@
+"""The mapped table of series."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundwork import counters as module
+from groundwork.counters import REFUSED, RESERVED, Counters, SeriesKey
+from groundwork.errors import NoRoomError, StoreError
+from tests.counts import count
+
+WRITER = """
+import sys
+from pathlib import Path
+from groundwork.counters import Counters
+table = Counters.create(Path(sys.argv[1]), capacity=4000)
+print("ready", flush=True)
+for number in range(4000):
+    table.values[table.series("s", {"n": str(number)})] += 7
+    table.values[table.series("s", {"n": "0"})] += 1
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test's table lies."""
+    return tmp_path / "counters"
+
+
+def without_refused(found: dict[SeriesKey, int]) -> dict[SeriesKey, int]:
+    """A reading's own series."""
+    return {key: value for key, value in found.items() if key != REFUSED}
+
+
+def test_a_reader_sees_what_the_writer_added(path: Path) -> None:
+    """Names, labels, kinds and values cross the file, negative and large numbers included."""
+    writer = Counters.create(path)
+    reader = Counters.open(path)
+    assert without_refused(reader.read()) == {}
+    requests = writer.series("requests_total", {"model": "m", "arm": "stable"})
+    depth = writer.series("depth", {}, kind="gauge")
+    writer.values[requests] += 2**40
+    writer.values[depth] = -5
+    expected = {
+        SeriesKey("requests_total", (("arm", "stable"), ("model", "m"))): 2**40,
+        SeriesKey("depth", (), "gauge"): -5,
+    }
+    assert without_refused(reader.read()) == without_refused(writer.read()) == expected
+    reader.close()
+    writer.close()
+    writer.close()
+
+
+def test_a_series_has_one_index(path: Path) -> None:
+    """Asking again, with labels in any order, gives the same index; another kind is another series."""
+    table = Counters.create(path)
+    first = table.series("a", {"x": "1", "y": "2"})
+    assert table.series("a", {"y": "2", "x": "1"}) == first
+    assert table.series("a", {"x": "1", "y": "2"}, kind="gauge") != first
+    assert first >= RESERVED
+
+
+def test_a_block_is_consecutive(path: Path) -> None:
+    """Its series follow one another and are told apart by `le`; asking again gives the same."""
+    table = Counters.create(path)
+    first = table.block("latency", {"model": "m"}, 3)
+    assert table.block("latency", {"model": "m"}, 3) == first
+    for cell in range(3):
+        table.values[first + cell] = cell + 1
+    keys = [SeriesKey("latency", (("le", str(cell)), ("model", "m"))) for cell in range(3)]
+    assert without_refused(table.read()) == dict(zip(keys, [1, 2, 3], strict=True))
+    for size in (0, RESERVED + 1):
+        with pytest.raises(ValueError, match="a block holds"):
+            table.block("wrong", {}, size)
+
+
+def test_a_full_table_refuses_and_counts(path: Path) -> None:
+    """Without room the writer is sent to cells that nobody reads, and the refusals are a series."""
+    table = Counters.create(path, capacity=4)
+    assert table.block("a", {}, 3) == RESERVED
+    assert table.block("b", {}, 2) == 0
+    assert table.series("c", {}) == RESERVED + 3
+    assert table.series("d", {}) == 0
+    for cell in range(RESERVED):
+        table.values[cell] += 99
+    found = table.read()
+    assert found[REFUSED] == 2
+    assert sum(without_refused(found).values()) == 0
+    assert len(without_refused(found)) == 4
+
+
+def test_long_labels_fill_the_table_too(path: Path) -> None:
+    """When the label bytes run out a new series is refused, and a shorter one may still fit."""
+    table = Counters.create(path, capacity=2)
+    assert table.series("a", {"x": "y" * 10_000}) == 0
+    assert table.series("a", {"x": "y"}) == RESERVED
+
+
+def test_the_file_is_private_whole_and_new(path: Path) -> None:
+    """Allocated in full, readable by its owner only, and never taken over from another writer."""
+    Counters.create(path).close()
+    found = path.stat()
+    assert found.st_blocks * 512 >= found.st_size
+    assert stat.S_IMODE(found.st_mode) == 0o600
+    with pytest.raises(StoreError, match="wanted a new table"):
+        Counters.create(path)
+
+
+def test_a_table_has_a_sensible_size(tmp_path: Path) -> None:
+    """Neither none nor more than any folder should hold."""
+    for capacity in (0, 2**21):
+        with pytest.raises(ValueError, match="a table of counters holds"):
+            Counters.create(tmp_path / "x", capacity=capacity)
+    assert issubclass(NoRoomError, Exception)
+
+
+def test_a_series_half_published_is_left_out(path: Path) -> None:
+    """Readers stop before an entry whose bytes have not arrived, and take it when they have."""
+    writer = Counters.create(path)
+    for name in "abc":
+        writer.values[writer.series(name, {})] = 1
+    checksum = (RESERVED + 1) * 4 + 2
+    kept = writer._entries[checksum]
+    writer._entries[checksum] ^= 1
+    reader = Counters.open(path)
+    assert [key.name for key in without_refused(reader.read())] == ["a"]
+    writer._entries[checksum] = kept
+    assert [key.name for key in without_refused(reader.read())] == ["a", "b", "c"]
+
+
+def test_a_reader_of_a_running_writer_sees_a_growing_prefix(path: Path) -> None:
+    """From another process, series appear in order with their labels, and no counter goes back."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        reader = Counters.open(path)
+        before: dict[SeriesKey, int] = {}
+        for _ in range(count(500, 100_000)):
+            found = without_refused(reader.read())
+            assert [key.labels[0][1] for key in found] == [str(number) for number in range(len(found))]
+            assert all(found[key] >= value for key, value in before.items())
+            before = found
+            if len(found) == 4000 and found[SeriesKey("s", (("n", "0"),))] == 4007:
+                break
+        writer.communicate(b"")
+
+
+@given(st.data())
+def test_a_hostile_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Cut anywhere or overwritten anywhere, a table is read in part or is a StoreError, and nothing else."""
+    path = tmp_path_factory.mktemp("hostile") / "counters"
+    writer = Counters.create(path, capacity=3)
+    writer.series("name", {"label": "value"})
+    writer.block("block", {}, 2)
+    writer.close()
+    content = bytearray(path.read_bytes())
+    ends = module._regions(3 + RESERVED)
+    interesting = st.sampled_from([0, 8, 16, 24, 32, 40, ends[0] + RESERVED * 16, ends[1]])
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(interesting | st.integers(0, len(content) - 8))
+        content[at : at + 8] = data.draw(st.binary(min_size=8, max_size=8))
+    path.write_bytes(content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))])
+    try:
+        table = Counters.open(path)
+    except StoreError:
+        return
+    assert len(table.read()) <= 4
+    table.close()
