@@ -1,18 +1,363 @@
-"""stub"""
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
-from gateway.journal import Journal
+"""The path of one request, without sockets: decode, assign, run, encode, record, count, offer to the shadow.
+
+    begin(call) ─▶ Response                      everything was cheap: answered in this turn of the loop
+                └▶ coroutine ─▶ Response         a large body, an expensive run, or a version to be loaded
+
+Rules:
+
+1. Each request is answered by the table that stood when it began; `core.table = table` is the only swap.
+2. The path waits on the model and on nothing else. No lock, no file, no log line, no metric is on it.
+3. An answer's row is in the slot before the answer is returned; so is the row of a failure or a refusal.
+4. A candidate that fails is no reason for an error: the stable version answers in its place, once, and the
+   failure is recorded and counted against the candidate. That run of stable is not its evidence, for it was
+   chosen by a failure and not by the draw.
+5. It knows no protocol; a `Codec` reads and writes. It decides no route; `routing.assign` does.
+"""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import msgspec
+
+from gateway import metrics
+from gateway.errors import InvalidInputError, RunError, UnknownModelError
+from gateway.inference import Array, InferenceRequest
+from gateway.journal import NO_TRACE, Journal, Noted
+from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
-from gateway.responses import Response
-from gateway.routing import Table
+from gateway.protocols.codec import Answer, Codec, Headers
+from gateway.responses import OK, Header, Response, refused, status_of
+from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
+from gateway.shadow import Job, Shadow, size_of
 from groundwork.clock import Clock
 from groundwork.counters import Counters
+from groundwork.errors import DriftgateError
+from prediction_log.record import Arm, Kept
+
+VERSION_HEADER: Final = b"x-driftgate-version"
+_TRACEPARENT: Final = b"traceparent"
+_TRACE_LENGTH: Final = 55
+_MOST_MICROSECONDS: Final = 2**32 - 1
+_MICROSECONDS: Final = 1e6
 
 OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
-"""Load (model, version) for a request that pins it; raises as Fleet.load does."""
+"""Load (model, version) because a request names it; raises as `Fleet.load` does."""
+Pending = Coroutine[Any, Any, Response]
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """One request as an edge hands it over; `version` is None where the path names none."""
+
+    codec: Codec
+    model: str
+    version: str | None
+    headers: Headers
+    body: bytes
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """A lane with the places where its evidence is counted."""
+
+    lane: Lane
+    evidence: dict[Arm, Evidence]
+    plain: bool
+    """Whether the stable version answers everything, alone: there is nothing to draw."""
+
+
+class Work:
+    """What is known so far about one request; lives as long as the request."""
+
+    __slots__ = ("arm", "bound", "call", "counted", "model", "request", "shadow", "started")
+
+    request: InferenceRequest
+
+    def __init__(
+        self,
+        call: Call,
+        bound: Bound,
+        model: LoadedModel,
+        arm: Arm,
+        shadow: LoadedModel | None,
+        started: float,
+    ) -> None:
+        self.call = call
+        self.bound = bound
+        self.model = model
+        self.arm = arm
+        self.shadow = shadow
+        self.started = started
+        self.counted = arm is not Arm.PINNED
+
 
 class Core:
-    table: Table
-    ready: bool
-    def __init__(self, table: Table, journal: Journal, counters: Counters, settings: GatewaySettings, clock: Clock, *, on_demand: OnDemand) -> None: ...
+    """Answers requests; owned by one worker's loop.
+
+    `ready` says whether this worker should be sent requests; it answers them either way.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        journal: Journal,
+        counters: Counters,
+        settings: GatewaySettings,
+        clock: Clock,
+        *,
+        on_demand: OnDemand,
+    ) -> None:
+        self.ready = False
+        self.journal = journal
+        self.settings = settings
+        self.clock = clock
+        self.shadow = Shadow(journal, counters, settings.shadow)
+        self._counters = counters
+        self._values = counters.values
+        self._monotonic = clock.monotonic
+        self._on_demand = on_demand
+        self._inline_body = settings.requests.inline_body_bytes
+        self._pool = ThreadPoolExecutor(settings.runs.pool, "run")
+        self._requests = 0
+        self._bound: dict[str, Bound] = {}
+        self.table = table
+
+    @property
+    def table(self) -> Table:
+        """What answers now."""
+        return self._table
+
+    @table.setter
+    def table(self, table: Table) -> None:
+        old = self._bound
+        bound = {}
+        for name, lane in table.items():
+            same = name in old and old[name].lane is lane
+            bound[name] = old[name] if same else self._bind(lane)
+        self._table = table
+        self._bound = bound  # the one assignment that changes what answers
+
+    def begin(self, call: Call) -> Response | Pending:
+        """Answer the request now, or give the coroutine that will; never raises for what a client can do."""
+        started = self._monotonic()
+        try:
+            bound = self._bound.get(call.model)
+            if bound is None:
+                raise UnknownModelError(f"there is no model {call.model[:100]!r} here")
+            version = call.version or _asked_version(call.headers)
+            if version is not None:
+                return self._pin(call, bound, version, started)
+            lane = bound.lane
+            if bound.plain:
+                return self._proceed(Work(call, bound, lane.stable, Arm.STABLE, None, started))
+            chosen = assign(lane, self._draw(lane, call.headers))
+            return self._proceed(Work(call, bound, chosen.model, chosen.arm, chosen.shadow, started))
+        except DriftgateError as error:
+            return self.refuse(error, call.model, call.version, started)
+
+    async def find(self, model: str, version: str | None) -> LoadedModel:
+        """The version that describes a model: the one named, else stable; raises as for a request."""
+        bound = self._bound.get(model)
+        if bound is None:
+            raise UnknownModelError(f"there is no model {model[:100]!r} here")
+        if version is None:
+            return bound.lane.stable
+        return bound.lane.versions.get(version) or await self._on_demand(model, version)
+
+    def refuse(self, error: DriftgateError, model: str, version: str | None, started: float) -> Response:
+        """Record a request that no version is run for, and tell its client why; `started` is monotonic."""
+        answer = refused(error)
+        identifier = self.journal.rejected(
+            model, version or "", status_of(error), error.code, str(error), self._since(started)
+        )
+        self.count(metrics.REFUSALS, {"model": model if model in self._bound else "", "code": error.code})
+        prediction_id = (b"x-prediction-id", identifier.hex().encode())
+        return Response(answer.status, (*answer.headers, prediction_id), answer.body)
+
+    def count(self, name: str, labels: Mapping[str, str], by: int = 1) -> None:
+        """Add to a series that is too rare to have its place looked up beforehand."""
+        self._values[self._counters.series(name, labels)] += by
+
+    async def close(self) -> None:
+        """Finish the shadow runs and let the threads go; no request may be under way."""
+        await self.shadow.close()
+        self._pool.shutdown(wait=False)
+
+    def _bind(self, lane: Lane) -> Bound:
+        name, revision = lane.route.model, lane.route.revision
+        arms = {Arm.STABLE: lane.stable, Arm.CANDIDATE: lane.candidate, Arm.SHADOW: lane.shadow}
+        evidence = {
+            arm: Evidence(self._counters, name, model.version, arm, revision)
+            for arm, model in arms.items()
+            if model is not None
+        }
+        return Bound(lane, evidence, plain=lane.weight == 0 and lane.shadow_share == 0)
+
+    def _draw(self, lane: Lane, headers: Headers) -> int:
+        self._requests += 1
+        key = headers.get(lane.key_header) if lane.key_header is not None else None
+        number = (self.journal.incarnation << 40) + self._requests
+        return draw_for_request(lane, number) if key is None else draw_for_key(lane, key, number)
+
+    def _pin(self, call: Call, bound: Bound, version: str, started: float) -> Response | Pending:
+        model = bound.lane.versions.get(version)
+        if model is None:
+            return self._load(call, bound, version, started)
+        return self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
+
+    def _proceed(self, work: Work) -> Response | Pending:
+        call = work.call
+        if len(call.body) > self._inline_body:
+            return self._decode_away(work)
+        work.request = call.codec.decode(work.model, call.headers, call.body)
+        return self._run(work)
+
+    def _run(self, work: Work) -> Response | Pending:
+        model = work.model
+        if work.request.rows > model.inline_rows:
+            return self._run_away(work)
+        values, executing = self._values, model.meters.executing
+        values[executing] += 1
+        try:
+            outputs = model.session.run(work.request.feeds)
+        except (RunError, InvalidInputError) as error:
+            return self._failed(work, error)
+        finally:
+            values[executing] -= 1
+        return self._answer(work, outputs)
+
+    def _answer(self, work: Work, outputs: list[Array]) -> Response:
+        model, arm, request = work.model, work.arm, work.request
+        identifier = self.journal.identify(model)
+        prediction_id = identifier.hex()
+        headers, body = work.call.codec.encode(request, Answer(model, ARM_NAMES[arm], prediction_id, outputs))
+        noted = self._note(work, identifier)
+        self.journal.predicted(model, noted, request.feeds, outputs, request.rows)
+        values, meters = self._values, model.meters
+        values[meters.ok[arm]] += 1
+        values[meters.consecutive_errors] = 0
+        meters.observe(noted.latency)
+        if work.counted:
+            values[work.bound.evidence[arm].requests] += 1
+        if work.shadow is not None:
+            self._offer(work, work.shadow, noted, outputs)
+        return Response(OK, (*headers, (b"x-prediction-id", prediction_id.encode()), *_arm(model, arm)), body)
+
+    def _failed(self, work: Work, error: RunError | InvalidInputError) -> Response | Pending:
+        model, arm = work.model, work.arm
+        rerun = arm is Arm.CANDIDATE
+        if isinstance(error, InvalidInputError) and not rerun:
+            raise error
+        identifier = self.journal.identify(model)
+        kept = Kept.ALWAYS if rerun else Kept.SAMPLE  # the second run's row is the one that counts
+        noted = self._note(work, identifier)
+        self.journal.predicted(model, noted, work.request.feeds, None, work.request.rows, kept)
+        values, meters = self._values, model.meters
+        values[meters.rerun() if rerun else meters.failed(arm)] += 1
+        values[meters.consecutive_errors] += 1
+        if work.counted:
+            evidence = work.bound.evidence[arm]
+            values[evidence.requests] += 1
+            values[evidence.errors] += 1
+        if rerun:
+            work.model, work.arm, work.shadow, work.counted = work.bound.lane.stable, Arm.STABLE, None, False
+            return self._run(work)
+        answer = refused(error)
+        prediction_id = (b"x-prediction-id", identifier.hex().encode())
+        return Response(answer.status, (*answer.headers, prediction_id, *_arm(model, arm)), answer.body)
+
+    def _offer(self, work: Work, shadow: LoadedModel, noted: Noted, outputs: list[Array]) -> None:
+        request = work.request
+        evidence = work.bound.evidence[Arm.SHADOW] if work.arm is Arm.STABLE else None
+        size = size_of(request.feeds, outputs)
+        self.shadow.offer(
+            Job(work.model, shadow, noted, request.feeds, outputs, request.rows, size, evidence)
+        )
+
+    def _note(self, work: Work, identifier: bytes) -> Noted:
+        return Noted(
+            identifier,
+            self.clock.now(),
+            self._since(work.started),
+            work.arm,
+            work.bound.lane.route.revision,
+            work.request.client_id,
+            _trace(work.call.headers),
+        )
+
+    def _since(self, started: float) -> int:
+        """Whole microseconds since then, as many as a row can hold."""
+        return min(int((self._monotonic() - started) * _MICROSECONDS), _MOST_MICROSECONDS)
+
+    async def _load(self, call: Call, bound: Bound, version: str, started: float) -> Response:
+        try:
+            model = await self._on_demand(call.model, version)
+            answer = self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
+            return answer if isinstance(answer, Response) else await answer
+        except DriftgateError as error:
+            return self.refuse(error, call.model, version, started)
+
+    async def _decode_away(self, work: Work) -> Response:
+        call, model = work.call, work.model
+        model.hold()
+        try:
+            work.request = await asyncio.get_running_loop().run_in_executor(
+                self._pool, call.codec.decode, model, call.headers, call.body
+            )
+            answer = self._run(work)
+            return answer if isinstance(answer, Response) else await answer
+        except DriftgateError as error:
+            return self.refuse(error, call.model, model.version, work.started)
+        finally:
+            model.let_go()
+
+    async def _run_away(self, work: Work) -> Response:
+        model, values = work.model, self._values
+        model.hold()
+        values[model.meters.executing] += 1
+        try:
+            outputs = await asyncio.get_running_loop().run_in_executor(
+                self._pool, model.session.run, work.request.feeds
+            )
+            return self._answer(work, outputs)
+        except (RunError, InvalidInputError) as error:
+            return await self._failed_away(work, error)
+        finally:
+            model.let_go()
+            values[model.meters.executing] -= 1
+
+    async def _failed_away(self, work: Work, error: RunError | InvalidInputError) -> Response:
+        try:
+            answer = self._failed(work, error)
+            return answer if isinstance(answer, Response) else await answer
+        except DriftgateError as refusal:
+            return self.refuse(refusal, work.call.model, work.model.version, work.started)
+
+
+@functools.lru_cache(maxsize=4096)
+def _arm_headers(version: str, arm: Arm) -> tuple[Header, ...]:
+    return ((b"x-model-version", version.encode()), (b"x-driftgate-arm", ARM_NAMES[arm].encode()))
+
+
+def _arm(model: LoadedModel, arm: Arm) -> tuple[Header, ...]:
+    """The headers that name who answered."""
+    return _arm_headers(model.version, arm)
+
+
+def _asked_version(headers: Headers) -> str | None:
+    """The version that a header pins the request to."""
+    value = headers.get(VERSION_HEADER)
+    return None if value is None else value.decode("latin-1")
+
+
+def _trace(headers: Headers) -> bytes:
+    """The trace id of a W3C traceparent header, or zeros."""
+    value = headers.get(_TRACEPARENT)
+    if value is None or len(value) != _TRACE_LENGTH:
+        return NO_TRACE
+    try:
+        return bytes.fromhex(value[3:35].decode("ascii"))
+    except ValueError:
+        return NO_TRACE

@@ -1,37 +1,136 @@
-"""The versions this worker has in memory: loaded off the event loop, verified, warmed up, let go when idle."""
+"""The versions this worker has in memory: loaded off the event loop, verified, warmed up, let go when idle.
 
+Rules:
+
+1. A version is loaded once however many ask for it at the same time, and all of them get the same answer.
+2. Nothing that is in memory is touched by a load that fails.
+3. What is released is forgotten at once and closed when its last request has been answered.
+"""
+
+import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
+import msgspec
+
+from gateway.errors import LoadError, UnknownVersionError
 from gateway.journal import Journal
-from gateway.model import LoadedModel
+from gateway.meters import ModelMeters
+from gateway.model import LoadedModel, check_compatible
+from gateway.session import Session
 from gateway.settings import GatewaySettings
+from gateway.warmup import Cost, measure
 from groundwork.clock import Clock
 from groundwork.counters import Counters
+from registry_client.errors import BadNameError, RegistryError, UnknownModelError
+from registry_client.errors import UnknownVersionError as NotRegisteredError
+from registry_client.manifest import Manifest
 from registry_client.registry import Registry
+
+Key = tuple[str, str]
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What the loading thread brings back."""
+
+    manifest: Manifest
+    session: Session
+    cost: Cost
 
 
 class Fleet:
     """Loads and releases versions; used on one event loop."""
 
     def __init__(
-        self, registry: Registry, journal: Journal, counters: Counters, settings: GatewaySettings, clock: Clock
-    ) -> None: ...
+        self,
+        registry: Registry,
+        journal: Journal,
+        counters: Counters,
+        settings: GatewaySettings,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._counters = counters
+        self._settings = settings.runs
+        self._clock = clock
+        self._loaded: dict[Key, LoadedModel] = {}
+        self._loading: dict[Key, asyncio.Task[LoadedModel]] = {}
+        self._pool = ThreadPoolExecutor(1, "load")
 
     @property
-    def loaded(self) -> Mapping[tuple[str, str], LoadedModel]:
+    def loaded(self) -> Mapping[Key, LoadedModel]:
         """(model, version) to what is in memory now; a live view."""
-        ...
+        return MappingProxyType(self._loaded)
 
     async def load(self, model: str, version: str, *, joins: LoadedModel | None = None) -> LoadedModel:
-        """The version, loaded at most once at a time; what is loaded already is returned as it is.
+        """The version, loaded if it was not.
 
-        `joins` is the version it is to stand beside or after: its requests must fit (IncompatibleSignatureError).
-        UnknownModelError or UnknownVersionError when the registry has none; LoadError for everything else, in
-        one line; nothing that was loaded before is touched.
+        `joins` is the version it is to stand beside or after, whose requests it must accept.
+
+        Raises:
+            UnknownVersionError: the registry has no such model or version.
+            IncompatibleSignatureError: it does not fit `joins`; it stays in memory for those who name it.
+            LoadError: it cannot be served; one line says why.
         """
-        ...
+        key = (model, version)
+        loaded = self._loaded.get(key)
+        if loaded is None:
+            task = self._loading.get(key)
+            if task is None:
+                task = asyncio.get_running_loop().create_task(self._load(key))
+                self._loading[key] = task
+            loaded = await asyncio.shield(task)  # who stops waiting does not stop it for the others
+        if joins is not None:
+            check_compatible(joins, loaded)
+        return loaded
 
     async def release(self, loaded: LoadedModel) -> None:
-        """Forget a version that no table names any more, once its last request has been answered."""
-        ...
+        """Forget a version that no table names any more; returns when its last request is answered."""
+        key = (loaded.name, loaded.version)
+        if self._loaded.get(key) is loaded:
+            del self._loaded[key]
+            self._counters.values[loaded.meters.loaded] -= 1
+        await loaded.idle()
+        self._journal.close(loaded)
+
+    async def close(self) -> None:
+        """Abandon what is being loaded and let the thread go."""
+        tasks = list(self._loading.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _load(self, key: Key) -> LoadedModel:
+        loop = asyncio.get_running_loop()
+        try:
+            opened = await loop.run_in_executor(self._pool, self._open, *key)
+            meters = ModelMeters(self._counters, *key)
+            inline_rows = opened.cost.rows_within(self._settings.inline)
+            loaded = LoadedModel(opened.manifest, opened.session, meters, opened.cost, inline_rows)
+            await loop.run_in_executor(self._pool, self._journal.open, loaded)
+            self._loaded[key] = loaded
+            self._counters.values[meters.loaded] += 1
+            return loaded
+        finally:
+            del self._loading[key]
+
+    def _open(self, model: str, version: str) -> Opened:
+        """In the loading thread: everything that reads files or runs the graph."""
+        title = f"model {model} version {version}"
+        try:
+            manifest = self._registry.manifest(model, version)
+            path = self._registry.artifact(manifest)
+            profile = self._registry.profile(manifest)
+        except (BadNameError, UnknownModelError, NotRegisteredError) as error:
+            raise UnknownVersionError(str(error)) from None
+        except (RegistryError, OSError) as error:
+            raise LoadError(f"{title}: {error}") from None
+        session = Session.open(path, title=title, threads=self._settings.threads)
+        if manifest.signature is not None and manifest.signature != session.signature:
+            raise LoadError(
+                f"{title}: the graph's signature is not the one in its manifest; publish the version again"
+            )
+        return Opened(manifest, session, measure(session, profile, self._clock.monotonic))

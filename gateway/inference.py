@@ -4,7 +4,7 @@ Arrays are numpy, C-contiguous and little-endian; strings travel as object array
 runtime takes and gives. Nothing here knows a wire format.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,10 +16,10 @@ NO_PARAMETERS: Final[Mapping[str, Any]] = {}
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
-    """One output the client asked for, and whether it wants its bytes instead of JSON."""
+    """One output the client asked for; `binary` None leaves it to the request how it travels."""
 
     name: str
-    binary: bool = False
+    binary: bool | None = None
 
 
 class InferenceRequest(msgspec.Struct, frozen=True, gc=False):
@@ -36,14 +36,6 @@ class InferenceRequest(msgspec.Struct, frozen=True, gc=False):
     wanted: tuple[Wanted, ...] = ()
     binary: bool = False
     parameters: Mapping[str, Any] = NO_PARAMETERS
-
-
-class InferenceResult(msgspec.Struct, frozen=True, gc=False):
-    """A finished prediction: the arrays are in the order of the model's outputs, all of them."""
-
-    outputs: Sequence[Array]
-    prediction_id: str
-    arm: str
 
 
 def as_bytes(array: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:

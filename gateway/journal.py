@@ -31,6 +31,7 @@ from groundwork.clock import Clock
 from groundwork.errors import NoRoomError
 from groundwork.slots import Slot
 from prediction_log.ids import PredictionIds
+from prediction_log.labels import LabelRow, label_columns
 from prediction_log.record import Arm, Kept, Kind, Outcome, Schema, label_schema, reject_schema
 from prediction_log.rows import FULL, OVERSIZED, SUFFIX, RowFile
 
@@ -85,7 +86,7 @@ class Journal:
     def __init__(self, slot: Slot, ids: PredictionIds, clock: Clock, settings: JournalSettings) -> None:
         self._slot = slot
         self._encode_id = ids.encode
-        self._incarnation = slot.incarnation
+        self.incarnation = slot.incarnation
         self._clock = clock
         self._settings = settings
         self._numbers = itertools.count(1)
@@ -93,6 +94,7 @@ class Journal:
         self._opening = threading.Lock()
         self._meters = LogMeters(slot.counters)
         self._values = slot.counters.values
+        self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
         self._labels: dict[str, Stream] = {}
         self._rejects = self._open(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes)
@@ -109,7 +111,7 @@ class Journal:
         """Give a version its stream; where the disk has no room it serves unlogged."""
         plan = PredictionPlan(loaded, self._settings.max_row_bytes)
         stream = self._open(Kind.PREDICTION, plan.schema, self._settings.buffer_bytes)
-        loaded.stream = PredictionStream(stream, plan)
+        self._predictions[loaded] = PredictionStream(stream, plan)
 
     def open_pairs(self, stable: LoadedModel, candidate: LoadedModel) -> None:
         """Give the shadow pairs of two versions their stream, once."""
@@ -125,23 +127,23 @@ class Journal:
                 Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes
             )
 
-    def has_pairs(self, stable: LoadedModel, candidate: LoadedModel) -> bool:
-        """Whether `open_pairs` was called for these two."""
-        return (stable, candidate) in self._pairs
+    def has_labels(self, model: str) -> bool:
+        """Whether `open_labels` was called for this model."""
+        return model in self._labels
 
     def close(self, loaded: LoadedModel) -> None:
         """Forget the streams of a released version; its files stay in `files()` for what they hold."""
         for pair in [pair for pair in self._pairs if loaded in pair]:
             del self._pairs[pair]
-        loaded.stream = None
+        self._predictions.pop(loaded, None)
 
-    def identify(self, stream: Stream) -> bytes:
-        """The id of the request whose first row is appended to `stream` next. About a microsecond."""
-        return self._encode_id(self._incarnation, stream.number, stream.next_sequence())
+    def identify(self, loaded: LoadedModel) -> bytes:
+        """The id of the request whose rows this version records next. About a microsecond."""
+        return self._identify(self._predictions[loaded].stream)
 
     def predicted(
         self,
-        stream: PredictionStream,
+        loaded: LoadedModel,
         noted: Noted,
         feeds: Mapping[str, Array],
         outputs: Sequence[Array] | None,
@@ -162,12 +164,15 @@ class Journal:
         }
         if noted.client_id:
             columns["client_id"] = _cut(noted.client_id, _CLIENT_ID_BYTES)
-        validity = stream.plan.fill(columns, feeds, outputs, rows)
-        self._append(stream.stream, columns, rows, validity)
+        prediction = self._predictions[loaded]
+        validity = prediction.plan.fill(columns, feeds, outputs, rows)
+        self._append(prediction.stream, columns, rows, validity)
+        if prediction.plan.withholds:
+            self._values[loaded.meters.withheld] += rows
 
     def rejected(self, model: str, version: str, status: int, code: str, message: str, latency: int) -> bytes:
         """Record a request that no version was run for; returns its id."""
-        identifier = self.identify(self._rejects)
+        identifier = self._identify(self._rejects)
         columns = {
             "id": identifier,
             "time": self._clock.now(),
@@ -205,12 +210,15 @@ class Journal:
         validity = plan.fill(columns, stable, candidate, rows)
         self._append(stream, columns, rows, validity)
 
-    def labelled(self, model: str, columns: Mapping[str, Any]) -> None:
-        """Record one label; `open_labels` was called. LogFullError when it cannot be kept now."""
-        stream = self._labels[model]
-        if stream.file is None or not stream.file.takes(columns, 1):
+    def labelled(self, model: str, labels: Sequence[LabelRow]) -> None:
+        """Record all of these labels, or none and raise LogFullError; `open_labels` was called."""
+        stream, columns = self._labels[model], label_columns(labels)
+        if stream.file is None or not stream.file.takes(columns, len(labels)):
             raise LogFullError(f"labels of {model}: the log has no room now; send them again in a moment")
-        self._append(stream, columns, 1, None)
+        self._append(stream, columns, len(labels), None)
+
+    def _identify(self, stream: Stream) -> bytes:
+        return self._encode_id(self.incarnation, stream.number, stream.next_sequence())
 
     def _append(self, stream: Stream, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
         file = stream.file
@@ -234,7 +242,7 @@ class Journal:
                 file = RowFile.create(
                     self._slot.folder / f"{number}{SUFFIX}",
                     kind=kind,
-                    incarnation=self._incarnation,
+                    incarnation=self.incarnation,
                     stream=number,
                     schema=schema,
                     row_capacity=rows,

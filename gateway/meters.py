@@ -14,7 +14,7 @@ from groundwork.metrics import Histogram
 from prediction_log.record import Arm, Kind, Outcome
 
 ARM_NAMES: Final[Mapping[Arm, str]] = {arm: arm.name.lower() for arm in Arm}
-_RESCUED: Final = "rescued"
+_RERUN: Final = "rerun"
 
 
 class ModelMeters:
@@ -30,15 +30,17 @@ class ModelMeters:
         self.loaded = counters.series(metrics.LOADED, labels, kind="gauge")
         self.withheld = counters.series(metrics.LOG_WITHHELD, labels)
         self.observe = Histogram(counters, metrics.SECONDS, labels).observe
-        self.ok = {arm: self._series(arm, Outcome.OK.name.lower()) for arm in Arm if arm is not Arm.SHADOW}
+        self.ok: dict[Arm, int] = {
+            arm: self._series(arm, Outcome.OK.name.lower()) for arm in Arm if arm is not Arm.SHADOW
+        }
 
     def failed(self, arm: Arm) -> int:
         """The index for a run that failed; these are rare, so their series appears with the first."""
         return self._series(arm, Outcome.FAILED.name.lower())
 
-    def rescued(self) -> int:
-        """The index for a candidate's failed run that the stable version answered instead."""
-        return self._series(Arm.CANDIDATE, _RESCUED)
+    def rerun(self) -> int:
+        """The index for a candidate's failed run whose request the stable version was run for instead."""
+        return self._series(Arm.CANDIDATE, _RERUN)
 
     def _series(self, arm: Arm, outcome: str) -> int:
         labels = {**self._labels, "arm": ARM_NAMES[arm], "outcome": outcome}

@@ -39,7 +39,7 @@ SECONDS: Final = Instrument(
 INSTRUMENTS: Final = (
     Instrument(
         name=REQUESTS,
-        help="Requests a version was run for; rescued: the candidate failed and stable answered.",
+        help="Requests a version was run for; rerun: the candidate failed, stable was run instead.",
         labels=("model", "version", "arm", "outcome"),
     ),
     Instrument(

@@ -1,43 +1,31 @@
 """A version that is loaded and can answer: its manifest, its graph, its tensors, and what it is busy with.
 
-Rules: what is loaded never changes; `in_flight`, and the places where the journal and the meters hang their
-own state (`stream`, `meters`), are touched on the event loop of one worker only. The session alone may be
-run from threads.
+Rules: what is loaded never changes; only who holds on to it does, on the event loop of one worker. The
+session alone may be run from threads.
 """
 
-from typing import TYPE_CHECKING
-
-import msgspec
+import asyncio
 
 from gateway.errors import IncompatibleSignatureError
+from gateway.meters import ModelMeters
 from gateway.session import Session
 from gateway.tensors import Tensor
+from gateway.warmup import Cost
 from registry_client.manifest import Manifest
-
-if TYPE_CHECKING:  # both hang their state here; neither is needed to define it
-    from gateway.journal import PredictionStream
-    from gateway.meters import ModelMeters
-
-
-class Cost(msgspec.Struct, frozen=True):
-    """What a run was measured to cost at load, in seconds: `fixed` + `per_row` * rows; inf when unknown."""
-
-    fixed: float
-    per_row: float
-
-    def rows_within(self, seconds: float) -> int:
-        """The most rows whose run is expected to take no longer than `seconds`; -1 when not even none."""
-        if self.fixed > seconds:
-            return -1
-        return 1 << 40 if self.per_row <= 0 else int((seconds - self.fixed) / self.per_row)
 
 
 class LoadedModel:
-    """One version in memory; made by the fleet, given to lanes, released by the fleet."""
+    """One version in memory; made by the fleet, given to lanes, released by the fleet.
 
-    def __init__(self, manifest: Manifest, session: Session, cost: Cost, inline_rows: int) -> None:
+    `inline_rows`: the most rows whose run may stay on the event loop (-1: none).
+    """
+
+    def __init__(
+        self, manifest: Manifest, session: Session, meters: ModelMeters, cost: Cost, inline_rows: int
+    ) -> None:
         self.manifest = manifest
         self.session = session
+        self.meters = meters
         self.cost = cost
         self.inline_rows = inline_rows
         self.name = manifest.name
@@ -50,9 +38,24 @@ class LoadedModel:
         self.batched = all(tensor.batched for tensor in self.inputs.values())
         self.label_output = manifest.label_output
         self.score_output = manifest.score_output
-        self.in_flight = 0
-        self.stream: PredictionStream | None = None
-        self.meters: ModelMeters | None = None
+        self._holders = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def hold(self) -> None:
+        """A run begins that lasts beyond this turn of the loop."""
+        self._holders += 1
+        self._idle.clear()
+
+    def let_go(self) -> None:
+        """Such a run has ended."""
+        self._holders -= 1
+        if not self._holders:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no run holds on to this version."""
+        await self._idle.wait()
 
     def __repr__(self) -> str:
         return f"<{self.name} version {self.version}>"

@@ -8,7 +8,6 @@ It reads no clock, holds no state and knows no wire format.
 """
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +16,7 @@ import msgspec
 from gateway.model import LoadedModel
 from groundwork.errors import DriftgateError
 from prediction_log.record import Arm
-from rollouts.route import Route
+from rollouts.route import Route, bucket
 
 _MASK: Final = (1 << 64) - 1
 _LOW: Final = (1 << 32) - 1
@@ -65,9 +64,7 @@ def lane_of(route: Route, loaded: Mapping[tuple[str, str], LoadedModel]) -> Lane
     """The lane of one route; RoutingError names the first version that is not loaded."""
     versions = {version: model for (name, version), model in loaded.items() if name == route.model}
 
-    def need(version: str | None) -> LoadedModel | None:
-        if version is None:
-            return None
+    def need(version: str) -> LoadedModel:
         if version not in versions:
             raise RoutingError(
                 f"route {route.model} revision {route.revision} names version {version}, which is not loaded "
@@ -75,12 +72,11 @@ def lane_of(route: Route, loaded: Mapping[tuple[str, str], LoadedModel]) -> Lane
             )
         return versions[version]
 
-    stable = need(route.stable)
-    assert stable is not None  # noqa: S101  a route always names its stable version
-    candidate, shadow = need(route.candidate), need(route.shadow)
+    candidate = None if route.candidate is None else need(route.candidate)
+    shadow = None if route.shadow is None else need(route.shadow)
     return Lane(
         route=route,
-        stable=stable,
+        stable=need(route.stable),
         candidate=candidate,
         shadow=shadow,
         previous=versions.get(route.previous or ""),
@@ -88,7 +84,7 @@ def lane_of(route: Route, loaded: Mapping[tuple[str, str], LoadedModel]) -> Lane
         weight=route.weight if candidate is not None else 0,
         shadow_share=route.shadow_share if shadow is not None else 0,
         key_header=header_key(route.key),
-        salt=_hash(b"", route.salt.encode()),
+        salt=bucket(route.salt, b""),
     )
 
 
@@ -102,9 +98,9 @@ def header_key(key: str) -> bytes | None:
     return key.removeprefix(_HEADER_KEY).lower().encode() if key.startswith(_HEADER_KEY) else None
 
 
-def draw_for_key(lane: Lane, key: bytes) -> int:
-    """The 64-bit draw of a sticky key: the same for the same key and salt, in every worker, for ever."""
-    return _hash(lane.salt.to_bytes(8, "little"), key)
+def draw_for_key(lane: Lane, key: bytes, number: int) -> int:
+    """The draw of a sticky key: the arm by its bucket, alike in all workers; the shadow by request."""
+    return bucket(lane.route.salt, key) << 32 | (draw_for_request(lane, number) & _LOW)
 
 
 def draw_for_request(lane: Lane, number: int) -> int:
@@ -125,7 +121,3 @@ def assign(lane: Lane, draw: int) -> Assignment:
     if lane.candidate is not None and (draw >> 32) < lane.weight:
         return Assignment(lane.candidate, Arm.CANDIDATE, lane.stable if shadowed else None)
     return Assignment(lane.stable, Arm.STABLE, lane.shadow if shadowed else None)
-
-
-def _hash(key: bytes, data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8, key=key).digest(), "little")

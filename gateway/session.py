@@ -57,7 +57,7 @@ class Session:
             RunError: the graph failed on these inputs.
         """
         try:
-            return self._run(self._names, feeds)  # type: ignore[no-any-return]  the runtime has no types
+            return self._run(self._names, feeds)  # type: ignore[no-any-return]  # the runtime has no types
         except runtime_errors.InvalidArgument as error:
             raise InvalidInputError(f"the graph refuses the inputs: {_line(error)}") from None
         except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run

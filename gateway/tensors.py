@@ -16,6 +16,7 @@ It knows no protocol's field names.
 import itertools
 import math
 import struct
+import types
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -62,9 +63,9 @@ def _lenient(leaf: Any) -> Any:
 
 
 def _decoder(leaf: Any, depth: int) -> msgspec.json.Decoder[Any]:
-    kind = leaf
+    kind: Any = leaf
     for _ in range(depth):
-        kind = list[kind]
+        kind = types.GenericAlias(list, (kind,))
     return msgspec.json.Decoder(kind)
 
 
@@ -143,7 +144,7 @@ class Tensor:
         """The elements in row-major order; NaN and infinities become null when they are written."""
         if self.datatype is Datatype.BF16:
             array = (array.astype("<u4") << 16).view("<f4")
-        return array.ravel().tolist()  # type: ignore[no-any-return]  a flat array gives a list
+        return array.ravel().tolist()  # type: ignore[no-any-return]  # a flat array gives a list
 
     def to_binary(self, array: Array) -> bytes:
         """The elements as little-endian bytes; strings each with their 4-byte length before them."""

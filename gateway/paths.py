@@ -1,0 +1,58 @@
+"""What a path of the data port means: templates of segments, matched once and remembered.
+
+Rules: a path is split before it is unquoted, so that an escaped slash never makes a segment; segments are
+compared with templates and with nothing else. It knows paths, not what answers on them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+_MOST_REMEMBERED: Final = 1024
+_MOST_LENGTH: Final = 512
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a path leads to, and the parts it names; `entry` is what the table holds for its template."""
+
+    entry: Any
+    model: str = ""
+    version: str | None = None
+
+
+class Paths:
+    """A table of templates such as `/v2/models/{model}/infer`; a path seen before costs one look-up."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._templates = [(_split(template.encode()), entry) for template, entry in table.items()]
+        self._seen: dict[bytes, Target] = {}
+
+    def find(self, path: bytes) -> Target | None:
+        """What the raw path (still quoted, without its query) leads to; None when to nothing."""
+        target = self._seen.get(path)
+        if target is None and len(path) <= _MOST_LENGTH:
+            target = self._match(_split(path))
+            if target is not None and len(self._seen) < _MOST_REMEMBERED:
+                self._seen[path] = target
+        return target
+
+    def _match(self, segments: list[str]) -> Target | None:
+        for template, entry in self._templates:
+            if len(template) != len(segments):
+                continue
+            named: dict[str, str] = {}
+            for wanted, found in zip(template, segments, strict=True):
+                if wanted[:1] == "{":
+                    named[wanted[1:-1]] = found
+                elif wanted != found:
+                    break
+            else:
+                return Target(entry, **named)
+        return None
+
+
+def _split(path: bytes) -> list[str]:
+    """The unquoted segments; bytes that are no UTF-8 become a character that no name has."""
+    return [unquote_to_bytes(part).decode("utf-8", "replace") for part in path.removeprefix(b"/").split(b"/")]

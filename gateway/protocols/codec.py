@@ -1,0 +1,47 @@
+"""What a protocol is to the core: something that reads a request for a model and writes its answer.
+
+Adding one is a file beside this, a line in PROTOCOLS per path, and a parameter of the contract test. A codec
+is chosen by path and method alone, never by looking into the body.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.inference import Array, InferenceRequest
+from gateway.model import LoadedModel
+from gateway.responses import Header
+
+PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "/v2/models/{model}/infer": "gateway.protocols.open_inference:CODEC",
+        "/v2/models/{model}/versions/{version}/infer": "gateway.protocols.open_inference:CODEC",
+    }
+)
+"""Path of a POST to the codec that answers it; `{model}` and `{version}` are one segment each."""
+
+Headers = Mapping[bytes, bytes]
+"""Lower-case names to values; of a repeated header the last."""
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What a codec puts into its answer: the identity of a finished run and all outputs of the model."""
+
+    model: LoadedModel
+    arm: str
+    prediction_id: str
+    outputs: Sequence[Array]
+
+
+class Codec(Protocol):
+    """One protocol, without state."""
+
+    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+        """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
+        ...
+
+    def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """Headers (content type first, no content length) and body of the answer."""
+        ...

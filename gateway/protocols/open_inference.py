@@ -1,0 +1,251 @@
+"""Open Inference Protocol v2 over REST: JSON, and the binary tensor data extension both ways.
+
+Our reading of what the specification leaves open:
+
+* fields that are null are absent; fields we do not know are ignored; a request needs no Content-Type;
+* `data` is flat or nested like `shape`; the shape's rank and fixed sizes are the model's, always explicit;
+* NaN and infinities have no JSON: they are written as null, and null in a floating input is NaN;
+* BYTES elements are strings in UTF-8; BF16 travels in binary only;
+* an output travels in binary when it asks for it, or else when the request does (`binary_data_output`).
+
+The JSON part of a mixed body is as long as Inference-Header-Content-Length says; the tensors follow it in the
+order of the inputs, without gaps, and must fill the body exactly.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import InvalidInputError, MalformedError, UnsupportedError
+from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
+from gateway.model import LoadedModel
+from gateway.protocols.codec import Answer, Headers
+from gateway.responses import JSON, Header
+from gateway.tensors import Tensor
+
+_JSON_LENGTH: Final = b"inference-header-content-length"
+_OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
+_NOTHING: Final = msgspec.Raw(b"")
+_MOST_DIGITS: Final = 18
+
+Parameters = dict[str, Any] | None
+
+
+class InputDocument(msgspec.Struct, gc=False):
+    """One input of a request."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: msgspec.Raw = _NOTHING
+    parameters: Parameters = None
+
+
+class OutputChoice(msgspec.Struct, gc=False):
+    """One output that a request asks for."""
+
+    name: str
+    parameters: Parameters = None
+
+
+class RequestDocument(msgspec.Struct, gc=False):
+    """A request."""
+
+    inputs: list[InputDocument]
+    id: str | None = None
+    parameters: Parameters = None
+    outputs: list[OutputChoice] | None = None
+
+
+class OutputDocument(msgspec.Struct, gc=False, omit_defaults=True):
+    """One output of an answer; with binary data, `parameters` gives its size and `data` is left out."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class ResponseDocument(msgspec.Struct, gc=False, omit_defaults=True):
+    """An answer."""
+
+    model_name: str
+    model_version: str
+    parameters: dict[str, Any]
+    outputs: list[OutputDocument]
+    id: str | None = None
+
+
+_decode: Final = msgspec.json.Decoder(RequestDocument).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class OpenInference:
+    """The protocol's codec."""
+
+    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+        """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
+        length = headers.get(_JSON_LENGTH)
+        blobs = None
+        if length is None:
+            document = _document(body)
+        else:
+            end = _json_length(length, len(body))
+            document = _document(memoryview(body)[:end])
+            blobs = memoryview(body)[end:]
+        feeds = _feeds(model, document.inputs, blobs)
+        parameters = document.parameters or NO_PARAMETERS
+        return InferenceRequest(
+            feeds=feeds,
+            rows=_rows(model, feeds),
+            client_id=document.id,
+            wanted=_wanted(model, document.outputs) if document.outputs else (),
+            binary=bool(_flag(parameters, "binary_data_output")),
+            parameters=parameters,
+        )
+
+    def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """Headers (content type first, no content length) and body of the answer."""
+        outputs: list[OutputDocument] = []
+        blobs: list[bytes] = []
+        model = answer.model
+        for tensor, array, binary in _chosen(model, request, answer):
+            if binary:
+                blob = tensor.to_binary(array)
+                blobs.append(blob)
+                size = {"binary_data_size": len(blob)}
+                outputs.append(OutputDocument(tensor.name, tensor.datatype, array.shape, size))
+            else:
+                data = tensor.to_json(array)
+                outputs.append(OutputDocument(tensor.name, tensor.datatype, array.shape, None, data))
+        identity = {"prediction_id": answer.prediction_id, "arm": answer.arm}
+        body = _encode(ResponseDocument(model.name, model.version, identity, outputs, request.client_id))
+        if not blobs:
+            return (JSON,), body
+        return (_OCTETS, (_JSON_LENGTH, b"%d" % len(body))), b"".join((body, *blobs))
+
+
+CODEC: Final = OpenInference()
+
+
+def _document(body: bytes | memoryview) -> RequestDocument:
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"the body is not an inference request: {error}") from None
+    except (RecursionError, UnicodeDecodeError):
+        raise MalformedError(
+            "the body is not an inference request: it is nested too deep or not UTF-8"
+        ) from None
+
+
+def _json_length(value: bytes, size: int) -> int:
+    if not (value.isdigit() and len(value) <= _MOST_DIGITS) or int(value) > size:
+        raise MalformedError(
+            f"Inference-Header-Content-Length is {value[:40]!r}, wanted a number up to the body's {size}"
+        )
+    return int(value)
+
+
+def _feeds(model: LoadedModel, inputs: list[InputDocument], blobs: memoryview | None) -> dict[str, Array]:
+    """Every input of the model, each exactly once; with binary data, every byte of it used."""
+    feeds: dict[str, Array] = {}
+    at = 0
+    for document in inputs:
+        name = document.name
+        tensor = model.inputs.get(name)
+        if tensor is None or name in feeds:
+            what = "twice" if name in feeds else f"unknown; the model has {', '.join(model.inputs)}"
+            raise InvalidInputError(f"input {name[:100]!r} is {what}")
+        if document.datatype != tensor.datatype:
+            raise InvalidInputError(
+                f"input {name!r} has datatype {document.datatype[:20]!r}, wanted {tensor.datatype.value!r}"
+            )
+        if document.parameters is not None and "binary_data_size" in document.parameters:
+            size = _binary_size(document, blobs, at)
+            feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], document.shape)
+            at += size
+        elif not document.data:
+            raise InvalidInputError(f"input {name!r} has neither data nor binary_data_size")
+        else:
+            feeds[name] = tensor.from_json(document.data, document.shape)
+    if len(feeds) != len(model.inputs):
+        absent = [name for name in model.inputs if name not in feeds]
+        raise InvalidInputError(f"input {absent[0]!r} is missing; wanted {', '.join(model.inputs)}")
+    if blobs is not None and at != len(blobs):
+        raise MalformedError(f"{len(blobs) - at} bytes follow the last binary input; wanted none")
+    return feeds
+
+
+def _binary_size(document: InputDocument, blobs: memoryview | None, at: int) -> int:
+    size = (document.parameters or {})["binary_data_size"]
+    left = 0 if blobs is None else len(blobs) - at
+    if blobs is None:
+        raise MalformedError(
+            f"input {document.name!r} has binary_data_size, but the request has no "
+            "Inference-Header-Content-Length header"
+        )
+    if document.data:
+        raise InvalidInputError(f"input {document.name!r} has both data and binary_data_size; send one")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= left:
+        raise MalformedError(
+            f"input {document.name!r} has binary_data_size {str(size)[:40]}, wanted a number up to {left}"
+        )
+    return size
+
+
+def _rows(model: LoadedModel, feeds: dict[str, Array]) -> int:
+    """The length of the batch axis, which all inputs share."""
+    if not model.batched:
+        return 1
+    lengths = {array.shape[0] for array in feeds.values()}
+    if len(lengths) > 1:
+        raise InvalidInputError(
+            f"inputs disagree on the number of rows: {', '.join(map(str, sorted(lengths)))}; wanted one number"
+        )
+    return int(lengths.pop())
+
+
+def _flag(parameters: Mapping[str, Any], name: str) -> bool | None:
+    """A parameter that is true, false, or not there."""
+    value = parameters.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidInputError(f"parameter {name!r} is {str(value)[:40]!r}, wanted true or false")
+
+
+def _wanted(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ...]:
+    wanted: dict[str, Wanted] = {}
+    for output in outputs:
+        name = output.name
+        if name not in model.output_index or name in wanted:
+            what = "asked for twice" if name in wanted else f"unknown; it has {', '.join(model.output_index)}"
+            raise InvalidInputError(f"output {name[:100]!r} is {what}")
+        parameters = output.parameters or NO_PARAMETERS
+        if "classification" in parameters:
+            raise UnsupportedError(f"output {name!r}: classification is not offered; ask for the scores")
+        wanted[name] = Wanted(name, _flag(parameters, "binary_data"))
+    return tuple(wanted.values())
+
+
+def _chosen(
+    model: LoadedModel, request: InferenceRequest, answer: Answer
+) -> list[tuple[Tensor, Array, bool]]:
+    """The outputs to send, in the order they were asked for, and whether each travels in binary.
+
+    One that was asked of a candidate and that the stable version, run in its place, lacks is left out.
+    """
+    if not request.wanted:
+        return [
+            (tensor, array, request.binary)
+            for tensor, array in zip(model.outputs, answer.outputs, strict=True)
+        ]
+    chosen = []
+    for wanted in request.wanted:
+        place = model.output_index.get(wanted.name)
+        if place is not None:
+            binary = request.binary if wanted.binary is None else wanted.binary
+            chosen.append((model.outputs[place], answer.outputs[place], binary))
+    return chosen

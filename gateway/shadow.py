@@ -1,0 +1,149 @@
+"""Run the other version beside an answer that was given, and record both as a pair.
+
+Rules:
+
+1. Nobody waits for it: what is offered is taken up at the loop's next turn, when the answer is on its way,
+   and runs in one thread, in batches of what came in while the last batch was running.
+2. What waits is bounded in requests and in bytes; beyond that it is dropped and counted.
+3. The arrays offered are never written to by anybody, so they are kept, not copied.
+4. Everything but the runs themselves (rows, counters, budgets) happens on the event loop.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from gateway import metrics
+from gateway.errors import InvalidInputError, RunError
+from gateway.inference import Array
+from gateway.journal import Journal, Noted
+from gateway.meters import Evidence
+from gateway.model import LoadedModel
+from gateway.settings import ShadowSettings
+from groundwork.counters import Counters
+from prediction_log.record import Arm
+
+
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """One request to run again: what answered it and with what, and who runs beside.
+
+    `evidence` is where the shadow's run counts; None where a stable version runs beside its candidate.
+    """
+
+    answered: LoadedModel
+    beside: LoadedModel
+    noted: Noted
+    feeds: dict[str, Array]
+    outputs: Sequence[Array]
+    rows: int
+    size: int
+    evidence: Evidence | None = None
+
+    @property
+    def pair(self) -> tuple[LoadedModel, LoadedModel]:
+        """(stable, candidate), whoever of them answered."""
+        if self.noted.arm is Arm.CANDIDATE:
+            return self.beside, self.answered
+        return self.answered, self.beside
+
+
+Outcome = Sequence[Array] | None
+"""What a shadow run gave; None when it failed."""
+
+
+def size_of(feeds: dict[str, Array], outputs: Sequence[Array]) -> int:
+    """Bytes held by the arrays of one request (strings count as their pointers)."""
+    return sum(array.nbytes for array in feeds.values()) + sum(array.nbytes for array in outputs)
+
+
+class Shadow:
+    """The shadow runs of one worker."""
+
+    def __init__(self, journal: Journal, counters: Counters, settings: ShadowSettings) -> None:
+        self._journal = journal
+        self._counters = counters
+        self._values = counters.values
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(1, "shadow")
+        self._waiting: list[Job] = []
+        self._held = 0
+        self._bytes = 0
+        self._batch: asyncio.Task[None] | None = None
+
+    def offer(self, job: Job) -> None:
+        """Take the job up soon, or drop it and count that where the budget is used up."""
+        if self._held >= self._settings.max_waiting:
+            self._drop(job, "waiting")
+            return
+        if self._bytes + job.size > self._settings.max_bytes:
+            self._drop(job, "bytes")
+            return
+        self._held += 1
+        self._bytes += job.size
+        job.answered.hold()
+        job.beside.hold()
+        self._waiting.append(job)
+        if self._batch is None:
+            self._batch = asyncio.get_running_loop().create_task(self._work())
+
+    async def idle(self) -> None:
+        """Wait until everything that was taken up is recorded."""
+        while self._batch is not None:
+            await self._batch
+
+    async def close(self) -> None:
+        """Finish what was taken up and let the thread go."""
+        await self.idle()
+        self._pool.shutdown(wait=False)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                running = {job.beside.meters.executing for job in batch}
+                for index in running:
+                    self._values[index] += 1
+                outcomes = await loop.run_in_executor(self._pool, self._run, batch)
+                for index in running:
+                    self._values[index] -= 1
+                for job, outcome in zip(batch, outcomes, strict=True):
+                    self._record(job, outcome)
+        finally:
+            self._batch = None
+
+    def _run(self, batch: Sequence[Job]) -> list[Outcome]:
+        """In the thread: every job of the batch, and the streams that its pairs need."""
+        outcomes: list[Outcome] = []
+        for job in batch:
+            self._journal.open_pairs(*job.pair)
+            try:
+                outcomes.append(job.beside.session.run(job.feeds))
+            except (RunError, InvalidInputError):
+                outcomes.append(None)
+        return outcomes
+
+    def _record(self, job: Job, outcome: Outcome) -> None:
+        self._held -= 1
+        self._bytes -= job.size
+        job.answered.let_go()
+        job.beside.let_go()
+        pair = job.pair
+        stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)
+        self._journal.paired(pair, job.noted, stable, candidate, job.rows)
+        self._values[self._pairs_series(pair, "ok" if outcome is not None else "failed")] += 1
+        if job.evidence is not None:
+            self._values[job.evidence.requests] += 1
+            if outcome is None:
+                self._values[job.evidence.errors] += 1
+
+    def _pairs_series(self, pair: tuple[LoadedModel, LoadedModel], outcome: str) -> int:
+        stable, candidate = pair
+        labels = {"model": stable.name, "stable": stable.version, "candidate": candidate.version}
+        return self._counters.series(metrics.PAIRS, {**labels, "outcome": outcome})
+
+    def _drop(self, job: Job, reason: str) -> None:
+        labels = {"model": job.beside.name, "version": job.beside.version, "reason": reason}
+        self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += 1

@@ -1,0 +1,82 @@
+"""The first runs of a version, before anybody waits for it: they warm the graph up and measure what it costs.
+
+Inputs are typical values of the reference profile where there is one (mean or most frequent category), else
+zeros and empty strings. A graph may well refuse such made-up rows, so a failed warm-up condemns nothing: the
+version's cost is then unknown, and its runs stay off the event loop.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from gateway.errors import InvalidInputError, RunError
+from gateway.inference import Array
+from gateway.session import Session
+from gateway.tensors import Tensor
+from registry_client.profile import CategoricalColumn, NumericColumn, Profile
+from registry_client.signature import Datatype, element_names
+
+_ROUNDS: Final = 5
+_MANY: Final = 64
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a run was measured to cost, in seconds: `fixed` + `per_row` * rows; infinite when unknown."""
+
+    fixed: float
+    per_row: float
+
+    def rows_within(self, seconds: float) -> int:
+        """The most rows whose run is expected to take no longer than `seconds`; -1 when none does."""
+        if self.fixed + self.per_row > seconds:
+            return -1
+        return 1 << 40 if self.per_row <= 0 else int((seconds - self.fixed) / self.per_row)
+
+
+UNKNOWN: Final = Cost(math.inf, 0.0)
+
+
+def typical(tensor: Tensor, rows: int, profile: Profile | None) -> Array:
+    """A tensor of `rows` typical rows; every other size that the request chooses is 1."""
+    shape = [1 if size == -1 else size for size in tensor.shape]
+    row_shape = tuple(shape[1:]) if tensor.batched else tuple(shape)
+    known = {column.name: column for column in profile.columns} if profile is not None else {}
+    strings = tensor.datatype is Datatype.BYTES
+    values: list[Any] = []
+    for name in element_names(tensor.name, row_shape):
+        column = known.get(name)
+        if strings:
+            named = isinstance(column, CategoricalColumn) and column.categories
+            values.append(named[0] if named else "")
+        else:
+            values.append(column.mean if isinstance(column, NumericColumn) else 0)
+    row = np.array(values, dtype=object if strings else tensor.dtype).reshape(row_shape)
+    return np.ascontiguousarray(np.broadcast_to(row, (rows, *row_shape))) if tensor.batched else row
+
+
+def measure(session: Session, profile: Profile | None, seconds: Callable[[], float]) -> Cost:
+    """Run the graph a few times with one row and with many; `seconds` is a monotonic clock."""
+    tensors = [Tensor(spec) for spec in session.signature.inputs]
+    batched = all(tensor.batched for tensor in tensors)
+    try:
+        one = _fastest(session, tensors, 1, profile, seconds)
+        many = _fastest(session, tensors, _MANY, profile, seconds) if batched else one
+    except (RunError, InvalidInputError):
+        return UNKNOWN
+    per_row = max(0.0, (many - one) / (_MANY - 1))
+    return Cost(max(0.0, one - per_row), per_row)
+
+
+def _fastest(
+    session: Session, tensors: list[Tensor], rows: int, profile: Profile | None, seconds: Callable[[], float]
+) -> float:
+    feeds = {tensor.name: typical(tensor, rows, profile) for tensor in tensors}
+    times = []
+    for _ in range(_ROUNDS):
+        began = seconds()
+        session.run(feeds)
+        times.append(seconds() - began)
+    return min(times)
