@@ -82,6 +82,8 @@ class Reconciler:
         self._routes: Mapping[str, Route] = {}
         self._loads: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._releases: set[asyncio.Task[None]] = set()
+        # Versions that passed their load for a route; what a request alone has named is not among them.
+        self._fit: set[tuple[str, str]] = set()
         self._leaving: set[tuple[str, str]] = set()
         self._idle_since: dict[tuple[str, str], float] = {}
         self._pinned: list[tuple[str, str]] = []
@@ -139,19 +141,16 @@ class Reconciler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _versions(self, model: str) -> set[str]:
-        return {
-            version
-            for name, version in self._fleet.loaded
-            if name == model and (name, version) not in self._leaving
-        }
+    def _in_memory(self) -> dict[tuple[str, str], LoadedModel]:
+        return {key: loaded for key, loaded in self._fleet.loaded.items() if key not in self._leaving}
 
     def _settle(self, model: str) -> None:
         route = self._routes.get(model)
         if route is None:
             return
         failed = {version for name, version in self.faults if name == model}
-        decided = plan(route, self._versions(model), failed, serving=model in self._core.table)
+        fit = {version for name, version in self._in_memory().keys() & self._fit if name == model}
+        decided = plan(route, fit - failed, failed, serving=model in self._core.table)
         if decided.serve is not None:
             self._serve(decided.serve)
         if decided.applied:
@@ -180,6 +179,7 @@ class Reconciler:
         error = task.exception()
         if error is None:
             self.faults.pop(key, None)
+            self._fit.add(key)
         else:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
             self.faults[key] = Fault(message, self._clock.monotonic())
@@ -202,7 +202,8 @@ class Reconciler:
         pinned = {version for name, version in self._pinned if name == model}
         lane = self._core.table.get(model)
         answering = set() if lane is None else set(lane.route.versions())
-        idle = unneeded(self._routes.get(model), self._versions(model), pinned | answering)
+        held = {version for name, version in self._in_memory() if name == model}
+        idle = unneeded(self._routes.get(model), held, pinned | answering)
         for key in [key for key in self._idle_since if key[0] == model and key[1] not in idle]:
             del self._idle_since[key]
         for version in idle:
@@ -214,6 +215,7 @@ class Reconciler:
         """Take a version out of the table, then forget it when its last request is answered."""
         del self._idle_since[key]
         self._leaving.add(key)
+        self._fit.discard(key)
         loaded = self._fleet.loaded[key]
         self._rebuild(key[0])
         task = asyncio.get_running_loop().create_task(self._fleet.release(loaded))

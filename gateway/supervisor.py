@@ -21,9 +21,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from prediction_log.recovery import recover_slot
-from prediction_log.segments import SegmentSink
-
 from gateway import order
 from gateway.backoff import Backoff
 from gateway.guards import CrashGuard
@@ -35,6 +32,8 @@ from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log
+from prediction_log.recovery import recover_slot
+from prediction_log.segments import SegmentSink
 
 WORKER: Final = (sys.executable, "-P", "-m", "gateway.worker")
 # A worker that has never answered and died this often will not be helped by another start.
@@ -103,6 +102,7 @@ class Supervisor:
         sweeper: Sweeper,
         guard: CrashGuard,
         log: Log,
+        *,
         command: Sequence[str] = WORKER,
     ) -> None:
         self._settings = settings

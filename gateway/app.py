@@ -1,0 +1,205 @@
+"""The only place where a worker's parts are put together, and the order in which they start and stop.
+
+Start: routes and the versions they name first, then the ports; a worker never answers by an older route than
+the one that stands when it opens. Stop: readiness first, then new connections, then what is in flight, then
+the log. Everything in between is a handful of tasks that each look at one thing again and again.
+"""
+
+import asyncio
+import functools
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from gateway.catalogue import Catalogue, Faults
+from gateway.console import Console
+from gateway.core import Core
+from gateway.discover import Discovery
+from gateway.endpoints import build_asgi
+from gateway.fleet import Fleet
+from gateway.flusher import Flusher
+from gateway.guards import ErrorWatch
+from gateway.journal import Journal
+from gateway.metrics import exposition
+from gateway.model import LoadedModel
+from gateway.operator import build_operator
+from gateway.order import Order
+from gateway.pilot_task import Pilot
+from gateway.places import Places, Stage
+from gateway.port import Port
+from gateway.presence import Presence
+from gateway.reconcile import Reconciler
+from groundwork.clock import SystemClock
+from groundwork.errors import DriftgateError
+from groundwork.logs import Log
+from groundwork.slots import Slot
+from prediction_log.ids import PredictionIds, load_key
+from prediction_log.segments import SegmentSink
+from registry_client.backends import open_registry
+from rollouts.follower import Follower
+from rollouts.store import SqliteStore
+
+GUARD_SECONDS: Final = 0.1
+# A first start waits for every load, however slow; one that never ends is broken, and the worker says so.
+LOOK_SECONDS: Final = 1.0
+
+
+class App:
+    """One worker's parts; built and run on its loop."""
+
+    def __init__(self, told: Order, log: Log) -> None:
+        """Open everything of the data folder that a worker uses; nothing answers yet."""
+        settings, clock = told.settings, SystemClock()
+        data = Path(settings.data)
+        self._settings = settings
+        self._clock = clock
+        self._place = told.place
+        self._places = Places(told.places_fd, told.workers)
+        self.slot = Slot.create(data / "slots", place=told.place)
+        self._log = log.bind(incarnation=self.slot.incarnation)
+        self._presence = Presence(self.slot.counters)
+        self._store = SqliteStore(data / "rollouts.db", clock)
+        self._follower = Follower(self._store)
+        self._registry = open_registry(settings.models, data / "cache")
+        ids = PredictionIds(load_key(data))
+        self._journal = Journal(self.slot, ids, clock, settings.journal)
+        self._fleet = Fleet(self._registry, self._journal, self.slot.counters, settings, clock)
+        self._core = Core({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
+        self._reconciler = Reconciler(
+            self._core, self._fleet, settings.pace, clock, self._presence.applied, self._log
+        )
+        self._discovery = Discovery(self._registry, self._store, self._log)
+        self._sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
+        self._flusher = Flusher(
+            self._journal.files, self._sink, self.slot.counters, settings.pace.flush, self._log
+        )
+        self._watch = ErrorWatch(self._store, clock, self.slot.incarnation, self._in_a_row, self._log)
+        holder = f"slot-{self.slot.incarnation}"
+        self._pilot = Pilot(self._store, data / "slots", clock, holder, settings.pace.lease, self._log)
+        self._pilot_thread = ThreadPoolExecutor(1, "pilot")
+        self._console = Console(self._store, data / "slots", self._fleet, self._follow, clock)
+        self._open_ports(told, data)
+
+    def _open_ports(self, told: Order, data: Path) -> None:
+        shown = functools.partial(exposition, data / "slots")
+        catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults)
+        self._http = Port(
+            build_asgi(self._core, shown, self._log),
+            socket.socket(fileno=told.http_fd),
+            self._log,
+            crowded=self._crowded,
+            changed=functools.partial(self._places.hold, told.place),
+        )
+        self._operator = Port(
+            build_operator(self._console, catalogue, shown), socket.socket(fileno=told.operator_fd), self._log
+        )
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Start, answer until `stop`, stop in order; the exit code."""
+        await self._start()
+        tasks = [
+            asyncio.create_task(task)
+            for task in (
+                self._flusher.run(),
+                self._again(self._settings.pace.follow, self._tick),
+                self._again(GUARD_SECONDS, self._guard),
+                self._again(self._settings.pace.registry, self._look),
+                self._again(self._settings.pace.pilot, self._fly),
+            )
+        ]
+        await stop.wait()
+        clean = await self._stop(tasks)
+        return 0 if clean else 1
+
+    async def _start(self) -> None:
+        await self._look()
+        self._follow()
+        await self._reconciler.settled()
+        # From here on whoever edits a route waits for us; what was edited before is read now.
+        self._presence.answering(now=True)
+        self._follow()
+        await self._reconciler.settled()
+        self._core.ready = True
+        self._http.open()
+        self._operator.open()
+        self._places.reach(self._place, Stage.READY)
+        self._log.info("worker-ready", models=len(self._core.table))
+
+    async def _stop(self, tasks: list[asyncio.Task[None]]) -> bool:
+        stop = self._settings.stop
+        self._core.ready = False
+        self._places.reach(self._place, Stage.DRAINING)
+        await asyncio.sleep(stop.delay)
+        cut = await self._http.close(linger=stop.linger, limit=stop.limit)
+        await self._operator.close(linger=0.0, limit=1.0)
+        self._presence.answering(now=False)
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        await self._reconciler.close()
+        await self._core.close()
+        flushed = await self._flusher.close()
+        await tasks[0]
+        await self._close_stores()
+        self._log.info("worker-stopped", cut_connections=cut, log_flushed=flushed)
+        return flushed
+
+    async def _close_stores(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._pilot.close)
+        self._pilot_thread.shutdown()
+        self._console.close()
+        await self._fleet.close()
+        self._sink.close()
+        self._follower.close()
+        self._store.close()
+        self.slot.close()
+
+    async def _again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` every `seconds`; what fails is told and tried again."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except (DriftgateError, OSError) as error:
+                self._log.error("task-failed", task=getattr(work, "__name__", ""), fault=error)
+
+    async def _tick(self) -> None:
+        self._follow()
+        self._flusher.look()
+
+    def _follow(self) -> None:
+        """Look at the routes; microseconds where nothing has changed."""
+        routes = self._follower.poll()
+        if routes is not None:
+            self._reconciler.follow(routes)
+
+    async def _look(self) -> None:
+        """Look for new models and for versions to try again or to let go."""
+        await asyncio.to_thread(self._discovery.look, frozenset(self._reconciler.routes))
+        self._reconciler.look_around()
+
+    async def _guard(self) -> None:
+        suspects = self._watch.suspects(self._reconciler.routes)
+        if suspects:
+            await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._watch.look, suspects)
+
+    async def _fly(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._pilot.look)
+
+    async def _demand(self, model: str, version: str) -> LoadedModel:
+        return await self._reconciler.demand(model, version)
+
+    def _crowded(self) -> bool:
+        least = self._places.least(self._place)
+        return least is not None and self._http.connections > least
+
+    def _in_a_row(self, model: str, version: str) -> int:
+        """How often a version has failed in this worker since its last good run."""
+        loaded = self._fleet.loaded.get((model, version))
+        return 0 if loaded is None else int(self.slot.counters.values[loaded.meters.consecutive_errors])
+
+    def _faults(self) -> Faults:
+        faults = {key: fault.message for key, fault in self._reconciler.faults.items()}
+        return faults | {(model, ""): fault for model, fault in self._discovery.faults.items()}

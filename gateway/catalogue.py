@@ -1,0 +1,92 @@
+"""What models there are, as an operator sees them: registry, routes, workers and faults side by side.
+
+Everything is read when it is asked for, in the caller's thread; nothing is kept.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from gateway.errors import UnknownModelError
+from gateway.metrics import LOADED
+from gateway.views import Models, ModelView
+from groundwork.errors import DriftgateError
+from groundwork.slots import read_slots
+from registry_client.registry import Registry
+from rollouts.route import Route, percent
+
+Faults = Mapping[tuple[str, str], str]
+"""(model, version) to why it is not served in this worker; an empty version means the model itself."""
+
+
+class Routes(Protocol):
+    """Where routes are kept; see `rollouts.store.SqliteStore`."""
+
+    def routes(self) -> Mapping[str, Route]:
+        """Every route by model name."""
+        ...
+
+
+class Catalogue:
+    """Views of models; used in threads."""
+
+    def __init__(
+        self, registry: Registry, store: Routes, slots_folder: Path, faults: Callable[[], Faults]
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._slots_folder = slots_folder
+        self._faults = faults
+
+    def models(self) -> Models:
+        """Every model of the registry and of the routes; a registry that cannot be read is a fault."""
+        routes, copies, faults = self._store.routes(), self._copies(), []
+        names: list[str] = []
+        try:
+            names = self._registry.models()
+        except (DriftgateError, OSError) as error:
+            faults.append(str(error))
+        everything = sorted({*names, *routes})
+        return Models([self._view(name, routes.get(name), copies) for name in everything], faults)
+
+    def model(self, name: str) -> ModelView:
+        """One model; UnknownModelError when neither the registry nor a route knows it."""
+        view = self._view(name, self._store.routes().get(name), self._copies())
+        if not view.versions and view.stable is None:
+            raise UnknownModelError(f"there is no model {name[:100]!r} here; publish a version of it first")
+        return view
+
+    def _view(self, name: str, route: Route | None, copies: Mapping[tuple[str, str], int]) -> ModelView:
+        faults = {version: fault for (model, version), fault in self._faults().items() if model == name}
+        versions: list[str] = []
+        try:
+            versions = self._registry.versions(name)
+        except (DriftgateError, OSError) as error:
+            faults[""] = str(error)
+        loaded = {version: count for (model, version), count in copies.items() if model == name and count}
+        view = ModelView(name=name, versions=versions, loaded=loaded, faults=faults)
+        if route is None:
+            return view
+        return msgspec.structs.replace(
+            view,
+            revision=route.revision,
+            stable=route.stable,
+            candidate=route.candidate,
+            weight=percent(route.weight),
+            shadow=route.shadow,
+            previous=route.previous,
+            rollout=route.rollout,
+        )
+
+    def _copies(self) -> dict[tuple[str, str], int]:
+        """In how many live workers each (model, version) is in memory."""
+        copies: dict[tuple[str, str], int] = {}
+        for slot in read_slots(self._slots_folder):
+            for key, value in slot.series.items():
+                if slot.alive and key.name == LOADED:
+                    labels = dict(key.labels)
+                    place = (labels["model"], labels["version"])
+                    copies[place] = copies.get(place, 0) + value
+        return copies

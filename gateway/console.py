@@ -1,0 +1,177 @@
+"""What operators can do to a rollout and see of it, whatever protocol they speak.
+
+A verb is one compare-and-swap edit; it is done when every worker that answers requests has applied it, and
+the answer names those that have not within APPLY_SECONDS. All state is in the store and the slots, so any
+worker serves any operator. Reading a slot or the store happens in a thread that nothing else keeps busy.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+import msgspec
+
+from gateway.errors import MalformedError, UnknownModelError
+from gateway.judgement import status_of
+from gateway.presence import lagging
+from gateway.reconcile import Fleet
+from gateway.views import Done, History
+from groundwork.clock import Clock
+from rollouts import spec_file, verbs
+from rollouts.errors import ConflictError
+from rollouts.history import Entry
+from rollouts.route import Route, weight_from_percent
+from rollouts.status import Status
+from rollouts.store import SqliteStore
+from rollouts.timeline import moments
+
+APPLY_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 0.005
+HISTORY_LIMIT: Final = 1000
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of an acting verb.
+
+    `who` and `why` go into history. `candidate` and `spec` (a rollout file's document) belong to start,
+    `weight` (percent) and `hold` (pause there) to set-weight. `revision` makes the edit conditional: it is
+    made only while the route stands at that revision.
+    """
+
+    who: str = ""
+    why: str = ""
+    candidate: str | None = None
+    spec: dict[str, Any] | None = None
+    weight: float | str | None = None
+    hold: bool = False
+    revision: int | None = None
+
+
+class Console:
+    """The operator's side of one worker; used on its loop.
+
+    `follow` makes this worker look at the routes at once.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        slots_folder: Path,
+        fleet: Fleet,
+        follow: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._slots_folder = slots_folder
+        self._fleet = fleet
+        self._follow = follow
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "operator")
+
+    async def act(self, model: str, name: str, wish: Wish) -> Done:
+        """Do a verb and wait until it is applied.
+
+        MalformedError for a wish that does not fit the verb, RouteError for one that the route does not
+        allow, ConflictError where `revision` no longer stands, LoadError for a candidate that cannot serve.
+        """
+        began = self._clock.monotonic()
+        verb = await self._verb(model, name, wish)
+        change = await self._off_loop(self._apply, model, verb, name, wish)
+        self._follow()
+        revision = change.route.revision
+        late = await self._applied(model, revision)
+        standing = await self.status(model)
+        return Done(
+            model=model,
+            verb=name,
+            revision=revision,
+            applied=not late,
+            lagging=late,
+            seconds=round(self._clock.monotonic() - began, 6),
+            status=standing,
+        )
+
+    async def status(self, model: str) -> Status:
+        """Where a model's rollout stands; UnknownModelError when nothing is known of it."""
+        return await self._off_loop(self._status, model)
+
+    async def history(self, model: str | None, after: int) -> History:
+        """History rows with a sequence above `after`, of one model or of all; at most HISTORY_LIMIT."""
+        entries = await self._off_loop(self._store.history, model, after, HISTORY_LIMIT)
+        return History(history=moments(entries), after=entries[-1].sequence if entries else after)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._thread.shutdown(wait=False)
+
+    async def _verb(self, model: str, name: str, wish: Wish) -> verbs.Verb:
+        if name == "start":
+            return await self._start(model, wish)
+        if name == "set-weight":
+            if wish.weight is None:
+                raise MalformedError("set-weight needs `weight`, a percentage such as 5 or 0.5")
+            return verbs.set_weight(weight_from_percent(wish.weight), hold=wish.hold)
+        plain: dict[str, verbs.Verb] = {
+            "promote": verbs.promote,
+            "pause": verbs.pause(wish.why),
+            "resume": verbs.resume,
+            "abort": verbs.abort(wish.why),
+            "undo": verbs.undo(wish.why),
+        }
+        return plain[name]
+
+    async def _start(self, model: str, wish: Wish) -> verbs.Verb:
+        """A start whose candidate is known to serve here beside what answers now."""
+        spec = spec_file.convert(wish.spec or {})
+        candidate = wish.candidate or spec.candidate
+        if candidate is None:
+            raise MalformedError("start needs `candidate`, the version to roll out")
+        if spec.model not in (None, model):
+            raise MalformedError(f"this rollout file is for model {spec.model!r}, not for {model!r}")
+        route = await self._off_loop(self._route, model)
+        joins = await self._fleet.load(model, route.stable)
+        await self._fleet.load(model, candidate, joins=joins)
+        return verbs.start(spec, candidate)
+
+    def _apply(self, model: str, verb: verbs.Verb, name: str, wish: Wish) -> verbs.Change:
+        expected = None if wish.revision is None else self._expected(model, wish.revision)
+        entry = Entry(actor=f"operator:{wish.who or 'unknown'}", verb=name, reason=wish.why)
+        return verbs.apply(self._store, model, verb, entry, self._clock.now(), expected=expected)
+
+    def _expected(self, model: str, revision: int) -> Route:
+        route = self._route(model)
+        if route.revision != revision:
+            raise ConflictError(
+                f"route of {model!r}: revision {revision} was expected, revision {route.revision} stands; "
+                "look at it again and repeat the command if it is still wanted",
+                route,
+            )
+        return route
+
+    def _route(self, model: str) -> Route:
+        route = self._store.route(model)
+        if route is None:
+            raise UnknownModelError(f"there is no model {model[:100]!r} here; publish a version of it first")
+        return route
+
+    async def _applied(self, model: str, revision: int) -> list[str]:
+        """Wait for every answering worker, but no longer than APPLY_SECONDS; those that were late."""
+        deadline = self._clock.monotonic() + APPLY_SECONDS
+        while True:
+            late = await self._off_loop(lagging, self._slots_folder, model, revision)
+            if not late or self._clock.monotonic() >= deadline:
+                return late
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _status(self, model: str) -> Status:
+        return status_of(self._store, self._route(model), self._clock.now())
+
+    async def _off_loop(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        call = functools.partial(work, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -1,0 +1,143 @@
+"""The operator API over HTTP: paths, bodies, statuses. What it does is `gateway.console`.
+
+    GET  /v1/models, /v1/models/{model}
+    GET  /v1/rollouts/{model}, /v1/rollouts/{model}/history?after=N, /v1/history?after=N
+    POST /v1/rollouts/{model}/{start|set-weight|promote|pause|resume|abort|undo}
+    GET  /metrics, /healthz
+
+Every error is `{"error": "...", "code": "..."}`. `who` and `why` may also come as the headers X-Driftgate-Who
+and X-Driftgate-Why, the expected revision as If-Match. The port listens on loopback and asks for no key.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.catalogue import Catalogue
+from gateway.console import Console, Wish
+from gateway.errors import MalformedError, TooLargeError
+from gateway.responses import status_of
+from groundwork.errors import DriftgateError, LockedError, NoRoomError
+from groundwork.metrics import CONTENT_TYPE
+from registry_client.errors import RegistryError
+from rollouts.errors import ConflictError, RouteError, SpecError
+
+VERBS: Final = ("start", "set-weight", "promote", "pause", "resume", "abort", "undo")
+BODY_BYTES: Final = 1 << 20
+STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
+    (ConflictError, 409),
+    (RouteError, 409),
+    (SpecError, 400),
+    (LockedError, 503),
+    (NoRoomError, 507),
+    (RegistryError, 502),
+)
+_JSON: Final = "application/json"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_operator(console: Console, catalogue: Catalogue, exposition: Callable[[], bytes]) -> Starlette:
+    """The ASGI application of the operator port; `exposition` renders /metrics and is called in a thread."""
+
+    async def models(_request: Request) -> Response:
+        return _answer(await asyncio.to_thread(catalogue.models))
+
+    async def model(request: Request) -> Response:
+        return _answer(await asyncio.to_thread(catalogue.model, request.path_params["model"]))
+
+    async def status(request: Request) -> Response:
+        return _answer(await console.status(request.path_params["model"]))
+
+    async def history(request: Request) -> Response:
+        return _answer(await console.history(request.path_params.get("model"), _after(request)))
+
+    async def act(request: Request) -> Response:
+        verb = request.path_params["verb"]
+        if verb not in VERBS:
+            raise HTTPException(404, f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
+        return _answer(await console.act(request.path_params["model"], verb, await _wish(request)))
+
+    async def metrics(_request: Request) -> Response:
+        return Response(await asyncio.to_thread(exposition), headers={"content-type": CONTENT_TYPE})
+
+    async def healthz(_request: Request) -> Response:
+        return _answer({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/v1/models", models),
+            Route("/v1/models/{model}", model),
+            Route("/v1/history", history),
+            Route("/v1/rollouts/{model}", status),
+            Route("/v1/rollouts/{model}/history", history),
+            Route("/v1/rollouts/{model}/{verb}", act, methods=["POST"]),
+            Route("/metrics", metrics),
+            Route("/healthz", healthz),
+        ],
+        exception_handlers={DriftgateError: _refused, HTTPException: _misused, Exception: _broken},
+    )
+
+
+async def _wish(request: Request) -> Wish:
+    """The body and headers of an acting verb as one wish."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise TooLargeError(f"a command has at most {BODY_BYTES} bytes")
+    try:
+        wish = msgspec.json.decode(body or b"{}", type=Wish)
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"this is not a command: {error}") from None
+    header = request.headers.get
+    revision = wish.revision if wish.revision is not None else _revision(header("if-match"))
+    who = wish.who or header("x-driftgate-who", "")
+    why = wish.why or header("x-driftgate-why", "")
+    return msgspec.structs.replace(wish, who=who, why=why, revision=revision)
+
+
+def _revision(tag: str | None) -> int | None:
+    """The revision an If-Match header asks for: 7, "7" or "r7"."""
+    if tag is None or tag.strip() == "*":
+        return None
+    digits = tag.strip().strip('"').removeprefix("r")
+    if not digits.isascii() or not digits.isdecimal():
+        raise MalformedError(f'If-Match is {tag[:40]!r}, wanted a route\'s revision such as "7"')
+    return int(digits)
+
+
+def _after(request: Request) -> int:
+    text = request.query_params.get("after", "0")
+    if not text.isascii() or not text.isdecimal():
+        raise MalformedError(f"after is {text[:40]!r}, wanted a history row's number such as 0")
+    return int(text)
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, headers={"content-type": _JSON})
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    known = error if isinstance(error, DriftgateError) else DriftgateError(str(error))
+    for kind, status in STATUS:
+        if isinstance(known, kind):
+            return _answer({"error": str(known), "code": known.code}, status)
+    return _answer({"error": str(known), "code": known.code}, status_of(known))
+
+
+async def _misused(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    detail = error.detail if isinstance(error, HTTPException) else str(error)
+    return _answer({"error": detail, "code": "misused"}, status)
+
+
+async def _broken(_request: Request, _error: Exception) -> Response:
+    return _answer({"error": "the gateway failed at this; its log says why", "code": "error"}, 500)
