@@ -15,20 +15,18 @@ Rules:
 """
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import msgspec
-
 from gateway import metrics
+from gateway.call import Bound, Call, Work, arm_headers, asked_version, trace_id
 from gateway.errors import InvalidInputError, RunError, UnknownModelError
-from gateway.inference import Array, InferenceRequest
-from gateway.journal import NO_TRACE, Journal, Noted
+from gateway.inference import Array
+from gateway.journal import Journal, Noted
 from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
-from gateway.protocols.codec import Answer, Codec, Headers
+from gateway.protocols.codec import Answer, Headers
 from gateway.responses import OK, Header, Response, refused, status_of
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
@@ -38,59 +36,12 @@ from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
 from prediction_log.record import Arm, Kept
 
-VERSION_HEADER: Final = b"x-driftgate-version"
-_TRACEPARENT: Final = b"traceparent"
-_TRACE_LENGTH: Final = 55
 _MOST_MICROSECONDS: Final = 2**32 - 1
 _MICROSECONDS: Final = 1e6
 
 OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
 """Load (model, version) because a request names it; raises as `Fleet.load` does."""
 Pending = Coroutine[Any, Any, Response]
-
-
-class Call(msgspec.Struct, frozen=True, gc=False):
-    """One request as an edge hands it over; `version` is None where the path names none."""
-
-    codec: Codec
-    model: str
-    version: str | None
-    headers: Headers
-    body: bytes
-
-
-class Bound(msgspec.Struct, frozen=True):
-    """A lane with the places where its evidence is counted."""
-
-    lane: Lane
-    evidence: dict[Arm, Evidence]
-    plain: bool
-    """Whether the stable version answers everything, alone: there is nothing to draw."""
-
-
-class Work:
-    """What is known so far about one request; lives as long as the request."""
-
-    __slots__ = ("arm", "bound", "call", "counted", "model", "request", "shadow", "started")
-
-    request: InferenceRequest
-
-    def __init__(
-        self,
-        call: Call,
-        bound: Bound,
-        model: LoadedModel,
-        arm: Arm,
-        shadow: LoadedModel | None,
-        started: float,
-    ) -> None:
-        self.call = call
-        self.bound = bound
-        self.model = model
-        self.arm = arm
-        self.shadow = shadow
-        self.started = started
-        self.counted = arm is not Arm.PINNED
 
 
 class Core:
@@ -146,7 +97,7 @@ class Core:
             bound = self._bound.get(call.model)
             if bound is None:
                 raise UnknownModelError(f"there is no model {call.model[:100]!r} here")
-            version = call.version or _asked_version(call.headers)
+            version = call.version or asked_version(call.headers)
             if version is not None:
                 return self._pin(call, bound, version, started)
             lane = bound.lane
@@ -173,8 +124,7 @@ class Core:
             model, version or "", status_of(error), error.code, str(error), self._since(started)
         )
         self.count(metrics.REFUSALS, {"model": model if model in self._bound else "", "code": error.code})
-        prediction_id = (b"x-prediction-id", identifier.hex().encode())
-        return Response(answer.status, (*answer.headers, prediction_id), answer.body)
+        return Response(answer.status, (*answer.headers, _identity(identifier.hex())), answer.body)
 
     def count(self, name: str, labels: Mapping[str, str], by: int = 1) -> None:
         """Add to a series that is too rare to have its place looked up beforehand."""
@@ -243,7 +193,7 @@ class Core:
             values[work.bound.evidence[arm].requests] += 1
         if work.shadow is not None:
             self._offer(work, work.shadow, noted, outputs)
-        return Response(OK, (*headers, (b"x-prediction-id", prediction_id.encode()), *_arm(model, arm)), body)
+        return Response(OK, (*headers, *arm_headers(model.version, arm), _identity(prediction_id)), body)
 
     def _failed(self, work: Work, error: RunError | InvalidInputError) -> Response | Pending:
         model, arm = work.model, work.arm
@@ -265,8 +215,8 @@ class Core:
             work.model, work.arm, work.shadow, work.counted = work.bound.lane.stable, Arm.STABLE, None, False
             return self._run(work)
         answer = refused(error)
-        prediction_id = (b"x-prediction-id", identifier.hex().encode())
-        return Response(answer.status, (*answer.headers, prediction_id, *_arm(model, arm)), answer.body)
+        headers = (*answer.headers, *arm_headers(model.version, arm), _identity(identifier.hex()))
+        return Response(answer.status, headers, answer.body)
 
     def _offer(self, work: Work, shadow: LoadedModel, noted: Noted, outputs: list[Array]) -> None:
         request = work.request
@@ -284,7 +234,7 @@ class Core:
             work.arm,
             work.bound.lane.route.revision,
             work.request.client_id,
-            _trace(work.call.headers),
+            trace_id(work.call.headers),
         )
 
     def _since(self, started: float) -> int:
@@ -336,28 +286,5 @@ class Core:
             return self.refuse(refusal, work.call.model, work.model.version, work.started)
 
 
-@functools.lru_cache(maxsize=4096)
-def _arm_headers(version: str, arm: Arm) -> tuple[Header, ...]:
-    return ((b"x-model-version", version.encode()), (b"x-driftgate-arm", ARM_NAMES[arm].encode()))
-
-
-def _arm(model: LoadedModel, arm: Arm) -> tuple[Header, ...]:
-    """The headers that name who answered."""
-    return _arm_headers(model.version, arm)
-
-
-def _asked_version(headers: Headers) -> str | None:
-    """The version that a header pins the request to."""
-    value = headers.get(VERSION_HEADER)
-    return None if value is None else value.decode("latin-1")
-
-
-def _trace(headers: Headers) -> bytes:
-    """The trace id of a W3C traceparent header, or zeros."""
-    value = headers.get(_TRACEPARENT)
-    if value is None or len(value) != _TRACE_LENGTH:
-        return NO_TRACE
-    try:
-        return bytes.fromhex(value[3:35].decode("ascii"))
-    except ValueError:
-        return NO_TRACE
+def _identity(prediction_id: str) -> Header:
+    return (b"x-prediction-id", prediction_id.encode())

@@ -20,7 +20,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway import labels
-from gateway.core import Call, Core
+from gateway.call import Call
+from gateway.core import Core
 from gateway.errors import EncodingError, NotFoundError, TooLargeError, WrongMethodError
 from gateway.model import LoadedModel
 from gateway.paths import Paths, Target

@@ -144,7 +144,7 @@ class Tensor:
         """The elements in row-major order; NaN and infinities become null when they are written."""
         if self.datatype is Datatype.BF16:
             array = (array.astype("<u4") << 16).view("<f4")
-        return array.ravel().tolist()  # type: ignore[no-any-return]  # a flat array gives a list
+        return array.ravel().tolist()
 
     def to_binary(self, array: Array) -> bytes:
         """The elements as little-endian bytes; strings each with their 4-byte length before them."""

@@ -202,9 +202,8 @@ def _rows(model: LoadedModel, feeds: dict[str, Array]) -> int:
         return 1
     lengths = {array.shape[0] for array in feeds.values()}
     if len(lengths) > 1:
-        raise InvalidInputError(
-            f"inputs disagree on the number of rows: {', '.join(map(str, sorted(lengths)))}; wanted one number"
-        )
+        found = ", ".join(map(str, sorted(lengths)))
+        raise InvalidInputError(f"inputs disagree on the number of rows: {found}; wanted one number")
     return int(lengths.pop())
 
 
@@ -221,7 +220,8 @@ def _wanted(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ..
     for output in outputs:
         name = output.name
         if name not in model.output_index or name in wanted:
-            what = "asked for twice" if name in wanted else f"unknown; it has {', '.join(model.output_index)}"
+            known = ", ".join(model.output_index)
+            what = "asked for twice" if name in wanted else f"unknown; the model has {known}"
             raise InvalidInputError(f"output {name[:100]!r} is {what}")
         parameters = output.parameters or NO_PARAMETERS
         if "classification" in parameters:

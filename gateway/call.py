@@ -1,0 +1,90 @@
+"""One request as it is known so far: what an edge hands over, the lane it takes, and what was found out.
+
+It reads the headers that every protocol shares (a pinned version, a trace) and writes those that name who
+answered. It runs nothing.
+"""
+
+import functools
+from typing import Final
+
+import msgspec
+
+from gateway.inference import InferenceRequest
+from gateway.journal import NO_TRACE
+from gateway.meters import ARM_NAMES, Evidence
+from gateway.model import LoadedModel
+from gateway.protocols.codec import Codec, Headers
+from gateway.responses import Header
+from gateway.routing import Lane
+from prediction_log.record import Arm
+
+VERSION_HEADER: Final = b"x-driftgate-version"
+_TRACEPARENT: Final = b"traceparent"
+_TRACE_LENGTH: Final = 55
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """One request as an edge hands it over; `version` is None where the path names none."""
+
+    codec: Codec
+    model: str
+    version: str | None
+    headers: Headers
+    body: bytes
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """A lane with the places where its evidence is counted."""
+
+    lane: Lane
+    evidence: dict[Arm, Evidence]
+    plain: bool
+    """Whether the stable version answers everything, alone: there is nothing to draw."""
+
+
+class Work:
+    """What is known so far about one request; lives as long as the request."""
+
+    __slots__ = ("arm", "bound", "call", "counted", "model", "request", "shadow", "started")
+
+    request: InferenceRequest
+
+    def __init__(
+        self,
+        call: Call,
+        bound: Bound,
+        model: LoadedModel,
+        arm: Arm,
+        shadow: LoadedModel | None,
+        started: float,
+    ) -> None:
+        self.call = call
+        self.bound = bound
+        self.model = model
+        self.arm = arm
+        self.shadow = shadow
+        self.started = started
+        self.counted = arm is not Arm.PINNED
+
+
+@functools.lru_cache(maxsize=4096)
+def arm_headers(version: str, arm: Arm) -> tuple[Header, ...]:
+    """The headers that name who answered."""
+    return ((b"x-model-version", version.encode()), (b"x-driftgate-arm", ARM_NAMES[arm].encode()))
+
+
+def asked_version(headers: Headers) -> str | None:
+    """The version that a header pins the request to."""
+    value = headers.get(VERSION_HEADER)
+    return None if value is None else value.decode("latin-1")
+
+
+def trace_id(headers: Headers) -> bytes:
+    """The trace id of a W3C traceparent header, or zeros."""
+    value = headers.get(_TRACEPARENT)
+    if value is None or len(value) != _TRACE_LENGTH:
+        return NO_TRACE
+    try:
+        return bytes.fromhex(value[3:35].decode("ascii"))
+    except ValueError:
+        return NO_TRACE

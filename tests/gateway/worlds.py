@@ -1,0 +1,135 @@
+"""One worker's data plane, whole, over a registry in memory: what most tests of this folder stand on."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+import msgspec
+
+from gateway.core import Core
+from gateway.endpoints import DataPort, build_asgi
+from gateway.fleet import Fleet
+from gateway.journal import Journal
+from gateway.metrics import exposition
+from gateway.model import LoadedModel
+from gateway.routing import lane_of
+from gateway.settings import GatewaySettings
+from groundwork.clock import FakeClock
+from groundwork.counters import SeriesKey
+from groundwork.logs import Log
+from groundwork.slots import Slot, totals
+from prediction_log import frame
+from prediction_log.frame import Frame
+from prediction_log.ids import PredictionIds
+from registry_client.memory import MemoryRegistry
+from rollouts.route import Route
+from tests.models import logistic, publish
+
+ROW = [0.1] * 30
+
+
+class Lines:
+    """A stream that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, text: str, /) -> object:
+        """Keep a line."""
+        self.written.append(text)
+        return None
+
+    def flush(self) -> object:
+        """Nothing is held back."""
+        return None
+
+
+class World:
+    """Registry, slot, journal, fleet, core and data port of one worker."""
+
+    def __init__(self, folder: Path, settings: GatewaySettings) -> None:
+        self.slots = folder / "slots"
+        self.clock = FakeClock()
+        self.registry = MemoryRegistry("test", folder / "cache")
+        self.slot = Slot.create(self.slots, place=0)
+        self.journal = Journal(self.slot, PredictionIds(bytes(range(16))), self.clock, settings.journal)
+        self.fleet = Fleet(self.registry, self.journal, self.slot.counters, settings, self.clock)
+        self.core = Core(
+            MappingProxyType({}),
+            self.journal,
+            self.slot.counters,
+            settings,
+            self.clock,
+            on_demand=self.fleet.load,
+        )
+        self.core.ready = True
+        self.lines = Lines()
+        log = Log(self.lines, self.clock)
+        self.port: DataPort = build_asgi(self.core, lambda: exposition(self.slots), log)
+        transport = httpx.ASGITransport(self.port)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://driftgate.test")
+
+    async def serve(self, route: Route) -> dict[str, LoadedModel]:
+        """Load what the route names and let it answer; the versions by name."""
+        versions = {version: await self.fleet.load(route.model, version) for version in route.versions()}
+        lane = lane_of(route, self.fleet.loaded)
+        self.core.table = MappingProxyType({**self.core.table, route.model: lane})
+        return versions
+
+    async def publish(self, name: str, version: str, model: bytes) -> None:
+        """Put a version into the registry."""
+        publish(self.registry, name, version, model)
+
+    async def infer(
+        self, document: Any, *, model: str = "m", path: str = "infer", headers: Mapping[str, str] = MappingProxyType({})
+    ) -> httpx.Response:
+        """Send a document (bytes as they are) to a model."""
+        content = document if isinstance(document, bytes) else msgspec.json.encode(document)
+        return await self.client.post(f"/v2/models/{model}/{path}", content=content, headers=dict(headers))
+
+    def frames(self, kind: int) -> list[Frame]:
+        """What the slot holds of one kind, taken as the flusher takes it."""
+        found = []
+        for file in self.journal.files():
+            file.swap()
+            taken = file.take()
+            if taken is not None:
+                file.release()
+                decoded = frame.decode(taken)
+                found += [decoded] if decoded.kind == kind else []
+        return found
+
+    def counted(self, name: str, **labels: str) -> int:
+        """The sum of the series of this name that carry these labels."""
+        wanted = set(labels.items())
+        found: dict[SeriesKey, int] = totals(self.slots)
+        return sum(value for key, value in found.items() if key.name == name and wanted <= set(key.labels))
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self.client.aclose()
+        await self.core.close()
+        await self.fleet.close()
+        self.slot.close()
+
+
+def request(data: Any = None, **more: Any) -> dict[str, Any]:
+    """A JSON request for `logistic`, one row unless other data is given."""
+    rows = [ROW] if data is None else data
+    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 30], "data": rows}
+    return {"inputs": [tensor], **more}
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path, settings: GatewaySettings | None = None) -> AsyncIterator[World]:
+    """A world in which model `m` has the logistic version 1, which answers."""
+    made = World(folder, settings or GatewaySettings())
+    await made.publish("m", "1", logistic())
+    await made.serve(Route(model="m", revision=1, stable="1"))
+    try:
+        yield made
+    finally:
+        await made.close()

@@ -1,0 +1,114 @@
+"""Tiny ONNX graphs for tests, made with onnx's own helper: each does one thing that a test needs."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from registry_client.manifest import Manifest, digest_of
+from registry_client.registry import Registry
+
+ELEMENTS: Final = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+Shape = Sequence[int | None]
+
+
+def logistic(features: int = 30, *, bias: float = 0.0, sign: float = 1.0) -> bytes:
+    """`x` FP32 [-1, features] → `label` INT64 [-1] and `probabilities` FP32 [-1, 2]; weights fixed, signed."""
+    generator = np.random.default_rng(7)
+    half = generator.normal(size=features) * sign / 2
+    weights = np.stack([-half, half], axis=1).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0),
+    ]
+    constants = {"weights": weights, "bias": np.array([-bias / 2, bias / 2], np.float32)}
+    outputs = [("label", "INT64", [None]), ("probabilities", "FP32", [None, 2])]
+    return _model(nodes, [("x", "FP32", [None, features])], outputs, constants)
+
+
+def identity(inputs: Sequence[tuple[str, str, Shape]]) -> bytes:
+    """Every input `n` comes out as `n_out`, whatever its datatype and shape."""
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name, _, _ in inputs]
+    outputs = [(f"{name}_out", datatype, shape) for name, datatype, shape in inputs]
+    return _model(nodes, inputs, outputs, {})
+
+
+def lookup() -> bytes:
+    """`keys` INT64 [-1] → `found` FP32 [-1]: fails at run time for a key that is not 0, 1 or 2."""
+    nodes = [helper.make_node("Gather", ["table", "keys"], ["found"], axis=0)]
+    table = {"table": np.array([10.0, 20.0, 30.0], np.float32)}
+    return _model(nodes, [("keys", "INT64", [None])], [("found", "FP32", [None])], table)
+
+
+def fragile_logistic(features: int = 30) -> bytes:
+    """`logistic` in its names and shapes, but fails where the first feature, as a whole number, is no 0."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Slice", ["whole", "zero", "one", "one"], ["first"]),
+        helper.make_node("Gather", ["classes", "first"], ["columns"], axis=0),
+        helper.make_node("Squeeze", ["columns", "one"], ["label"]),
+        helper.make_node("Slice", ["x", "zero", "two", "one"], ["probabilities"]),
+    ]
+    constants = {
+        "zero": np.array([0], np.int64),
+        "one": np.array([1], np.int64),
+        "two": np.array([2], np.int64),
+        "classes": np.array([1], np.int64),
+    }
+    outputs = [("label", "INT64", [None]), ("probabilities", "FP32", [None, 2])]
+    return _model(nodes, [("x", "FP32", [None, features])], outputs, constants)
+
+
+def reciprocal() -> bytes:
+    """`x` FP32 [-1, 1] → `y` FP32 [-1, 1] = 1 / x: infinite where x is 0."""
+    nodes = [helper.make_node("Reciprocal", ["x"], ["y"])]
+    return _model(nodes, [("x", "FP32", [None, 1])], [("y", "FP32", [None, 1])], {})
+
+
+def publish(registry: Registry, name: str, version: str, model: bytes) -> Manifest:
+    """Put these bytes under this version, as a manifest without a signature."""
+    manifest = Manifest(
+        name=name, version=version, digest=digest_of(model), size=len(model), created="2024-05-01T12:00:00Z"
+    )
+    return registry.publish(manifest, model, None)
+
+
+def _model(
+    nodes: Sequence[Any],
+    inputs: Sequence[tuple[str, str, Shape]],
+    outputs: Sequence[tuple[str, str, Shape]],
+    constants: dict[str, Any],
+) -> bytes:
+    graph = helper.make_graph(
+        list(nodes),
+        "graph",
+        [_value(*tensor) for tensor in inputs],
+        [_value(*tensor) for tensor in outputs],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _value(name: str, datatype: str, shape: Shape) -> Any:
+    return helper.make_tensor_value_info(name, ELEMENTS[datatype], list(shape))
