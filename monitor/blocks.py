@@ -31,9 +31,9 @@ Times = npt.NDArray[np.int64]
 class Rows(msgspec.Struct, frozen=True):
     """Rows of one stream, by column.
 
-    `numeric` float64 [rows, C]; `codes` int32 [rows, K], an index into the column's categories, or their number
-    for a value not among them; `validity` uint8 [rows, C + K] (PRESENT, MISSING, WITHHELD); `times` int64
-    [rows], unix nanoseconds. A value that is not PRESENT means nothing.
+    `numeric` float64 [rows, C]; `codes` int32 [rows, K], an index into the column's categories, or their
+    number for a value not among them; `validity` uint8 [rows, C + K] (PRESENT, MISSING, WITHHELD); `times`
+    int64 [rows], unix nanoseconds. A value that is not PRESENT means nothing.
     """
 
     numeric: Floats
@@ -152,8 +152,8 @@ class BlockBuilder:
         shape = (self._size, self._rows.numeric.shape[1], self._rows.codes.shape[1])
         if saved.shape != shape:
             raise DetectorStateError(
-                f"an unfinished block was stored for (rows, numeric, categorical) = {saved.shape}, and {shape} are"
-                " configured; restore the old block settings, or move monitor.db away to start afresh",
+                f"an unfinished block was stored for (rows, numeric, categorical) = {saved.shape}, and"
+                f" {shape} are configured; restore the old block settings, or move monitor.db away to start afresh",
             )
         for mine, stored in zip(_arrays(self._rows), saved.arrays, strict=True):
             part = mine[: saved.held]

@@ -44,8 +44,8 @@ class Catalogue:
             return Known(
                 None,
                 None,
-                f"{model} version {version}: the log says {digest[:19]}…, the registry {known.manifest.digest[:19]}…;"
-                " they are two models under one name",
+                f"{model} version {version}: the log says {digest[:19]}…, the registry"
+                f" {known.manifest.digest[:19]}…; they are two models under one name",
             )
         return known
 

@@ -1,8 +1,8 @@
 """A frame's inputs as the columns of a reference profile: numbers, category codes, and what is not there.
 
-Rules, the same by which profiles are built: a number that is not finite, and a text that is empty, is missing.
-A column the frame does not hold, and a value that was withheld or deleted, is not counted at all – neither as
-a value nor as missing.
+Rules, the same by which profiles are built: a number that is not finite, and a text that is empty, is
+missing. A column the frame does not hold, and a value that was withheld or deleted, is not counted at all –
+neither as a value nor as missing.
 """
 
 from collections.abc import Iterator, Mapping

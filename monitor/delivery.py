@@ -1,9 +1,9 @@
 """The dispatcher: takes due deliveries from the outbox, posts them, writes what became of them.
 
 Rules: at least once, always with the same id; at most four posts at a time and endpoint; no redirect is
-followed, no proxy from the environment is used, at most 4 kB of an answer are read. An endpoint that failed ten
-times in a row is tried once a minute until it answers. Storage is touched in threads of its own, so that a
-commit of the pipeline never holds up the API.
+followed, no proxy from the environment is used, at most 4 kB of an answer are read. An endpoint that failed
+ten times in a row is tried once a minute until it answers. Storage is touched in threads of its own, so that
+a commit of the pipeline never holds up the API.
 
 Refuses to know: what an event means.
 """
@@ -20,6 +20,8 @@ from groundwork.clock import Clock
 from groundwork.database import transaction
 from monitor import outbox
 from monitor.outbox import Attempt, Delivery
+from monitor.reports import Report
+from monitor.reports import save as save_report
 from monitor.retries import Answer, Next, judge
 from monitor.settings import Webhook
 from monitor.signing import secrets_of, sign
@@ -70,6 +72,21 @@ class Dispatcher:
         await asyncio.gather(*(self._deliver(delivery, gates[delivery.endpoint]) for delivery in due))
         next_at = await self._stored(lambda: outbox.next_due(self._db))
         return None if next_at is None else max(0.0, (next_at - self._clock.now()) / _NS)
+
+    async def replay(self, event: str, endpoint: str | None) -> int:
+        """Make deliveries of an event pending again; how many."""
+        return await self._stored(
+            lambda: self._changed(lambda: outbox.replay(self._db, event=event, endpoint=endpoint))
+        )
+
+    async def save_report(self, event: str, told: Report) -> None:
+        """Keep what a training job reports; UnknownError for a request that was never made."""
+        now = self._clock.now()
+        await self._stored(lambda: self._changed(lambda: save_report(self._db, event, told, now)))
+
+    def _changed(self, work: Callable[[], T]) -> T:
+        with transaction(self._db):
+            return work()
 
     async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Answer:
         """Post a body now, outside the outbox, signed as any other."""

@@ -1,8 +1,8 @@
 """What one frame of the log changes: counts, ledger, watches, incidents, events. No clock, no network.
 
 Rules: what a frame changes depends on the state before it and on the frame, nothing else. A kind nobody knows
-is counted and skipped. Only rows drawn by the sampling rate and answered by stable or candidate feed the input
-detectors; labels of pinned answers are joined and counted, and judge no version.
+is counted and skipped. Only rows drawn by the sampling rate and answered by stable or candidate feed the
+input detectors; labels of pinned answers are joined and counted, and judge no version.
 """
 
 import sqlite3

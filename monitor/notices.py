@@ -1,4 +1,4 @@
-"""The events that follow from the log and from the rollouts' history. Pure: the same cause, the same event."""
+"""The events that follow from the log and from the history of rollouts: the same cause, the same event."""
 
 from typing import Final, Literal
 

@@ -119,7 +119,7 @@ def next_due(connection: sqlite3.Connection) -> int | None:
     return found
 
 
-_STUCK: Final = "state = 'pending' AND endpoint IN (SELECT name FROM endpoints WHERE disabled <> '')"  # no address any more
+_STUCK: Final = "state = 'pending' AND endpoint IN (SELECT name FROM endpoints WHERE disabled <> '')"
 
 
 def is_stuck(connection: sqlite3.Connection) -> bool:
@@ -138,10 +138,22 @@ def body(connection: sqlite3.Connection, sequence: int) -> bytes:
     return bytes(connection.execute("SELECT body FROM events WHERE sequence = ?", (sequence,)).fetchone()[0])
 
 
+def body_of(connection: sqlite3.Connection, event: str) -> bytes | None:
+    """The bytes of an event by its id, or None."""
+    found = connection.execute("SELECT body FROM events WHERE id = ?", (event,)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+def switched_off(connection: sqlite3.Connection) -> dict[str, str]:
+    """Endpoints that are switched off, and why."""
+    return dict(connection.execute("SELECT name, disabled FROM endpoints WHERE disabled <> ''").fetchall())
+
+
 def settle(connection: sqlite3.Connection, delivery: Delivery) -> None:
     """Write what became of a delivery, inside the caller's transaction."""
     connection.execute(
-        "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, history = ? WHERE event = ? AND endpoint = ?",
+        "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, history = ?"
+        " WHERE event = ? AND endpoint = ?",
         (
             delivery.state,
             delivery.attempts,

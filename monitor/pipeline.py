@@ -2,9 +2,9 @@
 
     frames → decode → intake (counts, ledger, watches, incidents, events) → checkpoint → commit → evidence out
 
-A round is all or nothing. Whatever goes wrong in it, the transaction is rolled back and the state in memory is
-read again from the last commit, so that memory and file never differ. Frames that do not decode are counted and
-skipped: they were committed to the log, and nothing will make them better.
+A round is all or nothing. Whatever goes wrong in it, the transaction is rolled back and the state in memory
+is read again from the last commit, so that memory and file never differ. Frames that do not decode are
+counted and skipped: they were committed to the log, and nothing will make them better.
 """
 
 import sqlite3
@@ -125,13 +125,13 @@ class Pipeline:
                 revision=revision,
                 stable=stable,
                 candidate=candidate,
-                both_right=both_right,
-                only_stable=only_stable,
-                only_candidate=only_candidate,
-                both_wrong=both_wrong,
+                both_right=counted[0],
+                only_stable=counted[1],
+                only_candidate=counted[2],
+                both_wrong=counted[3],
                 offset=offset,
             )
-            for model, revision, stable, candidate, both_right, only_stable, only_candidate, both_wrong in rows
+            for model, revision, stable, candidate, *counted in rows
         ]
 
     def problems(self) -> dict[str, str]:

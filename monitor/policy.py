@@ -41,8 +41,8 @@ def decide(
 ) -> Decision:
     """What to do about an incident.
 
-    `labelled` counts labelled rows predicted since its onset, `now` is record time (unix ns), `report` is what
-    the receiver said of the last request: "", running, succeeded or failed.
+    `labelled` counts labelled rows predicted since its onset, `now` is record time (unix ns), `report` is
+    what the receiver said of the last request: "", running, succeeded or failed.
     """
     if incident is None or incident.state != "open":
         return Decision("none", "no open incident")

@@ -1,9 +1,10 @@
 """What follows from a receiver's answer. Pure: time and randomness are arguments.
 
-2xx is delivered. 410 switches the endpoint off. A redirect is a failure and never followed. A client error that
-waiting cannot mend (not 408, 409, 425, 429) is given up after three attempts. Everything else is tried again
-after 5 s, 30 s, 2 min, 10 min, 30 min, 2 h, 5 h, 10 h and 24 h, give or take a fifth; `Retry-After` may ask for
-more. After ten attempts, or past its expiry, a delivery is dead and stays so until it is replayed.
+2xx is delivered. 410 switches the endpoint off. A redirect is a failure and never followed. A client error
+that waiting cannot mend (not 408, 409, 425, 429) is given up after three attempts. Everything else is tried
+again after 5 s, 30 s, 2 min, 10 min, 30 min, 2 h, 5 h, 10 h and 24 h, give or take a fifth; `Retry-After`
+may ask for more. After ten attempts, or past its expiry, a delivery is dead and stays so until it is
+replayed.
 """
 
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ _NS: Final = 1_000_000_000
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back: a status, or 0 and a line that says why there was none; `Retry-After` as it was sent."""
+    """What came back: a status, or 0 and a line that says why; `Retry-After` as it was sent."""
 
     status: int
     said: str = ""

@@ -1,7 +1,7 @@
 """Standard Webhooks signatures: HMAC-SHA256 over "id.timestamp.body", keyed by the secret's bytes.
 
-Rules: exactly the bytes that are sent are signed; every attempt has its own timestamp; while a secret is being
-changed both sign. A secret is never shown, not even in an error.
+Rules: exactly the bytes that are sent are signed; every attempt has its own timestamp; while a secret is
+being changed both sign. A secret is never shown, not even in an error.
 """
 
 import base64
@@ -57,7 +57,7 @@ def _key(secret: str, endpoint: str) -> bytes:
         key = b""
     if not secret.startswith(_PREFIX) or not _SHORTEST <= len(key) <= _LONGEST:
         raise WebhookError(
-            f"webhook {endpoint}: wanted a secret of whsec_ and the base64 of {_SHORTEST} to {_LONGEST} bytes,"
-            " found something else; make one with `openssl rand -base64 32`",
+            f"webhook {endpoint}: wanted a secret of whsec_ and the base64 of {_SHORTEST} to {_LONGEST}"
+            " bytes, found something else; make one with `openssl rand -base64 32`",
         )
     return key

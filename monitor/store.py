@@ -1,8 +1,8 @@
 """monitor.db: everything the monitor knows, committed with the log offset it knows it from.
 
 Rules:
-1. One synced transaction per checkpoint holds the offset, detector states, incidents, ledger and outbox. After
-   a crash the log is read again from that offset, so nothing is counted twice or forgotten.
+1. One synced transaction per checkpoint holds the offset, detector states, incidents, ledger and outbox.
+   After a crash the log is read again from that offset, so nothing is counted twice or forgotten.
 2. The pipeline writes what follows from the log; the dispatcher writes only `deliveries` and `endpoints`; the
    API writes only `reports` and asks the dispatcher for the rest. Each has a connection of its own.
 
@@ -65,8 +65,8 @@ CREATE TABLE events (
 CREATE TABLE deliveries (
     event INTEGER NOT NULL REFERENCES events (sequence), endpoint TEXT NOT NULL, model TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
-    next_at INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL DEFAULT 0, history BLOB NOT NULL DEFAULT x'90',
-    PRIMARY KEY (event, endpoint)
+    next_at INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL DEFAULT 0, history BLOB NOT NULL DEFAULT
+    x'90', PRIMARY KEY (event, endpoint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_due ON deliveries (state, next_at);
 CREATE TABLE endpoints (

@@ -1,8 +1,9 @@
 """What a version predicted, what the label says, and whether the two are the same.
 
-Rules: whole numbers, truth values and whole floats compare as numbers; texts compare as texts; a text label of a
-number ("1" from a CSV file) is read as that number. What cannot be compared is neither right nor wrong: None.
-The predicted class stands in the output the manifest names, or else in one called label or output_label.
+Rules: whole numbers, truth values and whole floats compare as numbers; texts compare as texts; a text label
+of a number ("1" from a CSV file) is read as that number. What cannot be compared is neither right nor wrong:
+None. The predicted class stands in the output the manifest names, or else in one called label or
+output_label.
 """
 
 from typing import Any, Final, TypeAlias

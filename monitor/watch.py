@@ -55,6 +55,7 @@ class Watch:
         self.mark = Mark()
         self.accuracy = LabelAccuracy()
         self.restarted = 0
+        self.said = ""
         self.evidence: dict[str, dict[str, float]] = {}
         self.groups: dict[str, float] = {}
         self.threshold = math.log(settings.detection.budget_rows)
@@ -207,7 +208,7 @@ class Watch:
         incident = self.incident
         if incident is not None and incident.state == "open" and not incident.trigger and incident.over:
             incident = self.incident = msgspec.structs.replace(incident, findings=self.findings())
-        return decide(
+        decision = decide(
             incident,
             labelled=self.labelled_since(incident.onset.time) if incident else 0,
             now=self.mark.time,
@@ -215,6 +216,8 @@ class Watch:
             report=report,
             policy=self._settings.policy,
         )
+        self.said = decision.reason
+        return decision
 
     def requested(self, event: str) -> None:
         """Note that a retrain was asked for."""

@@ -1,11 +1,12 @@
 """The detector interface, frozen: evidence in, and not one decision.
 
-A detector watches one version of one model. It says how strong the evidence of a change is, per signal; whether
-that is an alarm is decided one level up (monitor.evidence), because one budget covers the whole model.
+A detector watches one version of one model. It says how strong the evidence of a change is, per signal;
+whether that is an alarm is decided one level up (monitor.evidence), because one budget covers the whole
+model.
 
 The law every calibrated detector keeps: per signal, the expected evidence (not its logarithm) after t rows of
-unchanged data is at most t. Averages of such signals keep it, whatever the dependence between them; an alarm at
-evidence A therefore comes, on unchanged data, after A rows or more on average.
+unchanged data is at most t. Averages of such signals keep it, whatever the dependence between them; an alarm
+at evidence A therefore comes, on unchanged data, after A rows or more on average.
 """
 
 from collections.abc import Mapping

@@ -1,16 +1,16 @@
 """The input detector: a tolerance e-detector over every column of a version at once.
 
-Per event j (monitor.detectors.payoffs) the null is one-sided: it happens with a share of at most m_j, whatever
-else happened before. Each bet on an event keeps a Shiryaev–Roberts statistic, updated once per block of n rows
-of which c were hits, with l the ln factor of the bet:
+Per event j (monitor.detectors.payoffs) the null is one-sided: it happens with a share of at most m_j,
+whatever else happened before. Each bet on an event keeps a Shiryaev–Roberts statistic, updated once per
+block of n rows of which c were hits, with l the ln factor of the bet:
 
     ln M ← ln(M + rows) + c·l(hit) + (n - c)·l(miss)
 
-Adding the block's rows (not 1) makes the law count in rows: E[M after t rows] ≤ t while the null holds, however
-the blocks were closed. A signal's evidence is the average of its bets, the model's the weighted average of the
-signals; both keep the law under any dependence (Shin, Ramdas, Rinaldo: e-detectors, 2022). Everything is in the
-log domain. M is capped a little above what alone alarms, which can only lower it, so that evidence can fall
-again within some hundred rows when the change is over.
+Adding the block's rows (not 1) makes the law count in rows: E[M after t rows] ≤ t while the null holds,
+however the blocks were closed. A signal's evidence is the average of its bets, the model's the weighted
+average of the signals; both keep the law under any dependence (Shin, Ramdas, Rinaldo: e-detectors, 2022).
+Everything is in the log domain. M is capped a little above what alone alarms, which can only lower it, so
+that evidence can fall again within some hundred rows when the change is over.
 
 Cost: about 2 to 3 µs per row for 30 numeric and 5 categorical columns in blocks of 64. Memory: a few hundred
 bytes per event, fixed when the detector is built.
@@ -190,8 +190,8 @@ class InputDetector:
             ) from None
         if saved.shape != self._shape:
             raise DetectorStateError(
-                "an input detector's state was made with another reference profile, tolerance or budget; it starts"
-                " afresh",
+                "an input detector's state was made with another reference profile, tolerance or budget;"
+                " it starts afresh",
             )
         self._evidence = np.frombuffer(saved.evidence, np.float64).copy()
         self._hits = np.frombuffer(saved.hits, np.int64).copy()

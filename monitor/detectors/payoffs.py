@@ -1,9 +1,9 @@
 """What the input detector bets on: yes-or-no events of a row, and how often the reference allows each.
 
-Per column: a number at or below each of up to nine reference deciles, and above it, and out of the reference's
-range on either side; a category, and not that
-category; a value the reference did not list; a missing value, and a value that is there. An event whose allowed
-share reaches 1 cannot be overdone and is left out.
+Per column: a number at or below each of up to nine reference deciles, and above it, and out of the
+reference's range on either side; a category, and not that
+category; a value the reference did not list; a missing value, and a value that is there. An event whose
+allowed share reaches 1 cannot be overdone and is left out.
 
 Allowed share = reference share + the reference's own sampling error (monitor.detectors.bounds) + the
 operator's tolerance. Everything is computed once per version, from its profile.
@@ -57,8 +57,8 @@ class Payoff(msgspec.Struct, frozen=True):
 class Payoffs(msgspec.Struct, frozen=True):
     """All events of a version as arrays [P], grouped by signal in rising order.
 
-    `place` indexes the vector of counts (see Counted) and `total` the vector of rows (present values per column,
-    then present or missing ones; numbers before texts); `side` is true where the event is the count's
+    `place` indexes the vector of counts (see Counted) and `total` the vector of rows (present values per
+    column, then present or missing ones; numbers before texts); `side` is true where the event is the count's
     complement. `knots` float64 [numeric columns, KNOTS], NaN where a column has fewer.
     """
 
@@ -195,7 +195,7 @@ def _add_categories(
 def _assemble(
     signals: list[Signal], payoffs: list[Payoff], counted: Counted, knots: Floats, doubt: float
 ) -> Payoffs:
-    """Margins, the union over everything that is asked of the reference, and only events that can be overdone."""
+    """Margins that hold for everything asked of the reference at once; only events that can be overdone."""
     rows = np.array([float(signals[payoff.signal].rows) for payoff in payoffs])
     share = np.array([payoff.share for payoff in payoffs])
     # Half the doubt to each bound, shared among all that use it.
@@ -231,8 +231,8 @@ def _weights(signals: list[Signal]) -> Floats:
 def bets(allowed: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Ln factors of a hit and of a miss, and which bets there are, each [P, 4].
 
-    A bet on a share m + d above the allowed m multiplies by (m+d)/m on a hit and by (1-m-d)/(1-m) on a miss: on
-    average by at most 1 for every true share up to m. There is no bet on a share of 1.
+    A bet on a share m + d above the allowed m multiplies by (m+d)/m on a hit and by (1-m-d)/(1-m) on a miss:
+    on average by at most 1 for every true share up to m. There is no bet on a share of 1.
     """
     m = allowed[:, None]
     target = m + ALTERNATIVES

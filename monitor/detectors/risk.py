@@ -1,9 +1,9 @@
 """The risk detector: labelled errors against the risk that the reference data showed.
 
-The null: the next labelled prediction is wrong with a chance of at most m, whatever came before; m is the upper
-confidence bound of the held-out risk plus the tolerance (one point or a tenth of it, whichever is more). One
-side only: a version that errs less needs no alarm. The same statistic as the input detector's, on one stream
-(risk tracking: Podkopaev and Ramdas, 2021).
+The null: the next labelled prediction is wrong with a chance of at most m, whatever came before; m is the
+upper confidence bound of the held-out risk plus the tolerance (one point or a tenth of it, whichever is
+more). One side only: a version that errs less needs no alarm. The same statistic as the input detector's, on
+one stream (risk tracking: Podkopaev and Ramdas, 2021).
 
 Refuses to know: when a label came, and of which kind the model is.
 """
@@ -121,8 +121,8 @@ class RiskDetector:
             ) from None
         if (saved.allowed, saved.budget) != (self._allowed, self._budget):
             raise DetectorStateError(
-                f"a risk detector's state was made for an allowed risk of {saved.allowed:.4f}, and {self._allowed:.4f}"
-                " is configured; it starts afresh",
+                f"a risk detector's state was made for an allowed risk of {saved.allowed:.4f}, and"
+                f" {self._allowed:.4f} is configured; it starts afresh",
             )
         self._evidence = np.array(saved.evidence)
         self._wrong, self._rows, self._onset = saved.wrong, saved.rows, saved.onset

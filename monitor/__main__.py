@@ -1,0 +1,42 @@
+"""`python -m monitor SETTINGS.json READY.json`: the monitor alone, settings and readiness by file.
+
+Exit status 0 when it was stopped, 1 when it refused or failed, 2 when it was called wrongly.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from groundwork.errors import DriftgateError
+from groundwork.files import write_atomic
+from monitor.app import run
+from monitor.settings import MonitorSettings
+
+_ARGUMENTS = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Read the settings, run, and say in READY.json where the API is: {"monitor": URL, "pid": N}."""
+    if len(arguments) != _ARGUMENTS:
+        sys.stderr.write("usage: python -m monitor SETTINGS.json READY.json\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    ready = Path(arguments[2])
+    try:
+        settings = msgspec.json.decode(Path(arguments[1]).read_bytes(), type=MonitorSettings)
+        return run(settings, lambda url: _tell(ready, url))
+    except (DriftgateError, OSError, msgspec.DecodeError) as error:
+        sys.stderr.write(f"monitor: {error}\n")
+        return 1
+
+
+def _tell(ready: Path, url: str) -> None:
+    write_atomic(ready, msgspec.json.encode({"monitor": url, "pid": os.getpid()}))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

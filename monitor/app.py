@@ -1,0 +1,181 @@
+"""The program: opens what it needs, goes round until it is told to stop, and leaves everything committed.
+
+    pipeline (a thread): log → monitor.db → rollouts' evidence
+    dispatcher (a task): monitor.db → receivers
+    API (a server): monitor.db and the pipeline's state → whoever asks
+
+One monitor per data folder, held by a lock. SIGTERM or SIGINT: the pipeline reads on within its bound,
+commits, the dispatcher has one more try, and `run` returns 0. A failed pipeline stops the program with 1.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uvicorn
+
+from groundwork.clock import SystemClock
+from groundwork.files import FolderLock
+from monitor import api
+from monitor.delivery import Dispatcher
+from monitor.desk import Desk
+from monitor.errors import MonitorError
+from monitor.evidence_out import EvidenceOut
+from monitor.loop import Loop
+from monitor.pipeline import Pipeline
+from monitor.settings import MonitorSettings, checked
+from monitor.store import open_store
+from prediction_log.segments import SegmentSource
+from registry_client.backends import open_registry
+from rollouts.store import SqliteStore
+
+LOCK: Final = "monitor.lock"
+_LAST_TRY_S: Final = 3.0
+_IDLE_S: Final = 5.0
+_SOON_S: Final = 0.2
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a running monitor is made of."""
+
+    settings: MonitorSettings
+    clock: SystemClock
+    loop: Loop
+    dispatcher: Dispatcher
+    desk: Desk
+
+
+def run(settings: MonitorSettings, ready: Callable[[str], None]) -> int:
+    """Run until SIGTERM or SIGINT; `ready` is called once with the API's URL when the first round is done.
+
+    Blocks; the exit status. DriftgateError when it cannot start.
+    """
+    settings = checked(settings)
+    data = Path(settings.data)
+    if not data.is_dir():
+        raise MonitorError(
+            f"{data}: wanted the data folder, found nothing there; create it or set monitor.data"
+        )
+    with FolderLock.acquire(_lock_file(data)), contextlib.closing(_listen(settings)) as listener:
+        return asyncio.run(_run(settings, data, listener, ready))
+
+
+async def _run(
+    settings: MonitorSettings, data: Path, listener: socket.socket, ready: Callable[[str], None]
+) -> int:
+    """Assemble, serve, and take apart in the reverse order."""
+    stop = asyncio.Event()
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, stop.set)
+    with _assembled(settings, data) as parts:
+        server = _Server(
+            uvicorn.Config(api.build(parts.desk), log_config=None, access_log=False, lifespan="off")
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        pipeline = _start_pipeline(parts, lambda: _wake(running, stop))
+        dispatching = asyncio.create_task(_dispatch(parts.dispatcher, stop))
+        await asyncio.to_thread(parts.loop.went_round.wait)
+        if not stop.is_set():
+            host, port = listener.getsockname()[:2]
+            ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await _until(stop, dispatching, serving)
+        parts.loop.stop()
+        await asyncio.to_thread(pipeline.join)
+        dispatching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await dispatching
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(parts.dispatcher.step(), _LAST_TRY_S)
+        server.should_exit = True
+        await serving
+        await parts.dispatcher.close()
+        return 0 if parts.loop.failure is None else 1
+
+
+@contextlib.contextmanager
+def _assembled(settings: MonitorSettings, data: Path) -> Iterator[Parts]:
+    """Everything opened, each on a connection of its own; closed afterwards."""
+    clock = SystemClock()
+    with contextlib.ExitStack() as stack:
+        registry = open_registry(settings.models, data / "cache")
+        rollouts = stack.enter_context(contextlib.closing(SqliteStore(data / "rollouts.db", clock)))
+        source = stack.enter_context(contextlib.closing(SegmentSource(data / "log")))
+        writing = stack.enter_context(contextlib.closing(open_store(data)))
+        sending = stack.enter_context(contextlib.closing(open_store(data)))
+        reading = stack.enter_context(contextlib.closing(open_store(data, readonly=True)))
+        pipeline = Pipeline(writing, settings, registry)
+        loop = Loop(pipeline, source, rollouts, EvidenceOut(rollouts, clock), clock)
+        dispatcher = Dispatcher(sending, settings.webhooks, clock, random.random)
+        yield Parts(
+            settings, clock, loop, dispatcher, Desk(settings, pipeline, loop, dispatcher, reading, clock)
+        )
+
+
+def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread:
+    """The pipeline on a thread of its own; `ended` is called from it when it ends, however it ends."""
+
+    def work() -> None:
+        try:
+            parts.loop.run(poll=parts.settings.poll, catch_up=parts.settings.catch_up)
+        finally:
+            ended()
+
+    thread = threading.Thread(target=work, name="pipeline", daemon=True)
+    thread.start()
+    return thread
+
+
+async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+    """Deliver what is due; look again soon, because the pipeline tells nobody what it wrote."""
+    while not stop.is_set():
+        due = await dispatcher.step()
+        pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Wait for the signal, or for a part to end by itself, which is never right."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done - {waiting}:
+        task.result()
+
+
+def _listen(settings: MonitorSettings) -> socket.socket:
+    """The API's socket; MonitorError when the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise MonitorError(
+            f"port {settings.port} on {settings.host}: {error.strerror};"
+            " choose another with monitor.port (0 = any)"
+        ) from None
+
+
+def _lock_file(data: Path) -> Path:
+    return data / LOCK
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own ideas about signals: they are the program's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def _wake(running: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Set the event from another thread."""
+    running.call_soon_threadsafe(stop.set)

@@ -1,0 +1,108 @@
+"""Everything the API may ask of a running monitor, in one place; the API itself holds no state."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from groundwork.clock import Clock
+from groundwork.counters import SeriesKey
+from monitor import metrics
+from monitor.delivery import Dispatcher
+from monitor.errors import UnknownError
+from monitor.events import Event, TestData, encode, event_id
+from monitor.loop import Loop
+from monitor.pipeline import Pipeline
+from monitor.reports import Report, TestOrder
+from monitor.settings import MonitorSettings, Webhook
+
+_STALE_S: Final = 30.0
+
+
+class Desk:
+    """The parts of a running monitor, for its API."""
+
+    def __init__(
+        self,
+        settings: MonitorSettings,
+        pipeline: Pipeline,
+        loop: Loop,
+        dispatcher: Dispatcher,
+        reading: sqlite3.Connection,
+        clock: Clock,
+    ) -> None:
+        self.pipeline = pipeline
+        self.dispatcher = dispatcher
+        self.reading = reading
+        self._settings = settings
+        self._loop = loop
+        self._clock = clock
+
+    def problem(self) -> str:
+        """Why the monitor is not healthy, or nothing."""
+        if self._loop.failure is not None:
+            return f"the pipeline stopped: {type(self._loop.failure).__name__}"
+        age = self._clock.monotonic() - self._loop.beat
+        return f"the pipeline has not gone round for {age:.0f} s" if age > _STALE_S else ""
+
+    def health(self) -> dict[str, Any]:
+        """What the status says of the program itself."""
+        return {
+            "behind": self._loop.behind,
+            "beat_age_s": round(self._clock.monotonic() - self._loop.beat, 3),
+            "errors": dict(self._loop.errors),
+            "budget_rows": self._settings.detection.budget_rows,
+        }
+
+    def series(self, deliveries: Mapping[tuple[str, str], int]) -> dict[SeriesKey, int]:
+        """The gauges of the program itself."""
+        age = self._clock.monotonic() - self._loop.beat
+        found = {
+            metrics.key(metrics.LAG, "gauge"): int(self._loop.behind),
+            metrics.key(metrics.HEARTBEAT, "gauge"): round(age * 1000),
+        }
+        for code, count in self._loop.errors.items():
+            found[metrics.key(metrics.ERRORS, code=code)] = count
+        for (endpoint, state), count in deliveries.items():
+            found[metrics.key(metrics.DELIVERIES, "gauge", endpoint=endpoint, state=state)] = count
+        return found
+
+    def endpoints(self, switched_off: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The configured endpoints; no secret among them."""
+        return [
+            {
+                "name": webhook.endpoint,
+                "url": webhook.url,
+                "events": webhook.events,
+                "disabled": switched_off.get(webhook.endpoint, ""),
+            }
+            for webhook in self._settings.webhooks
+        ]
+
+    async def send_test(self, order: TestOrder) -> dict[str, Any]:
+        """Post a signed webhook.test now; what came back, and what the receiver should have verified."""
+        webhook = _named(self._settings.webhooks, order.endpoint)
+        now = self._clock.now()
+        identifier = event_id("test", webhook.endpoint, now)
+        event = Event(
+            id=identifier, type="webhook.test", model="", subject="webhooks/test", time=now, data=TestData()
+        )
+        body = encode(event, source=self._settings.source, sequence=0)
+        answer = await self.dispatcher.send_test(webhook, identifier, body)
+        return {
+            "endpoint": webhook.endpoint,
+            "event": identifier,
+            "status": answer.status,
+            "said": answer.said,
+        }
+
+    async def report(self, event: str, told: Report) -> None:
+        """Keep what a training job reports."""
+        await self.dispatcher.save_report(event, told)
+
+
+def _named(webhooks: Sequence[Webhook], name: str) -> Webhook:
+    for webhook in webhooks:
+        if name in {webhook.endpoint, webhook.url}:
+            return webhook
+    known = ", ".join(webhook.endpoint for webhook in webhooks) or "none"
+    raise UnknownError(f"no webhook endpoint {name[:200]!r}; configured: {known}")

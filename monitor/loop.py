@@ -1,0 +1,100 @@
+"""The pipeline's thread: read, feed, tell, wait – until it is asked to stop, and then a little further.
+
+A round that fails (a full disk, a locked file) is rolled back, counted and begun again after a growing pause;
+an error that is no one's in particular ends the program, with its traceback in the log, because going on
+after it could only be wrong.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections import Counter
+from typing import Final, Protocol
+
+from groundwork.clock import Clock
+from groundwork.errors import DriftgateError
+from monitor.evidence_out import EvidenceOut
+from monitor.pipeline import Pipeline
+from prediction_log.transport import Source
+from rollouts.history import Entry
+
+_LOG: Final = logging.getLogger(__name__)
+FRAMES: Final = 64
+_ENTRIES: Final = 100
+_LONGEST_PAUSE: Final = 10.0
+
+
+class History(Protocol):
+    """What is read of the rollouts store."""
+
+    def history(self, model: str | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Rows above a sequence, ascending."""
+
+
+class Loop:
+    """Goes round on the thread that calls `run`; `stop` may be called from any."""
+
+    def __init__(
+        self, pipeline: Pipeline, source: Source, history: History, out: EvidenceOut, clock: Clock
+    ) -> None:
+        self._pipeline = pipeline
+        self._source = source
+        self._history = history
+        self._out = out
+        self._clock = clock
+        self._stopping = threading.Event()
+        self.went_round = threading.Event()
+        self.beat = clock.monotonic()
+        self.behind = True
+        self.errors: Counter[str] = Counter()
+        self.failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """Ask the loop to end; it reads on until it has all, or for as long as `run` allows."""
+        self._stopping.set()
+
+    def run(self, *, poll: float, catch_up: float) -> None:
+        """Go round until stopped, then until the log is read or `catch_up` seconds passed."""
+        pause = poll
+        try:
+            while not self._stopping.is_set():
+                busy = self._try_round()
+                pause = (
+                    0.0 if busy else poll if busy is not None else min(_LONGEST_PAUSE, max(poll, pause * 2))
+                )
+                if pause:
+                    self._stopping.wait(pause)
+            deadline = self._clock.monotonic() + catch_up
+            while self._try_round() and self._clock.monotonic() < deadline:
+                pass
+        except BaseException as error:
+            _LOG.exception("the pipeline failed")
+            self.failure = error
+            raise
+        finally:
+            self.went_round.set()
+
+    def _try_round(self) -> bool | None:
+        """One round: whether there was something to do, None when it failed and will be begun again."""
+        try:
+            busy = self.round()
+        except (DriftgateError, sqlite3.OperationalError, OSError) as error:
+            code = error.code if isinstance(error, DriftgateError) else type(error).__name__
+            self.errors[code] += 1
+            _LOG.error("a round of the pipeline failed and is begun again: %s", error)
+            return None
+        self.beat = self._clock.monotonic()
+        self.went_round.set()
+        return busy
+
+    def round(self) -> bool:
+        """Read what is there, commit what follows, tell the rollouts; whether there was anything."""
+        frames = self._source.read(self._pipeline.offset, FRAMES)
+        entries = self._history.history(None, self._pipeline.history, _ENTRIES)
+        if frames or entries:
+            self._pipeline.feed(frames, entries)
+        self.behind = len(frames) == FRAMES
+        said = self._out.publish(self._pipeline.pair_totals())
+        if said:
+            self.errors[said] += 1
+        return bool(frames or entries)

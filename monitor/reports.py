@@ -1,0 +1,59 @@
+"""What training jobs report of the requests they got, and the small documents the API is sent."""
+
+import sqlite3
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from monitor.errors import UnknownError
+
+
+class TestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which endpoint to test."""
+
+    endpoint: str
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a retraining goes; `version` is the version it published."""
+
+    state: Literal["running", "succeeded", "failed"]
+    version: Annotated[str, Meta(max_length=100)] = ""
+    message: Annotated[str, Meta(max_length=2000)] = ""
+
+
+def save(connection: sqlite3.Connection, event: str, report: Report, at: int) -> None:
+    """Keep the latest report of a request, inside the caller's transaction; UnknownError without one."""
+    known = connection.execute(
+        "SELECT 1 FROM events WHERE id = ? AND type = 'retrain.requested'", (event,)
+    ).fetchone()
+    if known is None:
+        raise UnknownError(f"no retrain request {event[:80]!r}; GET /v1/retrains lists them")
+    connection.execute(
+        "INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)",
+        (event, report.state, at, msgspec.json.encode(report)),
+    )
+
+
+def listed(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """Requests to retrain, newest first: the event, how its deliveries stand, the latest report."""
+    rows = connection.execute(
+        "SELECT e.id, e.time, e.body, r.document, r.at,"
+        " (SELECT group_concat(d.endpoint || ': ' || d.state, ', ') FROM deliveries d"
+        " WHERE d.event = e.sequence)"
+        " FROM events e LEFT JOIN reports r ON r.event = e.id"
+        " WHERE e.type = 'retrain.requested' ORDER BY e.sequence DESC LIMIT ?",
+        (limit,),
+    )
+    return [
+        {
+            "id": identifier,
+            "time": time,
+            "event": msgspec.Raw(bytes(body)),
+            "report": None if document is None else msgspec.Raw(bytes(document)),
+            "reported": at,
+            "deliveries": deliveries or "",
+        }
+        for identifier, time, body, document, at, deliveries in rows
+    ]

@@ -1,0 +1,112 @@
+"""What the monitor knows, as documents: read under the pipeline's lock, changed by nobody."""
+
+import math
+from typing import Any
+
+from groundwork.counters import SeriesKey
+from monitor import metrics
+from monitor.events import rfc3339
+from monitor.pipeline import Pipeline
+from monitor.watch import Watch
+
+_PARTS = 1_000_000
+
+
+def status(pipeline: Pipeline) -> dict[str, Any]:
+    """Everything at a glance: offset, versions, what cannot be watched."""
+    with pipeline.lock:
+        return {
+            "offset": str(pipeline.offset),
+            "history": pipeline.history,
+            "versions": [_version(watch) for watch in pipeline.watches],
+            "problems": pipeline.problems(),
+        }
+
+
+def drift(pipeline: Pipeline, model: str | None, version: str | None) -> list[dict[str, Any]]:
+    """Every signal of the versions asked for: evidence, threshold, effect."""
+    with pipeline.lock:
+        return [
+            {**_version(watch), "signals": _signals(watch)}
+            for watch in pipeline.watches
+            if model in {None, watch.model} and version in {None, watch.version}
+        ]
+
+
+def series(pipeline: Pipeline) -> dict[SeriesKey, int]:
+    """The stored counters, and gauges of the state as it is."""
+    with pipeline.lock:
+        totals = dict(pipeline.tally.counts)
+        for watch in pipeline.watches:
+            totals.update(_gauges(watch))
+        return totals
+
+
+def _version(watch: Watch) -> dict[str, Any]:
+    labelled = watch.accuracy.right + watch.accuracy.wrong
+    incident = watch.incident
+    return {
+        "model": watch.model,
+        "version": watch.version,
+        "rows": watch.mark.rows,
+        "latest": rfc3339(watch.mark.time) if watch.mark.time else None,
+        "reference": "" if watch.layout is not None else watch.problem or "no reference profile",
+        "problem": watch.problem,
+        "accuracy": {
+            "labelled": labelled,
+            "right": watch.accuracy.right,
+            "overall": watch.accuracy.overall,
+            "recent": watch.accuracy.recent,
+        },
+        "evidence": _finite(watch.total),
+        "threshold": watch.threshold,
+        "groups": {name: _finite(value) for name, value in watch.groups.items()},
+        "incident": incident.id if incident is not None and incident.state == "open" else None,
+        "policy": watch.said if incident is not None and incident.state == "open" else "",
+    }
+
+
+def _signals(watch: Watch) -> list[dict[str, Any]]:
+    rows = []
+    for group, values in watch.evidence.items():
+        detector = watch.detectors.get(group)
+        if detector is None:
+            continue
+        for name, evidence in values.items():
+            effect = detector.effect(name)
+            rows.append(
+                {
+                    "group": group,
+                    "signal": name,
+                    "evidence": _finite(evidence),
+                    "weight": detector.weights[name] * detector.share,
+                    "effect": effect.size,
+                    "event": effect.event,
+                    "before": effect.before,
+                    "after": effect.after,
+                    "rows": effect.rows,
+                }
+            )
+    return rows
+
+
+def _gauges(watch: Watch) -> dict[SeriesKey, int]:
+    of = {"model": watch.model, "version": watch.version}
+    gauges = {
+        metrics.key(metrics.THRESHOLD, "gauge", **of): round(watch.threshold * _PARTS),
+        metrics.key(metrics.OPEN, "gauge", **of): int(
+            watch.incident is not None and watch.incident.state == "open"
+        ),
+        metrics.key(metrics.RESTARTED, "gauge", **of): watch.restarted,
+    }
+    for over, share in (("all", watch.accuracy.overall), ("recent", watch.accuracy.recent)):
+        if share is not None:
+            gauges[metrics.key(metrics.ACCURACY, "gauge", over=over, **of)] = round(share * _PARTS)
+    for group, value in {**watch.groups, "all": watch.total}.items():
+        if math.isfinite(value):
+            gauges[metrics.key(metrics.EVIDENCE, "gauge", group=group, **of)] = round(value * _PARTS)
+    return gauges
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
