@@ -1,5 +1,4 @@
-"""How often the judge is wrong, and how soon it is right: measured on simulated rollouts, looking at every
-tick.
+"""How often the judge is wrong, and how soon it is right, on simulated rollouts judged at every tick.
 
 A handful of runs each under `make test`; 2 000 each under `make torture`, whose numbers stand in
 docs/rollouts.md.
