@@ -5,11 +5,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule
 
@@ -201,6 +201,27 @@ def test_ranges_hold_the_same_numbers_joined(ranges: list[tuple[int, int]]) -> N
     assert all(left[1] + 1 < right[0] for left, right in itertools.pairwise(joined))
 
 
+@pytest.mark.parametrize("order", sorted(set(itertools.permutations("LLRRR"))))
+def test_a_slot_retired_under_a_look_is_counted_once(tmp_path: Path, order: tuple[str, ...]) -> None:
+    """However the steps of retiring fall between the steps of a look, its sum is the true one."""
+    for hits in (1, 10):
+        worker(tmp_path, hits=hits).close()
+    look = module._looking(tmp_path)
+    next(look)
+    steps: list[Callable[[], None]] = [
+        lambda: module._fold_in(tmp_path, 1),
+        (tmp_path / "1" / "counters").unlink,
+        lambda: retire(tmp_path, 1),
+    ]
+    retiring = iter(steps)
+    for turn in order:
+        if turn == "R":
+            next(retiring)()
+        else:
+            next(look)
+    assert module._summed(*module._finished(look))[HITS] == 11
+
+
 class Interleaving(RuleBasedStateMachine):
     """Workers that count, die and are retired in steps, while looks at them are under way.
 
@@ -287,3 +308,4 @@ class Interleaving(RuleBasedStateMachine):
 
 
 TestInterleaving = Interleaving.TestCase
+TestInterleaving.settings = settings(max_examples=count(25, 1000), stateful_step_count=40)
