@@ -20,7 +20,6 @@ from registry_client.errors import (
     RegistryError,
     UnknownModelError,
     UnknownVersionError,
-    VersionExistsError,
 )
 from registry_client.manifest import (
     NAME_PATTERN,
@@ -65,8 +64,10 @@ class DirectoryRegistry:
         place = self._place(name, version)
         try:
             content = (place / MANIFEST).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self._bare(name, version, place)
+        except OSError as error:
+            raise RegistryError(f"{place / MANIFEST}: cannot be read ({error.strerror})") from error
         title = f"{name} version {version}: {MANIFEST}"
         manifest = decode_manifest(content, where=title)
         if (manifest.name, manifest.version) != (name, version):
@@ -109,12 +110,17 @@ class DirectoryRegistry:
         if profile is not None:
             files[PROFILE] = profile
         place = self._place(manifest.name, manifest.version)
-        if not place.exists() and appear(self._root, place, files):
-            return manifest
+        try:
+            if not (place / MODEL).exists() and appear(self._root, place, files):
+                return manifest
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise RegistryError(
+                f"models folder {self._root}: cannot be written ({error.strerror}); give a folder that can"
+            ) from error
         try:
             return settle(self.manifest(manifest.name, manifest.version), manifest)
         except (UnknownModelError, UnknownVersionError):
-            raise VersionExistsError(
+            raise RegistryError(
                 f"{manifest.name} version {manifest.version}: {place} exists and holds no model; remove it"
             ) from None
 

@@ -8,6 +8,7 @@ against a profile counts them by the same rule, for which ``category_text`` is h
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from typing import Literal
 
@@ -119,8 +120,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def category_text(value: object) -> str:
-    """A text value as a profile names it; bytes that are not UTF-8 are escaped, None is empty."""
-    if value is None:
+    """A text value as a profile names it; bytes that are not UTF-8 are escaped, None and NaN are empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="backslashreplace")

@@ -96,6 +96,10 @@ def _columns(arrays: Mapping[str, np.ndarray], grid: tuple[Column, ...] | None) 
 def _flatten(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     for name, array in arrays.items():
         names = element_names(name, array.shape[1:])
+        if array.dtype.kind not in "biufOUS":
+            raise ReferenceDataError(
+                f"{name!r}: wanted numbers, booleans or text, found {array.dtype}; convert it"
+            )
         matrix = array.reshape(len(array), len(names))
         for i, element in enumerate(names):
             yield element, matrix[:, i]

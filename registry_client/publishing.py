@@ -22,7 +22,7 @@ from registry_client.manifest import Manifest, check_name, check_version, digest
 from registry_client.profile import Profile, encode, identify
 from registry_client.profiling import build_profile
 from registry_client.reference import read_labels
-from registry_client.registry import Registry
+from registry_client.registry import Registry, is_same
 from registry_client.signature import Signature
 from registry_client.verification import Tolerance
 
@@ -158,10 +158,10 @@ def _place(
         return registry.publish(manifest, model, content)
     for _ in range(_RACES):
         highest = max((int(known) for known in registry.versions(draft.name)), default=0)
-        if highest and registry.manifest(draft.name, str(highest)).digest == draft.digest:
-            same, content = _finish(draft, profile, str(highest))
+        if highest:
+            same, _ = _finish(draft, profile, str(highest))
             stored = registry.manifest(draft.name, str(highest))
-            if content is None or same.profile_digest == stored.profile_digest:
+            if is_same(stored, same):
                 return stored
         manifest, content = _finish(draft, profile, str(highest + 1))
         try:

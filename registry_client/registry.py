@@ -88,22 +88,25 @@ def check_offer(manifest: Manifest, model: bytes, profile: bytes | None) -> None
         )
 
 
+def is_same(stored: Manifest, offered: Manifest) -> bool:
+    """Whether the offer asks for nothing that is not stored; without a profile it asks for none."""
+    return stored.digest == offered.digest and offered.profile_digest in (None, stored.profile_digest)
+
+
 def settle(stored: Manifest, offered: Manifest) -> Manifest:
     """The stored manifest, when what is offered is the same; creation time and wording may differ.
-
-    An offer without a profile asks for nothing that is not there.
 
     Raises:
         VersionExistsError: the model's bytes or the profile's differ.
     """
+    if is_same(stored, offered):
+        return stored
     title = f"{stored.name} version {stored.version}"
     if stored.digest != offered.digest:
         raise VersionExistsError(
             f"{title} already holds {stored.digest[:19]}…, offered {offered.digest[:19]}…; "
             "versions never change: publish under a new version"
         )
-    if offered.profile_digest not in (None, stored.profile_digest):
-        raise VersionExistsError(
-            f"{title} already holds this model with another reference profile; publish under a new version"
-        )
-    return stored
+    raise VersionExistsError(
+        f"{title} already holds this model with another reference profile; publish under a new version"
+    )
