@@ -152,7 +152,8 @@ class Ring:
 
     def _program(self, name: str) -> Program:
         settings, ready = str(self._folder / f"{name}.json"), str(self._ready_file(name))
-        return Program(name, module_command(name, settings, "--ready-file", ready))
+        option = ("--ready-file",) if name == "gateway" else ()
+        return Program(name, module_command(name, settings, *option, ready))
 
     def _ready_file(self, name: str) -> Path:
         return self._folder / f"{name}.ready"

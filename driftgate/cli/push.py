@@ -17,6 +17,7 @@ from driftgate.verbs import TaughtCommand
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
+    from registry_client.verification import Tolerance
 
 
 @click.command(
@@ -37,9 +38,21 @@ if TYPE_CHECKING:
 )
 @click.option("--labels", metavar="COLUMN", help="The column of --reference that holds the true values.")
 @click.option("--held-out", is_flag=True, help="The model was not trained on the rows of --reference.")
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="X",
+    help="Greatest difference of a score between the ONNX graph and the original.  [default: 0.001]",
+)
+@click.option(
+    "--tolerate-rows",
+    type=int,
+    metavar="N",
+    help="How many reference rows may differ by more than that.  [default: 0]",
+)
 @models_option
 @json_option
-def push(
+def push(  # noqa: PLR0913  one parameter for each option
     model: Path,
     *,
     name: str,
@@ -47,6 +60,8 @@ def push(
     reference: Path | None,
     labels: str | None,
     held_out: bool,
+    tolerance: float | None,
+    tolerate_rows: int | None,
     models_place: str,
     as_json: bool,
 ) -> None:
@@ -69,12 +84,24 @@ def push(
         reference=rows,
         labels=truth,
         held_out=held_out,
+        tolerance=_tolerance(tolerance, tolerate_rows),
         registry=models_place,
     )
     if as_json:
         show.facts(msgspec.to_builtins(manifest))
     else:
         _tell(manifest, models_place)
+
+
+def _tolerance(score: float | None, rows: int | None) -> Tolerance:
+    from registry_client.verification import Tolerance  # noqa: PLC0415  loads numpy
+
+    stated = Tolerance()
+    return msgspec.structs.replace(
+        stated,
+        score=stated.score if score is None else score,
+        rows=stated.rows if rows is None else rows,
+    )
 
 
 def _model(file: Path) -> Any:

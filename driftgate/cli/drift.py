@@ -1,0 +1,97 @@
+"""`driftgate drift`: what the monitor sees of live data against the reference."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+
+from driftgate import show
+from driftgate.cli.options import json_option, monitor_option
+from driftgate.remote import Api
+from driftgate.verbs import TaughtGroup
+
+BAR: Final = 12
+SIGNALS: Final = 3
+
+
+@click.group(
+    cls=TaughtGroup, examples=("driftgate drift status", "driftgate drift status fraud --signals 10")
+)
+def drift() -> None:
+    """Show what the monitor sees, version by version."""
+
+
+@drift.command(examples=("driftgate drift status", "driftgate drift status fraud --version 3 --signals 10"))
+@click.argument("model", required=False)
+@click.option("--version", metavar="N", help="Only this version.")
+@click.option(
+    "--signals", type=int, default=SIGNALS, show_default=True, metavar="N", help="How many to show."
+)
+@json_option
+@monitor_option
+def status(
+    model: str | None,
+    *,
+    version: str | None,
+    signals: int,
+    as_json: bool,
+    monitor_url: str,
+) -> None:
+    """Show evidence of change against its threshold, the strongest signals, and accuracy where labels came.
+
+    Evidence is one number for the whole version; an alarm is evidence that reaches the threshold, which a
+    version that has not changed reaches once in the budget of rows.
+    """
+    api = Api("monitor's API", monitor_url)
+    answer = api.get("/v1/drift", model=model, version=version)
+    if as_json:
+        show.facts(answer)
+        return
+    versions = answer["versions"]
+    if not versions:
+        click.echo("the monitor has seen no rows yet")
+    show.table(
+        ("MODEL", "VERSION", "ROWS", "ACCURACY", "RECENT", "EVIDENCE", "INCIDENT"),
+        [_row(found) for found in versions],
+    )
+    for found in versions:
+        _tell_signals(found, signals)
+        if found["reference"]:
+            click.echo(f"{found['model']} {found['version']}: not compared: {found['reference']}")
+
+
+def _row(found: dict[str, Any]) -> tuple[Any, ...]:
+    accuracy = found["accuracy"]
+    incident = click.style(found["incident"], fg="red") if found["incident"] else None
+    return (
+        found["model"],
+        found["version"],
+        show.count(found["rows"]),
+        _share(accuracy["overall"]),
+        _share(accuracy["recent"]),
+        evidence_text(found["evidence"], found["threshold"]),
+        incident,
+    )
+
+
+def evidence_text(evidence: float | None, threshold: float) -> str:
+    """Evidence in nats against its threshold, with a bar; without any evidence, none."""
+    reached = max(evidence or 0.0, 0.0)
+    return f"{show.bar(reached, threshold, BAR)} {reached:.1f} of {threshold:.1f}"
+
+
+def _tell_signals(found: dict[str, Any], most: int) -> None:
+    """The strongest signals of a version, when any says something."""
+    ranked = sorted(found["signals"], key=lambda signal: signal["evidence"] or 0.0, reverse=True)
+    telling = [signal for signal in ranked[:most] if (signal["evidence"] or 0.0) > 0]
+    for signal in telling:
+        change = f"{signal['before']:.1%} → {signal['after']:.1%}" if signal["event"] else ""
+        click.echo(
+            f"  {found['model']} {found['version']}  {signal['signal']:<14} {signal['evidence']:7.1f}"
+            f"  {signal['event']} {change}".rstrip()
+        )
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"

@@ -1,0 +1,53 @@
+"""`driftgate monitor`: the monitor alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from driftgate import settings
+from driftgate.cli.options import config_option, ready_option
+from driftgate.cli.up import flag_names
+from driftgate.extras import require
+from driftgate.verbs import TaughtCommand
+from groundwork.files import write_atomic
+
+
+@click.command(
+    cls=TaughtCommand,
+    examples=(
+        "driftgate monitor --models models --data data",
+        "driftgate monitor --config driftgate.yaml --monitor-port 0 --ready-file ready.json",
+    ),
+)
+@click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
+@click.option("--data", metavar="DIR", help="The data folder of the gateway.  [default: driftgate-data]")
+@click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
+@config_option
+@ready_option
+def monitor(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
+    """Start the monitor alone.
+
+    It reads the prediction log of the same data folder from where it stopped, compares live rows with the
+    reference profiles, joins labels, opens incidents and delivers every webhook. The settings are those of
+    `driftgate up`.
+    """
+    require("monitor")
+    from monitor.app import run  # noqa: PLC0415  the monitor's libraries are an extra
+
+    value = settings.load(config_file, flag_names(flags)).value
+
+    def ready(url: str) -> None:
+        if ready_file is not None:
+            write_atomic(ready_file, msgspec.json.encode({"monitor": url, "pid": os.getpid()}), mode=0o644)
+        click.echo(f"monitor {url}")
+
+    try:
+        return run(settings.monitor_settings(value), ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
