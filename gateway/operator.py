@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from gateway.catalogue import Catalogue
 from gateway.console import Console, Wish
-from gateway.errors import MalformedError, TooLargeError
+from gateway.errors import LoadError, MalformedError, TooLargeError
 from gateway.responses import status_of
 from groundwork.errors import DriftgateError, LockedError, NoRoomError
 from groundwork.metrics import CONTENT_TYPE
@@ -35,6 +35,7 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (ConflictError, 409),
     (RouteError, 409),
     (SpecError, 400),
+    (LoadError, 422),
     (LockedError, 503),
     (NoRoomError, 507),
     (RegistryError, 502),

@@ -55,7 +55,8 @@ class Sweeper:
         except (DriftgateError, OSError) as error:
             self._log.error("slot-not-recovered", incarnation=reading.incarnation, fault=error)
             return False
-        self._log.info("slot-recovered", incarnation=reading.incarnation, rows=rows)
+        tell = self._log.info if rows else self._log.debug
+        tell("slot-recovered", incarnation=reading.incarnation, rows=rows)
         return True
 
     def _retire(self, reading: SlotReading) -> None:

@@ -1,0 +1,71 @@
+"""Small ONNX graphs for the system tests, made without any training.
+
+All take X (float32 [-1, 4]) and give score (float32 [-1, 1]) unless they say otherwise.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+WIDTH = 4
+
+
+def linear(weight: float) -> bytes:
+    """Score = weight * sum(X): tells by its answer which version gave it."""
+    return _graph(
+        [helper.make_node("MatMul", ["X", "w"], ["score"])],
+        {"w": np.full((WIDTH, 1), weight, np.float32)},
+    )
+
+
+def failing() -> bytes:
+    """A graph that loads, and fails on every request: it gathers beyond the end of a table."""
+    return _graph(
+        [
+            helper.make_node("ReduceSum", ["X", "axes"], ["total"], keepdims=1),
+            helper.make_node("Add", ["total", "far"], ["moved"]),
+            helper.make_node("Cast", ["moved"], ["index"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "index"], ["picked"]),
+            helper.make_node("Reshape", ["picked", "shape"], ["score"]),
+        ],
+        {
+            "axes": np.array([1], np.int64),
+            "far": np.array([1e6], np.float32),
+            "table": np.zeros(2, np.float32),
+            "shape": np.array([-1, 1], np.int64),
+        },
+    )
+
+
+def wider() -> bytes:
+    """A graph whose X has one column more, so that it accepts nothing the others accept."""
+    return _graph(
+        [helper.make_node("MatMul", ["X", "w"], ["score"])],
+        {"w": np.ones((WIDTH + 1, 1), np.float32)},
+        width=WIDTH + 1,
+    )
+
+
+def put(models: Path, name: str, version: int, graph: bytes) -> Path:
+    """Publish a graph as a bare file; appears whole; returns the file."""
+    folder = models / name / str(version)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = models / f".{name}-{version}"
+    aside.mkdir()
+    (aside / "model.onnx").write_bytes(graph)
+    aside.rename(folder)
+    return folder / "model.onnx"
+
+
+def _graph(nodes: list[Any], constants: dict[str, Any], *, width: int = WIDTH) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", width])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())

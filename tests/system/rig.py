@@ -1,0 +1,169 @@
+"""Real processes on loopback for the system tests: a gateway in a folder of its own, and what it shows.
+
+Everything waits for facts with a deadline; nothing sleeps for a time.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.settings import GatewaySettings
+from groundwork.slots import SlotReading, read_slots
+from prediction_log.frame import Frame, decode
+from prediction_log.ids import PredictionIds, load_key
+from prediction_log.record import Kind
+from prediction_log.segments import SegmentSource
+from prediction_log.transport import START
+
+DEADLINE: Final = 30.0
+_SOON: Final = 0.01
+
+
+async def until(fact: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
+    """Wait until a fact holds; AssertionError naming it when it does not in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not fact():  # noqa: ASYNC110  the facts are files and other processes, which set no event
+                await asyncio.sleep(_SOON)
+    except TimeoutError:
+        raise AssertionError(f"within {seconds} s it did not happen that {what}") from None
+
+
+class Gateway:
+    """One `python -m gateway` over `folder`, which holds its models, data and output."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.models = folder / "models"
+        self.data = folder / "data"
+        self.models.mkdir(exist_ok=True)
+        given = {"data": str(self.data), "models": str(self.models), "workers": 2}
+        ports = {"http": {"port": 0}, "operator": {"port": 0}}
+        self.settings = msgspec.convert({**given, **ports, **settings}, GatewaySettings)
+        self.http = ""
+        self.operator = ""
+        self.pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> float:
+        """Start and wait until it is ready; how many seconds that took."""
+        began = time.monotonic()
+        self.launch()
+        ready = self.folder / "ready.json"
+        await until(lambda: ready.exists() or self.code is not None, "the gateway is ready or has ended")
+        assert self.code is None, self.output()
+        took = time.monotonic() - began
+        found = msgspec.json.decode(ready.read_bytes())
+        self.http, self.operator, self.pid = found["http"], found["operator"], found["pid"]
+        return took
+
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
+        ready, settings = self.folder / "ready.json", self.folder / "settings.json"
+        ready.unlink(missing_ok=True)
+        settings.write_bytes(msgspec.json.encode(self.settings))
+        with (self.folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gateway", str(settings), "--ready-file", str(ready)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+            )
+
+    @property
+    def code(self) -> int | None:
+        """The supervisor's exit code; None while it lives."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def output(self) -> str:
+        """What it has said so far."""
+        return (self.folder / "output").read_text()
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal and wait for the end; the exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        await until(lambda: self.code is not None, "the gateway has ended")
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """End the supervisor without ceremony, if it lives; its workers follow by themselves."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def workers(self) -> list[SlotReading]:
+        """The live workers' slots."""
+        return [slot for slot in read_slots(self.data / "slots") if slot.alive]
+
+    def worker_pids(self) -> list[int]:
+        """The process numbers of the supervisor's children."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def kill_worker(self, index: int = 0) -> int:
+        """SIGKILL for one worker; its process number."""
+        pid = self.worker_pids()[index]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def get(self, path: str) -> Any:
+        """The operator API's answer to a GET."""
+        answer = httpx.get(self.operator + path, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    async def act(self, model: str, verb: str, **wish: Any) -> httpx.Response:
+        """An acting verb of the operator API."""
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
+            return await client.post(f"{self.operator}/v1/rollouts/{model}/{verb}", json=wish)
+
+    def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Every sample of /metrics on the data port, by name and sorted labels."""
+        text = httpx.get(f"{self.http}/metrics", trust_env=False).text
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels."""
+        wanted = set(labels.items())
+        return sum(
+            value for (found, has), value in self.metrics().items() if found == name and wanted <= set(has)
+        )
+
+    def frames(self) -> list[Frame]:
+        """Every frame of the log, in its order."""
+        source = SegmentSource(self.data / "log")
+        try:
+            return [decode(body) for _, body in source.read(START, 1_000_000)]
+        finally:
+            source.close()
+
+    def logged(self, kind: Kind = Kind.PREDICTION) -> list[str]:
+        """The prediction ids of all rows of a kind, in the log's order, as text."""
+        found: list[str] = []
+        for frame in self.frames():
+            if frame.kind == kind:
+                found += [bytes(row).hex() for row in np.ascontiguousarray(frame.array("id"))]
+        return found
+
+    def incarnation(self, prediction_id: str) -> int:
+        """The worker incarnation that gave this id."""
+        return PredictionIds(load_key(self.data)).decode(bytes.fromhex(prediction_id))[0]

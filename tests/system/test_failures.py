@@ -1,0 +1,149 @@
+"""What must not hurt: killed workers, a killed supervisor, and versions that cannot be served."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.counts import count
+from tests.system import graphs
+from tests.system.load import ROW, Load, Plan
+from tests.system.rig import Gateway, until
+
+pytestmark = pytest.mark.system
+
+
+async def test_killed_worker_loses_nothing_that_was_answered(gateway: Gateway) -> None:
+    """Kill -9 of a worker: all that was answered is logged once, metrics only grow, it is back in 3 s."""
+    load = Load(Plan(gateway.http, "/v2/models/m/infer", rate=500, seconds=600.0, resend=True))
+    running = asyncio.create_task(load.run())
+    totals = [0.0]
+    try:
+        for round_ in range(count(3, 50)):
+            before = {slot.incarnation for slot in gateway.workers()}
+            await _under_way(load)
+            gateway.kill_worker(round_ % 2)
+            began = time.monotonic()
+            await _replaced(gateway, before)
+            assert time.monotonic() - began < 3.0
+            totals.append(gateway.total("driftgate_requests_total", model="m"))
+            assert totals == sorted(totals)
+    finally:
+        load.stop()
+        shots = await running
+    answered = [shot.prediction_id for shot in shots if shot.status == 200]
+    failed = [shot for shot in shots if shot.status != 200]
+    assert len(failed) <= count(3, 50) * load.plan.connections
+    await until(lambda: set(answered) <= set(gateway.logged()), "every answer is in the log")
+    logged = gateway.logged()
+    assert len(logged) == len(set(logged))
+    # A row may be there whose answer was lost with the worker; never the other way round.
+    assert len(logged) - len(answered) <= len(failed) + count(3, 50) * load.plan.connections
+    assert gateway.total("driftgate_requests_total", model="m") >= len(answered)
+
+
+async def _under_way(load: Load) -> None:
+    seen = len(load.shots)
+    await until(lambda: len(load.shots) > seen + 300, "the load is under way")
+
+
+async def _replaced(gateway: Gateway, before: set[int]) -> None:
+    """Wait until a worker that was not there before answers beside the other one."""
+    await until(
+        lambda: _answering(gateway) == 2 and {slot.incarnation for slot in gateway.workers()} != before,
+        "both workers answer again",
+        seconds=10.0,
+    )
+
+
+def _answering(gateway: Gateway) -> int:
+    return sum(
+        slot.series.get(key, 0)
+        for slot in gateway.workers()
+        for key in slot.series
+        if key.name == "answering"
+    )
+
+
+async def test_workers_follow_a_killed_supervisor(gateway: Gateway) -> None:
+    """Kill -9 of the supervisor: its workers end by themselves, and the next one brings all into the log."""
+    shots = await Load(Plan(gateway.http, "/v2/models/m/infer", rate=300, seconds=1.0)).run()
+    pids = gateway.worker_pids()
+    gateway.kill()
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the workers are gone")
+    await gateway.start()
+    answered = {shot.prediction_id for shot in shots if shot.status == 200}
+    assert len(answered) == len(shots)
+    logged = gateway.logged()
+    assert set(logged) == answered
+    assert len(logged) == len(shots)
+
+
+async def test_version_that_does_not_load_is_refused(gateway: Gateway) -> None:
+    """A candidate that is no graph is refused in one line, and the running version answers on."""
+    graphs.put(gateway.models, "m", 3, b"not a graph")
+    answer = await gateway.act("m", "start", candidate="3")
+    assert answer.status_code == 422
+    assert "version 3" in answer.json()["error"]
+    await _answers(gateway, "2")
+
+
+async def test_version_with_another_signature_is_refused(gateway: Gateway) -> None:
+    """A candidate that does not accept what stable accepts is refused in one line that says why."""
+    graphs.put(gateway.models, "m", 3, graphs.wider())
+    answer = await gateway.act("m", "start", candidate="3")
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "incompatible-signature"
+    await _answers(gateway, "2")
+
+
+async def test_a_broken_model_harms_no_other(gateway: Gateway) -> None:
+    """A new model whose only version is broken is shown with its fault; the others answer."""
+    graphs.put(gateway.models, "broken", 1, b"not a graph")
+    await until(lambda: bool(_faults(gateway, "broken")), "its fault is shown")
+    assert "version 1" in _faults(gateway, "broken")["1"]
+    await _answers(gateway, "2")
+    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False) as client:
+        answer = await client.post("/v2/models/broken/infer", content=ROW)
+    assert answer.status_code in {404, 503}
+
+
+async def test_new_models_are_found(gateway: Gateway) -> None:
+    """A model that is published while the gateway runs is served within seconds, by its highest version."""
+    graphs.put(gateway.models, "late", 1, graphs.linear(3.0))
+    await until(lambda: _status(gateway, "late") == 200, "the new model answers", seconds=10.0)
+    # A version published later changes nothing.
+    graphs.put(gateway.models, "late", 2, graphs.linear(4.0))
+    assert gateway.get("/v1/models/late")["versions"] == ["1", "2"]
+    assert gateway.get("/v1/models/late")["stable"] == "1"
+
+
+async def test_changed_artifact_is_not_served_after_a_restart(gateway: Gateway) -> None:
+    """Bytes that are not those of the digest are refused at load; the other version answers on."""
+    # Version 1 joins as candidate, so that both workers must load it again after the restart.
+    spec = {"steps": [{"weight": 50, "hold": {"for": "1h"}}], "metrics": [{"name": "error-rate"}]}
+    assert (await gateway.act("m", "start", candidate="1", spec=spec)).status_code == 200
+    assert await gateway.stop() == 0
+    (gateway.models / "m" / "1" / "model.onnx").write_bytes(b"cut")
+    await gateway.start()
+    await _answers(gateway, "2")
+    assert "1" in _faults(gateway, "m")
+
+
+def _status(gateway: Gateway, model: str) -> int:
+    return httpx.post(f"{gateway.http}/v2/models/{model}/infer", content=ROW, trust_env=False).status_code
+
+
+def _faults(gateway: Gateway, model: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for view in gateway.get("/v1/models")["models"]:
+        if view["name"] == model:
+            found = view["faults"]
+    return found
+
+
+async def _answers(gateway: Gateway, version: str) -> None:
+    shots = await Load(Plan(gateway.http, "/v2/models/m/infer", rate=200, seconds=0.3)).run()
+    assert {(shot.status, shot.version) for shot in shots} == {(200, version)}
