@@ -105,6 +105,11 @@ class RowFile:
         return sum(self.lost_by.values())
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is left here for a flush."""
+        return self._state is _Spare.FREE and not (self._active.rows or self._active.skipped)
+
+    @property
     def full_enough(self) -> bool:
         """Whether the active buffer is half full: time to swap and flush."""
         return self._active.half_full
