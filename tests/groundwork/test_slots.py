@@ -9,14 +9,15 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule
 
 from groundwork import slots as module
 from groundwork.counters import REFUSED, SeriesKey
 from groundwork.errors import LockedError, StoreError
-from groundwork.slots import UNREADABLE, Slot, join_ranges, read_retired, read_slots, retire, totals
+from groundwork.retired import read_retired
+from groundwork.slots import UNREADABLE, Slot, SlotsReader, read_slots, retire, totals
 from tests.counts import count
 
 HITS = SeriesKey("hits_total", ())
@@ -173,32 +174,11 @@ def test_a_damaged_slot_is_shown_and_hurts_no_other(tmp_path: Path, name: str, c
     assert (totals(tmp_path)[HITS], totals(tmp_path)[UNREADABLE]) == (10, 1)
 
 
-def test_damaged_totals_are_an_error(tmp_path: Path) -> None:
-    """Sums that would silently start again from nothing are refused."""
-    retired = tmp_path / "retired.json"
-    retired.write_bytes(b"{")
-    with pytest.raises(StoreError, match="wanted retired totals"):
-        totals(tmp_path)
-    retired.write_bytes(b'{"format": 2}')
-    with pytest.raises(StoreError, match="wanted format 1, found 2"):
-        totals(tmp_path)
-
-
 def test_no_folder_is_no_slots(tmp_path: Path) -> None:
     """Readers come before the first worker, and make nothing."""
     assert read_slots(tmp_path / "slots") == []
     assert totals(tmp_path / "slots") == {UNREADABLE: 0}
     assert not (tmp_path / "slots").exists()
-
-
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 5)).map(lambda r: (r[0], r[0] + r[1]))))
-def test_ranges_hold_the_same_numbers_joined(ranges: list[tuple[int, int]]) -> None:
-    """Nothing is lost, nothing is added, and no two ranges could be one."""
-    joined = join_ranges(ranges)
-    assert {n for first, last in joined for n in range(first, last + 1)} == {
-        n for first, last in ranges for n in range(first, last + 1)
-    }
-    assert all(left[1] + 1 < right[0] for left, right in itertools.pairwise(joined))
 
 
 @pytest.mark.parametrize("order", sorted(set(itertools.permutations("LLRRR"))))
@@ -220,6 +200,28 @@ def test_a_slot_retired_under_a_look_is_counted_once(tmp_path: Path, order: tupl
         else:
             next(look)
     assert module._summed(*module._finished(look))[HITS] == 11
+
+
+def test_a_reader_that_stays_finds_what_a_new_one_finds(tmp_path: Path) -> None:
+    """With tables kept mapped, a look sees new series, new slots, deaths and retirements as they are."""
+    reader = SlotsReader(tmp_path)
+    slots: list[Slot] = []
+    for number in range(3):
+        slots.append(worker(tmp_path, hits=1, depth=1))
+        assert reader.totals() == totals(tmp_path)
+        slots[0].counters.values[slots[0].counters.series(f"new{number}_total", {})] += 1
+        assert reader.read() == read_slots(tmp_path)
+    for slot in slots:
+        slot.close()
+        assert reader.totals() == totals(tmp_path)
+        retire(tmp_path, slot.incarnation)
+        assert reader.totals() == totals(tmp_path)
+    assert reader._tables == {}
+    slots.append(worker(tmp_path, hits=1))
+    assert reader.totals()[HITS] == 4
+    reader.close()
+    assert reader.totals()[HITS] == 4
+    slots[-1].close()
 
 
 class Interleaving(RuleBasedStateMachine):
