@@ -91,6 +91,7 @@ class Journal:
         self._settings = settings
         self._numbers = itertools.count(1)
         self._streams: dict[int, Stream] = {}
+        self._closing: list[Stream] = []
         self._opening = threading.Lock()
         self._meters = LogMeters(slot.counters)
         self._values = slot.counters.values
@@ -100,7 +101,12 @@ class Journal:
         self._rejects = self._open(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes)
 
     def files(self) -> list[RowFile]:
-        """Every row file there is, for the flusher."""
+        """Every row file that may hold rows, for the flusher."""
+        for stream in [stream for stream in self._closing if stream.file is None or stream.file.empty]:
+            self._closing.remove(stream)
+            del self._streams[stream.number]
+            if stream.file is not None:
+                stream.file.path.unlink(missing_ok=True)
         return [stream.file for stream in list(self._streams.values()) if stream.file is not None]
 
     def unlogged(self) -> list[str]:
@@ -132,10 +138,11 @@ class Journal:
         return model in self._labels
 
     def close(self, loaded: LoadedModel) -> None:
-        """Forget the streams of a released version; its files stay in `files()` for what they hold."""
+        """End the streams of a released version; a file leaves when what it holds is in the log."""
         for pair in [pair for pair in self._pairs if loaded in pair]:
-            del self._pairs[pair]
-        self._predictions.pop(loaded, None)
+            self._closing.append(self._pairs.pop(pair)[0])
+        if loaded in self._predictions:
+            self._closing.append(self._predictions.pop(loaded).stream)
 
     def identify(self, loaded: LoadedModel) -> bytes:
         """The id of the request whose rows this version records next. About a microsecond."""

@@ -12,6 +12,7 @@ from gateway import metrics
 from groundwork.counters import Counters
 from groundwork.metrics import Histogram
 from prediction_log.record import Arm, Kind, Outcome
+from rollouts.evidence import EVIDENCE_ERRORS, EVIDENCE_REQUESTS
 
 ARM_NAMES: Final[Mapping[Arm, str]] = {arm: arm.name.lower() for arm in Arm}
 _RERUN: Final = "rerun"
@@ -52,8 +53,8 @@ class Evidence:
 
     def __init__(self, counters: Counters, model: str, version: str, arm: Arm, revision: int) -> None:
         labels = {"model": model, "version": version, "arm": ARM_NAMES[arm], "revision": str(revision)}
-        self.requests = counters.series(metrics.EVIDENCE_REQUESTS, labels)
-        self.errors = counters.series(metrics.EVIDENCE_ERRORS, labels)
+        self.requests = counters.series(EVIDENCE_REQUESTS, labels)
+        self.errors = counters.series(EVIDENCE_ERRORS, labels)
 
 
 class LogMeters:

@@ -20,12 +20,12 @@ LOG_SPOOLED: Final = "driftgate_log_rows_spooled_total"
 LOG_LOST: Final = "driftgate_log_rows_lost_total"
 LOG_WITHHELD: Final = "driftgate_log_inputs_withheld_total"
 
-EVIDENCE_REQUESTS: Final = "evidence_requests_total"
-EVIDENCE_ERRORS: Final = "evidence_errors_total"
-EXECUTING: Final = "executing"
-CONSECUTIVE_ERRORS: Final = "consecutive_errors"
-APPLIED_REVISION: Final = "applied_revision"
+EXECUTING: Final = "driftgate_executing"
+CONSECUTIVE_ERRORS: Final = "driftgate_consecutive_errors"
+APPLIED_REVISION: Final = "driftgate_applied_revision"
 LOADED: Final = "driftgate_version_loaded"
+FAILED: Final = "driftgate_version_failed"
+ANSWERING: Final = "driftgate_workers_answering"
 
 SECONDS: Final = Instrument(
     name="driftgate_request_seconds",
@@ -70,6 +70,10 @@ INSTRUMENTS: Final = (
     Instrument(
         name=LOADED, help="Workers that hold this version.", kind="gauge", labels=("model", "version")
     ),
+    Instrument(
+        name=FAILED, help="Workers that cannot load this version.", kind="gauge", labels=("model", "version")
+    ),
+    Instrument(name=ANSWERING, help="Workers that answer requests.", kind="gauge"),
     Instrument(name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")),
     Instrument(
         name=CONSECUTIVE_ERRORS,

@@ -18,6 +18,7 @@ from registry_client.signature import Signature, signature_of
 
 _FATAL: Final = 4
 _LINE: Final = 300
+_IN_A_NODE: Final = "while running"
 
 
 class Session:
@@ -58,10 +59,12 @@ class Session:
         """
         try:
             return self._run(self._names, feeds)  # type: ignore[no-any-return]  # the runtime has no types
-        except runtime_errors.InvalidArgument as error:
-            raise InvalidInputError(f"the graph refuses the inputs: {_line(error)}") from None
         except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run
-            raise RunError(f"the model failed on this request: {_line(error)}") from None
+            line = _line(error)
+            # A node that fails raises the same kind of error as inputs that are refused; only the text differs.
+            if isinstance(error, runtime_errors.InvalidArgument) and _IN_A_NODE not in line:
+                raise InvalidInputError(f"the graph refuses the inputs: {line}") from None
+            raise RunError(f"the model failed on this request: {line}") from None
 
 
 def _line(error: Exception) -> str:

@@ -29,7 +29,7 @@ Shape = Sequence[int | None]
 
 
 def logistic(features: int = 30, *, bias: float = 0.0, sign: float = 1.0) -> bytes:
-    """`x` FP32 [-1, features] → `label` INT64 [-1] and `probabilities` FP32 [-1, 2]; weights fixed, signed."""
+    """`x` FP32 [-1, features] → `label` INT64 [-1], `probabilities` FP32 [-1, 2]; the weights are fixed."""
     generator = np.random.default_rng(7)
     half = generator.normal(size=features) * sign / 2
     weights = np.stack([-half, half], axis=1).astype(np.float32)

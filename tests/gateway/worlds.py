@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import msgspec
 
+from gateway.call import Call
 from gateway.core import Core
 from gateway.endpoints import DataPort, build_asgi
 from gateway.fleet import Fleet
 from gateway.journal import Journal
 from gateway.metrics import exposition
 from gateway.model import LoadedModel
+from gateway.protocols.open_inference import CODEC
 from gateway.routing import lane_of
 from gateway.settings import GatewaySettings
 from groundwork.clock import FakeClock
@@ -84,7 +86,12 @@ class World:
         publish(self.registry, name, version, model)
 
     async def infer(
-        self, document: Any, *, model: str = "m", path: str = "infer", headers: Mapping[str, str] = MappingProxyType({})
+        self,
+        document: Any,
+        *,
+        model: str = "m",
+        path: str = "infer",
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Response:
         """Send a document (bytes as they are) to a model."""
         content = document if isinstance(document, bytes) else msgspec.json.encode(document)
@@ -121,6 +128,12 @@ def request(data: Any = None, **more: Any) -> dict[str, Any]:
     rows = [ROW] if data is None else data
     tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 30], "data": rows}
     return {"inputs": [tensor], **more}
+
+
+def call(document: Any = None, **headers: str) -> Call:
+    """The same as the core takes it."""
+    body = msgspec.json.encode(request() if document is None else document)
+    return Call(CODEC, "m", None, {name.encode(): value.encode() for name, value in headers.items()}, body)
 
 
 @contextlib.asynccontextmanager
