@@ -152,8 +152,8 @@ class BlockBuilder:
         shape = (self._size, self._rows.numeric.shape[1], self._rows.codes.shape[1])
         if saved.shape != shape:
             raise DetectorStateError(
-                f"an unfinished block was stored for (rows, numeric, categorical) = {saved.shape}, and"
-                f" {shape} are configured; restore the old block settings, or move monitor.db away to start afresh",
+                f"an unfinished block was stored for (rows, numbers, texts) = {saved.shape}, found {shape}"
+                " in the settings or the profile; it starts afresh",
             )
         for mine, stored in zip(_arrays(self._rows), saved.arrays, strict=True):
             part = mine[: saved.held]

@@ -1,8 +1,8 @@
 """One budget for a whole version: the evidence of its detectors, averaged by their shares.
 
 Each calibrated detector keeps the law of monitor.detectors.detector; so does their weighted average, in rows
-(a labelled row is one of the rows that were predicted). Evidence at or above the budget is an alarm, and alarms
-on unchanged data come at least that many rows apart on average.
+(a labelled row is one of the rows that were predicted). Evidence at or above the budget is an alarm, and
+alarms on unchanged data come at least that many rows apart on average.
 
 At an alarm the signals at fault are named by the rule of Benjamini and Hochberg for e-detectors
 (Dandapanthula and Ramdas, 2025): the r strongest, for the largest r whose r-th evidence is at least

@@ -1,7 +1,7 @@
 """What becomes of alarms: one incident opens, gathers those that follow, and ends. A pure function.
 
 An incident opens with an alarm, gathers every alarm that follows, and ends when the evidence stayed below a
-thousandth of the budget for `gather_rows` rows – or when its version is not used any more. So an alarm within
+hundredth of the budget for `gather_rows` rows – or when its version is not used any more. So an alarm within
 `gather_rows` rows of the last is the same incident, never a second one.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from monitor.blocks import Mark
 from monitor.detectors.detector import Effect
 
-LOW: Final = math.log(1000.0)
+LOW: Final = math.log(100.0)
 """Nats below the threshold at which evidence counts as gone."""
 
 

@@ -10,7 +10,7 @@ Adding the block's rows (not 1) makes the law count in rows: E[M after t rows] â
 however the blocks were closed. A signal's evidence is the average of its bets, the model's the weighted
 average of the signals; both keep the law under any dependence (Shin, Ramdas, Rinaldo: e-detectors, 2022).
 Everything is in the log domain. M is capped a little above what alone alarms, which can only lower it, so
-that evidence can fall again within some hundred rows when the change is over.
+that evidence can fall again, within some thousand rows, when the change is over.
 
 Cost: about 2 to 3 Âµs per row for 30 numeric and 5 categorical columns in blocks of 64. Memory: a few hundred
 bytes per event, fixed when the detector is built.
@@ -34,7 +34,7 @@ from registry_client.profile import Profile
 
 _QUIET: Final = 3.0
 """Nats above a block's own rows below which a signal is quiet: its onset and its effect start anew."""
-_HEADROOM: Final = 3.0
+_HEADROOM: Final = 1.0
 """Nats above the threshold at which a bet is capped."""
 FORMAT: Final = 1
 

@@ -25,7 +25,7 @@ from registry_client.profile import Profile
 SIGNAL: Final = "error-rate"
 _ALTERNATIVES: Final = np.array([0.02, 0.04, 0.08, 0.16, 0.32])
 _CERTAIN: Final = 0.98
-_HEADROOM: Final = 3.0
+_HEADROOM: Final = 1.0
 _QUIET: Final = 3.0
 
 

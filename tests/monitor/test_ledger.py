@@ -1,0 +1,188 @@
+"""Tests of monitor.ledger."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from groundwork.database import transaction
+from monitor.ledger import Joined, Labelled, Ledger, Paired, Predicted
+from monitor.settings import LedgerSettings
+from monitor.store import open_store
+from monitor.truth import Value
+from prediction_log.record import ALL_ROWS
+
+SECOND = 10**9
+SETTINGS = LedgerSettings(keep=100.0, max_rows=50, max_early=5)
+
+
+class Desk:
+    """A ledger over a file, with short ways to say things."""
+
+    def __init__(self, folder: Path) -> None:
+        self.db = open_store(folder)
+        self.ledger = Ledger(self.db, SETTINGS)
+        self.tally: Counter[str] = Counter()
+
+    def predict(
+        self, key: int, value: Value = 1, *, time: int = 0, client: bytes = b"", row: int = 0
+    ) -> list[Joined]:
+        """One answered row."""
+        made = Predicted(key, row, identifier(key), client, 1, time * SECOND, value)
+        with transaction(self.db):
+            return self.ledger.add_predictions("m", "1", [made], self.tally)
+
+    def label(
+        self,
+        key: int,
+        value: Value = 1,
+        *,
+        time: int = 1,
+        client: bytes = b"",
+        row: int = 0,
+        model: str = "m",
+    ) -> list[Joined]:
+        """One label."""
+        named = bytes(16) if client else identifier(key)
+        with transaction(self.db):
+            return self.ledger.add_label(
+                model, Labelled(key, row, named, client, time * SECOND, value), self.tally
+            )
+
+    def pair(self, key: int, stable: Value, candidate: Value) -> None:
+        """One pair."""
+        with transaction(self.db):
+            self.ledger.add_pairs(("m", 3, "1", "2"), [Paired(key, 0, identifier(key), 0, stable, candidate)])
+
+    def expire(self, time: int) -> None:
+        """Let record time pass."""
+        with transaction(self.db):
+            self.ledger.expire(time * SECOND, self.tally)
+
+    def totals(self) -> tuple[int, ...] | None:
+        """Pairs by who was right."""
+        found: tuple[int, ...] | None = self.db.execute(
+            "SELECT both_right, only_stable, only_candidate, both_wrong FROM pairings"
+        ).fetchone()
+        return found
+
+    def count(self, table: str) -> int:
+        """Rows of a table."""
+        number: int = self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  our tables
+        return number
+
+
+def identifier(key: int) -> bytes:
+    """An id for a key."""
+    return key.to_bytes(8, "little", signed=True) + b"tail5678"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A ledger in a folder of its own."""
+    made = Desk(tmp_path)
+    yield made
+    made.db.close()
+
+
+def test_a_label_meets_its_prediction(desk: Desk) -> None:
+    """A label joins the prediction it names, and says whether that was right."""
+    desk.predict(1, 1)
+    desk.predict(2, 0)
+    assert [found.right for found in [*desk.label(1), *desk.label(2)]] == [True, False]
+    assert desk.tally == {"matched": 2}
+
+
+def test_a_label_may_come_first(desk: Desk) -> None:
+    """A label that came before its prediction joins it when it comes, also after a restart."""
+    assert desk.label(1) == []
+    desk.ledger.reload()
+    assert [found.right for found in desk.predict(1)] == [True]
+    assert desk.tally == {"early": 1, "matched": 1}
+    assert desk.count("early") == 0
+
+
+def test_a_label_counts_once(desk: Desk) -> None:
+    """A second label of a row is a duplicate, whether the first came before or after the prediction."""
+    desk.predict(1)
+    desk.label(1)
+    assert desk.label(1, 0) == []
+    desk.label(2)
+    desk.label(2)
+    desk.predict(2)
+    assert desk.label(2) == []
+    assert desk.tally["duplicate"] == 3
+    assert desk.tally["matched"] == 2
+
+
+def test_rows_of_one_id_are_told_apart(desk: Desk) -> None:
+    """Rows of one request share an id; each has its own label."""
+    desk.predict(1, 1, row=0)
+    desk.predict(1, 0, row=1)
+    assert [found.right for found in [*desk.label(1, row=1), *desk.label(1, row=0)]] == [False, True]
+
+
+def test_a_label_of_another_model_is_not_taken(desk: Desk) -> None:
+    """A label sent under another model's name joins nothing of this one."""
+    desk.predict(1)
+    assert desk.label(1, model="other") == []
+
+
+def test_a_label_too_late_is_counted_as_late(desk: Desk) -> None:
+    """A label after the time predictions are kept is late, even if the row is still there."""
+    desk.predict(1, time=0)
+    assert desk.label(1, time=101) == []
+    assert desk.tally == {"late": 1}
+
+
+def test_a_clients_own_id_works_where_it_is_unique(desk: Desk) -> None:
+    """A client id names its prediction if there is one of it; two are ambiguous, none is unmatched."""
+    desk.predict(1, client=b"order-1")
+    desk.predict(2, client=b"order-2")
+    desk.predict(3, client=b"order-2")
+    assert len(desk.label(0, client=b"order-1")) == 1
+    assert desk.label(0, client=b"order-2") == []
+    assert desk.label(0, client=b"order-3") == []
+    assert desk.tally == {"matched": 1, "ambiguous": 1, "unmatched": 1}
+
+
+def test_pairs_count_by_who_was_right_in_any_order(desk: Desk) -> None:
+    """A pair is counted once its label is there, whichever came first; a version that failed was wrong."""
+    for key, (stable, candidate) in enumerate([(1, 1), (1, 0), (0, 1), (0, 0), (1, None)], 1):
+        desk.predict(key)
+        if key % 2:
+            desk.pair(key, stable, candidate)
+        desk.label(key, 1)
+        if not key % 2:
+            desk.pair(key, stable, candidate)
+    assert desk.totals() == (1, 2, 1, 1)
+    assert desk.count("pairs") == 0
+
+
+def test_memory_is_bounded_by_age_and_by_number(desk: Desk) -> None:
+    """Rows older than they are kept go, and the oldest of too many; early labels end as unmatched."""
+    for key in range(80):
+        desk.predict(key, time=key)
+        desk.expire(key)
+    assert desk.count("predictions") <= 50
+    for key in range(1_000, 1_010):
+        desk.label(key, time=80)
+        desk.expire(80)
+    assert desk.count("early") <= 5
+    assert desk.tally["unmatched"] == 10 - desk.count("early")
+    desk.expire(1_000)
+    assert desk.count("predictions") == desk.count("early") == 0
+    assert desk.tally["unmatched"] == 10
+
+
+def test_a_deleted_prediction_is_forgotten(desk: Desk) -> None:
+    """A deletion takes one row, or every row of an id, out of the ledger."""
+    for row in range(3):
+        desk.predict(1, row=row)
+    with transaction(desk.db):
+        desk.ledger.delete(1, identifier(1), 1)
+    assert desk.count("predictions") == 2
+    with transaction(desk.db):
+        desk.ledger.delete(1, identifier(1), ALL_ROWS)
+    assert desk.count("predictions") == 0

@@ -1,0 +1,80 @@
+"""Tests of monitor.retries."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.retries import DELAYS, Answer, judge
+
+NOW = 1_793_874_131 * 10**9
+
+
+def after(
+    status: int, *, attempt: int = 1, retry_after: str = "", expires: int | None = None, draw: float = 0.5
+) -> tuple[str, float]:
+    """What follows, and after how many seconds."""
+    answer = Answer(status, "", retry_after)
+    found = judge(answer, attempt=attempt, now=NOW, expires=expires, draw=draw)
+    return found.kind, found.delay
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "kind"),
+    [
+        (200, 1, "delivered"),
+        (202, 9, "delivered"),
+        (301, 1, "retry"),
+        (304, 1, "retry"),
+        (400, 2, "retry"),
+        (400, 3, "dead"),
+        (404, 3, "dead"),
+        (408, 3, "retry"),
+        (409, 3, "retry"),
+        (425, 3, "retry"),
+        (429, 9, "retry"),
+        (410, 1, "disable"),
+        (500, 9, "retry"),
+        (503, 10, "dead"),
+        (0, 1, "retry"),
+        (0, 10, "dead"),
+    ],
+)
+def test_what_follows_from_an_answer(status: int, attempt: int, kind: str) -> None:
+    """Success delivers, Gone switches off, a lasting refusal ends after three attempts, the rest is retried."""
+    assert after(status, attempt=attempt)[0] == kind
+
+
+def test_the_schedule() -> None:
+    """Delays follow the schedule, give or take a fifth."""
+    assert [after(500, attempt=attempt)[1] for attempt in range(1, 10)] == list(DELAYS)
+    assert after(500, draw=0.0)[1] == pytest.approx(4.0)
+    assert after(500, draw=1.0)[1] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "delay"),
+    [
+        ("120", 120.0),
+        ("0", 5.0),
+        ("999999999", 86_400.0),
+        ("soon", 5.0),
+        ("-3", 5.0),
+        ("Thu, 05 Nov 2026 10:32:11 GMT", 600.0),
+        ("Thu, 05 Nov 1999 10:32:11 GMT", 5.0),
+    ],
+)
+def test_retry_after_may_ask_for_more(retry_after: str, delay: float) -> None:
+    """A number of seconds or a date is honoured up to a day; nonsense is ignored."""
+    assert after(503, retry_after=retry_after) == ("retry", delay)
+
+
+def test_what_expires_is_not_tried_too_late() -> None:
+    """A delivery whose next attempt would come after its expiry is dead now."""
+    assert after(500, expires=NOW + 4 * 10**9)[0] == "dead"
+    assert after(500, expires=NOW + 6 * 10**9)[0] == "retry"
+
+
+@given(st.integers(0, 999), st.integers(1, 20), st.text(max_size=40), st.floats(0, 1, exclude_max=True))
+def test_every_answer_has_a_consequence(status: int, attempt: int, retry_after: str, draw: float) -> None:
+    """Whatever a receiver sends, something follows, within a day and a fifth, and never an exception."""
+    assert 0 <= after(status, attempt=attempt, retry_after=retry_after, draw=draw)[1] <= 86_400 * 1.2

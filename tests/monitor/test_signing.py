@@ -1,0 +1,55 @@
+"""Tests of monitor.signing, against the reference implementation."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from standardwebhooks.webhooks import Webhook as Reference
+
+from monitor.errors import WebhookError
+from monitor.settings import Webhook
+from monitor.signing import secrets_of, sign
+from tests.monitor.worlds import SECRET
+
+OTHER = "whsec_" + "QUJD" * 8
+
+
+def test_the_test_vector() -> None:
+    """The published vector signs to the published value."""
+    body = b'{"type":"webhook.test","timestamp":"2026-11-05T10:22:11Z","data":{"test":true}}'
+    keys = secrets_of(Webhook(url="http://x", secret=SECRET))
+    signature = sign(keys, "evt_01JB8Z2M6T4N", 1_793_874_131, body)
+    assert signature == "v1,chRNxj7EhJtb5C+G3KnjXTyMQOt72pIxtvM5u3Y0Hmc="
+
+
+@pytest.mark.parametrize("verifier", [SECRET, OTHER])
+def test_receivers_verify_with_the_old_and_with_the_new_secret(verifier: str) -> None:
+    """While a secret is being changed, a reference verifier with either accepts what is sent."""
+    keys = secrets_of(Webhook(url="http://x", secret=SECRET, previous_secret=OTHER))
+    now = int(datetime.now(UTC).timestamp())
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(now),
+        "webhook-signature": sign(keys, "evt_1", now, b'{"a":1}'),
+    }
+    assert Reference(verifier).verify('{"a":1}', headers) == {"a": 1}
+
+
+def test_secrets_come_from_where_they_are_named(tmp_path: Path) -> None:
+    """A secret may stand in a variable, in a file, or in the settings."""
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n", encoding="ascii")
+    literal = secrets_of(Webhook(url="http://x", secret=SECRET))
+    assert secrets_of(Webhook(url="http://x", secret="env:HOOK"), {"HOOK": SECRET}) == literal
+    assert secrets_of(Webhook(url="http://x", secret=f"file:{file}")) == literal
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "hunter2-hunter2-hunter2", "whsec_abc", "whsec_***", "env:NOT_SET", "file:/not/there"]
+)
+def test_a_secret_that_cannot_be_used_is_refused_and_not_shown(secret: str) -> None:
+    """A missing, short or malformed secret is an error that names the endpoint and never the secret."""
+    with pytest.raises(WebhookError) as refused:
+        secrets_of(Webhook(url="http://x", secret=secret, name="receiver"), {})
+    assert "receiver" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
