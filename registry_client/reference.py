@@ -23,16 +23,16 @@ Kind = Literal["float", "integer", "bool", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input: ``values`` is [rows, width] of float64, int64, bool, or str objects."""
+    """One input: ``tensor`` is [rows, width] of float64, int64, bool, or str objects."""
 
     name: str
     kind: Kind
-    values: np.ndarray
+    tensor: np.ndarray
 
     @property
     def width(self) -> int:
         """Values per row."""
-        return int(self.values.shape[1])
+        return int(self.tensor.shape[1])
 
 
 def is_frame(reference: Any) -> bool:
@@ -48,7 +48,7 @@ def read_columns(reference: Any) -> tuple[Column, ...]:
             or a column of a kind that a tensor cannot hold.
     """
     columns = _frame_columns(reference) if is_frame(reference) else (_matrix(reference),)
-    if not columns or len(columns[0].values) == 0:
+    if not columns or len(columns[0].tensor) == 0:
         raise ReferenceDataError("the reference has no rows or no columns; give a few hundred rows at least")
     return columns
 
@@ -56,7 +56,7 @@ def read_columns(reference: Any) -> tuple[Column, ...]:
 def feed(columns: Sequence[Column], datatypes: Sequence[Datatype]) -> dict[str, np.ndarray]:
     """The tensors by name, each cast to the datatype that its input has."""
     return {
-        column.name: column.values.astype(numpy_dtype(datatype))
+        column.name: column.tensor.astype(numpy_dtype(datatype))
         for column, datatype in zip(columns, datatypes, strict=True)
     }
 
@@ -166,8 +166,8 @@ def _named_arrays(reference: Any, signature: Signature) -> dict[str, np.ndarray]
         names = [str(name) for name in reference.columns]
         if len(signature.inputs) == 1 and signature.inputs[0].name not in names:
             columns = _frame_columns(reference)  # one tensor holds all columns, in their order
-            return {signature.inputs[0].name: np.hstack([column.values for column in columns])}
-        return {column.name: column.values for column in _frame_columns(reference)}
+            return {signature.inputs[0].name: np.hstack([column.tensor for column in columns])}
+        return {column.name: column.tensor for column in _frame_columns(reference)}
     if isinstance(reference, Mapping):
         return {str(name): np.asarray(array) for name, array in reference.items()}
     if len(signature.inputs) != 1:

@@ -137,7 +137,7 @@ def _differences(
     for row in np.flatnonzero(bad.any(axis=1))[:SHOWN].tolist():
         cell = int(np.argmax(bad[row]))
         name = output if bad.shape[1] == 1 else f"{output}[{cell}]"
-        values = (side.reshape(len(bad), -1)[row, cell].item() for side in (original, exported))
+        values = (side.reshape(len(bad), -1)[row].tolist()[cell] for side in (original, exported))
         yield Difference(row, name, *(_shown(value) for value in values))
 
 

@@ -81,4 +81,4 @@ def pipeline(model: Any = None, encoder: Any = None) -> Pipeline:
             ("flags", "passthrough", ["owns home"]),
         ]
     )
-    return Pipeline([("columns", columns), ("model", model or LogisticRegression())])
+    return Pipeline([("columns", columns), ("model", LogisticRegression() if model is None else model)])

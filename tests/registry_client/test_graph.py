@@ -1,0 +1,58 @@
+"""Graphs: loading, running, guessing what outputs mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from registry_client.errors import PublishError
+from registry_client.graph import Reading, load_graph, one_line, read_outputs
+from registry_client.signature import Datatype, Signature, TensorSpec
+from tests.registry_client.support import a_graph
+
+LABEL = TensorSpec("output_label", Datatype.INT64, (-1,))
+SCORES = TensorSpec("scores", Datatype.FP32, (-1, 3))
+
+
+def test_load_and_run() -> None:
+    """A graph tells its signature and answers by output name."""
+    graph = load_graph(a_graph(3.0, width=2))
+    assert graph.signature.inputs == (TensorSpec("x", Datatype.FP32, (-1, 2)),)
+    answers = graph.run({"x": np.ones((2, 2), np.float32)})
+    assert answers["prediction"].tolist() == [[3, 3], [3, 3]]
+
+
+@pytest.mark.parametrize("model", [b"", b"not a graph", a_graph()[:40]])
+def test_not_a_graph(model: bytes) -> None:
+    """Bytes that are no graph are refused in one line."""
+    with pytest.raises(PublishError, match="does not load") as caught:
+        load_graph(model)
+    assert "\n" not in str(caught.value)
+
+
+def test_failing_graph() -> None:
+    """A graph that fails on the rows says so in one line."""
+    with pytest.raises(PublishError, match="fails on the reference rows"):
+        load_graph(a_graph(width=2)).run({"x": np.ones((2, 5), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reading"),
+    [
+        ((LABEL, SCORES), Reading("classification", "output_label", "scores")),
+        ((SCORES, LABEL), Reading("classification", "output_label", "scores")),
+        ((TensorSpec("y", Datatype.BYTES, (-1, 1)),), Reading("classification", "y")),
+        ((TensorSpec("variable", Datatype.FP32, (-1, 1)),), Reading("regression", "variable")),
+        ((TensorSpec("embedding", Datatype.FP32, (-1, 64)),), Reading()),
+        ((LABEL, TensorSpec("second", Datatype.INT64, (-1,))), Reading()),
+    ],
+)
+def test_meaning_of_outputs(outputs: tuple[TensorSpec, ...], reading: Reading) -> None:
+    """Labels are told by datatype and shape, values by name, and what is unclear stays unknown."""
+    assert read_outputs(Signature((), outputs)) == reading
+
+
+def test_one_line() -> None:
+    """An error's message is one line of bounded length."""
+    assert one_line(ValueError("a\n  b")) == "a b"
+    assert len(one_line(ValueError("x" * 1000))) == 300
