@@ -138,6 +138,12 @@ def size(connection: sqlite3.Connection) -> int:
     return pages * page
 
 
+def last_row(connection: sqlite3.Connection) -> int:
+    """The row number of the newest frame, 0 before the first."""
+    row: int = connection.execute("SELECT coalesce(max(row), 0) FROM frames").fetchone()[0]
+    return row
+
+
 def sequences(connection: sqlite3.Connection) -> list[StreamEnd]:
     """(incarnation, stream, last sequence) of every stream."""
     return connection.execute("SELECT incarnation, stream, end_seq FROM streams").fetchall()

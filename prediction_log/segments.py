@@ -93,10 +93,15 @@ class SegmentSink:
             self._connection = files.open_segment(self._folder, self._number)
             if files.is_sealed(self._connection) is None:
                 files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, ())
+            elif files.boot_of(self._connection) != self._boot:
+                # Asked once, on opening: a power cut ends every process that had the segment open.
+                self._rotate(self._connection)
+                return self._move_on(self._connection)
         return self._connection
 
     def _is_due(self, connection: sqlite3.Connection) -> bool:
-        return files.size(connection) >= self._segment_bytes or files.boot_of(connection) != self._boot
+        """Whether to rotate before writing; a segment holds one frame at least, however small the limit."""
+        return files.size(connection) >= self._segment_bytes and files.last_row(connection) > 0
 
     def _insert_all(self, connection: sqlite3.Connection, rows: Sequence[FrameRow]) -> int | None:
         """How many frames were new, or None when the segment is sealed."""
@@ -138,13 +143,14 @@ class SegmentSink:
         finally:
             following.close()
 
-    def _move_on(self, connection: sqlite3.Connection) -> None:
-        """Leave a sealed segment for the next one."""
+    def _move_on(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Leave a sealed segment for the next one, whose connection is returned."""
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         connection.close()
         self._connection = None
         self._number += 1
         self._connection = files.open_segment(self._folder, self._number)
+        return self._connection
 
     def _indexed(self, body: bytes) -> FrameRow:
         frame = frames_module.decode(body, verify=False)
@@ -207,7 +213,7 @@ class SegmentSource:
                 return START
             connection = files.open_segment(self._folder, number, readonly=True)
             try:
-                row: int = connection.execute("SELECT coalesce(max(row), 0) FROM frames").fetchone()[0]
+                row = files.last_row(connection)
             finally:
                 connection.close()
         return Offset(number, row)
