@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollouts.errors import SpecError
-from rollouts.rollout import Bake, Guards, Hold, MetricSpec, RolloutSpec, Step
+from rollouts.rollout import Bake, Errors, Guards, Hold, MetricSpec, RolloutSpec, Step
 from rollouts.spec_file import lint, parse, read
+
+SECTIONS = {
+    (Step, "hold"),
+    (RolloutSpec, "bake"),
+    (RolloutSpec, "decision"),
+    (RolloutSpec, "metrics"),
+    (RolloutSpec, "guards"),
+}
+"""Keys of a rollout file whose own keys are listed instead."""
 
 WHOLE = """
 model: fraud
@@ -128,3 +138,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_what_is_probably_not_meant_is_said(text: str, said: str) -> None:
     """Advice is given, and the file is honoured all the same."""
     assert any(said in line for line in lint(parse(text)))
+
+
+def test_the_page_shows_the_defaults_and_names_every_key() -> None:
+    """docs/rollouts.md shows the default file, and its table leaves no key out."""
+    page = (Path(__file__).parents[2] / "docs" / "rollouts.md").read_text()
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    assert parse(text) == RolloutSpec()
+    for kind, prefix in (
+        (RolloutSpec, ""),
+        (Step, "steps[]."),
+        (Hold, "hold."),
+        (Bake, "bake."),
+        (Errors, "decision."),
+        (MetricSpec, "metrics[]."),
+        (Guards, "guards."),
+    ):
+        for field in msgspec.structs.fields(kind):
+            if (kind, field.encode_name) not in SECTIONS:
+                assert f"| `{prefix}{field.encode_name}` |" in page, field.encode_name
