@@ -68,7 +68,7 @@ class App:
         self._fleet = Fleet(self._registry, self._journal, self.slot.counters, settings, clock)
         self._core = Core({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
         self._reconciler = Reconciler(
-            self._core, self._fleet, settings.pace, clock, self._presence.applied, self._log
+            self._core, self._fleet, settings.pace, clock, self._presence, self._log
         )
         self._discovery = Discovery(self._registry, self._store, self._log)
         self._sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
@@ -90,7 +90,7 @@ class App:
             socket.socket(fileno=told.http_fd),
             self._log,
             crowded=self._crowded,
-            changed=functools.partial(self._places.hold, told.place),
+            changed=self._hold,
         )
         self._operator = Port(
             build_operator(self._console, catalogue, shown), socket.socket(fileno=told.operator_fd), self._log
@@ -194,6 +194,10 @@ class App:
     def _crowded(self) -> bool:
         least = self._places.least(self._place)
         return least is not None and self._http.connections > least
+
+    def _hold(self, connections: int) -> None:
+        self._places.hold(self._place, connections)
+        self._presence.connections(connections)
 
     def _in_a_row(self, model: str, version: str) -> int:
         """How often a version has failed in this worker since its last good run."""

@@ -26,6 +26,7 @@ APPLIED_REVISION: Final = "driftgate_applied_revision"
 LOADED: Final = "driftgate_version_loaded"
 FAILED: Final = "driftgate_version_failed"
 ANSWERING: Final = "driftgate_workers_answering"
+CONNECTIONS: Final = "driftgate_connections"
 
 SECONDS: Final = Instrument(
     name="driftgate_request_seconds",
@@ -74,6 +75,7 @@ INSTRUMENTS: Final = (
         name=FAILED, help="Workers that cannot load this version.", kind="gauge", labels=("model", "version")
     ),
     Instrument(name=ANSWERING, help="Workers that answer requests.", kind="gauge"),
+    Instrument(name=CONNECTIONS, help="Connections open on the data port.", kind="gauge"),
     Instrument(name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")),
     Instrument(
         name=CONSECUTIVE_ERRORS,

@@ -8,11 +8,10 @@ edit was made has read that edit before it answers anybody.
 from pathlib import Path
 from typing import Final
 
-from gateway.metrics import APPLIED_REVISION
+from gateway.metrics import ANSWERING, APPLIED_REVISION, CONNECTIONS, FAILED
 from groundwork.counters import Counters, SeriesKey
 from groundwork.slots import read_slots
 
-ANSWERING: Final = "answering"
 _ANSWERING_KEY: Final = SeriesKey(ANSWERING, (), "gauge")
 
 
@@ -22,15 +21,25 @@ class Presence:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._answering = counters.series(ANSWERING, {}, kind="gauge")
+        self._connections = counters.series(CONNECTIONS, {}, kind="gauge")
 
     def answering(self, *, now: bool) -> None:
         """Show whether this worker answers requests."""
         self._counters.values[self._answering] = int(now)
 
+    def connections(self, count: int) -> None:
+        """Show how many connections this worker holds."""
+        self._counters.values[self._connections] = count
+
     def applied(self, model: str, revision: int) -> None:
         """Show that requests for `model` are answered by `revision`."""
         index = self._counters.series(APPLIED_REVISION, {"model": model}, kind="gauge")
         self._counters.values[index] = revision
+
+    def failed(self, model: str, version: str, *, now: bool) -> None:
+        """Show whether this worker cannot load a version that it needs."""
+        index = self._counters.series(FAILED, {"model": model, "version": version}, kind="gauge")
+        self._counters.values[index] = int(now)
 
 
 def lagging(slots_folder: Path, model: str, revision: int) -> list[str]:

@@ -8,7 +8,7 @@ It decides nothing (`gateway.plan` does) and edits no route.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -51,6 +51,18 @@ class Holder(Protocol):
     table: Table
 
 
+class Shown(Protocol):
+    """Where a worker shows how far it has come; see `gateway.presence.Presence`."""
+
+    def applied(self, model: str, revision: int) -> None:
+        """Requests for `model` are answered by `revision` now."""
+        ...
+
+    def failed(self, model: str, version: str, *, now: bool) -> None:
+        """A version can, or cannot, be loaded."""
+        ...
+
+
 class Fault(msgspec.Struct, frozen=True):
     """Why a version is not in memory, and when (monotonic seconds) it was last tried."""
 
@@ -59,10 +71,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Reconciler:
-    """Follows the routes; owned by one worker's loop.
-
-    `applied(model, revision)` is called after requests are answered by that revision.
-    """
+    """Follows the routes; owned by one worker's loop."""
 
     def __init__(
         self,
@@ -70,14 +79,14 @@ class Reconciler:
         fleet: Fleet,
         pace: PaceSettings,
         clock: Clock,
-        applied: Callable[[str, int], None],
+        shown: Shown,
         log: Log,
     ) -> None:
         self._core = core
         self._fleet = fleet
         self._pace = pace
         self._clock = clock
-        self._applied = applied
+        self._shown = shown
         self._log = log
         self._routes: Mapping[str, Route] = {}
         self._loads: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -129,7 +138,7 @@ class Reconciler:
         now = self._clock.monotonic()
         for key, fault in list(self.faults.items()):
             if now - fault.at >= self._pace.retry:
-                del self.faults[key]
+                self._forgive(key)
                 self._settle(key[0])
         for model in {name for name, _ in self._fleet.loaded}:
             self._let_go(model, now)
@@ -154,7 +163,7 @@ class Reconciler:
         if decided.serve is not None:
             self._serve(decided.serve)
         if decided.applied:
-            self._applied(model, route.revision)
+            self._shown.applied(model, route.revision)
         for version in decided.load:
             self._begin_load(model, version)
 
@@ -178,13 +187,18 @@ class Reconciler:
             return
         error = task.exception()
         if error is None:
-            self.faults.pop(key, None)
             self._fit.add(key)
+            self._forgive(key)
         else:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
             self.faults[key] = Fault(message, self._clock.monotonic())
+            self._shown.failed(*key, now=True)
             self._log.error("version-not-loaded", model=key[0], version=key[1], fault=message)
         self._settle(key[0])
+
+    def _forgive(self, key: tuple[str, str]) -> None:
+        if self.faults.pop(key, None) is not None:
+            self._shown.failed(*key, now=False)
 
     def _serve(self, route: Route) -> None:
         """Put the lane of this route into the table: the one assignment that changes what answers."""

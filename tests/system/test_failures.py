@@ -52,18 +52,12 @@ async def _under_way(load: Load) -> None:
 async def _replaced(gateway: Gateway, before: set[int]) -> None:
     """Wait until a worker that was not there before answers beside the other one."""
     await until(
-        lambda: _answering(gateway) == 2 and {slot.incarnation for slot in gateway.workers()} != before,
+        lambda: (
+            gateway.shown("driftgate_workers_answering") == 2
+            and {slot.incarnation for slot in gateway.workers()} != before
+        ),
         "both workers answer again",
         seconds=10.0,
-    )
-
-
-def _answering(gateway: Gateway) -> int:
-    return sum(
-        slot.series.get(key, 0)
-        for slot in gateway.workers()
-        for key in slot.series
-        if key.name == "answering"
     )
 
 

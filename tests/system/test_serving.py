@@ -34,7 +34,7 @@ async def test_connections_spread_evenly_under_load(gateway: Gateway) -> None:
     load = Load(Plan(gateway.http, "/v2/models/m/infer", rate=500, seconds=60.0))
     running = asyncio.create_task(load.run())
     try:
-        spreads = [await _spread(gateway, 16) for _ in range(count(6, 50))]
+        spreads = [await _spread(gateway, 16, busy=16) for _ in range(count(6, 50))]
     finally:
         load.stop()
         shots = await running
@@ -42,8 +42,8 @@ async def test_connections_spread_evenly_under_load(gateway: Gateway) -> None:
     assert all(6 <= held <= 10 for spread in spreads for held in spread), spreads
 
 
-async def _spread(gateway: Gateway, connections: int) -> list[int]:
-    """How many of these connections each worker took: the id of an answer tells who gave it."""
+async def _spread(gateway: Gateway, connections: int, *, busy: int = 0) -> list[int]:
+    """How many of these connections each worker took (an answer's id tells), beside `busy` other ones."""
     host, port = gateway.http.removeprefix("http://").split(":")
     wires = await asyncio.gather(*(Wire.open(host, int(port)) for _ in range(connections)))
     request = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(ROW), ROW)
@@ -51,7 +51,7 @@ async def _spread(gateway: Gateway, connections: int) -> list[int]:
     held = collections.Counter(gateway.incarnation(head.headers[b"x-prediction-id"]) for head in heads)
     for wire in wires:
         wire.close()
-    await asyncio.sleep(0.02)  # the workers notice that the connections are gone
+    await until(lambda: gateway.shown("driftgate_connections") <= busy, "the connections are gone")
     return list(held.values()) if len(held) == 2 else [*held.values(), 0]
 
 
