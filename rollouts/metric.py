@@ -68,6 +68,8 @@ class Metric(Protocol[S]):
     """Whether its counts come from the monitor rather than from the gateway itself."""
     defaults: MetricSpec
     """Its own values; a number that is None here is one it does not know and refuses."""
+    largest_margin: float
+    """A margin above this is no margin and is refused."""
     state: type[S]
 
     def start(self, settings: Settings) -> S:
@@ -90,12 +92,18 @@ def settle(metric: Metric[S], spec: MetricSpec, errors: Errors, all_weights: flo
     brings the weighted average of all metrics to 1 / alpha.
 
     Raises:
-        SpecError: The specification sets a number that this metric does not know.
+        SpecError: The specification sets a number that this metric does not know, or a margin that is none.
     """
     weight = spec.weight / all_weights
+    margin = _number(metric, spec, "margin")
+    if margin > metric.largest_margin:
+        raise SpecError(
+            f"metric {metric.name}: a margin of at most {metric.largest_margin:g} was wanted, "
+            f"{margin:g} found; lower it"
+        )
     return Settings(
         metric=metric.name,
-        margin=_number(metric, spec, "margin"),
+        margin=margin,
         floor=_number(metric, spec, "floor"),
         cap=_number(metric, spec, "cap"),
         required=spec.required,

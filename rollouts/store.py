@@ -73,7 +73,7 @@ class SqliteStore:
     ) -> Route:
         """Replace the route whose revision is `expected_revision` (0: none yet) and return the new one.
 
-        One synced transaction (about 1 ms on a local SSD, plus its flush) writes route, rollout and history.
+        One synced transaction (2 to 3 ms on a local disk) writes route, rollout and history.
 
         Raises:
             ConflictError: Another edit came first; its `current` is the route that stands.

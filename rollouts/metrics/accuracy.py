@@ -28,6 +28,7 @@ class Accuracy:
     name = "accuracy"
     needs_monitor = True
     defaults = MetricSpec(name="accuracy", margin=0.02)
+    largest_margin = 0.5
     state = AccuracyState
 
     def start(self, settings: Settings) -> AccuracyState:  # noqa: ARG002  the interface gives every metric its settings

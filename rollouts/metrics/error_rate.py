@@ -52,6 +52,7 @@ class ErrorRate:
     name = "error-rate"
     needs_monitor = False
     defaults = MetricSpec(name="error-rate", margin=1.25, floor=0.001, cap=0.01)
+    largest_margin = 100.0
     state = ErrorRateState
 
     def start(self, settings: Settings) -> ErrorRateState:

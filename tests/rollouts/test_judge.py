@@ -183,6 +183,8 @@ def test_a_number_a_metric_does_not_know_is_refused() -> None:
     """A setting that cannot be honoured is an error that names it."""
     with pytest.raises(SpecError, match=r"metric accuracy: it has no cap, cap: 0.01 was found"):
         judge.settings(RolloutSpec(metrics=(MetricSpec("accuracy", cap=0.01),)))
+    with pytest.raises(SpecError, match=r"metric accuracy: a margin of at most 0.5 was wanted, 2 found"):
+        judge.settings(RolloutSpec(metrics=(MetricSpec("accuracy", margin=2),)))
     with pytest.raises(SpecError, match="one of accuracy, error-rate was wanted"):
         judge.metric("latency")
 
