@@ -244,24 +244,25 @@ class Journal:
     def _open(self, kind: Kind, schema: Schema, buffer_bytes: int) -> Stream:
         with self._opening:
             number = next(self._numbers)
-            rows, arena = capacity(schema, buffer_bytes)
             try:
-                file = RowFile.create(
-                    self._slot.folder / f"{number}{SUFFIX}",
-                    kind=kind,
-                    incarnation=self.incarnation,
-                    stream=number,
-                    schema=schema,
-                    row_capacity=rows,
-                    arena_bytes=arena,
-                )
+                stream = Stream(kind, number, self._create(kind, number, schema, buffer_bytes))
             except NoRoomError as error:
                 title = f"{schema.model} {schema.version} {kind.name.lower()}s".strip()
                 stream = Stream(kind, number, None, f"{title} are not logged: {error}")
-            else:
-                stream = Stream(kind, number, file)
             self._streams[number] = stream
             return stream
+
+    def _create(self, kind: Kind, number: int, schema: Schema, buffer_bytes: int) -> RowFile:
+        rows, arena = capacity(schema, buffer_bytes)
+        return RowFile.create(
+            self._slot.folder / f"{number}{SUFFIX}",
+            kind=kind,
+            incarnation=self.incarnation,
+            stream=number,
+            schema=schema,
+            row_capacity=rows,
+            arena_bytes=arena,
+        )
 
 
 def _cut(text: str, size: int) -> bytes:

@@ -61,7 +61,7 @@ class Session:
             return self._run(self._names, feeds)  # type: ignore[no-any-return]  # the runtime has no types
         except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run
             line = _line(error)
-            # A node that fails raises the same kind of error as inputs that are refused; only the text differs.
+            # A failing node raises the same kind of error as inputs that are refused; only the text differs.
             if isinstance(error, runtime_errors.InvalidArgument) and _IN_A_NODE not in line:
                 raise InvalidInputError(f"the graph refuses the inputs: {line}") from None
             raise RunError(f"the model failed on this request: {line}") from None

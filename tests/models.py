@@ -26,6 +26,7 @@ ELEMENTS: Final = {
     "BYTES": TensorProto.STRING,
 }
 Shape = Sequence[int | None]
+Values = Sequence[tuple[str, str, Shape]]
 
 
 def logistic(features: int = 30, *, bias: float = 0.0, sign: float = 1.0) -> bytes:
@@ -40,11 +41,11 @@ def logistic(features: int = 30, *, bias: float = 0.0, sign: float = 1.0) -> byt
         helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0),
     ]
     constants = {"weights": weights, "bias": np.array([-bias / 2, bias / 2], np.float32)}
-    outputs = [("label", "INT64", [None]), ("probabilities", "FP32", [None, 2])]
+    outputs: Values = [("label", "INT64", [None]), ("probabilities", "FP32", [None, 2])]
     return _model(nodes, [("x", "FP32", [None, features])], outputs, constants)
 
 
-def identity(inputs: Sequence[tuple[str, str, Shape]]) -> bytes:
+def identity(inputs: Values) -> bytes:
     """Every input `n` comes out as `n_out`, whatever its datatype and shape."""
     nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name, _, _ in inputs]
     outputs = [(f"{name}_out", datatype, shape) for name, datatype, shape in inputs]
@@ -73,7 +74,7 @@ def fragile_logistic(features: int = 30) -> bytes:
         "two": np.array([2], np.int64),
         "classes": np.array([1], np.int64),
     }
-    outputs = [("label", "INT64", [None]), ("probabilities", "FP32", [None, 2])]
+    outputs: Values = [("label", "INT64", [None]), ("probabilities", "FP32", [None, 2])]
     return _model(nodes, [("x", "FP32", [None, features])], outputs, constants)
 
 
@@ -93,8 +94,8 @@ def publish(registry: Registry, name: str, version: str, model: bytes) -> Manife
 
 def _model(
     nodes: Sequence[Any],
-    inputs: Sequence[tuple[str, str, Shape]],
-    outputs: Sequence[tuple[str, str, Shape]],
+    inputs: Values,
+    outputs: Values,
     constants: dict[str, Any],
 ) -> bytes:
     graph = helper.make_graph(

@@ -1,0 +1,133 @@
+"""Loading and releasing versions."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.errors import IncompatibleSignatureError, LoadError, UnknownVersionError
+from registry_client.manifest import Manifest, digest_of
+from registry_client.profile import NumericColumn, Profile, encode
+from registry_client.signature import Datatype, Signature, TensorSpec
+from rollouts.route import Route
+from tests.gateway.worlds import World, request
+from tests.models import identity, logistic
+
+
+async def test_a_version_is_loaded_once(here: World) -> None:
+    """However many ask at the same time, all get the same object."""
+    await here.publish("m", "2", logistic())
+    first, second = await asyncio.gather(here.fleet.load("m", "2"), here.fleet.load("m", "2"))
+    assert first is second is await here.fleet.load("m", "2")
+    assert here.counted("driftgate_version_loaded", version="2") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "version"), [("m", "7"), ("m", "0"), ("m", "one"), ("nobody", "1"), ("..", "1")]
+)
+async def test_what_is_not_registered_is_unknown(here: World, model: str, version: str) -> None:
+    """A model or version that the registry does not hold, or could not, is unknown."""
+    with pytest.raises(UnknownVersionError):
+        await here.fleet.load(model, version)
+
+
+async def test_a_graph_that_does_not_load_is_one_line(here: World) -> None:
+    """Bytes that are no graph are told in one line; what answers answers on."""
+    await here.publish("m", "2", b"not a graph")
+    with pytest.raises(LoadError, match="model m version 2: the graph does not load") as caught:
+        await here.fleet.load("m", "2")
+    assert "\n" not in str(caught.value)
+    assert (await here.infer(request())).status_code == 200
+    assert list(here.fleet.loaded) == [("m", "1")]
+
+
+async def test_altered_bytes_are_refused(here: World, tmp_path: Path) -> None:
+    """An artifact that is not what its digest says is not loaded, in one line that names it."""
+    model = logistic()
+    await here.publish("m", "2", model)
+    manifest, _, profile = here.registry._stored["m"]["2"]
+    here.registry._stored["m"]["2"] = (manifest, model[:-1] + b"x", profile)
+    for cached in (tmp_path / "cache").glob("*"):
+        cached.unlink()
+    with pytest.raises(LoadError, match="model m version 2") as caught:
+        await here.fleet.load("m", "2")
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_cut_profile_is_refused(here: World) -> None:
+    """A version whose reference profile is cut in half is not loaded."""
+    model = logistic()
+    column = NumericColumn("x", 2, 0, 0.0, 1.0, 0.5, 0.5, (0.5,), (1, 1))
+    whole = encode(Profile(rows=2, columns=(column,), outputs=()))
+    manifest = Manifest(
+        name="m", version="2", digest=digest_of(model), size=len(model), profile_digest=digest_of(whole)
+    )
+    here.registry.publish(manifest, model, whole)
+    here.registry._stored["m"]["2"] = (manifest, model, whole[: len(whole) // 2])
+    with pytest.raises(LoadError, match="profile"):
+        await here.fleet.load("m", "2")
+
+
+async def test_a_manifest_must_tell_the_graphs_signature(here: World) -> None:
+    """A manifest that promises other tensors than the graph has is refused."""
+    model = logistic()
+    promised = Signature((TensorSpec("x", Datatype.FP32, (-1, 29)),), ())
+    here.registry.publish(
+        Manifest(name="m", version="2", digest=digest_of(model), size=len(model), signature=promised),
+        model,
+        None,
+    )
+    with pytest.raises(LoadError, match="signature"):
+        await here.fleet.load("m", "2")
+
+
+async def test_a_newcomer_must_fit(here: World) -> None:
+    """A version that would refuse what stable accepts cannot join it, but can be asked for."""
+    await here.publish("m", "2", logistic(29))
+    stable = here.core.table["m"].stable
+    with pytest.raises(IncompatibleSignatureError, match="version 2 cannot stand in for 1"):
+        await here.fleet.load("m", "2", joins=stable)
+    assert (await here.fleet.load("m", "2")).version == "2"
+
+
+async def test_released_is_forgotten_when_it_is_idle(here: World) -> None:
+    """A version leaves memory at once for newcomers, and for good when its last run has ended."""
+    await here.publish("m", "2", logistic())
+    loaded = await here.fleet.load("m", "2")
+    loaded.hold()
+    release = asyncio.create_task(here.fleet.release(loaded))
+    await asyncio.sleep(0)
+    assert ("m", "2") not in here.fleet.loaded
+    assert not release.done()
+    loaded.let_go()
+    await release
+    assert here.counted("driftgate_version_loaded", version="2") == 0
+    again = await here.fleet.load("m", "2")
+    assert again is not loaded
+
+
+async def test_its_rows_outlive_a_version(here: World) -> None:
+    """What a released version recorded is still flushed; then its file is gone."""
+    await here.infer(request())
+    loaded = here.core.table["m"].stable
+    await here.publish("m", "2", logistic())
+    await here.serve(Route(model="m", revision=2, stable="2"))
+    await here.fleet.release(loaded)
+    before = sorted(file.path for file in here.journal.files())
+    (frame,) = here.frames(1)
+    assert frame.schema.version == "1"
+    after = sorted(file.path for file in here.journal.files())
+    (gone,) = set(before) - set(after)
+    assert not gone.exists()
+
+
+async def test_a_load_that_nobody_waits_for_any_more_goes_on(here: World) -> None:
+    """Who stops waiting does not stop the load for the others."""
+    await here.publish("m", "2", identity([("x", "FP32", [None, 1])]))
+    impatient = asyncio.create_task(here.fleet.load("m", "2"))
+    patient = asyncio.create_task(here.fleet.load("m", "2"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await patient).version == "2"
+    assert msgspec.json.encode({"cancelled": impatient.cancelled()}) == b'{"cancelled":true}'
