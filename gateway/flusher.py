@@ -79,10 +79,16 @@ class Flusher:
             if self._failures:
                 wait = min(LONGEST_WAIT_SECONDS, self._interval * float(2**self._failures))
             await self._pause(wait)
-            await self.flush()
+            if not self._stopping:
+                await self.flush()
 
     async def close(self) -> bool:
-        """Flush what is left and stop; False when the log could not be written. The sink is the caller's."""
+        """Flush what is left and stop; False when the log could not be written. The sink is the caller's.
+
+        Harmless when repeated.
+        """
+        if self._stopping:
+            return True
         self._stopping = True
         self._wake.set()
         done = False

@@ -1,0 +1,59 @@
+"""Finding models that have no route."""
+
+import io
+from pathlib import Path
+
+from gateway.discover import Discovery
+from groundwork.clock import FakeClock
+from groundwork.logs import Log
+from registry_client.memory import MemoryRegistry
+from rollouts.store import SqliteStore
+from tests.models import logistic, publish
+
+
+def test_a_new_model_is_routed_to_its_highest_version(tmp_path: Path) -> None:
+    """Revision 1 names the highest version as a number; models with a route are left alone."""
+    store = SqliteStore(tmp_path / "rollouts.db", FakeClock())
+    registry = MemoryRegistry("", None)
+    for version in ("2", "10"):
+        publish(registry, "m", version, logistic(bias=float(version)))
+    publish(registry, "old", "1", logistic())
+    discovery = Discovery(registry, store, Log(io.StringIO(), FakeClock()))
+    discovery.look({"old"})
+    route = store.route("m")
+    assert route is not None
+    assert (route.stable, route.revision) == ("10", 1)
+    assert store.route("old") is None
+    assert store.history()[0].actor == "gateway"
+    publish(registry, "m", "11", logistic(bias=11.0))
+    discovery.look(set())
+    assert store.route("m") == route
+    store.close()
+
+
+def test_a_registry_that_is_gone_is_said_once(tmp_path: Path) -> None:
+    """A registry that cannot be read is a fault, told once and forgotten when it is back."""
+    store = SqliteStore(tmp_path / "rollouts.db", FakeClock())
+    lines = io.StringIO()
+
+    class Flaky(MemoryRegistry):
+        """A registry that comes and goes."""
+
+        gone = True
+
+        def models(self) -> list[str]:
+            """List, when it is there."""
+            if self.gone:
+                raise OSError("the registry's disk is gone")
+            return super().models()
+
+    registry = Flaky("", None)
+    discovery = Discovery(registry, store, Log(lines, FakeClock()))
+    discovery.look(set())
+    discovery.look(set())
+    assert discovery.faults == {"": "the registry's disk is gone"}
+    assert lines.getvalue().count("model-not-routed") == 1
+    registry.gone = False
+    discovery.look(set())
+    assert discovery.faults == {}
+    store.close()

@@ -1,0 +1,144 @@
+"""Bringing row files into the log."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.flusher import Flusher
+from gateway.metrics import LOG_SPOOLED
+from groundwork.clock import FakeClock
+from groundwork.counters import Counters
+from groundwork.logs import Log
+from prediction_log.errors import SegmentError
+from prediction_log.frame import decode
+from prediction_log.memory import MemoryLog
+from prediction_log.record import Kind, reject_schema
+from prediction_log.rows import RowFile
+from prediction_log.transport import START
+
+
+class Bench:
+    """One row file, a log in memory that can be made to fail, and the flusher between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = RowFile.create(
+            folder / "1.rows",
+            kind=Kind.REJECT,
+            incarnation=1,
+            stream=1,
+            schema=reject_schema("m"),
+            row_capacity=64,
+            arena_bytes=4096,
+        )
+        self.log = MemoryLog()
+        self.counters = Counters.create(folder / "counters")
+        self.lines = io.StringIO()
+        self.full = False
+        self._sink = self.log.sink()
+        self.flusher = Flusher(lambda: [self.rows], self, self.counters, 0.01, Log(self.lines, FakeClock()))
+
+    def write(self, frames: Sequence[bytes]) -> int:
+        """Write, unless the disk is full."""
+        if self.full:
+            raise SegmentError("000001.seg: no room; free disk space")
+        return self._sink.write(frames)
+
+    def sync(self) -> None:
+        """Nothing more to do."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def sequences(self) -> list[int]:
+        """The sequence numbers that are in the log, in its order."""
+        frames = [decode(body) for _, body in self.log.source().read(START, 1000)]
+        return [number for frame in frames for number in range(frame.first, frame.first + frame.rows)]
+
+    def spooled(self) -> int:
+        """What the counter says."""
+        return self.counters.values[self.counters.series(LOG_SPOOLED, {"kind": "reject"})]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """An empty bench."""
+    made = Bench(tmp_path)
+    yield made
+    made.full = False
+    await made.flusher.close()
+
+
+async def test_rows_reach_the_log_in_order(bench: Bench) -> None:
+    """What was appended before a flush is in the log after it, once, and counted."""
+    for _ in range(10):
+        bench.rows.append({})
+    assert await bench.flusher.flush()
+    bench.rows.append({})
+    assert await bench.flusher.flush()
+    assert await bench.flusher.flush()
+    assert bench.sequences() == list(range(11))
+    assert bench.spooled() == 11
+
+
+async def test_a_log_that_cannot_be_written_keeps_the_rows(bench: Bench) -> None:
+    """While the disk is full nothing is lost before both buffers are, and all of it comes later, once."""
+    bench.full = True
+    for _ in range(3):
+        bench.rows.append({})
+        assert not await bench.flusher.flush()
+    assert bench.sequences() == []
+    assert bench.lines.getvalue().count("log-not-written") == 3
+    bench.full = False
+    assert await bench.flusher.close()
+    assert bench.sequences() == [0, 1, 2]
+    assert (bench.rows.lost, bench.spooled()) == (0, 3)
+
+
+async def test_close_flushes_both_buffers(bench: Bench) -> None:
+    """At the end the filled buffer and the one being filled are written."""
+    bench.rows.append({})
+    bench.rows.swap()
+    bench.rows.append({})
+    assert await bench.flusher.close()
+    assert bench.sequences() == [0, 1]
+
+
+async def test_close_says_when_the_log_could_not_be_written(bench: Bench) -> None:
+    """A stop with a full disk ends, and tells that rows stayed in the slot."""
+    bench.full = True
+    bench.rows.append({})
+    assert not await bench.flusher.close()
+
+
+async def test_runs_by_itself_and_hurries_when_half_full(bench: Bench) -> None:
+    """The running flusher writes within its interval, and at once when a look finds a buffer half full."""
+    slow = Flusher(lambda: [bench.rows], bench, bench.counters, 3600.0, Log(bench.lines, FakeClock()))
+    running = asyncio.create_task(slow.run())
+    await asyncio.sleep(0)
+    bench.rows.append({})
+    slow.look()
+    assert bench.sequences() == []
+    while not bench.rows.full_enough:
+        bench.rows.append({})
+    slow.look()
+    async with asyncio.timeout(5):
+        while not bench.sequences():  # noqa: ASYNC110  a thread writes, which sets no event
+            await asyncio.sleep(0)
+    await slow.close()
+    await running
+
+
+async def test_rows_appended_while_flushing_are_not_lost(bench: Bench) -> None:
+    """Appends go on during flushes; every sequence number is in the log exactly once."""
+    running = asyncio.create_task(bench.flusher.run())
+    for _ in range(40):
+        for _ in range(20):
+            bench.rows.append({})
+        await bench.flusher.flush()
+    await bench.flusher.close()
+    await running
+    assert bench.sequences() == list(range(800))
+    assert bench.rows.lost == 0

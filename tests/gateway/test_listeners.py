@@ -1,0 +1,52 @@
+"""The two listening sockets."""
+
+import socket
+
+import pytest
+
+from gateway.listeners import ListenError, Listeners
+from gateway.settings import GatewaySettings, PortSettings
+
+FREE = PortSettings(port=0)
+
+
+def test_free_ports_are_taken_and_named() -> None:
+    """Port 0 listens on a free port, and the addresses are URLs a client can use."""
+    listeners = Listeners.open(GatewaySettings(http=FREE, operator=FREE))
+    addresses = listeners.addresses(42)
+    port = listeners.http.getsockname()[1]
+    assert (addresses.http, addresses.pid) == (f"http://127.0.0.1:{port}", 42)
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
+    listeners.close()
+
+
+def test_every_address_is_shown_as_loopback() -> None:
+    """A data port on all addresses is named by one that works from this machine."""
+    listeners = Listeners.open(GatewaySettings(http=PortSettings(port=0, host="0.0.0.0"), operator=FREE))
+    assert listeners.addresses(1).http.startswith("http://127.0.0.1:")
+    listeners.close()
+
+
+def test_ipv6_is_written_in_brackets() -> None:
+    """An IPv6 address is a URL too."""
+    listeners = Listeners.open(GatewaySettings(http=PortSettings(port=0, host="::1"), operator=FREE))
+    assert listeners.addresses(1).http.startswith("http://[::1]:")
+    listeners.close()
+
+
+def test_a_taken_port_is_named() -> None:
+    """A port in use says which setting asked for it, and leaves no other port open."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ListenError, match=rf"127\.0\.0\.1:{port} \(operator\.port\): Address already in use"
+        ):
+            Listeners.open(GatewaySettings(http=FREE, operator=PortSettings(port=port)))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.test"])
+def test_the_operator_port_stays_on_loopback(host: str) -> None:
+    """Commands need no key, so the operator port refuses every address but loopback."""
+    with pytest.raises(ListenError, match="loopback only"):
+        Listeners.open(GatewaySettings(http=FREE, operator=PortSettings(port=0, host=host)))

@@ -1,0 +1,101 @@
+"""Taking over what dead workers left."""
+
+import io
+from pathlib import Path
+
+from gateway.sweep import RETIRE_SECONDS, Sweeper
+from groundwork.clock import FakeClock
+from groundwork.errors import StoreError
+from groundwork.logs import Log
+from groundwork.slots import Slot, read_slots, totals
+from prediction_log.errors import SegmentError
+
+
+class Recovery:
+    """Counts what it is asked to recover; fails while told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.fails = False
+
+    def __call__(self, folder: Path) -> int:
+        """Recover a folder's three rows."""
+        self.asked.append(folder.name)
+        if self.fails:
+            raise SegmentError("no room")
+        return 3
+
+
+def sweeper(folder: Path, recovery: Recovery, clock: FakeClock) -> Sweeper:
+    """A sweeper whose log nobody reads."""
+    return Sweeper(folder, recovery, clock, Log(io.StringIO(), clock))
+
+
+def dead_slot(folder: Path) -> int:
+    """A slot that counted 5 before it died; its number."""
+    slot = Slot.create(folder, place=0)
+    slot.counters.values[slot.counters.series("seen_total", {})] += 5
+    slot.close()
+    return slot.incarnation
+
+
+def seen(folder: Path) -> int:
+    """The count over all slots."""
+    return sum(value for key, value in totals(folder).items() if key.name == "seen_total")
+
+
+def test_recovers_once_and_returns_the_newly_dead(tmp_path: Path) -> None:
+    """Each dead slot is recovered by the first sweep that finds it, and told once; no living one is."""
+    clock, recovery = FakeClock(), Recovery()
+    living = Slot.create(tmp_path, place=1)
+    number = dead_slot(tmp_path)
+    sweeping = sweeper(tmp_path, recovery, clock)
+    assert [reading.incarnation for reading in sweeping.sweep()] == [number]
+    assert sweeping.sweep() == []
+    assert recovery.asked == [str(number)]
+    living.close()
+
+
+def test_counters_stay_readable_for_a_while(tmp_path: Path) -> None:
+    """A dead slot is folded only after the pilot has had time to see its last counts; sums never change."""
+    clock = FakeClock()
+    number = dead_slot(tmp_path)
+    sweeping = sweeper(tmp_path, Recovery(), clock)
+    sweeping.sweep()
+    clock.advance(RETIRE_SECONDS - 1)
+    sweeping.sweep()
+    assert [slot.incarnation for slot in read_slots(tmp_path)] == [number]
+    assert seen(tmp_path) == 5
+    clock.advance(1)
+    sweeping.sweep()
+    assert read_slots(tmp_path) == []
+    assert seen(tmp_path) == 5
+
+
+def test_what_cannot_be_recovered_is_kept_and_tried_again(tmp_path: Path) -> None:
+    """While the log cannot be written a dead slot is never folded away, and is tried at every sweep."""
+    clock, recovery = FakeClock(), Recovery()
+    number = dead_slot(tmp_path)
+    sweeping = sweeper(tmp_path, recovery, clock)
+    recovery.fails = True
+    assert sweeping.sweep() == []
+    clock.advance(RETIRE_SECONDS * 2)
+    assert sweeping.sweep() == []
+    assert [slot.incarnation for slot in read_slots(tmp_path)] == [number]
+    recovery.fails = False
+    assert [reading.incarnation for reading in sweeping.sweep()] == [number]
+    assert recovery.asked == [str(number)] * 3
+
+
+def test_one_damaged_slot_does_not_stop_the_sweep(tmp_path: Path) -> None:
+    """A slot that cannot be folded is told; the others are swept."""
+    clock = FakeClock()
+    damaged, sound = dead_slot(tmp_path), dead_slot(tmp_path)
+    (tmp_path / str(damaged) / "counters").write_bytes(b"")
+    sweeping = sweeper(tmp_path, Recovery(), clock)
+    sweeping.sweep()
+    clock.advance(RETIRE_SECONDS)
+    sweeping.sweep()
+    assert sound not in [slot.incarnation for slot in read_slots(tmp_path)]
+    assert damaged in [slot.incarnation for slot in read_slots(tmp_path)]
+    assert isinstance(StoreError("x"), Exception)
