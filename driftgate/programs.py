@@ -91,18 +91,20 @@ class Program:
         return await self._started().wait()
 
     async def stop(self, seconds: float) -> bool:
-        """SIGTERM, then SIGKILL to its group after `seconds`; True when it ended by itself with code 0."""
+        """SIGTERM, and after `seconds` SIGKILL to its group; True when it ended by itself with code 0."""
         process = self._process
-        if process is None or process.returncode is not None:
-            return process is not None and process.returncode == 0
-        _send(process.pid, signal.SIGTERM, os.kill)
+        if process is None:
+            return False
         try:
             async with asyncio.timeout(seconds):
-                return await process.wait() == 0
+                _send(process.pid, signal.SIGTERM, os.kill)
+                await process.wait()
         except TimeoutError:
-            self.kill()
-            await process.wait()
-            return False
+            pass  # what is left is killed below, and its exit code says so
+        finally:
+            # Also what it started itself and left behind.
+            _send(process.pid, signal.SIGKILL, os.killpg)
+        return await process.wait() == 0
 
     def kill(self) -> None:
         """SIGKILL to its whole group, at once."""

@@ -17,7 +17,7 @@ import msgspec
 from driftgate.remote import CLIENT_VARIABLES
 from gateway.settings import GatewaySettings
 from groundwork import settings as groundwork_settings
-from groundwork.settings import Loaded
+from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 
 MONITOR: Final = "monitor"
@@ -77,3 +77,8 @@ def monitor_settings(value: msgspec.Struct) -> MonitorSettings:
     parts = {name: getattr(section, name) for name in section.__struct_fields__}
     shared = {name: getattr(value, name) for name in SHARED}
     return checked(MonitorSettings(**shared, **parts))
+
+
+def all_settings() -> list[Setting]:
+    """Every setting, in the order of the reference page."""
+    return groundwork_settings.fields(SETTINGS)

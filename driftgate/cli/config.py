@@ -14,7 +14,6 @@ from driftgate import settings, show
 from driftgate.cli.options import config_option, json_option
 from driftgate.verbs import TaughtGroup
 from groundwork.settings import REQUIRED, Setting
-from groundwork.settings import fields as setting_fields
 
 SECRET_KEYS: Final = frozenset({"secret", "previous_secret"})
 UNITS: Final[Mapping[str, Mapping[str, float]]] = {
@@ -57,7 +56,7 @@ def show_settings(config_file: Path | None, *, changed: bool, markdown: bool, as
     loaded = settings.load(config_file, {})
     rows = [
         (setting, _shown(_value(loaded.value, setting.name)), loaded.sources[setting.name])
-        for setting in setting_fields(settings.SETTINGS)
+        for setting in settings.all_settings()
         if not changed or loaded.sources[setting.name] != "default"
     ]
     if as_json:
@@ -89,7 +88,7 @@ def reference_page() -> str:
         "come from these defaults, one YAML file (`--config`), `DRIFTGATE_…` variables and flags, in rising",
         "order; an unknown name is an error. Durations read `30s`, `2m`, `1h`; sizes read `64MiB`.",
     ]
-    for title, group in _groups(setting_fields(settings.SETTINGS)).items():
+    for title, group in _groups(settings.all_settings()).items():
         lines += ["", f"## {title}", "", "| setting | type | default | meaning |", "|---|---|---|---|"]
         lines += [_reference_row(setting) for setting in group]
     return "\n".join([*lines, ""])

@@ -31,7 +31,7 @@ def log() -> None:
 @log.command(
     examples=(
         "driftgate log export --model fraud --since 1h fraud.parquet",
-        "driftgate log export --model fraud --since 2026-05-01T00:00:00Z --until 2026-05-02T00:00:00Z day.parquet",
+        "driftgate log export --model fraud --since 2026-05-01T00:00:00Z --until 24h early.parquet",
     ),
 )
 @click.argument("out", metavar="OUT.parquet", type=click.Path(path_type=Path, dir_okay=False))

@@ -96,6 +96,7 @@ class Client:
     def __init__(self, url: str, model: str, stream: Stream, *, seed: int, pace: Pace) -> None:
         self.counts = Counts()
         self.started = time.monotonic()
+        self.started_at = time.time()
         self._path = f"/v2/models/{model}/infer"
         self._labels_path = f"/v2/models/{model}/labels"
         self._stream = stream

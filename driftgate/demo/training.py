@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MODEL: Final = "loans"
 HELD_OUT: Final = 0.3
+OUTPUT: Final = "label"
+"""The output of the exported pipeline that holds the predicted class."""
+TOLERATED_LOSS: Final = 0.01
+"""A refit may be this much less accurate than what answers, by the luck of the draw."""
 SWAPPED: Final = ("salary", "commission")
 """The two columns that the faulty training job of version 4 takes for one another."""
 

@@ -1,0 +1,136 @@
+"""The demo's retraining job: export the labelled window, train, validate, publish.
+
+A program of its own, as a team would schedule it:
+
+    python -m driftgate.demo.retraining --models DIR --data DIR --since TIME --rows N --seed N RESULT.json
+
+It uses the product as anybody would: `driftgate log export` for the rows, `registry_client.publish` for the
+version. `--mistake` swaps two columns before training, as a careless job would; nothing in its own validation
+can notice, for the held-out rows are swapped as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from driftgate.demo import training
+from driftgate.demo.world import COLUMNS, NUMBERS
+from driftgate.errors import DemoError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WAIT_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 0.5
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a job: its rows, and accuracy on held-out ones, of the new version and the present one."""
+
+    version: str
+    rows: int
+    held_out: int
+    accuracy: float
+    present_accuracy: float
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a job is asked: where, since when (RFC 3339), how many labelled rows it wants, and how."""
+
+    models: Path
+    data: Path
+    since: str
+    rows: int
+    seed: int
+    mistake: bool = False
+
+
+def run(order: Order, table: Path) -> Result:
+    """Do the job; `table` is where the export goes.
+
+    Raises:
+        DemoError: there are too few labelled rows, or the new version is worse than what answers now.
+    """
+    exported = labelled_window(order, table)
+    labels = exported["label"].astype("int64")
+    frame = exported[list(COLUMNS)].astype(dict.fromkeys(NUMBERS, "float32"))
+    if order.mistake:
+        frame = training.mistaken(frame)
+    trained = training.train(frame, labels, seed=order.seed)
+    present = exported.loc[trained.rows.index]
+    agreed = present[training.OUTPUT].astype("int64") == present["label"].astype("int64")
+    present_accuracy = float(agreed.mean())
+    if trained.accuracy < present_accuracy - training.TOLERATED_LOSS:
+        raise DemoError(
+            f"the new version is right on {trained.accuracy:.1%} of the held-out rows, what answers now on "
+            f"{present_accuracy:.1%}; not published"
+        )
+    manifest = training.publish(trained, order.models)
+    return Result(
+        version=manifest.version,
+        rows=len(exported),
+        held_out=len(trained.rows),
+        accuracy=trained.accuracy,
+        present_accuracy=present_accuracy,
+    )
+
+
+def labelled_window(order: Order, table: Path) -> pd.DataFrame:
+    """The window's labelled rows, as soon as there are enough of them."""
+    import pandas as pd  # noqa: PLC0415  loads slowly
+
+    deadline = time.monotonic() + WAIT_SECONDS
+    pause = threading.Event()
+    while True:
+        summary = export(order, table)
+        if summary["labelled"] >= order.rows:
+            exported = pd.read_parquet(table)
+            return exported[exported["label"].notna()].reset_index(drop=True)
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"wanted {order.rows} labelled rows since {order.since}, found {summary['labelled']} of "
+                f"{summary['rows']} rows within {WAIT_SECONDS:g} s"
+            )
+        pause.wait(LOOK_SECONDS)
+
+
+def export(order: Order, table: Path) -> Any:
+    """`driftgate log export`, as a command of its own; what it counted."""
+    command = [
+        *(sys.executable, "-P", "-m", "driftgate", "log", "export", str(table)),
+        *("--model", training.MODEL, "--since", order.since, "--data", str(order.data), "--json"),
+    ]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise DemoError(f"`driftgate log export` failed: {done.stderr.decode().strip()}")
+    return msgspec.json.decode(done.stdout)
+
+
+def main() -> int:
+    """The job as a program; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m driftgate.demo.retraining", description="Retrain.")
+    parser.add_argument("result", type=Path, help="where the result is written, as JSON")
+    for name, kind in (("models", Path), ("data", Path), ("since", str), ("rows", int), ("seed", int)):
+        parser.add_argument(f"--{name}", type=kind, required=True)
+    parser.add_argument("--mistake", action="store_true", help="swap two columns before training")
+    given = vars(parser.parse_args())
+    result: Path = given.pop("result")
+    try:
+        done = run(Order(**given), result.with_suffix(".parquet"))
+    except DemoError as error:
+        sys.stderr.write(f"retraining: {error}\n")
+        return 1
+    result.write_bytes(msgspec.json.encode(done))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
