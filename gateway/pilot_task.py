@@ -85,29 +85,25 @@ class Pilot:
 
     def _judge(self, rollout: Rollout, series: Series) -> tuple[Seen, tuple[Verdict, ...]]:
         """Take in what is new; the state and what it has seen are kept before anything is decided on them."""
-        before = self._checkpoint(rollout)
-        state, seen = (
-            judge.begin(rollout.spec) if before is None else judge.decode(rollout.spec, before[0], before[1])
-        )
+        before = self._kept.get(rollout.id) or self._store.load_checkpoint(rollout.id)
+        state, seen = self._resumed(rollout, before)
         observation = gather(series, rollout, self._store.pairs(rollout.model))
         state, seen, verdicts = judge.judge(rollout, state, seen, observation)
         after = judge.encode(state, seen)
         if after != before:
             self._store.checkpoint(rollout.id, *after)
-            self._kept[rollout.id] = after
+        self._kept[rollout.id] = after
         return seen, verdicts
 
-    def _checkpoint(self, rollout: Rollout) -> tuple[bytes, bytes] | None:
-        """What was kept last; a checkpoint that cannot be read starts the evidence anew, and is told."""
-        kept = self._kept.get(rollout.id) or self._store.load_checkpoint(rollout.id)
+    def _resumed(self, rollout: Rollout, kept: tuple[bytes, bytes] | None) -> tuple[judge.State, Seen]:
+        """The state as it was kept; one that cannot be read starts the evidence anew, and that is told."""
         if kept is None:
-            return None
+            return judge.begin(rollout.spec)
         try:
-            judge.decode(rollout.spec, *kept)
+            return judge.decode(rollout.spec, *kept)
         except EvidenceError as error:
             self._log.error("evidence-lost", rollout=rollout.id, fault=error)
-            return None
-        return kept
+            return judge.begin(rollout.spec)
 
     def _act(self, route: Route, decision: Decision, actor: str) -> None:
         verb = verbs.of_decision(decision)

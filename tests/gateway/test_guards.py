@@ -1,0 +1,141 @@
+"""The fuses' wiring: a candidate that fails in a row, a worker that dies while it runs one."""
+
+import io
+import signal
+from pathlib import Path
+
+import pytest
+
+from gateway.guards import CrashGuard, ErrorWatch, executing, is_crash, oom_kills
+from gateway.metrics import EXECUTING
+from groundwork.clock import FakeClock
+from groundwork.counters import SeriesKey
+from groundwork.logs import Log
+from groundwork.slots import SlotReading
+from rollouts import spec_file, verbs
+from rollouts.history import Entry
+from rollouts.store import SqliteStore
+
+SPEC = spec_file.convert({"guards": {"consecutive_errors": 20, "crashes": 2}})
+
+
+class Bench:
+    """A store in which version 2 of `m` is rolled out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.log = Log(io.StringIO(), self.clock)
+        self.store = SqliteStore(folder / "rollouts.db", self.clock)
+        self.store.ensure_first("m", "1", "gateway")
+        begin = verbs.start(SPEC, "2")
+        verbs.apply(self.store, "m", begin, Entry(actor="operator:ada", verb="start"), self.clock.now())
+        self.ooms = 0
+
+    def crash_guard(self) -> CrashGuard:
+        """The supervisor's guard over this store."""
+        return CrashGuard(self.store, self.clock, self.log, lambda: self.ooms)
+
+    def verbs(self) -> list[tuple[str, str]]:
+        """Who did what since the start of the rollout."""
+        return [(entry.actor, entry.verb) for entry in self.store.history(after=2)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A fresh bench."""
+    return Bench(tmp_path)
+
+
+def died(**runs: int) -> SlotReading:
+    """A dead worker of place 0 that was running so many runs of each version of `m` (v1=…, v2=…)."""
+    series = {
+        SeriesKey(EXECUTING, (("model", "m"), ("version", name.removeprefix("v"))), "gauge"): count
+        for name, count in runs.items()
+    }
+    return SlotReading(7, 0, alive=False, folder=Path(), series=series)
+
+
+def watch(bench: Bench, in_a_row: int) -> ErrorWatch:
+    """A worker in which the candidate failed so often in a row."""
+    return ErrorWatch(bench.store, bench.clock, 7, lambda _model, _version: in_a_row, bench.log)
+
+
+@pytest.mark.parametrize(("count", "aborted"), [(19, False), (20, True)])
+def test_errors_in_a_row_abort_at_the_limit(bench: Bench, count: int, aborted: bool) -> None:  # noqa: FBT001  a case of the table
+    """A candidate that fails as often in a row as the guard allows is aborted by the worker that saw it."""
+    watching = watch(bench, count)
+    watching.look(watching.suspects(bench.store.routes()))
+    assert bench.verbs() == ([("guard", "abort")] if aborted else [])
+    route = bench.store.route("m")
+    assert route is not None
+    assert (route.candidate is None) == aborted
+
+
+def test_a_single_error_is_not_looked_at(bench: Bench) -> None:
+    """While nothing fails twice in a row the watch reads memory only."""
+    assert watch(bench, 1).suspects(bench.store.routes()) == []
+
+
+def test_a_blown_guard_finds_nothing_left_the_second_time(bench: Bench) -> None:
+    """Two workers that see the same candidate fail make one abort, and the second makes no error."""
+    suspects = watch(bench, 30).suspects(bench.store.routes())
+    watch(bench, 30).look(suspects)
+    watch(bench, 30).look(suspects)
+    assert bench.verbs() == [("guard", "abort")]
+
+
+def test_the_second_crash_aborts(bench: Bench) -> None:
+    """A worker that dies by a fatal signal while it runs the candidate is noted; twice is an abort."""
+    guard = bench.crash_guard()
+    guard.judge(died(v2=1), -signal.SIGSEGV)
+    assert bench.verbs() == [("supervisor", "crash")]
+    guard.judge(died(v1=1, v2=2), -signal.SIGABRT)
+    assert bench.verbs() == [("supervisor", "crash"), ("supervisor", "crash"), ("guard", "abort")]
+
+
+def test_crashes_are_remembered_across_supervisors(bench: Bench) -> None:
+    """A supervisor that was restarted between two crashes counts both."""
+    bench.crash_guard().judge(died(v2=1), -signal.SIGSEGV)
+    bench.crash_guard().judge(died(v2=1), -signal.SIGSEGV)
+    assert bench.verbs()[-1] == ("guard", "abort")
+
+
+def test_a_plain_kill_blames_nobody(bench: Bench) -> None:
+    """SIGKILL from outside, an ordinary exit, or a crash beside the candidate changes nothing."""
+    guard = bench.crash_guard()
+    for code in (-signal.SIGKILL, -signal.SIGTERM, 1, 0):
+        guard.judge(died(v2=1), code)
+    guard.judge(died(v1=1), -signal.SIGSEGV)
+    guard.judge(died(), -signal.SIGSEGV)
+    assert bench.verbs() == []
+
+
+def test_a_kill_for_want_of_memory_is_a_crash(bench: Bench) -> None:
+    """SIGKILL counts when the cgroup's own count of such kills has risen, once per rise."""
+    guard = bench.crash_guard()
+    bench.ooms = 1
+    guard.judge(died(v2=1), -signal.SIGKILL)
+    guard.judge(died(v2=1), -signal.SIGKILL)
+    assert bench.verbs() == [("supervisor", "crash")]
+
+
+def test_executing_reads_what_was_running() -> None:
+    """Only versions with a run under way are named."""
+    assert executing(died(v1=0, v2=3)) == [("m", "2")]
+
+
+def test_is_crash() -> None:
+    """A fatal signal is a crash by itself."""
+    assert is_crash(-signal.SIGBUS, oom=False)
+    assert not is_crash(0, oom=True)
+
+
+def test_oom_kills_reads_the_cgroup(tmp_path: Path) -> None:
+    """The count is that of our own cgroup; without one it is 0."""
+    own = tmp_path / "cgroup"
+    own.write_text("0::/kubepods/pod1\n")
+    place = tmp_path / "kubepods" / "pod1"
+    place.mkdir(parents=True)
+    (place / "memory.events").write_text("low 0\noom 4\noom_kill 3\n")
+    assert oom_kills(tmp_path, own) == 3
+    assert oom_kills(tmp_path / "absent", own) == 0
