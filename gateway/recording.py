@@ -56,6 +56,13 @@ def recorded(tensor: Tensor, array: Array, rows: int) -> Any:
     return values if tensor.batched or rows == 1 else values * rows
 
 
+def _plain_row(tensor: Tensor) -> tuple[int, ...] | None:
+    """The shape of one row that can be recorded as it is; None where it has to be converted."""
+    if tensor.row_shape is None or tensor.datatype is Datatype.BYTES:
+        return None
+    return (1, *tensor.row_shape) if tensor.batched else tensor.row_shape
+
+
 def row_bytes(columns: Iterable[ColumnSpec]) -> int:
     """Bytes that one row is expected to take, strings guessed."""
     return sum(
@@ -75,13 +82,19 @@ class Side:
     """The columns of one group of tensors (a version's inputs, say) and where their validity is."""
 
     def __init__(self, tensors: Sequence[Tensor], columns: Sequence[ColumnSpec], first: int) -> None:
-        self._parts = tuple(zip(tensors, (column.name for column in columns), strict=True))
+        self._parts = tuple(
+            (tensor, column.name, _plain_row(tensor)) for tensor, column in zip(tensors, columns, strict=True)
+        )
         self.places = range(first, first + len(columns))
 
-    def fill(self, into: dict[str, Any], arrays: Iterable[Array], rows: int) -> list[int]:
+    def fill(self, into: dict[str, Any], arrays: Sequence[Array], rows: int) -> list[int]:
         """Put the arrays into `into`; returns the places of those that are not what was promised."""
         odd: list[int] = []
-        for place, ((tensor, name), array) in enumerate(zip(self._parts, arrays, strict=True)):
+        for place, (tensor, name, plain_row) in enumerate(self._parts):
+            array = arrays[place]
+            if rows == 1 and array.shape == plain_row:
+                into[name] = array  # by far the most frequent case, and nothing to convert
+                continue
             value = recorded(tensor, array, rows)
             if value is None:
                 odd.append(self.places[place])

@@ -200,11 +200,13 @@ def _rows(model: LoadedModel, feeds: dict[str, Array]) -> int:
     """The length of the batch axis, which all inputs share."""
     if not model.batched:
         return 1
-    lengths = {array.shape[0] for array in feeds.values()}
-    if len(lengths) > 1:
-        found = ", ".join(map(str, sorted(lengths)))
-        raise InvalidInputError(f"inputs disagree on the number of rows: {found}; wanted one number")
-    return int(lengths.pop())
+    rows = 0
+    for array in feeds.values():
+        length = len(array)
+        if rows not in (0, length):
+            raise InvalidInputError(f"inputs disagree on the number of rows: {rows} and {length}; wanted one")
+        rows = length
+    return rows
 
 
 def _flag(parameters: Mapping[str, Any], name: str) -> bool | None:
