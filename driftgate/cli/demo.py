@@ -26,7 +26,7 @@ from driftgate.verbs import TaughtCommand
 @click.option(
     "--sabotage",
     type=click.Choice(("labels", "v3-bad", "v4-good")),
-    help="Spoil the world: no labels, a bad version 3, a good version 4. The demo then fails and says at what.",
+    help="No labels, a bad version 3, or a good version 4: the demo then fails, and says at what.",
 )
 @click.option(
     "--folder",

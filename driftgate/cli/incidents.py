@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
+from monitor.incidents import Finding, Incident
 
 
 @click.group(
@@ -43,7 +45,7 @@ def list_incidents(
         return
     show.table(
         ("INCIDENT", "MODEL", "STATE", "OPENED", "ONSET", "GROUPS", "STRONGEST SIGNALS"),
-        [_row(found) for found in answer["incidents"]],
+        [_row(found) for found in msgspec.convert(answer["incidents"], list[Incident])],
     )
 
 
@@ -53,48 +55,49 @@ def list_incidents(
 @monitor_option
 def show_incident(incident: str, *, as_json: bool, monitor_url: str) -> None:
     """Show one incident: since when, how sure, and which signals changed how."""
-    found = Api("monitor's API", monitor_url).get(f"/v1/incidents/{incident}")
+    answer = Api("monitor's API", monitor_url).get(f"/v1/incidents/{incident}")
     if as_json:
-        show.facts(found)
+        show.facts(answer)
         return
-    click.echo(f"{click.style(found['id'], bold=True)}   {show.word(found['state'])}")
+    found = msgspec.convert(answer, Incident)
+    click.echo(f"{click.style(found.id, bold=True)}   {show.word(found.state)}")
     facts = (
-        ("of", f"{found['model']} version {found['version']}"),
-        ("onset", f"{show.moment(found['onset']['time'])}, row {show.count(found['onset']['rows'])}"),
-        ("opened", f"{show.moment(found['opened']['time'])}, row {show.count(found['opened']['rows'])}"),
-        ("evidence", f"{found['evidence']:.1f} of {found['threshold']:.1f} nats, {found['alarms']} alarms"),
-        ("retrain", found["trigger"] or "not asked for"),
-        ("why", found["reason"]),
+        ("of", f"{found.model} version {found.version}"),
+        ("onset", f"{show.moment(found.onset.time)}, row {show.count(found.onset.rows)}"),
+        ("opened", f"{show.moment(found.opened.time)}, row {show.count(found.opened.rows)}"),
+        ("evidence", f"{found.evidence:.1f} of {found.threshold:.1f} nats, {found.alarms} alarms"),
+        ("retrain", found.trigger or "not asked for"),
+        ("why", found.reason),
     )
     for name, value in facts:
         if value:
             click.echo(f"  {name:<9} {value}")
     show.table(
         ("SIGNAL", "GROUP", "EVIDENCE", "WHAT", "BEFORE", "AFTER"),
-        [_finding(finding) for finding in found["findings"]],
+        [_finding(finding) for finding in found.findings],
     )
 
 
-def _row(found: dict[str, Any]) -> tuple[Any, ...]:
-    strongest = ", ".join(finding["signal"] for finding in found["findings"][:3])
+def _row(found: Incident) -> tuple[Any, ...]:
+    strongest = ", ".join(finding.signal for finding in found.findings[:3])
     return (
-        found["id"],
-        f"{found['model']} {found['version']}",
-        show.word(found["state"]),
-        show.moment(found["opened"]["time"]),
-        show.moment(found["onset"]["time"]),
-        " ".join(found["groups"]),
+        found.id,
+        f"{found.model} {found.version}",
+        show.word(found.state),
+        show.moment(found.opened.time),
+        show.moment(found.onset.time),
+        " ".join(found.groups),
         strongest,
     )
 
 
-def _finding(finding: dict[str, Any]) -> tuple[Any, ...]:
-    effect = finding["effect"]
+def _finding(finding: Finding) -> tuple[Any, ...]:
+    effect = finding.effect
     return (
-        finding["signal"],
-        finding["group"],
-        f"{finding['evidence']:.1f}",
-        effect["event"],
-        f"{effect['before']:.1%}",
-        f"{effect['after']:.1%}",
+        finding.signal,
+        finding.group,
+        f"{finding.evidence:.1f}",
+        effect.event,
+        f"{effect.before:.1%}",
+        f"{effect.after:.1%}",
     )

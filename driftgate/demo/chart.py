@@ -1,4 +1,4 @@
-"""The demo in one picture: accuracy, traffic by version, evidence against its threshold, and what happened when.
+"""The demo in one picture: accuracy, traffic by version, evidence against its threshold, and events.
 
 Rules: one clock for all panels; a version has one colour everywhere; thresholds are dashed, events are thin
 lines with their words on top. It draws what was counted and computes nothing new.
@@ -24,8 +24,8 @@ COLOURS: Final = {"1": "#5b6b7f", "2": "#1a8a7d", "3": "#6a5acd", "4": "#d9532c"
 INK: Final = "#22303c"
 FAINT: Final = "#8a97a3"
 GRID: Final = "#e7ebef"
-PASS: Final = "#1a8a7d"
-FAIL: Final = "#c0392b"
+BETTER: Final = "#1a8a7d"
+WORSE: Final = "#c0392b"
 SMOOTH_BINS: Final = 2
 LANES: Final = 4
 EVENTS: Final = {
@@ -75,7 +75,8 @@ def draw(play: Play, file: Path) -> None:
         plt.close(figure)
 
 
-def _style() -> dict[str, Any]:
+def _style() -> Any:
+    """A quiet look: grid and frame step back behind the data."""
     return {
         "font.size": 10,
         "axes.edgecolor": GRID,
@@ -94,21 +95,19 @@ def _style() -> dict[str, Any]:
 
 def _title(play: Play) -> str:
     counts = play.client.counts
-    return f"{counts.answered:,} requests, {counts.failed} failed: the world changed, a new model took over".replace(
-        ",", " ", 1
-    )
+    return f"{counts.answered} requests, {counts.failed} failed: the world changed, and a new model took over"
 
 
 def _happened(play: Play) -> list[Event]:
     """The events of the picture, in time."""
     begin = play.marks["traffic"]
     found = [Event(play.marks["change"] - begin, "the world changes", INK)]
-    words = (
-        ("opens an incident", "incident"),
-        ("webhook", "webhook verified"),
-        ("version 2 is trained", "v2 published"),
-    )
-    for part, text in words:
+    words = {
+        "opens an incident": "incident",
+        "webhook": "webhook verified",
+        "version 2 is trained": "v2 published",
+    }
+    for part, text in words.items():
         found += [Event(fact.at - begin, text, INK) for fact in play.facts.happened if part in fact.name]
     for row in play.history:
         if row["verb"] in EVENTS and row["rollout"]:
@@ -177,11 +176,11 @@ def _monitor(panel: Axes, play: Play) -> None:
         by_version[sample.version].append((sample.at - begin, min(sample.evidence, 2 * threshold)))
     for version, points in sorted(by_version.items()):
         panel.plot(*zip(*points, strict=True), color=COLOURS.get(version, INK), lw=1.8)
-    panel.axhline(threshold, color=FAIL, lw=1.2, ls=(0, (5, 4)))
+    panel.axhline(threshold, color=WORSE, lw=1.2, ls=(0, (5, 4)))
     panel.set_ylabel("monitor's\nevidence, nats")
     panel.set_ylim(0, 2 * threshold)
     names = [(f"version {version}", COLOURS.get(version, INK)) for version in sorted(by_version)]
-    _name(panel, [*names, ("alarm", FAIL)])
+    _name(panel, [*names, ("alarm", WORSE)])
 
 
 def _judge(panel: Axes, play: Play) -> None:
@@ -193,15 +192,15 @@ def _judge(panel: Axes, play: Play) -> None:
     for candidate in sorted({sample.candidate for sample in judged}):
         chosen = [sample for sample in judged if sample.candidate == candidate]
         seconds = [sample.at - begin for sample in chosen]
-        panel.plot(seconds, [_between(sample.passed, -1, most) for sample in chosen], color=PASS, lw=1.8)
-        panel.plot(seconds, [_between(sample.fail, -1, most) for sample in chosen], color=FAIL, lw=1.8)
+        panel.plot(seconds, [_between(sample.passed, -1, most) for sample in chosen], color=BETTER, lw=1.8)
+        panel.plot(seconds, [_between(sample.fail, -1, most) for sample in chosen], color=WORSE, lw=1.8)
         panel.text(
             seconds[0], most * 0.97, f" v{candidate}", color=COLOURS.get(candidate, INK), va="top", fontsize=9
         )
     panel.axhline(threshold, color=INK, lw=1.2, ls=(0, (5, 4)))
     panel.set_ylabel("judge's evidence\non accuracy, nats")
     panel.set_ylim(-1, most)
-    _name(panel, [("as good", PASS), ("worse", FAIL), ("decides", INK)])
+    _name(panel, [("as good", BETTER), ("worse", WORSE), ("decides", INK)])
 
 
 def _name(panel: Axes, names: Iterable[tuple[str, str]]) -> None:

@@ -41,7 +41,7 @@ async def quiet(play: Play) -> Found | str:
     """No incident of any version."""
     found = await play.sources.incidents()
     if found:
-        raise Impossible(f"{found[0]['id']} for version {found[0]['version']}")
+        raise Impossible(f"{found[0].id} for version {found[0].version}")
     watched = await play.sources.watched("1")
     if watched is None:
         return "the monitor has seen no row"
@@ -51,11 +51,11 @@ async def quiet(play: Play) -> Found | str:
 async def incident(play: Play, version: str) -> Found | str:
     """An incident of a version."""
     for found in await play.sources.incidents():
-        if found["version"] == version:
-            strongest = ", ".join(finding["signal"] for finding in found["findings"][:3])
-            rows = found["opened"]["rows"] - found["onset"]["rows"]
-            detail = f"{found['id']}, {rows} log rows after its onset; strongest: {strongest}"
-            return Found(found["opened"]["time"] / NS, detail, found)
+        if found.version == version:
+            strongest = ", ".join(finding.signal for finding in found.findings[:3])
+            rows = found.opened.rows - found.onset.rows
+            detail = f"{found.id}, {rows} log rows after its onset; strongest: {strongest}"
+            return Found(found.opened.time / NS, detail, found)
     watched = await play.sources.watched(version)
     evidence = watched["evidence"] if watched else None
     return f"evidence {evidence}"
@@ -90,8 +90,8 @@ def verified_words(facts: dict[str, Any]) -> str:
 def published_words(facts: dict[str, Any]) -> str:
     """A published version in words."""
     return (
-        f"{facts['rows']} labelled rows; right on {facts['accuracy']:.1%} of {facts['held_out']} held-out ones,"
-        f" what answered them on {facts['present_accuracy']:.1%}"
+        f"{facts['rows']} labelled rows; right on {facts['accuracy']:.1%} of {facts['held_out']} held-out"
+        f" ones, what answered them on {facts['present_accuracy']:.1%}"
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from driftgate.demo.receiver import Note
 from driftgate.demo.training import MODEL
+from monitor.incidents import Incident
 
 TIMEOUT: Final = 10.0
 
@@ -50,9 +51,10 @@ class Sources:
         """All that the monitor says of itself."""
         return await _json(self._monitor, "/v1/status")
 
-    async def incidents(self) -> list[dict[str, Any]]:
+    async def incidents(self) -> list[Incident]:
         """Every incident, newest first."""
-        return list((await _json(self._monitor, "/v1/incidents"))["incidents"])
+        found = await _json(self._monitor, "/v1/incidents")
+        return msgspec.convert(found["incidents"], list[Incident])
 
     async def deliveries(self) -> list[dict[str, Any]]:
         """Every delivery of a webhook, newest first."""
