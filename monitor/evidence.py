@@ -29,13 +29,15 @@ class Shares:
         self.parts: Mapping[str, float] = {
             name: detector.share / total for name, detector in detectors.items() if detector.share > 0
         }
+        self._signals = {name: tuple(detectors[name].weights) for name in self.parts}
         self._weights = {
             name: np.log(np.array(list(detectors[name].weights.values()))) for name in self.parts
         }
 
     def group(self, name: str, evidence: Mapping[str, float]) -> float:
         """Ln of a detector's weighted average over its signals, within its own share."""
-        values = np.fromiter(evidence.values(), np.float64, len(evidence))
+        signals = self._signals[name]
+        values = np.fromiter((evidence[signal] for signal in signals), np.float64, len(signals))
         return float(np.logaddexp.reduce(values + self._weights[name]))
 
     def total(self, groups: Mapping[str, float]) -> float:

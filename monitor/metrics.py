@@ -52,7 +52,7 @@ INSTRUMENTS: Final = (
 )
 
 
-def key(name: str, kind: str = "counter", **labels: str) -> SeriesKey:
+def key(name: str, kind: str = "counter", /, **labels: str) -> SeriesKey:
     """The series of an instrument with these labels."""
     return SeriesKey(name=name, labels=tuple(sorted(labels.items())), kind=kind)
 

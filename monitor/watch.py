@@ -90,6 +90,7 @@ class Watch:
             if name not in self._detectors:
                 kind = cast("type[Detector]", pkgutil.resolve_name(place))
                 self._add_detector(name, kind.build(profile, detection))
+        self._detectors = {name: self._detectors[name] for name in DETECTORS if name in self._detectors}
         self._shares = Shares(self._detectors)
         self._weigh()
 
@@ -119,9 +120,9 @@ class Watch:
     def _weigh(self) -> None:
         """Each group's evidence from its signals'."""
         self.groups = {
-            name: self._shares.group(name, values)
-            for name, values in self.evidence.items()
-            if name in self._shares.parts
+            name: self._shares.group(name, self.evidence[name])
+            for name in self._shares.parts
+            if name in self.evidence
         }
 
     @property
@@ -189,8 +190,8 @@ class Watch:
         counted = {name: self.evidence[name] for name in self._shares.parts if name in self.evidence}
         advice = [
             Named(name, signal, value)
-            for name, values in self.evidence.items()
-            for signal, value in values.items()
+            for name, values in sorted(self.evidence.items())
+            for signal, value in sorted(values.items())
             if name in self._detectors and name not in self._shares.parts and value > NONE
         ]
         return tuple(self._found(named) for named in [*localise(counted, self.threshold), *advice])
@@ -248,7 +249,9 @@ class Watch:
                 self.incident,
                 self.asked,
                 self.restarted,
-            )
+            ),
+            # Equal watches are equal bytes, whichever way they came to be.
+            order="sorted",
         )
 
     @classmethod

@@ -40,7 +40,7 @@ def after(
     ],
 )
 def test_what_follows_from_an_answer(status: int, attempt: int, kind: str) -> None:
-    """Success delivers, Gone switches off, a lasting refusal ends after three attempts, the rest is retried."""
+    """Success delivers, Gone switches off, a lasting refusal ends after three, the rest is retried."""
     assert after(status, attempt=attempt)[0] == kind
 
 
