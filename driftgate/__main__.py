@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import click
-
 
 def forget_working_folder(path: list[str], folder: str, home: str) -> None:
     """Take the working folder out of `path` (in place), so that a `monitor.py` in it is not taken for ours.
@@ -26,6 +24,8 @@ def forget_working_folder(path: list[str], folder: str, home: str) -> None:
 
 if __name__ == "__main__":
     forget_working_folder(sys.path, os.getcwd(), str(Path(__file__).resolve().parents[1]))  # noqa: PTH109  as sys.path has it
+
+import click  # noqa: E402  only after the working folder is forgotten
 
 from driftgate.verbs import VERBS, LazyGroup  # noqa: E402  only after the working folder is forgotten
 from groundwork.errors import DriftgateError  # noqa: E402  only after the working folder is forgotten

@@ -1,0 +1,55 @@
+"""Talking to the APIs: their own words on a refusal, and a line that helps when nobody answers."""
+
+import httpx
+import pytest
+
+from driftgate.errors import RemoteError, UnreachableError
+from driftgate.remote import Api
+
+
+def api(answer: httpx.Response | Exception) -> Api:
+    """An API that always answers the same."""
+
+    def transport(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        answer.request = request
+        return answer
+
+    return Api("operator API", "http://127.0.0.1:1/", transport=httpx.MockTransport(transport))
+
+
+def test_an_answer_is_its_document() -> None:
+    """2xx gives the JSON."""
+    assert api(httpx.Response(200, json={"model": "loans"})).get("/v1/models") == {"model": "loans"}
+
+
+def test_a_refusal_is_told_in_the_apis_own_words() -> None:
+    """The error's sentence, code and status come through."""
+    with pytest.raises(RemoteError, match=r"^no rollout is live$") as caught:
+        api(httpx.Response(409, json={"error": "no rollout is live", "code": "bad-route"})).post("/v1/x")
+    assert (caught.value.status, caught.value.remote_code) == (409, "bad-route")
+
+
+def test_a_refusal_without_words_names_path_and_status() -> None:
+    """A proxy's page of HTML does not become the message."""
+    with pytest.raises(RemoteError, match=r"^operator API: /v1/x answered 502$"):
+        api(httpx.Response(502, text="<html>")).get("/v1/x")
+
+
+def test_nobody_at_the_address_says_what_to_start() -> None:
+    """The address and the next step are named."""
+    with pytest.raises(UnreachableError, match=r"nobody answers at http://127.0.0.1:1 .*driftgate up"):
+        api(httpx.ConnectError("refused")).get("/v1/models")
+
+
+def test_query_values_that_were_not_given_are_left_out() -> None:
+    """None never becomes the text "None" in a URL."""
+    seen: list[str] = []
+
+    def transport(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url.query, "ascii"))
+        return httpx.Response(200, json={})
+
+    Api("monitor", "http://x", transport=httpx.MockTransport(transport)).get("/v1", model=None, limit=3)
+    assert seen == ["limit=3"]

@@ -1,0 +1,70 @@
+"""All settings in one struct: nothing is added, nothing is left out, and each program gets its own part."""
+
+from pathlib import Path
+
+import pytest
+
+from driftgate import settings
+from driftgate.remote import CLIENT_VARIABLES
+from gateway.settings import GatewaySettings
+from groundwork.errors import SettingsError
+from groundwork.settings import fields
+from monitor.settings import MonitorSettings
+
+
+def test_the_gateways_settings_are_at_the_top_and_the_monitors_below_monitor() -> None:
+    """Every setting of either program is there once, and no other."""
+    gateway = [setting.name for setting in fields(GatewaySettings)]
+    monitor = [
+        f"monitor.{setting.name}"
+        for setting in fields(MonitorSettings)
+        if setting.name not in settings.SHARED
+    ]
+    assert [setting.name for setting in settings.all_settings()] == [*gateway, *monitor]
+
+
+def test_both_programs_share_data_and_models() -> None:
+    """`data` and `models` are set once and reach both."""
+    value = settings.load(None, {"data": "here", "models": "there"}, {}).value
+    gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
+    assert (gateway.data, gateway.models) == (monitor.data, monitor.models) == ("here", "there")
+
+
+def test_defaults_are_those_of_the_programs() -> None:
+    """Joining the structs changes no default."""
+    value = settings.load(None, {}, {}).value
+    assert settings.gateway_settings(value) == GatewaySettings()
+    assert settings.monitor_settings(value) == MonitorSettings(
+        data=GatewaySettings().data, models=GatewaySettings().models
+    )
+
+
+def test_file_variables_and_flags_count_in_rising_order(tmp_path: Path) -> None:
+    """A flag wins over a variable, a variable over the file, that over the default; each names its source."""
+    file = tmp_path / "driftgate.yaml"
+    file.write_text("workers: 3\nhttp: {port: 1}\noperator: {port: 1}\nmonitor: {port: 1, poll: 2s}\n")
+    environ = {"DRIFTGATE_HTTP_PORT": "2", "DRIFTGATE_OPERATOR_PORT": "2"}
+    loaded = settings.load(file, {"http.port": 3}, environ)
+    gateway, monitor = settings.gateway_settings(loaded.value), settings.monitor_settings(loaded.value)
+    assert (gateway.workers, gateway.operator.port, gateway.http.port) == (3, 2, 3)
+    assert (monitor.port, monitor.poll) == (1, 2.0)
+    assert loaded.sources["workers"] == f"file {file}"
+    assert loaded.sources["operator.port"] == "variable DRIFTGATE_OPERATOR_PORT"
+    assert loaded.sources["http.port"] == "flag --http-port"
+
+
+def test_variables_of_the_command_are_no_settings() -> None:
+    """Addresses for the remote verbs may stand in the environment of `up`."""
+    settings.load(None, {}, dict.fromkeys(CLIENT_VARIABLES, "http://127.0.0.1:1"))
+
+
+def test_an_unknown_variable_is_an_error() -> None:
+    """A misspelt variable is named, with the one that was meant."""
+    with pytest.raises(SettingsError, match=r"DRIFTGATE_WORKER: .*DRIFTGATE_WORKERS"):
+        settings.load(None, {}, {"DRIFTGATE_WORKER": "2"})
+
+
+def test_what_the_monitor_cannot_honour_is_found_before_it_starts() -> None:
+    """The monitor's own checks run as the settings are loaded."""
+    with pytest.raises(SettingsError, match="loopback"):
+        settings.load(None, {}, {"DRIFTGATE_MONITOR_HOST": "0.0.0.0"})

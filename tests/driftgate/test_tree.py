@@ -1,0 +1,106 @@
+"""A rollout on one screen: every mark has its word, evidence stands against its threshold."""
+
+import math
+
+import click
+
+from driftgate import tree
+from rollouts.status import Progress, Status
+from rollouts.verdict import Call, Verdict
+
+PROGRESS = Progress(
+    waited=12.0,
+    shortest=2.0,
+    longest=60.0,
+    samples=150,
+    samples_wanted=100,
+    pairs=40,
+    pairs_wanted=300,
+    until="pass",
+)
+ACCURACY = Verdict(
+    metric="accuracy",
+    verdict=Call.OPEN,
+    fail_evidence=-1.0,
+    pass_evidence=1.5,
+    n=412,
+    unit="labelled pairs",
+    reason="accuracy OPEN: 412 labelled pairs",
+)
+STATUS = Status(
+    model="loans",
+    revision=17,
+    stable="2",
+    candidate="3",
+    previous="1",
+    state="progressing",
+    weight="25",
+    shadow="100",
+    rollout="loans-3-15",
+    step=2,
+    steps=2,
+    achieved=25.12,
+    progress=PROGRESS,
+    verdicts=(ACCURACY,),
+    rollback_evidence=0.0,
+    rollback_threshold=math.log(20),
+    next="step 2/2: 40 of 300 labelled pairs",
+)
+
+
+def text(status: Status) -> str:
+    """The screen without colours."""
+    return "\n".join(click.unstyle(line) for line in tree.lines(status))
+
+
+def test_it_says_what_answers_and_how_much() -> None:
+    """Stable, candidate and the version kept warm stand there with their shares."""
+    shown = text(STATUS)
+    assert "# 3  candidate  25 % of requests" in shown
+    assert "# 2  stable  75 % of requests" in shown
+    assert "# 1  previous  kept warm for undo" in shown
+    assert "set 25 %, achieved 25.12 %" in shown
+
+
+def test_it_says_what_is_waited_for() -> None:
+    """The hold's counts against what is wanted, and the next move."""
+    shown = text(STATUS)
+    assert "12s of 2s, 150 of 100 samples, 40 of 300 labelled pairs, until pass, at most 1m00s" in shown
+    assert "Next:     step 2/2: 40 of 300 labelled pairs" in shown
+
+
+def test_evidence_stands_against_its_threshold() -> None:
+    """An e-value is shown beside the one that decides, on the side that is nearer."""
+    shown = text(STATUS)
+    assert "α accuracy  ? OPEN  412 labelled pairs  to PASS" in shown
+    assert "4.5 of 20" in shown
+
+
+def test_a_proven_regression_is_shown_on_its_side() -> None:
+    """A FAIL shows the evidence that failed it."""
+    failed = Verdict(metric="accuracy", verdict=Call.FAIL, fail_evidence=30.0, n=90, unit="labelled pairs")
+    shown = text(
+        Status(
+            **{**{name: getattr(STATUS, name) for name in STATUS.__struct_fields__}, "verdicts": (failed,)}
+        )
+    )
+    assert "✖ FAIL  90 labelled pairs  to FAIL" in shown
+    assert "e^30 of 20" in shown
+
+
+def test_a_model_without_a_rollout_is_steady() -> None:
+    """One version answers everything, and nothing is waited for."""
+    steady = Status(
+        model="loans",
+        revision=1,
+        stable="1",
+        candidate=None,
+        previous=None,
+        state="steady",
+        weight="0",
+        shadow="0",
+    )
+    shown = text(steady)
+    assert "✔ steady" in shown
+    assert "└──# 1  stable  100 % of requests" in shown
+    assert "Next" not in shown
