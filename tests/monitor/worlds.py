@@ -15,6 +15,7 @@ from registry_client.memory import MemoryRegistry
 from registry_client.profile import encode as encode_profile
 from registry_client.profile import identify
 from registry_client.profiling import build_profile
+from registry_client.registry import Registry
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 START = 1_800_000_000_000_000_000
@@ -34,6 +35,12 @@ def reference(rng: Generator, rows: int) -> dict[str, np.ndarray]:
 def registry(*versions: str, rows: int = 4_000, risk: float = 0.1) -> MemoryRegistry:
     """A registry with these versions of the model, each with a profile of its own."""
     kept = MemoryRegistry()
+    fill(kept, *versions, rows=rows, risk=risk)
+    return kept
+
+
+def fill(kept: Registry, *versions: str, rows: int = 4_000, risk: float = 0.1) -> None:
+    """Publish these versions of the model."""
     for version in versions:
         rng = np.random.default_rng(int(version))
         inputs = reference(rng, rows)
@@ -55,7 +62,6 @@ def registry(*versions: str, rows: int = 4_000, risk: float = 0.1) -> MemoryRegi
             profile_digest=digest_of(content),
         )
         kept.publish(manifest, artifact, content)
-    return kept
 
 
 def settings(**changes: Any) -> MonitorSettings:
