@@ -29,12 +29,11 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Transport:
 @pytest.fixture(params=sorted(transports.TRANSPORTS))
 def rotating(request: pytest.FixtureRequest, tmp_path: Path) -> Transport:
     """A log of each transport that rotates after every few frames."""
-    makers = {
-        "memory": lambda: MemoryLog(segment_frames=7),
-        "segments": lambda: SegmentLog(tmp_path / "log", segment_bytes=SMALL_SEGMENT),
+    small: dict[str, Transport] = {
+        "memory": MemoryLog(segment_frames=7),
+        "segments": SegmentLog(tmp_path / "log", segment_bytes=SMALL_SEGMENT),
     }
-    made: Transport = makers[request.param]()
-    return made
+    return small[request.param]
 
 
 @pytest.fixture
