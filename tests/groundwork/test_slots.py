@@ -241,11 +241,13 @@ class Interleaving(RuleBasedStateMachine):
         self._scratch = tempfile.TemporaryDirectory()
         self.folder = Path(self._scratch.name)
         self.truth = 0
+        self.slots: list[Slot] = []
 
     @rule(target=living)
     def start(self) -> Slot:
         """A worker starts."""
-        return worker(self.folder, hits=0, depth=1)
+        self.slots.append(worker(self.folder, hits=0, depth=1))
+        return self.slots[-1]
 
     @rule(slot=living, hits=st.integers(1, 9))
     def hit(self, slot: Slot, hits: int) -> None:
@@ -306,8 +308,10 @@ class Interleaving(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Nothing stays behind."""
+        for slot in self.slots:
+            slot.close()
         self._scratch.cleanup()
 
 
 TestInterleaving = Interleaving.TestCase
-TestInterleaving.settings = settings(max_examples=count(25, 1000), stateful_step_count=40)
+TestInterleaving.settings = settings(max_examples=count(25, 300), stateful_step_count=40)
