@@ -23,6 +23,7 @@ from prediction_log.frame import Frame
 from prediction_log.record import Arm, Kept, Kind, Outcome
 from prediction_log.transport import Offset
 
+_REVISIONS: Final = 2**63
 _JUDGED: Final = frozenset({int(Arm.STABLE), int(Arm.CANDIDATE)})
 
 
@@ -159,7 +160,7 @@ class Intake:
             comparable = (first != Outcome.OK or left is not None) and (
                 second != Outcome.OK or right is not None
             )
-            if comparable and sides != (None, None):
+            if comparable and sides != (None, None) and revision < _REVISIONS:
                 by_revision.setdefault(revision, []).append(Paired(key, row, identifier, time, *sides))
         for revision, pairs in by_revision.items():
             self._ledger.add_pairs((schema.model, revision, schema.partner, schema.version), pairs)

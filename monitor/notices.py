@@ -19,6 +19,7 @@ from monitor.watch import Watch
 from rollouts.history import Entry
 
 _NS: Final = 1_000_000_000
+_LATEST: Final = 2**63 - 1
 
 
 def drift(
@@ -56,7 +57,7 @@ def retrain(watch: Watch, incident: Incident, last: Asked | None, settings: Moni
     """retrain.requested; the next one for the same incident (after a failure) has another id and key."""
     again = last is not None and last.incident == incident.id
     part = f"{incident.id}/{last.event}" if again and last is not None else incident.id
-    expires = watch.mark.time + round(settings.policy.expires * _NS)
+    expires = min(_LATEST, watch.mark.time + round(settings.policy.expires * _NS))
     data = RetrainData(
         model=watch.model,
         version=watch.version,

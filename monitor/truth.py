@@ -19,6 +19,9 @@ from registry_client.profile import category_text
 Value: TypeAlias = int | float | str | None
 """A predicted or true value as it is compared and stored; None is no value."""
 
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
+"""What SQLite holds as an integer; a larger class number is kept as a float."""
 _FALLBACK: Final = ("label", "output_label")
 
 
@@ -32,6 +35,8 @@ def plain(value: Any) -> Value:
         if value != value:  # noqa: PLR0124  NaN is no value
             return None
         return int(value) if value.is_integer() else value
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        return float(value)
     return value if isinstance(value, int | str) else None
 
 

@@ -28,7 +28,16 @@ def test_what_is_the_same(predicted: Value, label: Value, right: bool | None) ->
 
 @pytest.mark.parametrize(
     ("value", "stored"),
-    [(True, 1), (2.0, 2), (2.5, 2.5), (float("nan"), None), (b"a", "a"), (b"\xff", "\\xff"), ([1], None)],
+    [
+        (True, 1),
+        (2.0, 2),
+        (2.5, 2.5),
+        (float("nan"), None),
+        (b"a", "a"),
+        (b"\xff", "\\xff"),
+        (2**64, float(2**64)),
+        ([1], None),
+    ],
 )
 def test_how_values_are_stored(value: object, stored: Value) -> None:
     """Truth values and whole numbers become integers, bytes text, and what is no value nothing."""
