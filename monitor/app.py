@@ -10,9 +10,11 @@ commits, the dispatcher has one more try, and `run` returns 0. A failed pipeline
 
 import asyncio
 import contextlib
+import logging
 import random
 import signal
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ import msgspec
 import uvicorn
 
 from groundwork.clock import SystemClock
+from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from monitor import api
 from monitor.delivery import Dispatcher
@@ -36,6 +39,7 @@ from prediction_log.segments import SegmentSource
 from registry_client.backends import open_registry
 from rollouts.store import SqliteStore
 
+_LOG: Final = logging.getLogger(__name__)
 LOCK: Final = "monitor.lock"
 _LAST_TRY_S: Final = 3.0
 _IDLE_S: Final = 5.0
@@ -86,9 +90,12 @@ async def _run(
         if not stop.is_set():
             host, port = listener.getsockname()[:2]
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        await _until(stop, dispatching, serving)
-        parts.loop.stop()
-        await asyncio.to_thread(pipeline.join)
+        try:
+            await _until(stop, dispatching, serving)
+        finally:
+            # Whatever ended the wait, the pipeline ends its round before its connection is closed.
+            parts.loop.stop()
+            await asyncio.to_thread(pipeline.join)
         dispatching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await dispatching
@@ -136,7 +143,12 @@ def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread
 async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
     """Deliver what is due; look again soon, because the pipeline tells nobody what it wrote."""
     while not stop.is_set():
-        due = await dispatcher.step()
+        try:
+            due = await dispatcher.step()
+        except (DriftgateError, sqlite3.OperationalError) as error:
+            # A full disk or a locked file: what is pending stays pending.
+            _LOG.error("deliveries wait, monitor.db cannot be used: %s", error)  # noqa: TRY400  one line
+            due = None
         pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
