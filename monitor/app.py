@@ -147,7 +147,7 @@ async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
             due = await dispatcher.step()
         except (DriftgateError, sqlite3.OperationalError) as error:
             # A full disk or a locked file: what is pending stays pending.
-            _LOG.error("deliveries wait, monitor.db cannot be used: %s", error)  # noqa: TRY400  one line
+            _LOG.error("deliveries wait, monitor.db cannot be used: %s", error)
             due = None
         pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
         with contextlib.suppress(TimeoutError):
