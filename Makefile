@@ -17,13 +17,14 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --constraint constraints.
 INPUTS := pyproject.toml constraints.txt
 PROGRAM := $(VENV)/.program
 TOOLS := $(VENV)/.tools
+LOAD := $(VENV)/.load
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test torture check clean
+.PHONY: help venv demo test torture check check-deploy loadtest soak clean
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 venv: $(TOOLS) ## Install the program with every extra and the tools of its developers into .venv
 
@@ -60,8 +61,23 @@ check: $(TOOLS) ## Lint, format, types, imports, architecture and documents
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_architecture.py tests/test_docs.py
+	$(BIN)/pytest -q tests/test_architecture.py tests/test_docs.py tests/deploy
+
+check-deploy: $(TOOLS) ## Validate image, manifests and alert rules (kubectl and promtool wanted)
+	@$(BIN)/pytest -q tests/deploy $(ARGS)
+
+$(LOAD): $(TOOLS)
+	@echo "Installing locust …"
+	@$(PIP) --group load
+	@touch $@
+
+loadtest: $(LOAD) ## Put `driftgate up` under load for a minute, with a canary on the way; report in loadtests/report
+	@$(BIN)/python -m loadtests $(ARGS)
+
+MINUTES ?= 20
+soak: $(TOOLS) ## Load for MINUTES=20 with canaries coming and going; memory, files and p99 must stay flat
+	@$(BIN)/python -m loadtests.soak --minutes $(MINUTES) $(ARGS)
 
 clean: ## Remove what was installed, cached and made here
-	rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo-run dist
+	rm -rf $(VENV) .cache loadtests/report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo-run dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
