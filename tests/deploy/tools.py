@@ -1,0 +1,30 @@
+"""Programs from outside Python that these tests ask; where one is missing, CI fails and a laptop skips."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+INSTALL: Final = {
+    "promtool": "apt-get install --no-install-recommends prometheus (let no daemon run); brew install prometheus",
+    "kubectl": "apt-get install kubectl from pkgs.k8s.io, or brew install kubernetes-cli",
+}
+
+
+def run(program: str, *arguments: str, folder: Path) -> str:
+    """What the program prints, run in a folder; fails the test with all of it when it says no."""
+    place = shutil.which(program)
+    if place is None:
+        missing = f"{program} is not on PATH; install it: {INSTALL[program]}"
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            pytest.fail(missing)
+        pytest.skip(missing)
+    finished = subprocess.run(
+        [place, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    if finished.returncode:
+        pytest.fail(f"{program} {' '.join(arguments)}:\n{finished.stdout}{finished.stderr}")
+    return finished.stdout
