@@ -1,8 +1,8 @@
 """What operators can do to a rollout and see of it, whatever protocol they speak.
 
 A verb is one compare-and-swap edit; it is done when every worker that answers requests has applied it, and
-the answer names those that have not within APPLY_SECONDS. All state is in the store and the slots, so any
-worker serves any operator. Reading a slot or the store happens in a thread that nothing else keeps busy.
+the answer names those that have not within `patience` seconds. All state is in the store and the slots, so
+any worker serves any operator. Reading them happens in a thread that nothing else keeps busy.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from gateway.reconcile import Fleet
 from gateway.views import Done, History
 from groundwork.clock import Clock
 from rollouts import spec_file, verbs
-from rollouts.errors import ConflictError
+from rollouts.errors import ConflictError, RouteError
 from rollouts.history import Entry
 from rollouts.route import Route, weight_from_percent
 from rollouts.status import Status
 from rollouts.store import SqliteStore
 from rollouts.timeline import moments
 
-APPLY_SECONDS: Final = 2.0
+PATIENCE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.005
 HISTORY_LIMIT: Final = 1000
 
@@ -56,7 +56,7 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Console:
     """The operator's side of one worker; used on its loop.
 
-    `follow` makes this worker look at the routes at once.
+    `follow` makes this worker look at the routes at once; `patience` is how long a verb waits for workers.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Console:
         self._fleet = fleet
         self._follow = follow
         self._clock = clock
+        self.patience = PATIENCE_SECONDS
         self._thread = ThreadPoolExecutor(1, "operator")
 
     async def act(self, model: str, name: str, wish: Wish) -> Done:
@@ -116,7 +117,7 @@ class Console:
         if name == "set-weight":
             if wish.weight is None:
                 raise MalformedError("set-weight needs `weight`, a percentage such as 5 or 0.5")
-            return verbs.set_weight(weight_from_percent(wish.weight), hold=wish.hold)
+            return verbs.set_weight(_share(wish.weight), hold=wish.hold)
         plain: dict[str, verbs.Verb] = {
             "promote": verbs.promote,
             "pause": verbs.pause(wish.why),
@@ -161,8 +162,8 @@ class Console:
         return route
 
     async def _applied(self, model: str, revision: int) -> list[str]:
-        """Wait for every answering worker, but no longer than APPLY_SECONDS; those that were late."""
-        deadline = self._clock.monotonic() + APPLY_SECONDS
+        """Wait for every answering worker, but not beyond our patience; those that were late."""
+        deadline = self._clock.monotonic() + self.patience
         while True:
             late = await self._off_loop(lagging, self._slots_folder, model, revision)
             if not late or self._clock.monotonic() >= deadline:
@@ -175,3 +176,10 @@ class Console:
     async def _off_loop(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         call = functools.partial(work, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _share(percentage: float | str) -> int:
+    try:
+        return weight_from_percent(percentage)
+    except RouteError as error:
+        raise MalformedError(str(error)) from None

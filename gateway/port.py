@@ -29,32 +29,33 @@ NOT_HTTP_ANSWER: Final = (
 class PortState(ServerState):
     """What the connections of one port share: uvicorn's own state, and ours."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever a connection has come or gone."""
+    def __init__(self, parted: Callable[[], None]) -> None:
+        """Call `parted` whenever a connection has gone."""
         super().__init__()
-        self.changed = changed
+        self.parted = parted
         self.closing = False
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol for one connection, which also tells its port that it came and went."""
+    """uvicorn's protocol for one connection, which also tells its port that it has gone."""
 
     server_state: PortState
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection in."""
-        super().connection_made(transport)
-        self.server_state.changed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection out."""
         super().connection_lost(exc)
-        self.server_state.changed()
+        self.server_state.parted()
 
     def on_headers_complete(self) -> None:
         """Begin a request; one that comes while the port closes is answered and then parted with."""
         super().on_headers_complete()
-        if self.server_state.closing and self.cycle is not None:
+        if self.server_state.closing:
+            self.finish()
+
+    def finish(self) -> None:
+        """Let the request in flight, if there is one, be the connection's last."""
+        # uvicorn declares the cycle as always there, and sets it to None before the first request.
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]
             self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
@@ -83,6 +84,7 @@ class Port:
         """
         self._config = Config(
             app,
+            interface="asgi3",
             http=Connection,
             ws="none",
             lifespan="off",
@@ -94,17 +96,19 @@ class Port:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._config.load()
-        self._state = PortState(self._on_change)
+        self._state = PortState(self._part)
         self._changed = changed
         self._log = log
         self._arriving: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
+        self._empty.set()
+        self._held = 0
         self._acceptor = Acceptor(listener, self._attach, crowded, log)
 
     @property
     def connections(self) -> int:
         """How many connections are open or about to be."""
-        return len(self._state.connections) + len(self._arriving)
+        return self._held
 
     def open(self) -> None:
         """Begin to take connections."""
@@ -117,24 +121,29 @@ class Port:
     async def close(self, *, linger: float, limit: float) -> int:
         """Part with every connection; return how many had to be cut in the middle of a request.
 
-        For `linger` seconds a keep-alive client may still send a request, whose answer says
-        `Connection: close`; then idle connections are closed; what is in flight has `limit` seconds.
+        Answers say `Connection: close` from now on. For `linger` seconds a keep-alive client may still send
+        a request; then idle connections are closed; what is in flight has `limit` seconds.
         """
         self.stop_accepting()
         self._state.closing = True
+        for connection in self._open:
+            connection.finish()
         await self._until_empty(linger)
-        for connection in list(self._state.connections):
+        for connection in self._open:
             connection.shutdown()
         await self._until_empty(limit)
-        left = list(self._state.connections)
+        left = self._open
         for connection in left:
             connection.transport.abort()
         for task in list(self._state.tasks):
             task.cancel()
         return len(left)
 
+    @property
+    def _open(self) -> list[Connection]:
+        return [one for one in self._state.connections if isinstance(one, Connection)]
+
     async def _until_empty(self, seconds: float) -> None:
-        self._on_change()
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
@@ -144,7 +153,7 @@ class Port:
     def _attach(self, connection: socket.socket) -> None:
         task = asyncio.get_running_loop().create_task(self._greet(connection))
         self._arriving.add(task)
-        self._on_change()
+        self._count(1)
         task.add_done_callback(self._arrived)
 
     async def _greet(self, connection: socket.socket) -> None:
@@ -153,17 +162,21 @@ class Port:
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
         self._arriving.discard(task)
-        self._on_change()
-        if not task.cancelled() and task.exception() is not None:
-            self._log.warning("connection-lost", fault=task.exception())
+        fault = "cancelled" if task.cancelled() else task.exception()
+        if fault is not None:
+            self._part()
+            self._log.warning("connection-lost", fault=fault)
 
     def _protocol(self) -> Connection:
         return Connection(config=self._config, server_state=self._state, app_state={})
 
-    def _on_change(self) -> None:
-        count = self.connections
-        if count:
+    def _part(self) -> None:
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._held += change
+        if self._held:
             self._empty.clear()
         else:
             self._empty.set()
-        self._changed(count)
+        self._changed(self._held)

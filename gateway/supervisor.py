@@ -41,7 +41,7 @@ HOPELESS: Final = 3
 POLL_SECONDS: Final = 0.01
 SWEEP_SECONDS: Final = 10.0
 # On top of what the settings allow a worker for its stop: the last flush and the interpreter's own end.
-KILL_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 10.0
 
 
 class StartError(DriftgateError):
@@ -92,7 +92,10 @@ async def _supervise(
 
 
 class Supervisor:
-    """Keeps one worker alive in every place; owns the children and nothing that answers a request."""
+    """Keeps one worker alive in every place; owns the children and nothing that answers a request.
+
+    `patience` is how long a worker may take to end beyond what the settings allow a stop.
+    """
 
     def __init__(
         self,
@@ -111,6 +114,7 @@ class Supervisor:
         self._sweeper = sweeper
         self._guard = guard
         self._log = log
+        self.patience = PATIENCE_SECONDS
         self._command = command
         self._children: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
@@ -204,7 +208,7 @@ class Supervisor:
         for child in self._children.values():
             _signal(child, signal.SIGTERM)
         stop = self._settings.stop
-        _, late = await asyncio.wait(keepers, timeout=stop.delay + stop.linger + stop.limit + KILL_SECONDS)
+        _, late = await asyncio.wait(keepers, timeout=stop.delay + stop.linger + stop.limit + self.patience)
         for place, child in list(self._children.items()):
             self._log.error("worker-killed", place=place, pid=child.pid, why="it did not stop in time")
             _signal(child, signal.SIGKILL)
