@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 INSTALL: Final = {
-    "promtool": "apt-get install --no-install-recommends prometheus (let no daemon run); brew install prometheus",
+    "promtool": "apt-get install --no-install-recommends prometheus (let no daemon run)",
     "kubectl": "apt-get install kubectl from pkgs.k8s.io, or brew install kubernetes-cli",
 }
 
