@@ -6,7 +6,8 @@
         ├── IdError              text or bytes that are not a prediction id (also a ValueError)
         ├── LabelError           a label that cannot be written as given (also a ValueError)
         ├── SegmentError         a segment that cannot be read or written
-        └── TransportError       a transport nobody knows
+        ├── TransportError       a transport nobody knows
+        └── ExportError          an export that cannot be made here
 
 Rules: a message names the thing, what was wanted, what was found and what to do, in one line.
 """
@@ -50,3 +51,9 @@ class TransportError(LogError):
     """A transport that is not in the table."""
 
     code: ClassVar[str] = "unknown-transport"
+
+
+class ExportError(LogError):
+    """An export that cannot be made: its library is not installed, or the folder holds no log."""
+
+    code: ClassVar[str] = "bad-export"

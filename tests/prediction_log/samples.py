@@ -26,7 +26,7 @@ def columns(first: int, rows: int) -> dict[str, Any]:
     """Rows whose `time` is first, first + 1, … and whose other values follow from it."""
     times = np.arange(first, first + rows)
     return {
-        "id": np.repeat(times[:, None] % 251, 16, axis=1),
+        "id": np.repeat(times[:, None] % 250 + 1, 16, axis=1),
         "row": np.arange(rows),
         "time": times,
         "arm": 1,
