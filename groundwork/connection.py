@@ -1,0 +1,283 @@
+"""One HTTP connection that a client cannot use to hurt: uvicorn's protocol with bounds on bytes and on time.
+
+    more header bytes, or a longer URL, than may be     431, 414
+    headers or a body that do not come in time          408 (nothing, where not one byte has come)
+    bytes that are no HTTP, or that belong to no body   400
+    a connection more than a worker may hold            503
+    requests sent ahead by the hundred, unread answers  the end of the connection
+
+Rules: what has been refused is closed; each refusal is counted by its reason, a bounded word. Time is looked
+at from outside, by `Sweep`, once a second over all connections: a timer per request would cost every request.
+So a limit of time may be exceeded by a second.
+
+Refuses to know: what requests mean.
+"""
+
+import asyncio
+import enum
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import httptools
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from groundwork.metrics import Instrument
+from groundwork.ports import LimitSettings
+
+REFUSED: Final = Instrument(
+    name="driftgate_connections_refused_total",
+    help="Connections ended because of what came, or did not come, on them.",
+    labels=("port", "reason"),
+)
+SWEEP_SECONDS: Final = 1.0
+MOST_AHEAD: Final = 128
+"""Requests that a client may send ahead on one connection before it has read the answers."""
+DRAINED_BYTES: Final = 1 << 20
+"""How much of a body that nobody wants is read before the connection is closed instead."""
+LINGER_BYTES: Final = 16 << 20
+LINGER_SECONDS: Final = 1.0
+"""How much, and how long, is read and forgotten of a client that was refused, so that it sees its answer."""
+_HEADER_OVERHEAD: Final = 4  # ": " and the line's end
+
+Count = Callable[[str], None]
+
+
+class Phase(enum.IntEnum):
+    """Where a connection is in what it receives."""
+
+    FRESH = 0
+    HEAD = 1
+    BODY = 2
+    WHOLE = 3
+    REFUSED = 4
+
+
+def _answer(status: str, sentence: str, *more: str) -> bytes:
+    body = msgspec.json.encode({"error": sentence})
+    head = [
+        f"HTTP/1.1 {status}",
+        "content-type: application/json",
+        "connection: close",
+        *more,
+        f"content-length: {len(body)}",
+    ]
+    return ("\r\n".join(head) + "\r\n\r\n").encode() + body
+
+
+REFUSALS: Final[Mapping[str, bytes]] = MappingProxyType(
+    {
+        "not-http": _answer("400 Bad Request", "the bytes sent are not an HTTP/1.1 request"),
+        "slow-headers": _answer("408 Request Timeout", "the headers did not come in time"),
+        "slow-body": _answer("408 Request Timeout", "the body did not come in time"),
+        "long-url": _answer("414 URI Too Long", "the URL is longer than this port takes"),
+        "large-headers": _answer(
+            "431 Request Header Fields Too Large", "the headers are larger than this port takes"
+        ),
+        "too-many-connections": _answer(
+            "503 Service Unavailable",
+            "this worker holds as many connections as it may; try again, or reuse one",
+            "retry-after: 1",
+        ),
+        "silent": b"",
+        "too-far-ahead": b"",
+        "unread-answer": b"",
+        "unwanted-body": b"",
+    }
+)
+"""Every reason a connection may be refused for, and the whole answer; empty where nobody would read it."""
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """uvicorn's protocol within `limits`; owned by the loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: LimitSettings,
+        count: Count,
+    ) -> None:
+        """As uvicorn makes it, plus `limits` and where a refusal is counted."""
+        super().__init__(config, server_state, app_state, _loop)
+        self.timeout_keep_alive = math.ceil(limits.idle)
+        self._limits = limits
+        self._count = count
+        self._phase = Phase.FRESH
+        self._since = 0.0
+        self._chunk = 0
+        self._head = 0
+        self._strange = 0
+        self._drained = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take it, or turn it away when there are too many."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > self._limits.connections:
+            self.refuse("too-many-connections")
+
+    def data_received(self, data: bytes) -> None:
+        """Read, and look whether what came is within bounds."""
+        if self._phase is Phase.REFUSED:
+            self._discard(data)
+            return
+        self._chunk = len(data)
+        limit = self._limits.header_bytes
+        if self._phase is Phase.HEAD:
+            self._head += len(data)
+        elif self._phase is Phase.BODY:
+            self._strange += len(data)  # what turns out to be body is taken off again
+        self._feed(data)
+        if self._phase is Phase.HEAD and self._head > limit:
+            self.refuse("large-headers")
+        elif self._phase is Phase.BODY and self._strange > limit:
+            self.refuse("not-http")
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        if self._phase is Phase.REFUSED:
+            return
+        super().on_message_begin()
+        self._phase = Phase.HEAD
+        self._since = self.loop.time()
+        self._head = self._chunk
+        if len(self.pipeline) >= MOST_AHEAD:
+            self.refuse("too-far-ahead")
+
+    def on_headers_complete(self) -> None:
+        """The headers are whole; the application begins, unless they are too large."""
+        if self._phase is Phase.REFUSED:
+            return
+        if len(self.url) > self._limits.url_bytes:
+            self.refuse("long-url")
+        elif self._head > self._limits.header_bytes and self._size() > self._limits.header_bytes:
+            self.refuse("large-headers")
+        else:
+            self._phase = Phase.BODY
+            self._strange = self._drained = 0
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body; one that nobody wants any more is not read for ever."""
+        if self._phase is not Phase.BODY:
+            return
+        self._strange = 0
+        if self.cycle.response_complete:
+            self._drained += len(body)
+            if self._drained > DRAINED_BYTES:
+                self.refuse("unwanted-body")
+                return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._phase is Phase.BODY:
+            self._phase = Phase.WHOLE
+            super().on_message_complete()
+
+    def refuse(self, reason: str) -> None:
+        """Answer where nothing else is being answered, part, and count; REFUSALS has the reasons.
+
+        What the client is still sending is read and forgotten for a moment: closing on unread bytes would
+        reset the connection, and take the answer away from its reader.
+        """
+        if self._phase is Phase.REFUSED:
+            return
+        self._phase = Phase.REFUSED
+        self._count(reason)
+        self._since, self._drained = self.loop.time(), 0
+        cycle: Any = self.cycle
+        answering = cycle is not None and not cycle.response_complete
+        answer = b"" if answering and (cycle.response_started or self.pipeline) else REFUSALS[reason]
+        if answering:
+            # Whatever the application still answers has nowhere to go.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._part(answer)
+
+    def _part(self, answer: bytes) -> None:
+        if not answer or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        self.transport.write(answer)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _feed(self, data: bytes) -> None:
+        """As uvicorn does, but without a line in the log for whatever a stranger sends."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # upgrades are not offered; the request is an ordinary one
+        except httptools.HttpParserError:
+            self.refuse("not-http")
+
+    def _discard(self, data: bytes) -> None:
+        self._drained += len(data)
+        if self._drained > LINGER_BYTES:
+            self.transport.abort()
+
+    def look(self, now: float) -> None:
+        """Refuse what has taken too long; `now` in the loop's seconds."""
+        waited, limits = now - self._since, self._limits
+        if self.transport.is_closing():
+            if waited > limits.header_time + limits.body_time + limits.idle:
+                self.transport.abort()
+        elif self._phase is Phase.REFUSED:
+            if waited > LINGER_SECONDS:
+                self.transport.close()
+        elif self._phase is Phase.FRESH and waited > limits.header_time:
+            self.refuse("silent")
+        elif self._phase is Phase.HEAD and waited > limits.header_time:
+            self.refuse("slow-headers")
+        elif self._phase is Phase.BODY and waited > limits.header_time + limits.body_time:
+            self.refuse("slow-body")
+        elif self._phase is Phase.WHOLE and waited > limits.idle + limits.body_time:
+            self._look_at_answer()
+
+    def _look_at_answer(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.refuse("unread-answer")
+            self.transport.abort()
+
+    def _size(self) -> int:
+        """The exact bytes of this request's URL and headers, but for the words around them."""
+        headers = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in self.headers)
+        return len(self.url) + headers
+
+
+class Sweep:
+    """Looks at all connections of a port once a second; owned by the loop it is begun on."""
+
+    def __init__(self, connections: set[Any], seconds: float = SWEEP_SECONDS) -> None:
+        """`connections` is uvicorn's live set."""
+        self._connections = connections
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Look from now on."""
+        self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._connections):
+            connection.look(now)
+        self.begin()

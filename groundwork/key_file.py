@@ -1,0 +1,93 @@
+"""The keys file: YAML, private, replaced as a whole, and followed by programs that run.
+
+    - id: 1f0c93ab
+      name: checkout
+      hash: sha256:…
+      scopes: [infer]
+      created: 2026-05-01T12:00:00Z
+      expires: 2027-05-01T12:00:00Z      # and rate: 200, concurrency: 8
+
+Rules: nobody but the owner may write it and no stranger may read it (a mounted Secret is readable for its
+group); unknown fields are errors. A program that runs takes a changed file as it is, whole, within a second.
+A changed file that cannot be read changes nothing: the keys in force stay in force, and the log says why.
+
+Refuses to know: what keys open.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from groundwork.errors import SettingsError
+from groundwork.files import write_atomic
+from groundwork.keys import Key, KeyBook
+from groundwork.logs import Log
+
+_FORBIDDEN: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+_MOST_BYTES: Final = 4 << 20
+
+
+def load(path: Path) -> KeyBook:
+    """The keys of a file; SettingsError naming the file when it cannot be read, or others may change it."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & _FORBIDDEN:
+            raise SettingsError(
+                f"keys.file: {path} has the mode {mode:04o}, wanted 0600 (or 0640); chmod 600 {path}"
+            )
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES)
+        keys = msgspec.yaml.decode(content, type=tuple[Key, ...]) if content.strip() else ()
+        return KeyBook(keys)
+    except OSError as error:
+        raise SettingsError(
+            f"keys.file: {path} cannot be read: {error.strerror}; "
+            "make it with `driftgate config keys create`, or take the setting away"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"keys.file: {path}: {' '.join(str(error).split())}") from None
+
+
+def save(path: Path, keys: Iterable[Key]) -> None:
+    """Replace the file by one that holds these keys, mode 0600."""
+    content = msgspec.yaml.encode([msgspec.to_builtins(key) for key in keys])
+    write_atomic(path, content)
+
+
+class KeyFile:
+    """A file that is followed; `look` costs one stat where nothing has changed."""
+
+    def __init__(self, path: Path, changed: Callable[[KeyBook], None], log: Log) -> None:
+        """Read it and hand the keys to `changed`, as every later look does; SettingsError as `load`."""
+        self._path = path
+        self._changed = changed
+        self._log = log
+        self._seen = fingerprint(path)
+        changed(load(path))
+
+    def look(self) -> None:
+        """Take the file as it is now, if it has changed since."""
+        seen = fingerprint(self._path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            book = load(self._path)
+        except SettingsError as error:
+            self._log.error("keys-not-reloaded", fault=error, in_force="the keys read before")
+            return
+        self._changed(book)
+        self._log.info("keys-reloaded", file=self._path, keys=len(book.keys))
+
+
+def fingerprint(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is replaced or written; zeros when it is not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  follows the links of a mounted Secret, at a third of the cost
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_ino, found.st_size)
