@@ -8,6 +8,7 @@ the log. Everything in between is a handful of tasks that each look at one thing
 import asyncio
 import functools
 import socket
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,8 +43,8 @@ from rollouts.follower import Follower
 from rollouts.store import SqliteStore
 
 GUARD_SECONDS: Final = 0.1
-# A first start waits for every load, however slow; one that never ends is broken, and the worker says so.
-LOOK_SECONDS: Final = 1.0
+# After a fault nobody foresaw a task waits at least so long, so that it does not fill the log.
+FAULT_SECONDS: Final = 1.0
 
 
 class App:
@@ -102,7 +103,7 @@ class App:
         tasks = [
             asyncio.create_task(task)
             for task in (
-                self._flusher.run(),
+                self._again(0.0, self._flusher.run),
                 self._again(self._settings.pace.follow, self._tick),
                 self._again(GUARD_SECONDS, self._guard),
                 self._again(self._settings.pace.registry, self._look),
@@ -135,13 +136,12 @@ class App:
         cut = await self._http.close(linger=stop.linger, limit=stop.limit)
         await self._operator.close(linger=0.0, limit=1.0)
         self._presence.answering(now=False)
-        for task in tasks[1:]:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._reconciler.close()
         await self._core.close()
         flushed = await self._flusher.close()
-        await tasks[0]
         await self._close_stores()
         self._log.info("worker-stopped", cut_connections=cut, log_flushed=flushed)
         return flushed
@@ -157,13 +157,18 @@ class App:
         self.slot.close()
 
     async def _again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` every `seconds`; what fails is told and tried again."""
+        """Do `work` every `seconds`; what fails is told and tried again: a task that ended would be worse."""
+        name = getattr(work, "__name__", "")
         while True:
             await asyncio.sleep(seconds)
             try:
                 await work()
             except (DriftgateError, OSError) as error:
-                self._log.error("task-failed", task=getattr(work, "__name__", ""), fault=error)
+                self._log.error("task-failed", task=name, fault=error)
+                await asyncio.sleep(FAULT_SECONDS)
+            except Exception as error:  # noqa: BLE001  see above
+                self._log.error("task-broken", task=name, fault="".join(traceback.format_exception(error)))
+                await asyncio.sleep(FAULT_SECONDS)
 
     async def _tick(self) -> None:
         self._follow()

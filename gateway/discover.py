@@ -35,7 +35,7 @@ class Discovery:
         self.faults: dict[str, str] = {}
 
     def look(self, routed: Collection[str]) -> None:
-        """Route every model that is not in `routed`; a fault of one model is kept under its name and said once.
+        """Route every model that is not in `routed`; a fault is kept under its model's name and said once.
 
         A registry that cannot be read is a fault under the empty name: what is loaded answers on.
         """
@@ -48,7 +48,10 @@ class Discovery:
             found[""] = str(error)
         for model, fault in found.items():
             if self.faults.get(model) != fault:
-                self._log.error("model-not-routed", model=model, fault=fault)
+                if model:
+                    self._log.error("model-not-routed", model=model, fault=fault)
+                else:
+                    self._log.error("registry-not-read", fault=fault)
         self.faults = found
 
     def _first(self, model: str, found: dict[str, str]) -> None:

@@ -122,6 +122,7 @@ class Supervisor:
         self._answered = False
         self._failures = 0
         self._fault: StartError | None = None
+        self._aftermaths: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         """Begin to stop; harmless when repeated."""
@@ -130,7 +131,11 @@ class Supervisor:
             self._stopping.set()
 
     async def run(self, ready: Callable[[Addresses], None]) -> int:
-        """Keep the workers until `stop`; StartError when none of them ever answers."""
+        """Keep the workers until `stop`; StartError when none of them ever answers.
+
+        What dead workers of an earlier life left is taken over first; where that cannot be read at all, a
+        StoreError says so and nothing is started.
+        """
         await self._sweep()
         keepers = [asyncio.create_task(self._keep(place)) for place in range(self._settings.workers)]
         sweeper = asyncio.create_task(self._sweep_now_and_then())
@@ -141,8 +146,8 @@ class Supervisor:
         finally:
             self.stop()
             clean = await self._stop_workers(keepers)
-            await sweeper
-            await self._sweep()
+            await asyncio.gather(sweeper, *self._aftermaths)
+            await self._sweep_later()
         if self._fault is not None:
             raise self._fault
         return 0 if clean else 1
@@ -160,17 +165,21 @@ class Supervisor:
         backoff = Backoff()
         while not self._stopping.is_set():
             started = time.monotonic()
-            code, pid = await self._live(place)
+            try:
+                code, pid = await self._live(place)
+            except OSError as error:
+                code, pid = error.errno or 1, 0
+                self._log.error("worker-not-started", place=place, fault=error)
             if self._stopping.is_set():
                 return
             wait = backoff.after(time.monotonic() - started)
             self._log.warning("worker-died", place=place, pid=pid, how=_death(code), restart_in_s=wait)
             self._give_up_if_hopeless(code)
             # The next worker does not wait for the dead one's rows.
-            aftermath = asyncio.create_task(self._sweep(place, code))
+            aftermath = asyncio.create_task(self._sweep_later(place, code))
+            self._aftermaths.add(aftermath)
+            aftermath.add_done_callback(self._aftermaths.discard)
             await self._pause(wait)
-            if self._stopping.is_set():
-                await aftermath
 
     async def _live(self, place: int) -> tuple[int, int]:
         """One worker's life: its exit code and process number."""
@@ -219,12 +228,19 @@ class Supervisor:
     async def _sweep_now_and_then(self) -> None:
         while not self._stopping.is_set():
             await self._pause(SWEEP_SECONDS)
-            await self._sweep()
+            await self._sweep_later()
 
     async def _sweep(self, place: int = -1, code: int = 0) -> None:
         """Sweep dead slots off the loop, one sweep at a time; judge the death of the worker of `place`."""
         async with self._sweeping:
             await asyncio.to_thread(self._sweep_and_judge, place, code)
+
+    async def _sweep_later(self, place: int = -1, code: int = 0) -> None:
+        """The same beside running workers, which go on whatever is wrong with the slots."""
+        try:
+            await self._sweep(place, code)
+        except (DriftgateError, OSError) as error:
+            self._log.error("slots-not-swept", fault=error)
 
     def _sweep_and_judge(self, place: int, code: int) -> None:
         for reading in self._sweeper.sweep():

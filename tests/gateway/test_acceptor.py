@@ -1,12 +1,17 @@
 """Taking connections fairly from a shared listening socket."""
 
 import asyncio
+import io
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from gateway.acceptor import YIELDS, Acceptor
+from groundwork.clock import FakeClock
+from groundwork.logs import Log
+
+LOG = Log(io.StringIO(), FakeClock())
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ async def test_takes_what_waits(listener: socket.socket) -> None:
         taken.append(connection)
         arrived.set()
 
-    acceptor = Acceptor(listener, attach, lambda: False)
+    acceptor = Acceptor(listener, attach, lambda: False, LOG)
     acceptor.open()
     with socket.create_connection(listener.getsockname()):
         await until(arrived)
@@ -55,7 +60,7 @@ async def test_steps_back_when_crowded_but_not_for_ever(listener: socket.socket)
         connection.close()
         arrived.set()
 
-    acceptor = Acceptor(listener, attach, crowded)
+    acceptor = Acceptor(listener, attach, crowded, LOG)
     acceptor.open()
     with socket.create_connection(listener.getsockname()):
         await until(arrived)
@@ -76,7 +81,7 @@ async def test_two_acceptors_share_evenly(listener: socket.socket) -> None:
             if sum(held) == 16:
                 done.set()
 
-        return Acceptor(listener.dup(), attach, lambda: held[place] > held[1 - place])
+        return Acceptor(listener.dup(), attach, lambda: held[place] > held[1 - place], LOG)
 
     pair = [acceptor(0), acceptor(1)]
     for one in pair:
@@ -94,7 +99,7 @@ async def test_two_acceptors_share_evenly(listener: socket.socket) -> None:
 async def test_closed_takes_nothing(listener: socket.socket) -> None:
     """After close the connection stays in the socket's queue, for another worker to take."""
     taken: list[socket.socket] = []
-    acceptor = Acceptor(listener, taken.append, lambda: False)
+    acceptor = Acceptor(listener, taken.append, lambda: False, LOG)
     acceptor.open()
     acceptor.close()
     acceptor.close()

@@ -52,7 +52,7 @@ def test_a_registry_that_is_gone_is_said_once(tmp_path: Path) -> None:
     discovery.look(set())
     discovery.look(set())
     assert discovery.faults == {"": "the registry's disk is gone"}
-    assert lines.getvalue().count("model-not-routed") == 1
+    assert lines.getvalue().count("registry-not-read") == 1
     registry.gone = False
     discovery.look(set())
     assert discovery.faults == {}

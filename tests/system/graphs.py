@@ -39,6 +39,24 @@ def failing() -> bytes:
     )
 
 
+def slow() -> bytes:
+    """A graph whose time grows with the cube of the rows: nothing for one, many seconds for two thousand."""
+    powers = [f"power{step}" for step in range(40)]
+    squares = [
+        helper.make_node("MatMul", [before, before], [after])
+        for before, after in zip(["gram", *powers], powers, strict=False)
+    ]
+    return _graph(
+        [
+            helper.make_node("Transpose", ["X"], ["turned"], perm=[1, 0]),
+            helper.make_node("MatMul", ["X", "turned"], ["gram"]),
+            *squares,
+            helper.make_node("ReduceMean", [powers[-1]], ["score"], axes=[1], keepdims=1),
+        ],
+        {},
+    )
+
+
 def wider() -> bytes:
     """A graph whose X has one column more, so that it accepts nothing the others accept."""
     return _graph(

@@ -115,11 +115,9 @@ class Gateway:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
-    def kill_worker(self, index: int = 0) -> int:
-        """SIGKILL for one worker; its process number."""
-        pid = self.worker_pids()[index]
-        os.kill(pid, signal.SIGKILL)
-        return pid
+    def signal_worker(self, index: int, number: signal.Signals) -> None:
+        """Send a signal to one worker."""
+        os.kill(self.worker_pids()[index], number)
 
     def get(self, path: str) -> Any:
         """The operator API's answer to a GET."""

@@ -1,6 +1,7 @@
 """What must not hurt: killed workers, a killed supervisor, and versions that cannot be served."""
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ async def test_killed_worker_loses_nothing_that_was_answered(gateway: Gateway) -
         for round_ in range(count(3, 50)):
             before = {slot.incarnation for slot in gateway.workers()}
             await _under_way(load)
-            gateway.kill_worker(round_ % 2)
+            gateway.signal_worker(round_ % 2, signal.SIGKILL)
             began = time.monotonic()
             await _replaced(gateway, before)
             assert time.monotonic() - began < 3.0
@@ -73,6 +74,61 @@ async def test_workers_follow_a_killed_supervisor(gateway: Gateway) -> None:
     logged = gateway.logged()
     assert set(logged) == answered
     assert len(logged) == len(shots)
+
+
+async def test_a_hung_worker_holds_up_nobody_else(gateway: Gateway) -> None:
+    """With one worker stopped dead the other takes all connections, and a verb names the one that hangs."""
+    await gateway.act("m", "start", candidate="1", spec={"steps": [{"weight": 50}]})
+    gateway.signal_worker(0, signal.SIGSTOP)
+    try:
+        # The answer to a verb may need several connections: the stopped worker's are never answered.
+        await _answers(gateway, "1", "2")
+        answer = await gateway.act("m", "abort")
+    finally:
+        gateway.signal_worker(0, signal.SIGCONT)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert not found["applied"]
+    assert len(found["lagging"]) == 1
+    await until(lambda: _revisions(gateway) == [found["revision"]] * 2, "the worker has caught up")
+    await _answers(gateway, "2")
+
+
+def _revisions(gateway: Gateway) -> list[int]:
+    return [
+        value
+        for slot in gateway.workers()
+        for key, value in slot.series.items()
+        if key.name == "driftgate_applied_revision"
+    ]
+
+
+async def test_a_candidate_that_crashes_workers_is_aborted(gateway: Gateway) -> None:
+    """Two workers that die of a fatal signal while they run the candidate are enough for the supervisor."""
+    graphs.put(gateway.models, "m", 3, graphs.slow())
+    spec = {"steps": [{"weight": 100, "hold": {"for": "1h"}}], "metrics": [{"name": "error-rate"}]}
+    assert (await gateway.act("m", "start", candidate="3", spec=spec)).status_code == 200
+    rows = 2000
+    tensor = {"name": "X", "datatype": "FP32", "shape": [rows, 4], "data": [0.1] * (4 * rows)}
+    path = f"{gateway.http}/v2/models/m/infer"
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
+        for _ in range(2):
+            before = {slot.incarnation for slot in gateway.workers()}
+            doomed = asyncio.create_task(client.post(path, json={"inputs": [tensor]}))
+            await until(lambda: gateway.shown("driftgate_executing") > 0, "the candidate is executing")
+            for index in (0, 1):
+                gateway.signal_worker(index, signal.SIGSEGV)
+            with pytest.raises(httpx.TransportError):
+                await doomed
+            await _replaced(gateway, before)
+    await until(lambda: gateway.get("/v1/rollouts/m")["state"] == "rolled-back", "it is rolled back")
+    rows_of_history = gateway.get("/v1/rollouts/m/history")["history"]
+    assert [(row["actor"], row["verb"]) for row in rows_of_history[-3:]] == [
+        ("supervisor", "crash"),
+        ("supervisor", "crash"),
+        ("guard", "abort"),
+    ]
+    await _answers(gateway, "2")
 
 
 async def test_version_that_does_not_load_is_refused(gateway: Gateway) -> None:
@@ -138,6 +194,6 @@ def _faults(gateway: Gateway, model: str) -> dict[str, str]:
     return found
 
 
-async def _answers(gateway: Gateway, version: str) -> None:
+async def _answers(gateway: Gateway, *versions: str) -> None:
     shots = await Load(Plan(gateway.http, "/v2/models/m/infer", rate=200, seconds=0.3)).run()
-    assert {(shot.status, shot.version) for shot in shots} == {(200, version)}
+    assert {(shot.status, shot.version) for shot in shots} == {(200, version) for version in versions}
