@@ -4,7 +4,8 @@ Every worker waits on the same socket, so a waiting client is never bound to a w
 dead. Left to themselves, though, the worker that wakes first takes nearly everything (14 of 16 connections
 were measured). So a worker that already holds more than the least loaded other one steps back for a moment
 and lets that one take the connection; after a few such moments it takes the connection itself, because a
-neighbour that does not come may be stuck, and a client must not wait for it.
+neighbour that does not come may be stuck, and a client must not wait for it. (`crowded` leaves out those that
+have been stuck for a while, so a hung neighbour costs the first few connections some milliseconds each.)
 
 One connection is taken per wake-up: taking all that wait would undo the fairness.
 """
@@ -18,7 +19,7 @@ from typing import Final
 from groundwork.logs import Log
 
 YIELD_SECONDS: Final = 0.002
-YIELDS: Final = 3
+YIELDS: Final = 20
 # A process out of descriptors is told so again at once on every accept; waiting is the only thing that helps.
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_SECONDS: Final = 0.1

@@ -125,6 +125,7 @@ class App:
         self._core.ready = True
         self._http.open()
         self._operator.open()
+        self._places.beat(self._place, self._clock.monotonic())
         self._places.reach(self._place, Stage.READY)
         self._log.info("worker-ready", models=len(self._core.table))
 
@@ -171,6 +172,7 @@ class App:
                 await asyncio.sleep(FAULT_SECONDS)
 
     async def _tick(self) -> None:
+        self._places.beat(self._place, self._clock.monotonic())
         self._follow()
         self._flusher.look()
 
@@ -197,7 +199,7 @@ class App:
         return await self._reconciler.demand(model, version)
 
     def _crowded(self) -> bool:
-        least = self._places.least(self._place)
+        least = self._places.least(self._place, self._clock.monotonic())
         return least is not None and self._http.connections > least
 
     def _hold(self, connections: int) -> None:

@@ -17,6 +17,10 @@ from typing import Final
 CELLS: Final = 8  # one cache line of int64 per place, so that two workers never write the same line
 CONNECTIONS: Final = 0
 STAGE: Final = 1
+BEAT: Final = 2
+FRESH_SECONDS: Final = 0.25
+"""A worker whose last beat is older than this does not turn its loop; nobody leaves it a connection."""
+_MICROSECONDS: Final = 1e6
 
 
 class Stage(IntEnum):
@@ -61,19 +65,28 @@ class Places:
         """Publish how far the worker of `place` has come."""
         self._cells[place * CELLS + STAGE] = int(stage)
 
+    def beat(self, place: int, now: float) -> None:
+        """Publish that the worker of `place` turned its loop at `now` (monotonic seconds)."""
+        self._cells[place * CELLS + BEAT] = round(now * _MICROSECONDS)
+
     def clear(self, place: int) -> None:
         """Empty the row of a worker that is gone."""
         for cell in range(CELLS):
             self._cells[place * CELLS + cell] = 0
 
-    def least(self, place: int) -> int | None:
-        """The fewest connections any *other* ready worker holds; None when there is no other."""
+    def least(self, place: int, now: float) -> int | None:
+        """The fewest connections any *other* worker holds that is ready and turns; None when none does."""
+        since = round((now - FRESH_SECONDS) * _MICROSECONDS)
         others = [
             self.connections(other)
             for other in range(self.count)
-            if other != place and self._cells[other * CELLS + STAGE] == Stage.READY
+            if other != place and self._is_ready(other, since)
         ]
         return min(others, default=None)
+
+    def _is_ready(self, place: int, since: int) -> bool:
+        row = place * CELLS
+        return self._cells[row + STAGE] == Stage.READY and self._cells[row + BEAT] >= since
 
     def close(self) -> None:
         """Unmap the table and close this process's descriptor of it."""

@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.places import Places, Stage
+from gateway.places import FRESH_SECONDS, Places, Stage
 
 
 def test_least_counts_ready_others_only() -> None:
@@ -16,8 +16,19 @@ def test_least_counts_ready_others_only() -> None:
     ):
         places.reach(place, stage)
         places.hold(place, held)
-    assert places.least(0) == 5
-    assert places.least(3) == 1
+        places.beat(place, 100.0)
+    assert places.least(0, 100.0) == 5
+    assert places.least(3, 100.0) == 1
+    places.close()
+
+
+def test_a_worker_that_hangs_is_left_out() -> None:
+    """Nobody leaves a connection to a worker whose loop has not turned for a while."""
+    places = Places.create(2)
+    places.reach(1, Stage.READY)
+    places.beat(1, 100.0)
+    assert places.least(0, 100.0 + FRESH_SECONDS) == 0
+    assert places.least(0, 100.1 + FRESH_SECONDS) is None
     places.close()
 
 
@@ -25,7 +36,7 @@ def test_alone_has_no_least() -> None:
     """A worker without a ready neighbour has nobody to leave a connection to."""
     places = Places.create(2)
     places.reach(0, Stage.READY)
-    assert places.least(0) is None
+    assert places.least(0, 1.0) is None
     places.close()
 
 
