@@ -14,10 +14,10 @@ It knows frames only as far as the index needs; what their rows mean is the read
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,10 +26,14 @@ from groundwork.database import transaction
 from prediction_log import frame as frames_module
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
+from prediction_log.record import Schema
 from prediction_log.segment_file import FrameRow
 from prediction_log.transport import START, Offset
 
 SEGMENT_BYTES: Final = 256 << 20
+
+OWN_STREAM: Final = (0, 0)
+"""(incarnation, stream) of frames that no worker wrote; the incarnations of slots begin at 1."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -72,6 +76,25 @@ class SegmentSink:
                     self._rotate(connection)
                 elif (new := self._insert_all(connection, rows)) is not None:
                     return new
+                self._move_on(connection)
+
+    def note(self, kind: int, schema: Schema, columns: Mapping[str, Any], *, rows: int) -> None:
+        """Append a frame of the log's own (a loss, a deletion), on the stream that is nobody's slot.
+
+        Its sequences follow those of the last such frame, whoever wrote it. Raises what `write` raises.
+        """
+        with self._explained():
+            while True:
+                connection = self._active()
+                with transaction(connection):
+                    if not files.is_sealed(connection):
+                        first = files.last_sequence(connection, *OWN_STREAM) or 0
+                        body = frames_module.encode(
+                            kind, schema, columns,
+                            rows=rows, incarnation=OWN_STREAM[0], stream=OWN_STREAM[1], first=first,
+                        )  # fmt: skip
+                        files.insert(connection, self._indexed(body))
+                        return
                 self._move_on(connection)
 
     def sync(self) -> None:

@@ -23,7 +23,7 @@ _TIME: Final = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 
 def _schema() -> Schema:
     """One column of each dtype and of several shapes; one that gave way to a metadata column."""
-    inputs = [
+    inputs: list[record.ValueColumn] = [
         (dtype.strip("<|"), dtype, ())
         for dtype in ("|b1", "|u1", "|i1", "<u2", "<u4", "<u8", "<i2", "<i4", "<i8", "<f2", "<f8")
     ]

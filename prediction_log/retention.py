@@ -1,0 +1,111 @@
+"""The log is bounded: whole segments are dropped, oldest first, and the log says so.
+
+Rules: only sealed segments are dropped, never the active one. Before a file goes, a loss frame with the
+reason `retention` says how many rows went and up to which offset. What a reader has read does not matter:
+retention does not depend on consumption. Killed in between, the frame may be there twice, with the same
+`upto`.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from groundwork.clock import Clock
+from prediction_log import segment_file as files
+from prediction_log.reading import RETENTION
+from prediction_log.record import Kind, loss_schema
+from prediction_log.segments import SegmentSink
+from prediction_log.transport import Offset
+
+DAY_NS: Final = 24 * 3600 * 10**9
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """When segments are dropped: bytes of all, age of a segment's newest row, bytes free on the disk."""
+
+    max_bytes: int = 16 << 30
+    max_age_ns: int = 30 * DAY_NS
+    min_free_bytes: int = 1 << 30
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    number: int
+    rows: int
+    last_row: int
+    last_time: int
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that this disk has left."""
+    return shutil.disk_usage(folder).free
+
+
+def drop_oldest(
+    folder: Path,
+    limits: Limits,
+    sink: SegmentSink,
+    clock: Clock,
+    *,
+    free: Callable[[Path], int] = free_bytes,
+) -> list[int]:
+    """Drop segments until the limits are kept or only the active one is left; returns the numbers dropped.
+
+    Raises what the sink's `note` raises; the segment then stays.
+    """
+    dropped: list[int] = []
+    while (oldest := _oldest_sealed(folder)) is not None and _is_over(folder, oldest, limits, clock, free):
+        sink.note(Kind.LOSS, loss_schema(), _loss(oldest, clock.now()), rows=1)
+        _remove(folder, oldest.number)
+        dropped.append(oldest.number)
+    return dropped
+
+
+def _is_over(
+    folder: Path, oldest: _Sealed, limits: Limits, clock: Clock, free: Callable[[Path], int]
+) -> bool:
+    held = sum(files.segment_path(folder, number).stat().st_size for number in files.numbers(folder))
+    return (
+        held > limits.max_bytes
+        or clock.now() - oldest.last_time > limits.max_age_ns
+        or free(folder) < limits.min_free_bytes
+    )
+
+
+def _oldest_sealed(folder: Path) -> _Sealed | None:
+    present = files.numbers(folder)
+    if len(present) < 2:  # noqa: PLR2004  the active one and an older one
+        return None
+    connection = files.open_segment(folder, present[0], readonly=True)
+    try:
+        if not files.is_sealed(connection):
+            return None
+        rows, last_row, last_time = connection.execute(
+            "SELECT coalesce(sum(rows), 0), coalesce(max(row), 0),"
+            " coalesce(max(last_time), (SELECT created FROM segment)) FROM frames"
+        ).fetchone()
+    finally:
+        connection.close()
+    return _Sealed(present[0], rows, last_row, last_time)
+
+
+def _loss(segment: _Sealed, now: int) -> dict[str, object]:
+    return {
+        "time": now,
+        "kind": 0,
+        "incarnation": 0,
+        "stream": 0,
+        "count": segment.rows,
+        "reason": [RETENTION],
+        "upto": [str(Offset(segment.number, segment.last_row)).encode()],
+    }
+
+
+def _remove(folder: Path, number: int) -> None:
+    path = files.segment_path(folder, number)
+    for leftover in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with contextlib.suppress(FileNotFoundError):
+            leftover.unlink()
