@@ -14,6 +14,7 @@ from driftgate.errors import CommandError
 from driftgate.extras import require
 from driftgate.frames import read_frame
 from driftgate.verbs import TaughtCommand
+from registry_client.backends import open_registry
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
@@ -137,9 +138,10 @@ def _reference(file: Path | None, labels: str | None) -> tuple[Any, Any]:
 def _tell(manifest: Manifest, place: str) -> None:
     digest = manifest.digest.removeprefix("sha256:")[:12]
     known = "with a reference profile" if manifest.profile_digest else "without a reference profile"
-    click.echo(
-        f"{click.style('✔', fg='green')} {manifest.name} version {manifest.version} ({digest}), {known}"
-    )
-    click.echo(
-        f"  in {place}; bring it to traffic: driftgate rollout start {manifest.name} --to {manifest.version}"
-    )
+    mark = click.style("✔", fg="green")
+    click.echo(f"{mark} {manifest.name} version {manifest.version} ({digest}), {known}, is in {place}")
+    if open_registry(place).versions(manifest.name) == [manifest.version]:
+        click.echo("  the first version of a model answers as soon as a gateway sees it")
+    else:
+        to = f"driftgate rollout start {manifest.name} --to {manifest.version}"
+        click.echo(f"  nothing answers differently yet; bring it to traffic: {to}")

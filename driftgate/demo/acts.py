@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from driftgate.demo import looks, policies, training
+from driftgate.demo import looks, policies, retraining, training
 from driftgate.demo.play import Play
 from driftgate.demo.retraining import Result
 from driftgate.demo.world import AFTER, BEFORE, Stream
@@ -178,26 +178,27 @@ def first_version(play: Play) -> tuple[float, int]:
 
 async def refit(play: Play) -> None:
     """Train versions 3 and 4 on the window since the change, one after the other, while traffic goes on."""
-    since = looks.stamp(play.marks["change"])
-    for version in ("3", "4"):
-        file = play.stage.folder / f"version-{version}.json"
-        mistake = play.options.sabotage == "v3-bad" if version == "3" else play.options.sabotage != "v4-good"
-        await play.run_to_end(
-            "driftgate.demo.retraining",
-            *(str(file), "--models", str(play.stage.models), "--data", str(play.stage.data)),
-            *("--since", since, "--rows", str(REFIT_ROWS), "--seed", str(play.options.seed + int(version))),
-            *(("--mistake",) if mistake else ()),
-        )
+    await play.run_to_end(
+        "driftgate.demo.retraining",
+        *(str(refit_file(play, version)) for version in ("3", "4")),
+        *("--models", str(play.stage.models), "--data", str(play.stage.data)),
+        *("--since", looks.stamp(play.marks["change"])),
+        *("--rows", str(REFIT_ROWS), "--seed", str(play.options.seed + 1)),
+    )
+
+
+def refit_file(play: Play, version: str) -> Path:
+    """Where the job writes what became of a version; its name says whether the job makes the mistake."""
+    mistake = play.options.sabotage == "v3-bad" if version == "3" else play.options.sabotage != "v4-good"
+    return play.stage.folder / f"{retraining.MISTAKE if mistake else 'refit'}-{version}.json"
 
 
 async def published(play: Play, version: str) -> None:
     """Wait for a refit."""
-    file: Path = play.stage.folder / f"version-{version}.json"
-
     play.results[version] = await play.facts.until(
         f"version {version} is published",
         "registry",
-        functools.partial(looks.refitted, play, file),
+        functools.partial(looks.refitted, play, refit_file(play, version)),
         seconds=TRAINING_SECONDS,
     )
 

@@ -7,7 +7,7 @@ lines with their words on top. It draws what was counted and computes nothing ne
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ import msgspec
 
 from driftgate.demo.client import BIN_SECONDS
 from driftgate.demo.play import Play
+from driftgate.demo.sampling import Judged
 from driftgate.demo.sources import unix
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ FAINT: Final = "#8a97a3"
 GRID: Final = "#e7ebef"
 BETTER: Final = "#1a8a7d"
 WORSE: Final = "#c0392b"
-SMOOTH_BINS: Final = 2
+SMOOTH_BINS: Final = 3
 LANES: Final = 4
 EVENTS: Final = {
     "start": "v{} starts",
@@ -129,7 +130,13 @@ def _events(strip: Axes, panels: Sequence[Axes], events: Sequence[Event]) -> Non
             [event.at, event.at], [lane + 0.55, LANES], color=event.colour, lw=0.8, alpha=0.55, clip_on=False
         )
         strip.text(
-            event.at, lane + 0.5, f" {event.text}", color=event.colour, fontsize=9, va="center", ha="left"
+            event.at,
+            lane + 0.5,
+            f" {event.text}",
+            color=event.colour,
+            fontsize=9,
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
         for panel in panels:
             panel.axvline(event.at, color=event.colour, lw=0.8, alpha=0.35, zorder=1)
@@ -176,17 +183,17 @@ def _monitor(panel: Axes, play: Play) -> None:
         by_version[sample.version].append((sample.at - begin, min(sample.evidence, 2 * threshold)))
     for version, points in sorted(by_version.items()):
         panel.plot(*zip(*points, strict=True), color=COLOURS.get(version, INK), lw=1.8)
-    panel.axhline(threshold, color=WORSE, lw=1.2, ls=(0, (5, 4)))
+    panel.axhline(threshold, color=INK, lw=1.2, ls=(0, (5, 4)))
     panel.set_ylabel("monitor's\nevidence, nats")
     panel.set_ylim(0, 2 * threshold)
     names = [(f"version {version}", COLOURS.get(version, INK)) for version in sorted(by_version)]
-    _name(panel, [*names, ("alarm", WORSE)])
+    _name(panel, [*names, ("alarm", INK)])
 
 
 def _judge(panel: Axes, play: Play) -> None:
     """The judge's evidence on accuracy, both sides of each rollout."""
     begin = play.marks["traffic"]
-    judged = play.samples.judged
+    judged = sorted([*play.samples.judged, *_decided(play)], key=lambda sample: sample.at)
     threshold = max((sample.pass_threshold for sample in judged), default=3.0)
     most = 3 * threshold
     for candidate in sorted({sample.candidate for sample in judged}):
@@ -201,6 +208,21 @@ def _judge(panel: Axes, play: Play) -> None:
     panel.set_ylabel("judge's evidence\non accuracy, nats")
     panel.set_ylim(-1, most)
     _name(panel, [("as good", BETTER), ("worse", WORSE), ("decides", INK)])
+
+
+def _decided(play: Play) -> Iterator[Judged]:
+    """The evidence on which the pilot moved, as history has it: the looks in between may have missed it."""
+    for row in play.history:
+        evidence = row["evidence"]
+        if row["verb"] in EVENTS and "accuracy.fail_evidence" in evidence:
+            yield Judged(
+                at=unix(row["at"]),
+                candidate=row["rollout"].rpartition("-")[0].rpartition("-")[2],
+                fail=evidence["accuracy.fail_evidence"],
+                fail_threshold=evidence["accuracy.fail_threshold"],
+                passed=evidence["accuracy.pass_evidence"],
+                pass_threshold=evidence["accuracy.pass_threshold"],
+            )
 
 
 def _name(panel: Axes, names: Iterable[tuple[str, str]]) -> None:
@@ -235,10 +257,10 @@ def _shares(play: Play, version: str | None) -> list[tuple[float, int, int]]:
 
 
 def _smooth(shares: Sequence[tuple[float, int, int]]) -> tuple[list[float], list[float]]:
-    """Percent right over a few bins around each."""
+    """Percent right over each bin and a few before it: what comes later is never seen early."""
     seconds, percent = [], []
     for place, (at, _, _) in enumerate(shares):
-        around = shares[max(place - SMOOTH_BINS, 0) : place + SMOOTH_BINS + 1]
+        around = shares[max(place - SMOOTH_BINS, 0) : place + 1]
         seconds.append(at)
         percent.append(
             100 * sum(right for _, right, _ in around) / max(sum(rows for _, _, rows in around), 1)

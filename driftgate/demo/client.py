@@ -22,7 +22,7 @@ import msgspec
 from driftgate.demo.world import NUMBERS, Applications, Stream, World
 from driftgate.errors import DemoError
 
-MOST_ROWS: Final = 6
+MOST_ROWS: Final = 8
 LABEL_BATCH_SECONDS: Final = 0.25
 LABEL_DELAY: Final = (0.5, 2.0)
 BIN_SECONDS: Final = 0.5
@@ -35,7 +35,7 @@ MOST_LABELS: Final = 500
 class Pace(msgspec.Struct, frozen=True):
     """How hard the client works: requests per second over how many connections."""
 
-    rate: float = 120.0
+    rate: float = 100.0
     connections: int = 8
 
 
@@ -71,14 +71,21 @@ class Counts(msgspec.Struct):
 
     def accuracy(self, begin: float, end: float, version: str | None = None) -> float | None:
         """The share of right answers between two times (seconds since the start), or None without any."""
+        chosen = self._between(begin, end, version)
+        rows = sum(tally.rows for tally in chosen)
+        return sum(tally.right for tally in chosen) / rows if rows else None
+
+    def rows_between(self, begin: float, end: float, version: str | None = None) -> int:
+        """How many rows that share is of."""
+        return sum(tally.rows for tally in self._between(begin, end, version))
+
+    def _between(self, begin: float, end: float, version: str | None) -> list[Tally]:
         low, high = int(begin / BIN_SECONDS), int(end / BIN_SECONDS)
-        chosen = [
+        return [
             tally
             for (place, name, _), tally in self.bins.items()
             if low <= place < high and version in (None, name)
         ]
-        rows = sum(tally.rows for tally in chosen)
-        return sum(tally.right for tally in chosen) / rows if rows else None
 
 
 class Label(msgspec.Struct, frozen=True, order=True):

@@ -65,7 +65,8 @@ async def noted(play: Play, what: str, words: Callable[[dict[str, Any]], str]) -
     """Something that the receiver noted; impossible once it refused or failed."""
     for bad in ("refused", "failed"):
         for note in play.sources.notes(bad):
-            raise Impossible(f"the receiver {bad}: {note.facts['why']}")
+            if note.facts.get("version", "1") == "1":
+                raise Impossible(f"the receiver {bad}: {note.facts['why']}")
     for note in play.sources.notes(what):
         return Found(note.at, words(note.facts), note.facts)
     return f"the receiver has not noted {what!r}"

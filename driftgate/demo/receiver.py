@@ -1,6 +1,6 @@
 """The demo's retraining receiver: a program that is called by webhook and answers with a new version.
 
-    python -m driftgate.demo.receiver STAGE READY.json --monitor-file FILE
+    python -m driftgate.demo.receiver STAGE READY.json SEED
 
 It is what a team would write around its own training job: verify the signature, answer 202 at once, do each
 request once however often it comes, tell the monitor how it goes, and start the rollout when a version is
@@ -25,6 +25,7 @@ from driftgate.demo import policies, retraining, training
 from driftgate.demo.signature import verify
 from driftgate.demo.stage import Stage
 from driftgate.errors import DemoError
+from driftgate.remote import Api
 from groundwork.errors import DriftgateError
 from groundwork.files import write_atomic
 
@@ -81,7 +82,7 @@ class Receiver:
             try:
                 self._retrain(event)
             except DriftgateError as error:
-                self.note("failed", why=str(error))
+                self.note("failed", version=event["data"]["version"], why=str(error))
                 self._tell(event["id"], "failed", "--message", str(error)[:200])
 
     def stop(self) -> None:
@@ -90,6 +91,9 @@ class Receiver:
 
     def _retrain(self, event: dict[str, Any]) -> None:
         data = event["data"]
+        answering = self._api("operator").get(f"/v1/models/{training.MODEL}")["stable"]
+        if data["version"] != answering:
+            raise DemoError(f"version {data['version']} does not answer any more, {answering} does")
         self._tell(event["id"], "running")
         order = retraining.Order(
             models=self._stage.models,
@@ -98,7 +102,9 @@ class Receiver:
             rows=LABELLED_ROWS,
             seed=self._seed,
         )
-        result = retraining.run(order, self._stage.folder / "window.parquet")
+        self._wait_for_labels(data)
+        exported = retraining.labelled_window(order, self._stage.folder / "window.parquet")
+        result = retraining.make(order, exported)
         if result.accuracy <= result.present_accuracy:
             raise DemoError(f"the new version is no better ({result.accuracy:.1%}) than what answers now")
         self.note("published", **msgspec.to_builtins(result))
@@ -109,6 +115,20 @@ class Receiver:
         )
         self.note("started", version=result.version)
         self._tell(event["id"], "succeeded", "--version", result.version)
+
+    def _wait_for_labels(self, data: dict[str, Any]) -> None:
+        """Return when the monitor has joined enough labels since the onset; asking it is cheaper than an export."""
+        wanted = data["labelled"] - data["labelled_since_onset"] + LABELLED_ROWS * (1 + retraining.EARLIEST)
+        deadline = time.monotonic() + retraining.WAIT_SECONDS
+        pause = threading.Event()
+        while time.monotonic() < deadline:
+            found = self._api("monitor").get("/v1/drift", model=data["model"], version=data["version"])
+            if any(version["accuracy"]["labelled"] >= wanted for version in found["versions"]):
+                return
+            pause.wait(retraining.LOOK_SECONDS)
+
+    def _api(self, name: str) -> Api:
+        return Api(name, self._url(name))
 
     def _tell(self, event: str, state: str, *more: str) -> None:
         """Report to the monitor how it goes."""

@@ -1,17 +1,18 @@
 """The demo's retraining job: export the labelled window, train, validate, publish.
 
-A program of its own, as a team would schedule it:
-
-    python -m driftgate.demo.retraining --models DIR --data DIR --since TIME --rows N --seed N RESULT.json
-
 It uses the product as anybody would: `driftgate log export` for the rows, `registry_client.publish` for the
-version. `--mistake` swaps two columns before training, as a careless job would; nothing in its own validation
-can notice, for the held-out rows are swapped as well.
+version. As a program of its own it makes one version after another from one window:
+
+    python -m driftgate.demo.retraining --models DIR --data DIR --since TIME --rows N --seed N RESULT.json…
+
+A result named `mistake-…` is of a job that swaps two columns before training, as a careless one would; nothing
+in its own validation can notice, for the held-out rows are swapped as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import threading
@@ -24,12 +25,18 @@ import msgspec
 from driftgate.demo import training
 from driftgate.demo.world import COLUMNS, NUMBERS
 from driftgate.errors import DemoError
+from groundwork.errors import DriftgateError
+from groundwork.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WAIT_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.5
+NICE: Final = 5
+MISTAKE: Final = "mistake"
+EARLIEST: Final = 0.25
+"""The share of early rows that is left out, of those that are used."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -43,26 +50,24 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a job is asked: where, since when (RFC 3339), how many labelled rows it wants, and how."""
+    """What a job is asked: where, since when (RFC 3339), how many labelled rows it wants, and the seed."""
 
     models: Path
     data: Path
     since: str
     rows: int
     seed: int
-    mistake: bool = False
 
 
-def run(order: Order, table: Path) -> Result:
-    """Do the job; `table` is where the export goes.
+def make(order: Order, exported: pd.DataFrame, *, mistake: bool = False) -> Result:
+    """Train on the window, validate and publish.
 
     Raises:
-        DemoError: there are too few labelled rows, or the new version is worse than what answers now.
+        DemoError: the new version is worse than what answers now.
     """
-    exported = labelled_window(order, table)
     labels = exported["label"].astype("int64")
     frame = exported[list(COLUMNS)].astype(dict.fromkeys(NUMBERS, "float32"))
-    if order.mistake:
+    if mistake:
         frame = training.mistaken(frame)
     trained = training.train(frame, labels, seed=order.seed)
     present = exported.loc[trained.rows.index]
@@ -84,16 +89,19 @@ def run(order: Order, table: Path) -> Result:
 
 
 def labelled_window(order: Order, table: Path) -> pd.DataFrame:
-    """The window's labelled rows, as soon as there are enough of them."""
+    """The window's latest labelled rows, as soon as there are enough of them.
+
+    Its earliest are left out: an onset is an estimate, and they may be from before the change.
+    """
     import pandas as pd  # noqa: PLC0415  loads slowly
 
     deadline = time.monotonic() + WAIT_SECONDS
     pause = threading.Event()
     while True:
         summary = export(order, table)
-        if summary["labelled"] >= order.rows:
-            exported = pd.read_parquet(table)
-            return exported[exported["label"].notna()].reset_index(drop=True)
+        if summary["labelled"] >= order.rows * (1 + EARLIEST):
+            exported = pd.read_parquet(table).sort_values("time", kind="stable")
+            return exported[exported["label"].notna()].tail(order.rows).reset_index(drop=True)
         if time.monotonic() > deadline:
             raise DemoError(
                 f"wanted {order.rows} labelled rows since {order.since}, found {summary['labelled']} of "
@@ -115,20 +123,26 @@ def export(order: Order, table: Path) -> Any:
 
 
 def main() -> int:
-    """The job as a program; its exit code."""
+    """The job as a program; its exit code. It stands back where others need the processor."""
     parser = argparse.ArgumentParser(prog="python -m driftgate.demo.retraining", description="Retrain.")
-    parser.add_argument("result", type=Path, help="where the result is written, as JSON")
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="where each version's result is written, as JSON"
+    )
     for name, kind in (("models", Path), ("data", Path), ("since", str), ("rows", int), ("seed", int)):
         parser.add_argument(f"--{name}", type=kind, required=True)
-    parser.add_argument("--mistake", action="store_true", help="swap two columns before training")
     given = vars(parser.parse_args())
-    result: Path = given.pop("result")
+    results: list[Path] = given.pop("results")
+    order = Order(**given)
+    os.nice(NICE)
     try:
-        done = run(Order(**given), result.with_suffix(".parquet"))
-    except DemoError as error:
+        exported = labelled_window(order, results[0].with_suffix(".parquet"))
+        for place, result in enumerate(results):
+            asked = msgspec.structs.replace(order, seed=order.seed + place)
+            done = make(asked, exported, mistake=result.name.startswith(MISTAKE))
+            write_atomic(result, msgspec.json.encode(done))
+    except DriftgateError as error:
         sys.stderr.write(f"retraining: {error}\n")
         return 1
-    result.write_bytes(msgspec.json.encode(done))
     return 0
 
 

@@ -59,7 +59,9 @@ def _accuracy(play: Play) -> Iterator[str]:
         found = counts.accuracy(marks[begin] - start, marks[end] - start, version)
         claimed = play.results[version].accuracy if version in play.results else None
         claim = f"   its training job had claimed {claimed:.1%}" if claimed is not None else ""
-        yield f"  {name:<40} {'-' if found is None else f'{found:6.1%}'}{claim}"
+        rows = counts.rows_between(marks[begin] - start, marks[end] - start, version)
+        share = "-" if found is None else f"{found:6.1%}"
+        yield f"  {name:<40} {share} of {show.count(rows):>6} rows{claim}"
 
 
 def _books(books: Books, failed: int) -> Iterator[str]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MODEL: Final = "loans"
 HELD_OUT: Final = 0.3
-OUTPUT: Final = "label"
-"""The output of the exported pipeline that holds the predicted class."""
+OUTPUT: Final = "output.label"
+"""The column of an export that holds the predicted class; `label` is what really happened."""
 TOLERATED_LOSS: Final = 0.01
 """A refit may be this much less accurate than what answers, by the luck of the draw."""
 SWAPPED: Final = ("salary", "commission")

@@ -1,0 +1,51 @@
+"""Receive webhooks: verify the signature, answer at once, print what came.
+
+python examples/receiver.py PORT SECRET_FILE
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+FIVE_MINUTES = 300
+
+
+def authentic(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    """Whether one of the signatures is ours (Standard Webhooks), and the delivery is recent."""
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    ours = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    recent = abs(time.time() - int(headers["webhook-timestamp"])) < FIVE_MINUTES
+    return recent and any(hmac.compare_digest(ours, one) for one in headers["webhook-signature"].split())
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Takes deliveries at any path."""
+
+    secret = ""
+
+    def do_POST(self) -> None:
+        """Take one."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        good = authentic(self.secret, {name.lower(): value for name, value in self.headers.items()}, body)
+        self.send_response(202 if good else 401)
+        self.send_header("content-length", "0")
+        self.end_headers()
+        if good:
+            event = json.loads(body)
+            print(f"{event['type']} {event['subject']}", flush=True)
+
+
+def main(port: int, secret: Path) -> None:
+    """Serve for ever."""
+    Endpoint.secret = secret.read_text().strip()
+    HTTPServer(("127.0.0.1", port), Endpoint).serve_forever()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
