@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from gateway.admission import LOOK_SECONDS as ADMISSION_SECONDS
+from gateway.admission import Admission, operator_scope
 from gateway.catalogue import Catalogue, Faults
 from gateway.console import Console
 from gateway.core import Core
@@ -34,6 +36,7 @@ from gateway.presence import Presence
 from gateway.reconcile import Reconciler
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
+from groundwork.gate import Guarded
 from groundwork.logs import Log
 from groundwork.slots import Slot
 from prediction_log.ids import PredictionIds, load_key
@@ -61,6 +64,7 @@ class App:
         self.slot = Slot.create(data / "slots", place=told.place)
         self._log = log.bind(incarnation=self.slot.incarnation)
         self._presence = Presence(self.slot.counters)
+        self._admission = Admission(settings, told.place, told.workers, self.slot.counters, clock, self._log)
         self._store = SqliteStore(data / "rollouts.db", clock)
         self._follower = Follower(self._store)
         self._registry = open_registry(settings.models, data / "cache")
@@ -86,15 +90,24 @@ class App:
     def _open_ports(self, told: Order, data: Path) -> None:
         shown = functools.partial(exposition, data / "slots")
         catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults)
+        doors = self._admission
         self._http = Port(
-            build_asgi(self._core, shown, self._log),
+            build_asgi(self._core, shown, self._log, doors.gate("http")),
             socket.socket(fileno=told.http_fd),
             self._log,
             crowded=self._crowded,
             changed=self._hold,
+            limits=doors.limits,
+            tls=doors.tls["http"],
+            refused=doors.refused("http"),
         )
         self._operator = Port(
-            build_operator(self._console, catalogue, shown), socket.socket(fileno=told.operator_fd), self._log
+            Guarded(build_operator(self._console, catalogue, shown), doors.gate("operator"), operator_scope),
+            socket.socket(fileno=told.operator_fd),
+            self._log,
+            limits=doors.limits,
+            tls=doors.tls["operator"],
+            refused=doors.refused("operator"),
         )
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -106,6 +119,7 @@ class App:
                 self._again(0.0, self._flusher.run),
                 self._again(self._settings.pace.follow, self._tick),
                 self._again(GUARD_SECONDS, self._guard),
+                self._again(ADMISSION_SECONDS, self._admission.look),
                 self._again(self._settings.pace.registry, self._look),
                 self._again(self._settings.pace.pilot, self._fly),
             )

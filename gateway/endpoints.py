@@ -5,6 +5,8 @@ Rules:
 1. Whatever is asked, the answer is JSON (metrics apart), and `{"error": ...}` where it is no success. What is
    our own mistake is told to the operator in full and to the client in one line.
 2. A request that was to be predicted and is refused is in the prediction log, whatever refused it.
+   What the gate refuses (no key, not its scope, beyond its rate) is counted and told, never logged there: a
+   stranger must not be able to fill a disk.
 3. A request costs no framework: no router, no request object, no middleware (each measured at 1.3 to 5 times
    the cost of all the rest).
 """
@@ -20,6 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import labels
+from gateway.admission import data_scope
 from gateway.call import Call
 from gateway.core import Core
 from gateway.errors import EncodingError, NotFoundError, TooLargeError, WrongMethodError
@@ -28,7 +31,10 @@ from gateway.paths import Paths, Target
 from gateway.protocols.codec import PROTOCOLS, Codec, Headers
 from gateway.responses import FAILED, OK, Response, document, refused
 from gateway.tensors import Tensor
+from groundwork.denials import Denial
 from groundwork.errors import DriftgateError
+from groundwork.gate import OPEN, Gate, deny
+from groundwork.keys import INFER
 from groundwork.logs import Log
 from groundwork.metrics import CONTENT_TYPE
 
@@ -58,6 +64,13 @@ Endpoint = Callable[["DataPort", Exchange], Awaitable[Response]]
 Methods = Mapping[str, Endpoint]
 
 
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """What a template leads to: a codec for predictions, or endpoints by method; and the scope it wants."""
+
+    scope: str | None
+    leads: Codec | Methods
+
+
 class GoneError(Exception):
     """The client left before its request was whole; nobody is there to be answered."""
 
@@ -65,30 +78,44 @@ class GoneError(Exception):
 class DataPort:
     """The ASGI application; `exposition` renders /metrics and is called in a thread."""
 
-    def __init__(self, core: Core, exposition: Exposition, log: Log) -> None:
+    def __init__(self, core: Core, exposition: Exposition, log: Log, gate: Gate | None) -> None:
+        self._gate = gate
         self.core = core
         self.exposition = exposition
         self.version = installed_version("driftgate")
         self._log = log
         self._limit = core.settings.requests.max_body_bytes
         codecs: dict[str, Codec | Methods] = {path: resolve_name(name) for path, name in PROTOCOLS.items()}
-        self._paths = Paths({**codecs, **_ENDPOINTS})
+        entries = {**codecs, **_ENDPOINTS}
+        self.routes = {path: Route(data_scope(path), entry) for path, entry in entries.items()}
+        self._paths = Paths(self.routes)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; other kinds of connection are not taken."""
         if scope["type"] != "http":
             raise NotImplementedError(f"the data port speaks HTTP, not {scope['type']}")
         target = self._paths.find(scope.get("raw_path") or scope["path"].encode())
+        headers: Headers = dict(scope["headers"])
+        passed, gate = OPEN, self._gate
+        if gate is not None and gate.keys.closed:
+            admitted = gate.admit(headers, INFER if target is None else target.entry.scope, scope)
+            if isinstance(admitted, Denial):
+                await deny(admitted, send)
+                return
+            passed = admitted
         try:
-            answer = await self._answer(target, scope, receive)
+            answer = await self._answer(target, scope, headers, receive)
         except GoneError:
             return
         except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
             self._log.error("request-failed", path=scope["path"], fault=traceback.format_exc())
             answer = _INTERNAL
+        finally:
+            if gate is not None and passed.counted:
+                gate.keys.leave(passed)
         body = answer.body
-        headers = [*answer.headers, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        told = [*answer.headers, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": answer.status, "headers": told})
         await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
 
     async def body(self, headers: Headers, receive: Receive) -> bytes:
@@ -115,13 +142,13 @@ class DataPort:
         return await self._rest(first, receive)
 
     async def _answer(
-        self, target: Target | None, scope: MutableMapping[str, Any], receive: Receive
+        self, target: Target | None, scope: MutableMapping[str, Any], headers: Headers, receive: Receive
     ) -> Response:
         if target is None:
             return refused(NotFoundError(f"there is nothing at {scope['path'][:200]!r}"))
-        if isinstance(target.entry, Mapping):
-            return await self._ask(target, scope, receive)
-        headers: Headers = dict(scope["headers"])
+        codec = target.entry.leads
+        if isinstance(codec, Mapping):
+            return await self._ask(target, scope, headers, receive)
         core = self.core
         started = core.clock.monotonic()
         try:
@@ -130,19 +157,19 @@ class DataPort:
             body = await self.body(headers, receive)
         except DriftgateError as error:
             return core.refuse(error, target.model, target.version, started)
-        answer = core.begin(Call(target.entry, target.model, target.version, headers, body))
+        answer = core.begin(Call(codec, target.model, target.version, headers, body))
         return answer if isinstance(answer, Response) else await answer
 
-    async def _ask(self, target: Target, scope: MutableMapping[str, Any], receive: Receive) -> Response:
-        methods: Methods = target.entry
+    async def _ask(
+        self, target: Target, scope: MutableMapping[str, Any], headers: Headers, receive: Receive
+    ) -> Response:
+        methods: Methods = target.entry.leads
         endpoint = methods.get(scope["method"])
         try:
             if endpoint is None:
                 allow = ", ".join(methods)
                 raise WrongMethodError(f"{scope['method']} does not work here; use {allow}", allow)
-            return await endpoint(
-                self, Exchange(target.model, target.version, dict(scope["headers"]), receive)
-            )
+            return await endpoint(self, Exchange(target.model, target.version, headers, receive))
         except DriftgateError as error:
             return refused(error)
 
@@ -164,9 +191,12 @@ class DataPort:
         return TooLargeError(f"the body is longer than {self._limit} bytes; send fewer rows at a time")
 
 
-def build_asgi(core: Core, exposition: Exposition, log: Log) -> DataPort:
-    """The ASGI application of the data port; `exposition` renders /metrics and is called in a thread."""
-    return DataPort(core, exposition, log)
+def build_asgi(core: Core, exposition: Exposition, log: Log, gate: Gate | None = None) -> DataPort:
+    """The ASGI application of the data port; `exposition` renders /metrics and is called in a thread.
+
+    Everybody may ask without a `gate`.
+    """
+    return DataPort(core, exposition, log, gate)
 
 
 async def _server(port: DataPort, _: Exchange) -> Response:

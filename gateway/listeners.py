@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.settings import GatewaySettings, PortSettings
+from gateway.settings import GatewaySettings, PortSettings, checked
 from groundwork.errors import DriftgateError
 
 BACKLOG: Final = 2048
@@ -35,25 +35,28 @@ class Listeners:
     def __init__(self, http: socket.socket, operator: socket.socket) -> None:
         self.http = http
         self.operator = operator
+        self.schemes = ("http", "http")
 
     @classmethod
     def open(cls, settings: GatewaySettings) -> "Listeners":
-        """Listen on both ports; ListenError names the one that cannot be had and why."""
-        if not _is_loopback(settings.operator.host):
-            raise ListenError(
-                f"operator.host is {settings.operator.host!r}, but the operator port takes commands without "
-                "a key and therefore listens on loopback only; use 127.0.0.1 or ::1"
-            )
+        """Listen on both ports; ListenError names the one that cannot be had and why.
+
+        SettingsError when the operator port would take commands from anybody, or keys or TLS cannot be used.
+        """
+        checked(settings)
         http = _listen("http", settings.http)
         try:
-            return cls(http, _listen("operator", settings.operator))
+            made = cls(http, _listen("operator", settings.operator))
         except ListenError:
             http.close()
             raise
+        made.schemes = (_scheme(settings.http), _scheme(settings.operator))
+        return made
 
     def addresses(self, pid: int) -> Addresses:
         """The URLs of both ports as a client on this machine writes them."""
-        return Addresses(http=_url(self.http), operator=_url(self.operator), pid=pid)
+        http, operator = self.schemes
+        return Addresses(http=_url(http, self.http), operator=_url(operator, self.operator), pid=pid)
 
     def close(self) -> None:
         """Stop listening, once no worker does any more."""
@@ -75,18 +78,14 @@ def _listen(name: str, port: PortSettings) -> socket.socket:
     return made
 
 
-def _url(listener: socket.socket) -> str:
+def _scheme(port: PortSettings) -> str:
+    return "https" if port.tls.cert else "http"
+
+
+def _url(scheme: str, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
         address = ipaddress.ip_address("::1" if address.version == 6 else "127.0.0.1")  # noqa: PLR2004  IPv6
-    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"  # noqa: PLR2004
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004  IPv6
+    return f"{scheme}://{host}:{port}"

@@ -7,6 +7,8 @@ pilot, the guards and the supervisor straight from the slots; those that only th
 from pathlib import Path
 from typing import Final
 
+from groundwork.connection import REFUSED
+from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
 from groundwork.slots import totals
 
@@ -48,6 +50,8 @@ INSTRUMENTS: Final = (
         help="Requests that no version was run for, by the code of their error.",
         labels=("model", "code"),
     ),
+    DENIED,
+    REFUSED,
     SECONDS,
     Instrument(
         name=PAIRS,

@@ -7,23 +7,21 @@ then cut what is left.
 """
 
 import asyncio
+import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.acceptor import Acceptor
+from groundwork.connection import REFUSALS, BoundedConnection, Count, Sweep
 from groundwork.logs import Log
+from groundwork.ports import LimitSettings, Tls
 
-KEEP_ALIVE_SECONDS: Final = 75
-NOT_HTTP: Final = b'{"error":"the bytes sent are not an HTTP/1.1 request"}'
-NOT_HTTP_ANSWER: Final = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(NOT_HTTP), NOT_HTTP)
-)
+LIMITS: Final = LimitSettings()
 
 
 class PortState(ServerState):
@@ -36,8 +34,8 @@ class PortState(ServerState):
         self.closing = False
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's protocol for one connection, which also tells its port that it has gone."""
+class Connection(BoundedConnection):
+    """One bounded connection, which also tells its port that it has gone."""
 
     server_state: PortState
 
@@ -58,12 +56,6 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]
             self.cycle.keep_alive = False
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are no HTTP in the one error shape this product has; `msg` is uvicorn's."""
-        del msg
-        self.transport.write(NOT_HTTP_ANSWER)
-        self.transport.close()
-
 
 class Port:
     """One listening port of this worker; owned by the worker's loop."""
@@ -76,12 +68,19 @@ class Port:
         *,
         crowded: Callable[[], bool] = lambda: False,
         changed: Callable[[int], None] = lambda _count: None,
+        limits: LimitSettings = LIMITS,
+        tls: Tls | None = None,
+        refused: Count = lambda _reason: None,
     ) -> None:
         """Serve `app` on `listener`.
 
         `crowded` says that another worker should take the next connection; `changed` is told the number of
-        open connections whenever it changes.
+        open connections whenever it changes; `refused` the reason for each connection that is refused.
+        Plain HTTP without `tls`.
         """
+        self._limits = limits
+        self._tls = tls
+        self._refused = refused
         self._config = Config(
             app,
             interface="asgi3",
@@ -93,7 +92,6 @@ class Port:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._config.load()
         self._state = PortState(self._part)
@@ -104,6 +102,7 @@ class Port:
         self._empty.set()
         self._held = 0
         self._acceptor = Acceptor(listener, self._attach, crowded, log)
+        self._sweep = Sweep(self._state.connections)
 
     @property
     def connections(self) -> int:
@@ -112,6 +111,7 @@ class Port:
 
     def open(self) -> None:
         """Begin to take connections."""
+        self._sweep.begin()
         self._acceptor.open()
 
     def stop_accepting(self) -> None:
@@ -132,6 +132,7 @@ class Port:
         for connection in self._open:
             connection.shutdown()
         await self._until_empty(limit)
+        self._sweep.end()
         left = self._open
         for connection in left:
             connection.transport.abort()
@@ -151,6 +152,9 @@ class Port:
             self._log.debug("connections-open", count=self.connections, after_s=seconds)
 
     def _attach(self, connection: socket.socket) -> None:
+        if self._held >= self._limits.connections:
+            self._turn_away(connection)
+            return
         task = asyncio.get_running_loop().create_task(self._greet(connection))
         self._arriving.add(task)
         self._count(1)
@@ -158,17 +162,40 @@ class Port:
 
     async def _greet(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(self._protocol, connection)
+        context = None if self._tls is None else self._tls.context
+        timeout = None if context is None else self._limits.header_time
+        await loop.connect_accepted_socket(
+            self._protocol, connection, ssl=context, ssl_handshake_timeout=timeout
+        )
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        """Say that there are too many, where it can be said at once."""
+        reason = "too-many-connections"
+        self._refused(reason)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            if self._tls is None or self._tls.context is None:
+                connection.send(REFUSALS[reason])
+                connection.shutdown(socket.SHUT_WR)
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
         self._arriving.discard(task)
         fault = "cancelled" if task.cancelled() else task.exception()
-        if fault is not None:
-            self._part()
+        if fault is None:
+            return
+        self._part()
+        if isinstance(fault, ssl.SSLError | ConnectionError | TimeoutError):
+            self._refused("no-tls")  # a stranger without TLS or without a certificate fills no log
+        else:
             self._log.warning("connection-lost", fault=fault)
 
     def _protocol(self) -> Connection:
-        return Connection(config=self._config, server_state=self._state, app_state={})
+        return Connection(
+            config=self._config,
+            server_state=self._state,
+            app_state={},
+            limits=self._limits,
+            count=self._refused,
+        )
 
     def _part(self) -> None:
         self._count(-1)

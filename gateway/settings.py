@@ -3,10 +3,13 @@
 Rules: sections are frozen and refuse unknown fields; sizes are bytes, times are seconds.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from groundwork.key_file import load
+from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Bytes, Seconds
 
 MIB = 1 << 20
@@ -61,6 +64,7 @@ class PortSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="the TCP port; 0 takes any free one")]
     host: Annotated[str, msgspec.Meta(description="the address to listen on")] = "127.0.0.1"
+    tls: TlsSettings = TlsSettings()
 
 
 class PaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +121,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, msgspec.Meta(ge=1, le=256, description="worker processes")] = 2
     http: PortSettings = PortSettings(port=8080)
     operator: PortSettings = PortSettings(port=8081)
+    keys: KeysSettings = KeysSettings()
+    limits: LimitSettings = LimitSettings()
     pace: PaceSettings = PaceSettings()
     stop: StopSettings = StopSettings()
     log: LogSettings = LogSettings()
@@ -124,3 +130,13 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: RunSettings = RunSettings()
     journal: JournalSettings = JournalSettings()
     shadow: ShadowSettings = ShadowSettings()
+
+
+def checked(settings: GatewaySettings) -> GatewaySettings:
+    """The same settings, once who may ask is known to be honourable; SettingsError names what is not."""
+    check_reach("operator.host", settings.operator.host, settings.keys)
+    check_tls("http.tls", settings.http.tls)
+    check_tls("operator.tls", settings.operator.tls)
+    if settings.keys.file:
+        load(Path(settings.keys.file))
+    return settings

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.listeners import ListenError, Listeners
 from gateway.settings import GatewaySettings, PortSettings
+from groundwork.errors import SettingsError
 
 FREE = PortSettings(port=0)
 
@@ -47,6 +48,6 @@ def test_a_taken_port_is_named() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.test"])
 def test_the_operator_port_stays_on_loopback(host: str) -> None:
-    """Commands need no key, so the operator port refuses every address but loopback."""
-    with pytest.raises(ListenError, match="loopback only"):
+    """Without keys the operator port refuses every address but loopback, and names the setting."""
+    with pytest.raises(SettingsError, match=r"operator\.host is .*keys\.file"):
         Listeners.open(GatewaySettings(http=FREE, operator=PortSettings(port=0, host=host)))
