@@ -8,6 +8,8 @@ cannot be told now is told the next time.
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from rollouts.evidence import PairTotals
@@ -32,12 +34,12 @@ class EvidenceOut:
     def __init__(self, rollouts: Rollouts, clock: Clock) -> None:
         self._rollouts = rollouts
         self._clock = clock
-        self._told: dict[tuple[str, int, str, str], int] = {}
+        self._told: dict[tuple[str, int, str, str], PairTotals] = {}
         self._beat_at = float("-inf")
 
     def publish(self, totals: Sequence[PairTotals]) -> str:
         """Tell what changed, or that nothing did once a second; the error's code, or nothing."""
-        changed = [total for total in totals if self._told.get(_key(total)) != total.pairs]
+        changed = [total for total in totals if self._told.get(_key(total)) != _counted(total)]
         now = self._clock.monotonic()
         if not changed and now - self._beat_at < BEAT_S:
             return ""
@@ -49,9 +51,14 @@ class EvidenceOut:
         except DriftgateError as error:
             return error.code
         self._beat_at = now
-        self._told.update({_key(total): total.pairs for total in changed})
+        self._told.update({_key(total): _counted(total) for total in changed})
         return ""
 
 
 def _key(total: PairTotals) -> tuple[str, int, str, str]:
     return total.model, total.revision, total.stable, total.candidate
+
+
+def _counted(total: PairTotals) -> PairTotals:
+    """All that was counted; the log offset moves on with every frame and is no news."""
+    return replace(total, offset="")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from monitor import metrics, notices, outbox, truth
@@ -17,6 +18,7 @@ from monitor.catalogue import Catalogue, Known
 from monitor.events import Event
 from monitor.incidents import Change
 from monitor.ledger import Joined, Labelled, Ledger, Paired, Predicted
+from monitor.log_time import LogTime, Times
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
 from prediction_log.frame import Frame
@@ -37,16 +39,17 @@ class Intake:
         catalogue: Catalogue,
         ledger: Ledger,
         tally: metrics.Tally,
+        time: LogTime,
     ) -> None:
         self._db = connection
         self._settings = settings
         self._catalogue = catalogue
         self._ledger = ledger
         self._tally = tally
+        self._time = time
         self.watches: dict[tuple[str, str], Watch] = {}
         self.touched: set[tuple[str, str]] = set()
         self.reports: dict[str, str] = {}
-        self.latest = 0
 
     def take(self, frame: Frame, offset: Offset) -> None:
         """Everything that follows from one frame."""
@@ -74,20 +77,21 @@ class Intake:
         arms = frame.array("arm")
         judged = (arms == Arm.STABLE) | (arms == Arm.CANDIDATE)
         chosen = np.flatnonzero(judged & (frame.array("kept") == Kept.SAMPLE))
-        rows = self._answered(frame, known)
-        self._advance(frame)
+        times = self._advance(frame)
+        rows = self._answered(frame, known, times)
+        watch.used = self._time.used
         of = {"model": watch.model, "version": watch.version}
         self._tally.add(metrics.INPUTS, frame.rows - len(chosen), use="not a sample", **of)
         use = "used" if watch.layout is not None else "no reference profile"
         self._tally.add(metrics.INPUTS, len(chosen), use=use if known.manifest else "no manifest", **of)
         if watch.layout is not None and known.manifest is not None and len(chosen):
-            columns = watch.layout.rows(frame, chosen)
+            columns = msgspec.structs.replace(watch.layout.rows(frame, chosen), times=times[chosen])
             self._note(watch, watch.feed_inputs(columns, offset.segment, offset.row))
         tally: Counter[str] = Counter()
         joined = self._ledger.add_predictions(watch.model, watch.version, rows, tally)
         self._joined(watch.model, joined, offset, tally)
 
-    def _answered(self, frame: Frame, known: Known) -> list[Predicted]:
+    def _answered(self, frame: Frame, known: Known, times: Times) -> list[Predicted]:
         """The rows that were answered, as the ledger keeps them."""
         identifiers = np.ascontiguousarray(frame.array("id"))
         clients = frame.strings("client_id")
@@ -98,7 +102,7 @@ class Intake:
             [row.tobytes() for row in identifiers],
             named,
             frame.array("arm").tolist(),
-            frame.array("time").tolist(),
+            times.tolist(),
             truth.predictions(frame, known.manifest),
             frame.array("outcome").tolist(),
             strict=True,
@@ -113,7 +117,6 @@ class Intake:
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             clients.tolist(),
-            frame.array("time").tolist(),
             truth.labels(frame),
             strict=True,
         )
@@ -146,7 +149,6 @@ class Intake:
             truth.keys(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
-            frame.array("time").tolist(),
             frame.array("stable_outcome").tolist(),
             truth.predictions(frame, stable.manifest, side="stable."),
             frame.array("candidate_outcome").tolist(),
@@ -154,14 +156,14 @@ class Intake:
             strict=True,
         )
         by_revision: dict[int, list[Paired]] = {}
-        for revision, key, row, identifier, time, first, left, second, right in rows:
+        for revision, key, row, identifier, first, left, second, right in rows:
             sides = (left if first == Outcome.OK else None, right if second == Outcome.OK else None)
             # An answer without a class to compare proves nothing; a version that failed was wrong.
             comparable = (first != Outcome.OK or left is not None) and (
                 second != Outcome.OK or right is not None
             )
             if comparable and sides != (None, None) and revision < _REVISIONS:
-                by_revision.setdefault(revision, []).append(Paired(key, row, identifier, time, *sides))
+                by_revision.setdefault(revision, []).append(Paired(key, row, identifier, *sides))
         for revision, pairs in by_revision.items():
             self._ledger.add_pairs((schema.model, revision, schema.partner, schema.version), pairs)
 
@@ -193,9 +195,13 @@ class Intake:
         self.touched.add((model, version))
         return watch, known
 
-    def _advance(self, frame: Frame) -> None:
-        if frame.rows:
-            self.latest = max(self.latest, int(frame.array("time").max()))
+    def _advance(self, frame: Frame) -> Times:
+        """Let the log's time pass; the frame's record times, as far as they can be believed."""
+        times, held = self._time.take(frame.array("time"))
+        of = {"model": frame.schema.model, "version": frame.schema.version}
+        self._tally.add(metrics.HELD, held, **of)
+        self._ledger.now = self._time.kept
+        return times
 
     def _note(self, watch: Watch, changes: Iterable[Change]) -> None:
         """Write what happened to the incident, at the moment it happened."""
@@ -213,13 +219,13 @@ class Intake:
     def _settle(self, frame: Frame) -> None:
         """After a frame: end what is idle, ask policy, forget what is old."""
         tally: Counter[str] = Counter()
-        self._ledger.expire(self.latest, tally)
+        self._ledger.expire(tally)
         for outcome, count in sorted(tally.items()):
             self._tally.add(metrics.LABELS, count, model=frame.schema.model, outcome=outcome)
         for (model, version), watch in sorted(self.watches.items()):
             if model != frame.schema.model:
                 continue
-            if frame.kind == Kind.PREDICTION and watch.is_idle_at(self.latest):
+            if frame.kind == Kind.PREDICTION and watch.is_idle_at(self._time.used):
                 watch.abandon("the version is not used any more")
                 self.touched.add((model, version))
                 self._note(watch, ["resolved"])

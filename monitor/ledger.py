@@ -4,7 +4,7 @@ Rules:
 1. A label counts once: the first that names a prediction; later ones are duplicates. One that comes more than
    `keep` after its prediction is late. One that came before waits for it; one whose prediction never comes is
    unmatched in the end.
-2. What is forgotten, and when, follows from record time and log order alone.
+2. What is forgotten, and when, follows from the log's own passed time (`monitor.log_time`) and its order.
 3. Bounded: the oldest rows go first when there are more than `max_rows`.
 
 Cost: 3 to 5 µs per prediction or pair, 15 to 25 µs per label (measured by tests/monitor/bench.py).
@@ -45,7 +45,6 @@ class Paired(msgspec.Struct, frozen=True):
     key: int
     row: int
     id: bytes
-    time: int
     stable: Value
     candidate: Value
 
@@ -57,7 +56,6 @@ class Labelled(msgspec.Struct, frozen=True):
     row: int
     id: bytes
     client: bytes
-    time: int
     value: Value
 
 
@@ -71,12 +69,16 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """The join of predictions, pairs and labels. Every call runs inside the caller's transaction."""
+    """The join of predictions, pairs and labels. Every call runs inside the caller's transaction.
+
+    `now` is the log's passed time in ns, set by the caller before each frame; ages are measured by it.
+    """
 
     def __init__(self, connection: sqlite3.Connection, settings: LedgerSettings) -> None:
         self._db = connection
         self._settings = settings
         self._keep = round(settings.keep * _NS)
+        self.now = 0
         self.reload()
 
     def reload(self) -> None:
@@ -95,9 +97,9 @@ class Ledger:
         """Keep answered rows; the ones whose label had come before are joined at once."""
         number = self._version(model, version)
         self._db.executemany(
-            "INSERT INTO predictions (key, row, id, client, version, arm, time, predicted)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(r.key, r.row, r.id, _client(r.client), number, r.arm, r.time, r.value) for r in rows],
+            "INSERT INTO predictions (key, row, id, client, version, arm, time, aged, predicted)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(r.key, r.row, r.id, _client(r.client), number, r.arm, r.time, self.now, r.value) for r in rows],
         )
         self._started("predictions")
         joined: list[Joined] = []
@@ -110,25 +112,25 @@ class Ledger:
     def _meet(self, model: str, row: Predicted, tally: Counter[str]) -> list[Joined]:
         """The label that was waiting for this prediction, joined."""
         found = self._db.execute(
-            "SELECT seq, label, time FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
+            "SELECT seq, label FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
             (row.key, row.row, row.id, model),
         ).fetchone()
         if found is None:
             return []
-        seq, label, time = found
+        seq, label = found
         self._forget_early([(seq, row.key)])
-        return self.add_label(model, Labelled(row.key, row.row, row.id, b"", time, label), tally)
+        return self.add_label(model, Labelled(row.key, row.row, row.id, b"", label), tally)
 
     def add_label(self, model: str, label: Labelled, tally: Counter[str]) -> list[Joined]:
         """Join a label with its prediction and its pairs; counts what became of it in `tally`."""
         named = self._find(model, label, tally)
         if named is None:
             return []
-        seq, version, arm, time, predicted, labelled, key, row, identifier = named
+        seq, version, arm, time, aged, predicted, labelled, key, row, identifier = named
         if labelled:
             tally["duplicate"] += 1
             return []
-        if label.time - time > self._keep:
+        if self.now - aged > self._keep:
             tally["late"] += 1
             return []
         self._db.execute("UPDATE predictions SET labelled = 1, label = ? WHERE seq = ?", (label.value, seq))
@@ -139,7 +141,7 @@ class Ledger:
 
     def _find(self, model: str, label: Labelled, tally: Counter[str]) -> tuple[Any, ...] | None:
         """The prediction a label names: by id, or by the client's own id where that is unique."""
-        columns = "seq, version, arm, time, predicted, labelled, key, row, id"
+        columns = "seq, version, arm, time, aged, predicted, labelled, key, row, id"
         if label.id == _NO_ID and label.client:
             found = self._db.execute(
                 f"SELECT {columns} FROM predictions WHERE client = ? AND row = ?",  # noqa: S608  our own columns
@@ -174,8 +176,8 @@ class Ledger:
             tally["duplicate"] += 1
             return
         self._db.execute(
-            "INSERT INTO early (key, row, id, model, time, label) VALUES (?, ?, ?, ?, ?, ?)",
-            (label.key, label.row, label.id, model, label.time, label.value),
+            "INSERT INTO early (key, row, id, model, aged, label) VALUES (?, ?, ?, ?, ?, ?)",
+            (label.key, label.row, label.id, model, self.now, label.value),
         )
         self._started("early")
         self._early[label.key] += 1
@@ -191,11 +193,11 @@ class Ledger:
                 (row.key, row.row, row.id),
             ).fetchone()
             if label is None:
-                waiting.append((row.key, row.row, row.id, number, row.time, row.stable, row.candidate))
+                waiting.append((row.key, row.row, row.id, number, self.now, row.stable, row.candidate))
             else:
                 self._score(number, row.stable, row.candidate, label[0])
         self._db.executemany(
-            "INSERT INTO pairs (key, row, id, pairing, time, stable, candidate) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO pairs (key, row, id, pairing, aged, stable, candidate) VALUES (?, ?, ?, ?, ?, ?, ?)",
             waiting,
         )
         self._started("pairs")
@@ -231,16 +233,16 @@ class Ledger:
                 (key, identifier, row, ALL_ROWS),
             )
 
-    def expire(self, now: int, tally: Counter[str]) -> None:
-        """Forget what is older than `keep` at record time `now`, and the oldest of what is too many."""
+    def expire(self, tally: Counter[str]) -> None:
+        """Forget what is older than `keep`, and the oldest of what is too many."""
         limits = {
             "predictions": self._settings.max_rows,
             "pairs": self._settings.max_rows,
             "early": self._settings.max_early,
         }
         for table, most in limits.items():
-            while self._oldest[table] is not None and self._due(table, now - self._keep, most):
-                self._drop_oldest(table, now - self._keep, most, tally)
+            while self._oldest[table] is not None and self._due(table, self.now - self._keep, most):
+                self._drop_oldest(table, self.now - self._keep, most, tally)
 
     def _due(self, table: str, cutoff: int, most: int) -> bool:
         oldest = self._oldest[table]
@@ -250,7 +252,7 @@ class Ledger:
         """Drop from the head up to the first row that is neither too old nor too many."""
         floor = self._last(table) - most
         alive = self._db.execute(
-            f"SELECT seq FROM {table} WHERE seq > ? AND time >= ? ORDER BY seq LIMIT 1",  # noqa: S608  our own
+            f"SELECT seq FROM {table} WHERE seq > ? AND aged >= ? ORDER BY seq LIMIT 1",  # noqa: S608  our own
             (floor, cutoff),
         ).fetchone()
         bound = alive[0] if alive is not None else self._last(table) + 1
@@ -293,7 +295,7 @@ class Ledger:
             self._oldest[table] = self._head(table)
 
     def _head(self, table: str) -> tuple[int, int] | None:
-        found = self._db.execute(f"SELECT seq, time FROM {table} ORDER BY seq LIMIT 1").fetchone()  # noqa: S608
+        found = self._db.execute(f"SELECT seq, aged FROM {table} ORDER BY seq LIMIT 1").fetchone()  # noqa: S608
         return None if found is None else (found[0], found[1])
 
     def _last(self, table: str) -> int:

@@ -14,6 +14,7 @@ LOST: Final = "driftgate_monitor_lost_rows_total"
 BAD_FRAMES: Final = "driftgate_monitor_bad_frames_total"
 INPUTS: Final = "driftgate_monitor_input_rows_total"
 LABELS: Final = "driftgate_monitor_labels_total"
+HELD: Final = "driftgate_monitor_held_times_total"
 ALARMS: Final = "driftgate_monitor_incident_changes_total"
 EVENTS: Final = "driftgate_monitor_events_total"
 ACCURACY: Final = "driftgate_monitor_accuracy"
@@ -38,6 +39,7 @@ INSTRUMENTS: Final = (
         INPUTS, "Predicted rows by what the input detectors did with them.", labels=(*_VERSION, "use")
     ),
     Instrument(LABELS, "Labels by what became of them.", labels=("model", "outcome")),
+    Instrument(HELD, "Rows whose record time was too far from the log's to be believed.", labels=_VERSION),
     Instrument(ALARMS, "Incidents opened, gathered into and resolved.", labels=(*_VERSION, "change")),
     Instrument(EVENTS, "Events written to the outbox.", labels=("type",)),
     Instrument(ACCURACY, "Share of right labelled predictions.", "gauge", (*_VERSION, "over"), scale=_PARTS),

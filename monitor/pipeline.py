@@ -10,6 +10,7 @@ counted and skipped: they were committed to the log, and nothing will make them 
 import sqlite3
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,7 @@ from monitor import metrics, notices, store
 from monitor.catalogue import Catalogue
 from monitor.intake import Intake
 from monitor.ledger import Ledger
+from monitor.log_time import LogTime
 from monitor.metrics import Tally
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
@@ -27,6 +29,8 @@ from prediction_log.transport import Offset
 from registry_client.registry import Registry
 from rollouts.evidence import PairTotals
 from rollouts.history import Entry
+
+_NS: Final = 1_000_000_000
 
 
 class Pipeline:
@@ -51,8 +55,15 @@ class Pipeline:
         if counts is not None:
             self.tally.restore(counts)
         self._ledger = Ledger(self._db, self._settings.ledger)
-        self._intake = Intake(self._db, self._settings, self._catalogue, self._ledger, self.tally)
-        self._intake.latest = int(store.load_fact(self._db, "latest") or b"0")
+        self._time = LogTime(
+            keep_ns=round(self._settings.ledger.keep * _NS),
+            idle_ns=round(self._settings.detection.idle_resolve * _NS),
+        )
+        passed = store.load_fact(self._db, "time")
+        if passed is not None:
+            self._time.restore(passed)
+        self._ledger.now = self._time.kept
+        self._intake = Intake(self._db, self._settings, self._catalogue, self._ledger, self.tally, self._time)
         for model, version, state in store.load_watches(self._db):
             known = self._catalogue.version(model, version)
             watch = Watch.restore(model, version, self._settings, state, known.profile)
@@ -109,7 +120,7 @@ class Pipeline:
         intake.touched.clear()
         store.save_fact(self._db, "offset", str(self.offset).encode())
         store.save_fact(self._db, "history", str(self.history).encode())
-        store.save_fact(self._db, "latest", str(intake.latest).encode())
+        store.save_fact(self._db, "time", self._time.state())
         store.save_fact(self._db, "tally", self.tally.state())
 
     def pair_totals(self) -> list[PairTotals]:

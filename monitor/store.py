@@ -42,19 +42,19 @@ CREATE TABLE pairings (
 ) STRICT;
 CREATE TABLE predictions (
     seq INTEGER PRIMARY KEY, key INTEGER NOT NULL, row INTEGER NOT NULL, id BLOB NOT NULL, client INTEGER,
-    version INTEGER NOT NULL, arm INTEGER NOT NULL, time INTEGER NOT NULL, predicted ANY, label ANY,
-    labelled INTEGER NOT NULL DEFAULT 0
+    version INTEGER NOT NULL, arm INTEGER NOT NULL, time INTEGER NOT NULL, aged INTEGER NOT NULL,
+    predicted ANY, label ANY, labelled INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX predictions_key ON predictions (key, row);
 CREATE INDEX predictions_client ON predictions (client, row) WHERE client IS NOT NULL;
 CREATE TABLE pairs (
     seq INTEGER PRIMARY KEY, key INTEGER NOT NULL, row INTEGER NOT NULL, id BLOB NOT NULL,
-    pairing INTEGER NOT NULL, time INTEGER NOT NULL, stable ANY, candidate ANY
+    pairing INTEGER NOT NULL, aged INTEGER NOT NULL, stable ANY, candidate ANY
 ) STRICT;
 CREATE INDEX pairs_key ON pairs (key, row);
 CREATE TABLE early (
     seq INTEGER PRIMARY KEY, key INTEGER NOT NULL, row INTEGER NOT NULL, id BLOB NOT NULL,
-    model TEXT NOT NULL, time INTEGER NOT NULL, label ANY
+    model TEXT NOT NULL, aged INTEGER NOT NULL, label ANY
 ) STRICT;
 CREATE INDEX early_key ON early (key, row);
 

@@ -20,6 +20,7 @@ from monitor.errors import DetectorStateError
 from monitor.evidence import NONE, Named, Shares, localise
 from monitor.incidents import Change, Finding, Incident, Reading, abandon, consider
 from monitor.ledger import Joined
+from monitor.log_time import later
 from monitor.policy import Asked, Decision, decide
 from monitor.settings import MonitorSettings
 from registry_client.profile import Profile
@@ -40,6 +41,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
     incident: Incident | None
     asked: Asked | None
     restarted: int
+    used: int = 0
 
 
 class Watch:
@@ -55,6 +57,7 @@ class Watch:
         self.mark = Mark()
         self.accuracy = LabelAccuracy()
         self.restarted = 0
+        self.used = 0
         self.said = ""
         self.evidence: dict[str, dict[str, float]] = {}
         self.groups: dict[str, float] = {}
@@ -153,7 +156,7 @@ class Watch:
 
     def _feed(self, feed: str, rows: Rows, segment: int, row: int) -> Iterator[Change]:
         self.mark = Mark(
-            self.mark.rows + len(rows), max(self.mark.time, int(rows.times.max(initial=0))), segment, row
+            self.mark.rows + len(rows), later(self.mark.time, int(rows.times.max())), segment, row
         )
         builder = self._builders.get(feed)
         if builder is not None:
@@ -226,10 +229,10 @@ class Watch:
             self.incident = msgspec.structs.replace(self.incident, trigger=event)
             self.asked = Asked(event, self.incident.id, self.mark.time)
 
-    def is_idle_at(self, time: int) -> bool:
-        """Whether an incident is open on a version unused for `idle_resolve` at record time `time`."""
+    def is_idle_at(self, passed: int) -> bool:
+        """Whether an incident is open on a version unused for `idle_resolve` when so much time has passed."""
         open_now = self.incident is not None and self.incident.state == "open"
-        return open_now and time - self.mark.time > self._settings.detection.idle_resolve * _NS
+        return open_now and 0 < self.used < passed - self._settings.detection.idle_resolve * _NS
 
     def abandon(self, reason: str) -> None:
         """End the open incident for a reason other than its evidence."""
@@ -249,6 +252,7 @@ class Watch:
                 self.incident,
                 self.asked,
                 self.restarted,
+                self.used,
             ),
             # Equal watches are equal bytes, whichever way they came to be.
             order="sorted",
@@ -267,7 +271,7 @@ class Watch:
         watch.evidence = saved.evidence
         watch.accuracy.restore(saved.accuracy)
         watch.mark, watch.incident, watch.asked = saved.mark, saved.incident, saved.asked
-        watch.restarted = saved.restarted
+        watch.restarted, watch.used = saved.restarted, saved.used
         watch.attach(profile)
         return watch
 

@@ -41,6 +41,20 @@ def test_only_what_changed_is_told() -> None:
     assert store.told == [(total(1, 5), total(2, 1)), (total(2, 2),)]
 
 
+def test_a_changed_split_of_the_same_pairs_is_told() -> None:
+    """What is told is who was right, not how many pairs there are; a new log offset alone is no news."""
+    store = Store()
+    out = EvidenceOut(store, FakeClock())
+    told = [
+        PairTotals(model="m", revision=1, stable="1", candidate="2", both_right=2, offset="000001:1"),
+        PairTotals(model="m", revision=1, stable="1", candidate="2", both_right=2, offset="000001:2"),
+        PairTotals(model="m", revision=1, stable="1", candidate="2", only_stable=2, offset="000001:2"),
+    ]
+    for one in told:
+        out.publish([one])
+    assert store.told == [(told[0],), (told[2],)]
+
+
 def test_a_quiet_monitor_beats_once_a_second() -> None:
     """Without news the store hears that the monitor is alive, once a second."""
     store, clock = Store(), FakeClock()

@@ -30,6 +30,7 @@ class Desk:
     ) -> list[Joined]:
         """One answered row."""
         made = Predicted(key, row, identifier(key), client, 1, time * SECOND, value)
+        self.ledger.now = max(self.ledger.now, time * SECOND)
         with transaction(self.db):
             return self.ledger.add_predictions("m", "1", [made], self.tally)
 
@@ -45,20 +46,20 @@ class Desk:
     ) -> list[Joined]:
         """One label."""
         named = bytes(16) if client else identifier(key)
+        self.ledger.now = max(self.ledger.now, time * SECOND)
         with transaction(self.db):
-            return self.ledger.add_label(
-                model, Labelled(key, row, named, client, time * SECOND, value), self.tally
-            )
+            return self.ledger.add_label(model, Labelled(key, row, named, client, value), self.tally)
 
     def pair(self, key: int, stable: Value, candidate: Value) -> None:
         """One pair."""
         with transaction(self.db):
-            self.ledger.add_pairs(("m", 3, "1", "2"), [Paired(key, 0, identifier(key), 0, stable, candidate)])
+            self.ledger.add_pairs(("m", 3, "1", "2"), [Paired(key, 0, identifier(key), stable, candidate)])
 
     def expire(self, time: int) -> None:
-        """Let record time pass."""
+        """Let the log's time pass."""
+        self.ledger.now = time * SECOND
         with transaction(self.db):
-            self.ledger.expire(time * SECOND, self.tally)
+            self.ledger.expire(self.tally)
 
     def totals(self) -> tuple[int, ...] | None:
         """Pairs by who was right."""

@@ -228,12 +228,33 @@ def test_an_unused_version_resolves_its_incident(folder: Path) -> None:
     pipeline = Pipeline(db, worlds.settings(), REGISTRY)
     old, new = Traffic(1), Traffic(2, stream=2, version="2")
     frames = [old.predictions(256, shift=2.0)[0]]
-    new.time = old.time + 60 * 10**9
-    frames.append(new.predictions(10)[0])
+    for _ in range(20):
+        new.time += 3 * 10**9
+        frames.append(new.predictions(10)[0])
     pipeline.feed(numbered(frames))
     incident = pipeline.watches[0].incident
     assert incident is not None
     assert (incident.state, incident.reason) == ("resolved", "the version is not used any more")
+    db.close()
+
+
+@pytest.mark.parametrize("wrong", [2**62, 1, worlds.START + 40 * 86_400 * 10**9])
+def test_one_wrong_record_time_ends_and_forgets_nothing(folder: Path, wrong: int) -> None:
+    """A row from another century is counted; the incident stays open, and every label still finds its row."""
+    db = open_store(folder)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    old, odd = Traffic(1), Traffic(2, stream=2, version="2")
+    drifted, labels = old.predictions(256, shift=2.0)
+    odd.time = wrong
+    frames = [drifted, odd.predictions(1)[0], old.predictions(64, shift=2.0)[0], old.labels(labels)]
+    pipeline.feed(numbered(frames))
+    incident = pipeline.watches[0].incident
+    assert incident is not None
+    assert incident.state == "open"
+    counted = {key.labels: count for key, count in pipeline.tally.counts.items() if key.name == metrics.HELD}
+    assert counted == {(("model", MODEL), ("version", "2")): 1}
+    matched = metrics.key(metrics.LABELS, model=MODEL, outcome="matched")
+    assert pipeline.tally.counts[matched] == 256
     db.close()
 
 
