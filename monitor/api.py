@@ -1,4 +1,4 @@
-"""The monitor's HTTP API, on its own port, loopback only.
+"""The monitor's HTTP API, on its own port. Who may ask is decided before (`monitor.admission`).
 
     GET  /healthz  /metrics
     GET  /v1/status  /v1/drift[?model=&version=]  /v1/schemas[/TYPE]
@@ -14,7 +14,7 @@ costs file access runs in a thread; reading uses a read-only connection of its o
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -24,9 +24,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.metrics import CONTENT_TYPE, render
-from monitor import events, metrics, outbox, reports, status, store
+from monitor import admission, events, metrics, outbox, reports, status, store
 from monitor.desk import Desk
 from monitor.errors import RequestError, UnknownError
 
@@ -36,9 +37,9 @@ _LARGEST_BODY: Final = 65_536
 _STATUS: Final = {RequestError.code: 400, UnknownError.code: 404}
 
 
-def build(desk: Desk) -> Starlette:
-    """The application over one running monitor."""
-    api = Api(desk)
+def build(desk: Desk, refusals: Callable[[], Mapping[SeriesKey, int]] = dict) -> Starlette:
+    """The application over one running monitor; `refusals` counts what never came this far."""
+    api = Api(desk, refusals)
     return Starlette(
         routes=[
             Route("/healthz", api.healthz),
@@ -63,8 +64,9 @@ def build(desk: Desk) -> Starlette:
 class Api:
     """The routes; each reads what it needs and answers."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, refusals: Callable[[], Mapping[SeriesKey, int]]) -> None:
         self._desk = desk
+        self._refusals = refusals
         self._one_reader = asyncio.Lock()
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -86,7 +88,9 @@ class Api:
         totals = await asyncio.to_thread(status.series, self._desk.pipeline)
         deliveries = await self._read(outbox.counts)
         totals.update(self._desk.series(deliveries))
-        return Response(render(metrics.INSTRUMENTS, totals), media_type=CONTENT_TYPE)
+        totals.update(self._refusals())
+        instruments = (*metrics.INSTRUMENTS, *admission.INSTRUMENTS)
+        return Response(render(instruments, totals), media_type=CONTENT_TYPE)
 
     async def status(self, request: Request) -> Response:
         """Everything at a glance."""

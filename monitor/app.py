@@ -24,9 +24,11 @@ import msgspec
 import uvicorn
 
 from groundwork.clock import SystemClock
+from groundwork.connection import Sweep
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from monitor import api
+from monitor.admission import LOOK_SECONDS, Admission
 from monitor.delivery import Dispatcher
 from monitor.desk import Desk
 from monitor.errors import MonitorError
@@ -80,16 +82,16 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
     with _assembled(settings, data) as parts:
-        server = _Server(
-            uvicorn.Config(api.build(parts.desk), log_config=None, access_log=False, lifespan="off")
-        )
+        admission = Admission(settings, parts.clock)
+        server = _Server(admission.server_config(api.build(parts.desk, admission.series)))
+        guarding = asyncio.create_task(_guard(admission, server))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         pipeline = _start_pipeline(parts, lambda: _wake(running, stop))
         dispatching = asyncio.create_task(_dispatch(parts.dispatcher, stop))
         await asyncio.to_thread(parts.loop.went_round.wait)
         if not stop.is_set():
             host, port = listener.getsockname()[:2]
-            ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            ready(f"{admission.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         try:
             await _until(stop, dispatching, serving)
         finally:
@@ -103,6 +105,7 @@ async def _run(
             await asyncio.wait_for(parts.dispatcher.step(), _LAST_TRY_S)
         server.should_exit = True
         await serving
+        guarding.cancel()
         await parts.dispatcher.close()
         return 0 if parts.loop.failure is None else 1
 
@@ -152,6 +155,18 @@ async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
         pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _guard(admission: Admission, server: uvicorn.Server) -> None:
+    """Look after the port until cancelled: renewed keys and certificates, clients that are too slow."""
+    sweep = Sweep(server.server_state.connections)
+    sweep.begin()
+    try:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            admission.look()
+    finally:
+        sweep.end()
 
 
 async def _until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

@@ -7,16 +7,18 @@ three months from everything watched together; ten times more costs about ln 10 
 half a sigma, and ten times less is one in ten days, which teaches people to look away.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from groundwork.errors import SettingsError
+from groundwork.key_file import load
+from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Seconds
 
 Group = Literal["inputs", "risk"]
-LOOPBACK: tuple[str, ...] = ("127.0.0.1", "::1", "localhost")
 
 
 class Webhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,10 +121,15 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     data: Annotated[str, Meta(description="the folder of all local state")]
     models: Annotated[str, Meta(description="the model registry: a folder or a URL")]
-    host: Annotated[str, Meta(description="address of the monitor's API; loopback only")] = "127.0.0.1"
+    host: Annotated[
+        str, Meta(description="address of the monitor's API; loopback only, unless keys are set")
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="port of the monitor's API; 0 = any free one")] = (
         8090
     )
+    tls: TlsSettings = TlsSettings()
+    keys: KeysSettings = KeysSettings()
+    limits: LimitSettings = LimitSettings()
     source: Annotated[str, Meta(description="the `source` attribute of events")] = "/driftgate/monitor"
     webhooks: tuple[Webhook, ...] = ()
     policy: PolicySettings = PolicySettings()
@@ -134,11 +141,10 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def checked(settings: MonitorSettings) -> MonitorSettings:
     """The same settings, once they are known to be honourable; SettingsError otherwise."""
-    if settings.host not in LOOPBACK:
-        raise SettingsError(
-            f"monitor.host: wanted a loopback address (the API has no keys yet), found {settings.host!r};"
-            " use 127.0.0.1 and put a proxy that authenticates in front",
-        )
+    check_reach("monitor.host", settings.host, settings.keys)
+    check_tls("monitor.tls", settings.tls)
+    if settings.keys.file:
+        load(Path(settings.keys.file))
     names = [webhook.endpoint for webhook in settings.webhooks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
