@@ -1,5 +1,6 @@
 """Retention: oldest first, never the active segment, and never without saying so."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def five_segments(folder: Path) -> SegmentSink:
 
 def losses(folder: Path) -> list[tuple[int, bytes, bytes]]:
     """(rows, reason, upto) of every loss frame in the log."""
-    frames = [frame for _, frame in Reader(SegmentSource(folder), START).read(100) if frame.kind == Kind.LOSS]
+    with closing(SegmentSource(folder)) as source:
+        frames = [frame for _, frame in Reader(source, START).read(100) if frame.kind == Kind.LOSS]
     return [
         (int(frame.array("count")[0]), frame.strings("reason")[0], frame.strings("upto")[0])
         for frame in frames

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,24 @@ from prediction_log.errors import SegmentError
 from prediction_log.segments import SegmentSink, SegmentSource, boot_id
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
+from tests.prediction_log.conftest import Held
 
 
-def sink_of(folder: Path, **more: Any) -> SegmentSink:
+def sink_of(held: Held, folder: Path, **more: Any) -> SegmentSink:
     """A sink on small segments."""
-    return SegmentSink(folder, clock=FakeClock(1_000, 0.0), **({"segment_bytes": 1 << 20} | more))
+    return held(SegmentSink(folder, clock=FakeClock(1_000, 0.0), **({"segment_bytes": 1 << 20} | more)))
 
 
 def firsts(folder: Path) -> list[int]:
     """First sequence of every frame, as read from the start."""
-    with_offsets = SegmentSource(folder).read(START, 1000)
-    return [int.from_bytes(body[16:24], "little") for _, body in with_offsets]
+    with closing(SegmentSource(folder)) as source:
+        return [int.from_bytes(body[16:24], "little") for _, body in source.read(START, 1000)]
 
 
-def test_files_are_private_and_named_by_number(tmp_path: Path) -> None:
+def test_files_are_private_and_named_by_number(tmp_path: Path, held: Held) -> None:
     """A segment is 0600 in a folder that is 0700."""
     folder = tmp_path / "log"
-    sink = sink_of(folder)
+    sink = sink_of(held, folder)
     sink.write([samples.make_frame()])
     sink.close()
     assert [path.name for path in folder.iterdir()] == ["000001.seg"]
@@ -38,9 +40,9 @@ def test_files_are_private_and_named_by_number(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_frame_is_indexed_by_what_it_holds(tmp_path: Path) -> None:
+def test_a_frame_is_indexed_by_what_it_holds(tmp_path: Path, held: Held) -> None:
     """The row beside a frame's body says kind, model, version, times, rows and sequences."""
-    sink_of(tmp_path).write([samples.make_frame(5, 3, stream=9)])
+    sink_of(held, tmp_path).write([samples.make_frame(5, 3, stream=9)])
     connection = sqlite3.connect(tmp_path / "000001.seg")
     row = connection.execute("SELECT * FROM frames").fetchone()
     connection.close()
@@ -48,61 +50,64 @@ def test_a_frame_is_indexed_by_what_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sealed_too", [False, True])
-def test_a_rotation_cut_short_is_done_again(tmp_path: Path, sealed_too: bool) -> None:  # noqa: FBT001
+def test_a_rotation_cut_short_is_done_again(tmp_path: Path, held: Held, sealed_too: bool) -> None:  # noqa: FBT001
     """Killed after the next file was made, writers write to the old one still, and carry on later."""
-    sink = sink_of(tmp_path)
+    sink = sink_of(held, tmp_path)
     sink.write([samples.make_frame(0)])
     old = files.open_segment(tmp_path, 1)
-    files.begin_segment(files.open_segment(tmp_path, 2), 2, 0, boot_id(), files.sequences(old))
+    following = files.open_segment(tmp_path, 2)
+    files.begin_segment(following, 2, 0, boot_id(), files.sequences(old))
     if sealed_too:
         old.execute("UPDATE segment SET sealed = 1")
-    for writer in (sink, sink_of(tmp_path)):
+    following.close()
+    old.close()
+    for writer in (sink, sink_of(held, tmp_path)):
         assert writer.write([samples.make_frame(0)]) == 0
     assert sink.write([samples.make_frame(3)]) == 1
-    assert SegmentSource(tmp_path).end() == (Offset(2, 1) if sealed_too else Offset(1, 2))
-    assert sink_of(tmp_path, segment_bytes=1).write([samples.make_frame(3), samples.make_frame(6)]) == 1
+    assert held(SegmentSource(tmp_path)).end() == (Offset(2, 1) if sealed_too else Offset(1, 2))
+    assert sink_of(held, tmp_path, segment_bytes=1).write([samples.make_frame(3), samples.make_frame(6)]) == 1
     assert firsts(tmp_path) == [0, 3, 6]
 
 
-def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path) -> None:
+def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path, held: Held) -> None:
     """After a reboot a new segment is begun, so that a reader ahead of what survived misses nothing new."""
-    sink = sink_of(tmp_path, boot="before")
+    sink = sink_of(held, tmp_path, boot="before")
     sink.write([samples.make_frame(0), samples.make_frame(3)])
     ahead = Offset(1, 2 + 40)  # a reader had seen 40 frames more, which the disk never got
-    sink_of(tmp_path, boot="after").write([samples.make_frame(6)])
-    assert [offset for offset, _ in SegmentSource(tmp_path).read(ahead, 10)] == [Offset(2, 1)]
+    sink_of(held, tmp_path, boot="after").write([samples.make_frame(6)])
+    assert [offset for offset, _ in held(SegmentSource(tmp_path)).read(ahead, 10)] == [Offset(2, 1)]
     assert sink.write([samples.make_frame(6), samples.make_frame(9)]) == 1
     assert firsts(tmp_path) == [0, 3, 6, 9]
 
 
-def test_a_reader_goes_on_behind_dropped_segments(tmp_path: Path) -> None:
+def test_a_reader_goes_on_behind_dropped_segments(tmp_path: Path, held: Held) -> None:
     """Where the segment at the offset is gone, reading resumes with the oldest that is there."""
-    sink = sink_of(tmp_path, segment_bytes=1)
+    sink = sink_of(held, tmp_path, segment_bytes=1)
     for index in range(4):
         sink.write([samples.make_frame(3 * index)])
     sink.close()
-    source = SegmentSource(tmp_path)
-    held = source.read(START, 1)
+    source = held(SegmentSource(tmp_path))
+    read = source.read(START, 1)
     last = source.end().segment
     for number in files.numbers(tmp_path)[:-2]:
         files.segment_path(tmp_path, number).unlink()
-    resumed = SegmentSource(tmp_path)
+    resumed = held(SegmentSource(tmp_path))
     assert resumed.first() == Offset(last - 1, 0)
-    assert [offset.segment for offset, _ in resumed.read(held[0][0], 10)] == [last - 1, last]
+    assert [offset.segment for offset, _ in resumed.read(read[0][0], 10)] == [last - 1, last]
 
 
-def test_a_frame_that_overlaps_the_log_is_an_error(tmp_path: Path) -> None:
+def test_a_frame_that_overlaps_the_log_is_an_error(tmp_path: Path, held: Held) -> None:
     """Rows half of which are in the log already are neither doubled nor dropped: somebody must look."""
-    sink = sink_of(tmp_path)
+    sink = sink_of(held, tmp_path)
     sink.write([samples.make_frame(0, 3)])
     with pytest.raises(SegmentError, match=r"\[2, 5\) overlaps what is in the log up to 3"):
         sink.write([samples.make_frame(2, 3)])
     assert firsts(tmp_path) == [0]
 
 
-def test_a_file_that_is_no_segment_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_segment_is_named(tmp_path: Path, held: Held) -> None:
     """A damaged file is an error that names it, for the writer and the reader."""
     (tmp_path / "000001.seg").write_bytes(b"not a database at all, but long enough to be one" * 100)
-    for act in (lambda: sink_of(tmp_path).write([samples.make_frame()]), lambda: firsts(tmp_path)):
+    for act in (lambda: sink_of(held, tmp_path).write([samples.make_frame()]), lambda: firsts(tmp_path)):
         with pytest.raises((SegmentError, StoreError), match=r"000001\.seg"):
             act()

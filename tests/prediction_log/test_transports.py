@@ -1,6 +1,5 @@
 """The contract of a log transport, held against every entry of the table."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -15,41 +14,38 @@ from prediction_log.reading import Reader
 from prediction_log.segments import SegmentLog
 from prediction_log.transport import START, Offset, Sink, Source, Transport
 from tests.prediction_log import samples
+from tests.prediction_log.conftest import Held, HeldTransport
 
 SMALL_SEGMENT: Final = 48 * 1024
 MANY: Final = 60
 
 
 @pytest.fixture(params=sorted(transports.TRANSPORTS))
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Transport:
+def log(request: pytest.FixtureRequest, tmp_path: Path, held: Held) -> Transport:
     """An empty log of each transport."""
-    return transports.open_transport(request.param, tmp_path / "log")
+    return HeldTransport(transports.open_transport(request.param, tmp_path / "log"), held)
 
 
 @pytest.fixture(params=sorted(transports.TRANSPORTS))
-def rotating(request: pytest.FixtureRequest, tmp_path: Path) -> Transport:
+def rotating(request: pytest.FixtureRequest, tmp_path: Path, held: Held) -> Transport:
     """A log of each transport that rotates after every few frames."""
     small: dict[str, Transport] = {
         "memory": MemoryLog(segment_frames=7),
         "segments": SegmentLog(tmp_path / "log", segment_bytes=SMALL_SEGMENT),
     }
-    return small[request.param]
+    return HeldTransport(small[request.param], held)
 
 
 @pytest.fixture
-def sink(log: Transport) -> Iterator[Sink]:
+def sink(log: Transport) -> Sink:
     """A writing end of the log."""
-    made = log.sink()
-    yield made
-    made.close()
+    return log.sink()
 
 
 @pytest.fixture
-def source(log: Transport) -> Iterator[Source]:
+def source(log: Transport) -> Source:
     """A reading end of the log."""
-    made = log.source()
-    yield made
-    made.close()
+    return log.source()
 
 
 def read_all(source: Source, after: Offset = START, limit: int = 5) -> list[tuple[Offset, bytes]]:
