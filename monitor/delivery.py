@@ -33,6 +33,8 @@ _READ: Final = 4_096
 _SHOWN: Final = 400
 _BREAKER: Final = 10
 _PROBE_S: Final = 60
+KEEP_S: Final = 30 * 86_400.0
+_PRUNE_S: Final = 3600.0
 TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
 
 
@@ -46,6 +48,7 @@ class Dispatcher:
         clock: Clock,
         draw: Callable[[], float],
         *,
+        keep: float = KEEP_S,
         agent: str = "driftgate/0 (+webhooks)",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -55,6 +58,8 @@ class Dispatcher:
         self._keys: Mapping[str, tuple[bytes, ...]] = {hook.endpoint: secrets_of(hook) for hook in webhooks}
         self._clock = clock
         self._draw = draw
+        self._keep = round(keep * _NS)
+        self._pruned = float("-inf")
         self._agent = agent
         self._client = httpx.AsyncClient(
             timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=transport
@@ -93,10 +98,21 @@ class Dispatcher:
         return await self._post(webhook, identifier, body, attempt=1)
 
     def _due(self) -> list[Delivery]:
+        self._prune()
         if outbox.is_stuck(self._db):
             with transaction(self._db):
                 outbox.bury(self._db)
         return outbox.due(self._db, self._clock.now())
+
+    def _prune(self) -> None:
+        """Once an hour, forget what was delivered or given up long ago."""
+        now = self._clock.monotonic()
+        if now - self._pruned < _PRUNE_S:
+            return
+        with transaction(self._db):
+            pruned = outbox.prune(self._db, self._clock.now() - self._keep)
+        # A full batch means that there is more.
+        self._pruned = now if pruned == 0 else self._pruned
 
     async def _deliver(self, delivery: Delivery, gate: asyncio.Semaphore) -> None:
         webhook = self._webhooks.get(delivery.endpoint)

@@ -119,6 +119,24 @@ def next_due(connection: sqlite3.Connection) -> int | None:
     return found
 
 
+_OLD: Final = (
+    "SELECT sequence FROM events e WHERE time < ?1 AND sequence < (SELECT max(sequence) FROM events)"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.sequence"
+    " AND (d.state = 'pending' OR d.next_at >= ?1)) ORDER BY sequence LIMIT ?2"
+)
+
+
+def prune(connection: sqlite3.Connection, before: int, limit: int = 1000) -> int:
+    """Forget events from before a time (unix ns) that nobody waits for any more; how many. In a transaction.
+
+    What is pending stays whatever its age; the newest event stays, so that no sequence is given twice.
+    """
+    old = connection.execute(_OLD, (before, limit)).fetchall()
+    connection.executemany("DELETE FROM deliveries WHERE event = ?", old)
+    connection.executemany("DELETE FROM events WHERE sequence = ?", old)
+    return len(old)
+
+
 _STUCK: Final = "state = 'pending' AND endpoint IN (SELECT name FROM endpoints WHERE disabled <> '')"
 
 

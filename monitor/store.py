@@ -3,8 +3,9 @@
 Rules:
 1. One synced transaction per checkpoint holds the offset, detector states, incidents, ledger and outbox.
    After a crash the log is read again from that offset, so nothing is counted twice or forgotten.
-2. The pipeline writes what follows from the log; the dispatcher writes only `deliveries` and `endpoints`; the
-   API writes only `reports` and asks the dispatcher for the rest. Each has a connection of its own.
+2. The pipeline writes what follows from the log; the dispatcher writes only `deliveries` and `endpoints`, and
+   removes events that are long settled; the API writes only `reports` and asks the dispatcher for the rest.
+   Each has a connection of its own.
 
 Refuses to know: what any state means.
 """

@@ -230,3 +230,24 @@ def _unreachable(request: httpx.Request) -> httpx.Response:
 
 def _when(request: httpx.Request) -> datetime:
     return datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), UTC)
+
+
+async def test_what_is_settled_is_forgotten_in_the_end(bench: Bench) -> None:
+    """Events delivered thirty days ago go; what is pending and the newest event stay, and so do sequences."""
+    old = []
+    for number in range(3):
+        old.append(bench.promise(number))
+        await bench.dispatcher.step()
+    bench.answer = lambda _: httpx.Response(503)
+    waiting = bench.promise(3)
+    await bench.dispatcher.step()
+    await bench.pass_time(29 * 86_400)
+    assert bench.delivery(old[0]).state == outbox.DELIVERED
+    bench.db.execute("UPDATE deliveries SET state = 'pending' WHERE state = 'dead'")
+    await bench.pass_time(2 * 86_400)
+    kept = {found.event for found in outbox.listed(bench.db)}
+    assert kept == {waiting}
+    bench.answer = lambda _: httpx.Response(204)
+    await bench.pass_time(60 * 86_400)
+    await bench.pass_time(60 * 86_400)
+    assert bench.db.execute("SELECT max(sequence) FROM events").fetchone() == (4,)
