@@ -18,6 +18,7 @@ from prediction_log.memory import MemoryLog
 from prediction_log.record import Kind, reject_schema
 from prediction_log.rows import RowFile
 from prediction_log.transport import START
+from tests.facts import until
 
 
 class Bench:
@@ -124,9 +125,7 @@ async def test_runs_by_itself_and_hurries_when_half_full(bench: Bench) -> None:
     while not bench.rows.full_enough:
         bench.rows.append({})
     slow.look()
-    async with asyncio.timeout(5):
-        while not bench.sequences():  # noqa: ASYNC110  a thread writes, which sets no event
-            await asyncio.sleep(0)
+    await until(lambda: bool(bench.sequences()), "the rows are in the log")
     await slow.close()
     await running
 

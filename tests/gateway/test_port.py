@@ -12,6 +12,7 @@ import pytest
 from gateway.port import Port
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
+from tests.facts import until
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"
 
@@ -84,9 +85,7 @@ async def test_answers_and_counts_connections(bench: Bench) -> None:
         assert (await answer(reader)).endswith(b"\r\n\r\nok")
     assert bench.port.connections == 1
     writer.transport.abort()
-    async with asyncio.timeout(5):
-        while bench.counts[-1]:  # noqa: ASYNC110  the server's side ends in a turn of this loop
-            await asyncio.sleep(0)
+    await until(lambda: bench.counts[-1] == 0, "the server's side has ended")
     assert max(bench.counts) == 1
 
 

@@ -19,6 +19,7 @@ from gateway.supervisor import HOPELESS, StartError, Supervisor
 from gateway.sweep import Sweeper
 from groundwork.clock import SystemClock
 from groundwork.logs import Log
+from tests.facts import until
 
 FREE = PortSettings(port=0)
 # Reads the order, says that it answers, and ends with the supervisor or on SIGTERM.
@@ -87,16 +88,10 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     made.close()
 
 
-async def until(fact: asyncio.Event) -> None:
-    """Wait for a fact, but not for ever."""
-    async with asyncio.timeout(20):
-        await fact.wait()
-
-
 async def test_ready_when_every_worker_answers(bench: Bench) -> None:
     """Readiness is told once, with the addresses; a stop ends the workers and the code is 0."""
     running = bench.run()
-    await until(bench.ready)
+    await until(bench.ready.is_set, "every worker answers")
     assert len(bench.pids()) == 2
     bench.supervisor.stop()
     bench.supervisor.stop()
@@ -107,12 +102,10 @@ async def test_ready_when_every_worker_answers(bench: Bench) -> None:
 async def test_a_dead_worker_is_replaced(bench: Bench) -> None:
     """A worker that is killed is followed by another in its place, on the same sockets."""
     running = bench.run()
-    await until(bench.ready)
+    await until(bench.ready.is_set, "every worker answers")
     before = set(bench.pids())
     os.kill(bench.pids()[0], signal.SIGKILL)
-    async with asyncio.timeout(20):
-        while set(bench.pids()) == before:  # noqa: ASYNC110  another process makes the file
-            await asyncio.sleep(0.01)
+    await until(lambda: set(bench.pids()) != before, "another worker answers")
     bench.supervisor.stop()
     assert await running == 0
     assert "was ended by SIGKILL" in bench.lines.getvalue()
@@ -144,7 +137,7 @@ async def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     bench = Bench(tmp_path, STUBBORN, stop=stop)
     bench.supervisor.patience = 0.1
     running = bench.run()
-    await until(bench.ready)
+    await until(bench.ready.is_set, "every worker answers")
     bench.supervisor.stop()
     assert await running == 1
     assert "worker-killed" in bench.lines.getvalue()

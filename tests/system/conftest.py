@@ -19,4 +19,4 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     try:
         yield made
     finally:
-        made.kill()
+        await made.close()

@@ -3,15 +3,13 @@
 Everything waits for facts with a deadline; nothing sleeps for a time.
 """
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import msgspec
@@ -25,19 +23,7 @@ from prediction_log.ids import PredictionIds, load_key
 from prediction_log.record import Kind
 from prediction_log.segments import SegmentSource
 from prediction_log.transport import START
-
-DEADLINE: Final = 30.0
-_SOON: Final = 0.01
-
-
-async def until(fact: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
-    """Wait until a fact holds; AssertionError naming it when it does not in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not fact():  # noqa: ASYNC110  the facts are files and other processes, which set no event
-                await asyncio.sleep(_SOON)
-    except TimeoutError:
-        raise AssertionError(f"within {seconds} s it did not happen that {what}") from None
+from tests.facts import DEADLINE, until
 
 
 class Gateway:
@@ -55,6 +41,7 @@ class Gateway:
         self.operator = ""
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.AsyncClient(trust_env=False, timeout=DEADLINE)
 
     async def start(self) -> float:
         """Start and wait until it is ready; how many seconds that took."""
@@ -106,6 +93,11 @@ class Gateway:
             self._process.kill()
             self._process.wait()
 
+    async def close(self) -> None:
+        """End everything, whatever state it is in."""
+        self.kill()
+        await self._client.aclose()
+
     def workers(self) -> list[SlotReading]:
         """The live workers' slots."""
         return [slot for slot in read_slots(self.data / "slots") if slot.alive]
@@ -127,8 +119,7 @@ class Gateway:
 
     async def act(self, model: str, verb: str, **wish: Any) -> httpx.Response:
         """An acting verb of the operator API."""
-        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
-            return await client.post(f"{self.operator}/v1/rollouts/{model}/{verb}", json=wish)
+        return await self._client.post(f"{self.operator}/v1/rollouts/{model}/{verb}", json=wish)
 
     def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Every sample of /metrics on the data port, by name and sorted labels."""

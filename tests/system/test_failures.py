@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from tests.counts import count
+from tests.facts import until
 from tests.system import graphs
 from tests.system.load import ROW, Load, Plan
-from tests.system.rig import Gateway, until
+from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
 

@@ -9,9 +9,10 @@ import pytest
 
 from prediction_log.record import Kind
 from tests.counts import count
+from tests.facts import until
 from tests.system import graphs
 from tests.system.load import Load, Plan, Shot
-from tests.system.rig import Gateway, until
+from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
 

@@ -9,8 +9,9 @@ import pytest
 
 from prediction_log.record import Kind
 from tests.counts import count
+from tests.facts import until
 from tests.system.load import ROW, Load, Plan, Wire
-from tests.system.rig import Gateway, until
+from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
 
