@@ -123,7 +123,7 @@ def _assembled(settings: MonitorSettings, data: Path) -> Iterator[Parts]:
         reading = stack.enter_context(contextlib.closing(open_store(data, readonly=True)))
         pipeline = Pipeline(writing, settings, registry)
         loop = Loop(pipeline, source, rollouts, EvidenceOut(rollouts, clock), clock)
-        dispatcher = Dispatcher(sending, settings.webhooks, clock, random.random)
+        dispatcher = Dispatcher(sending, settings.webhooks, clock, random.random, keep=settings.keep_events)
         yield Parts(
             settings, clock, loop, dispatcher, Desk(settings, pipeline, loop, dispatcher, reading, clock)
         )
