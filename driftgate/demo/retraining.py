@@ -5,8 +5,8 @@ version. As a program of its own it makes one version after another from one win
 
     python -m driftgate.demo.retraining --models DIR --data DIR --since TIME --rows N --seed N RESULT.json…
 
-A result named `mistake-…` is of a job that swaps two columns before training, as a careless one would; nothing
-in its own validation can notice, for the held-out rows are swapped as well.
+A result named `mistake-…` is of a job that swaps two columns before training, as a careless one would;
+nothing in its own validation can notice, for the held-out rows are swapped as well.
 """
 
 from __future__ import annotations
