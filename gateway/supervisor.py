@@ -29,6 +29,7 @@ from gateway.places import Places, Stage
 from gateway.settings import GatewaySettings
 from gateway.sweep import Sweeper
 from groundwork.clock import SystemClock
+from groundwork.data_folder import claim
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log
@@ -60,6 +61,7 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None]) -> int:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FolderLock.acquire(data)
     try:
+        claim(data)
         listeners = Listeners.open(settings)
         try:
             return asyncio.run(_supervise(settings, listeners, ready))

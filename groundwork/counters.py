@@ -30,8 +30,9 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-from groundwork.errors import StoreError
+from groundwork.errors import NewerStoreError, StoreError
 from groundwork.files import allocate
+from groundwork.versioned import newer
 
 Kind = Literal["counter", "gauge"]
 """A counter only grows and outlives its process; a gauge is a fact about a living one."""
@@ -114,6 +115,9 @@ class Counters:
         head = memoryview(mapping)[: _WORDS * 8].cast("q")
         magic, form, cells = head[0], head[1], head[2]
         head.release()
+        if magic == _MAGIC and form > _FORMAT:
+            mapping.close()
+            raise NewerStoreError(newer(path, "a table of counters", form, _FORMAT))
         fits = magic == _MAGIC and form == _FORMAT and RESERVED < cells <= _LARGEST + RESERVED
         if not fits or size < _regions(cells)[3]:
             mapping.close()

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from groundwork.counters import SeriesKey
-from groundwork.errors import StoreError
 from groundwork.files import write_atomic
+from groundwork.versioned import read_document
 
 _FORMAT: Final = 1
 _NAME: Final = "retired.json"
@@ -60,19 +60,11 @@ class Retired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_retired(slots_folder: Path) -> Retired:
-    """The retired totals; an empty document where there is none yet; StoreError for a damaged one."""
-    path = slots_folder / _NAME
+    """The retired totals; an empty document where there is none yet; StoreError when it cannot be read."""
     try:
-        retired = msgspec.json.decode(path.read_bytes(), type=Retired)
+        return read_document(slots_folder / _NAME, Retired, what="retired totals")
     except FileNotFoundError:
         return Retired()
-    except msgspec.DecodeError as error:
-        raise StoreError(f"{path}: wanted retired totals, found damage ({error}); restore a copy") from error
-    if retired.format != _FORMAT:
-        raise StoreError(
-            f"{path}: wanted format {_FORMAT}, found {retired.format}; install the driftgate that wrote it"
-        )
-    return retired
 
 
 def write_retired(slots_folder: Path, retired: Retired) -> None:

@@ -33,6 +33,7 @@ from groundwork.counters import Counters, SeriesKey
 from groundwork.errors import LockedError, StoreError
 from groundwork.files import FolderLock, lock_is_held, write_atomic
 from groundwork.retired import Retired, read_retired, write_retired
+from groundwork.versioned import read_document
 
 LARGEST: Final = 2**32 - 1
 """Incarnation numbers are u32; this one is the last."""
@@ -227,13 +228,13 @@ def _read_slot(folder: Path, counters_of: _CountersOf) -> SlotReading | None:
     # Asked before the counters are read: what is read of a slot called dead is then final.
     alive = lock_is_held(folder / "lock")
     try:
-        place = msgspec.json.decode((folder / "slot.json").read_bytes(), type=_Place).place
+        place = read_document(folder / "slot.json", _Place, what="a slot").place
         series = counters_of(folder)
     except FileNotFoundError:
         if not folder.exists():
             return None
         return SlotReading(int(folder.name), place, alive, folder, {}, fault=f"{folder}: files are missing")
-    except (msgspec.DecodeError, StoreError) as error:
+    except StoreError as error:
         return SlotReading(int(folder.name), place, alive, folder, {}, fault=str(error))
     return SlotReading(int(folder.name), place, alive, folder, series)
 

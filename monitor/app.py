@@ -25,6 +25,7 @@ import uvicorn
 
 from groundwork.clock import SystemClock
 from groundwork.connection import Sweep
+from groundwork.data_folder import read_stamp
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from monitor import api
@@ -69,6 +70,7 @@ def run(settings: MonitorSettings, ready: Callable[[str], None]) -> int:
         raise MonitorError(
             f"{data}: wanted the data folder, found nothing there; create it or set monitor.data"
         )
+    read_stamp(data)
     with FolderLock.acquire(_lock_file(data)), contextlib.closing(_listen(settings)) as listener:
         return asyncio.run(_run(settings, data, listener, ready))
 

@@ -36,8 +36,10 @@ def test_no_document_is_no_slot(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"{", "wanted retired totals"),
-        (b'{"included": 3}', "wanted retired totals"),
-        (b'{"format": 2}', "found 2"),
+        (b'{"format": 1, "included": 3}', "wanted retired totals"),
+        (b'{"included": []}', "found None"),
+        (b'{"format": "1"}', "found '1'"),
+        (b'{"format": 2, "more": 1}', "found 2, written by a newer driftgate"),
     ],
 )
 def test_a_damaged_document_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:

@@ -1,0 +1,74 @@
+"""The stamp of a data folder, and the documents that carry a format."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from groundwork.counters import Counters
+from groundwork.data_folder import NAME, Stamp, claim, product_version, read_stamp
+from groundwork.errors import NewerStoreError, StoreError
+from groundwork.slots import Slot, read_slots
+from groundwork.versioned import read_document
+
+
+class Note(msgspec.Struct):
+    """A document at its second format."""
+
+    format: int
+    text: str
+
+
+def _second(document: dict[str, Any]) -> dict[str, Any]:
+    return {"format": 2, "text": document["words"]}
+
+
+def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
+    """A folder without a stamp gets one; claiming again changes nothing; an older stamp is renewed."""
+    assert read_stamp(tmp_path) is None
+    assert claim(tmp_path) == claim(tmp_path) == read_stamp(tmp_path) == Stamp(1, product_version())
+    (tmp_path / NAME).write_bytes(b'{"format": 1, "written_by": "0.0.1"}')
+    claim(tmp_path)
+    assert read_stamp(tmp_path) == Stamp(1, product_version())
+
+
+def test_a_newer_folder_is_refused_untouched(tmp_path: Path) -> None:
+    """A folder of a later arrangement is refused in one line, and its stamp stays as it was."""
+    newer = b'{"format": 9, "more": true}'
+    (tmp_path / NAME).write_bytes(newer)
+    with pytest.raises(NewerStoreError, match=r"folder\.json: wanted .* format 1 or lower, found 9"):
+        claim(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == newer
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b'{"format": 0}', b'{"format": true}', b'{"format": 2}']
+)
+def test_a_damaged_document_is_refused(tmp_path: Path, content: bytes) -> None:
+    """What is no document of a known format is an error that names the file."""
+    (tmp_path / "note").write_bytes(content)
+    with pytest.raises(StoreError, match="note: wanted a note"):
+        read_document(tmp_path / "note", Note, what="a note", steps=(_second,))
+
+
+def test_an_older_document_is_brought_forward(tmp_path: Path) -> None:
+    """A document of an earlier format is read as one of today's."""
+    (tmp_path / "note").write_bytes(b'{"format": 1, "words": "hello"}')
+    assert read_document(tmp_path / "note", Note, what="a note", steps=(_second,)) == Note(2, "hello")
+
+
+def test_a_newer_slot_is_shown_with_its_fault(tmp_path: Path) -> None:
+    """Counters or a place of a later program are not read as something else; the reading says why."""
+    slot = Slot.create(tmp_path, place=0)
+    slot.close()
+    (reading,) = read_slots(tmp_path)
+    table = reading.folder / "counters"
+    table.write_bytes(table.read_bytes()[:8] + (2).to_bytes(8, "little") + table.read_bytes()[16:])
+    with pytest.raises(NewerStoreError, match="format 1 or lower, found 2"):
+        Counters.open(table)
+    (reading,) = read_slots(tmp_path)
+    assert "newer driftgate" in reading.fault
+    (reading.folder / "slot.json").write_bytes(b'{"format": 3}')
+    (reading,) = read_slots(tmp_path)
+    assert "found 3" in reading.fault
