@@ -27,6 +27,7 @@ if __name__ == "__main__":
 
 import click  # noqa: E402  only after the working folder is forgotten
 
+from driftgate.access import Access  # noqa: E402  only after the working folder is forgotten
 from driftgate.verbs import VERBS, LazyGroup  # noqa: E402  only after the working folder is forgotten
 from groundwork.errors import DriftgateError  # noqa: E402  only after the working folder is forgotten
 
@@ -49,8 +50,13 @@ FIRST_STEPS: Final = (
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="driftgate", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.option("--ca", metavar="FILE", default="", help="PEM: whom to trust at an https URL.")
+@click.option("--cert", metavar="FILE", default="", help="PEM: our certificate, where a port asks for one.")
+@click.option("--key", "cert_key", metavar="FILE", default="", help="PEM: the private key of --cert.")
+@click.pass_context
+def cli(ctx: click.Context, ca: str, cert: str, cert_key: str) -> None:
     """Serve ONNX models, roll new versions out on evidence, watch what goes through, ask for a retrain."""
+    ctx.obj = Access(ca=ca, cert=cert, cert_key=cert_key)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """Talking to the operator API and to the monitor's API over HTTP.
 
 Rules: an answer that is not 2xx is a RemoteError with the API's own sentence; nobody at the address is an
-UnreachableError that says what to start. Proxies of the environment are not used: both ports are on loopback.
+UnreachableError that says what to start. Proxies of the environment are not used: our ports are reached
+directly. A request carries the key and certificates of `driftgate.access`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from typing import Any, Final
 
 import httpx
 
+from driftgate.access import VARIABLES, Access, current
 from driftgate.errors import RemoteError, UnreachableError
 
 OPERATOR_VARIABLE: Final = "DRIFTGATE_OPERATOR_URL"
 MONITOR_VARIABLE: Final = "DRIFTGATE_MONITOR_URL"
 GATEWAY_VARIABLE: Final = "DRIFTGATE_GATEWAY_URL"
 ACTOR_VARIABLE: Final = "DRIFTGATE_ACTOR"
-CLIENT_VARIABLES: Final = frozenset({OPERATOR_VARIABLE, MONITOR_VARIABLE, GATEWAY_VARIABLE, ACTOR_VARIABLE})
+CLIENT_VARIABLES: Final = (
+    frozenset({OPERATOR_VARIABLE, MONITOR_VARIABLE, GATEWAY_VARIABLE, ACTOR_VARIABLE}) | VARIABLES
+)
 """Variables with our prefix that are no settings of a program."""
 
 SECONDS: Final = 30.0
@@ -27,7 +31,15 @@ SECONDS: Final = 30.0
 class Api:
     """One API at one base URL; `what` names it in errors ("operator API")."""
 
-    def __init__(self, what: str, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        url: str,
+        *,
+        access: Access | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        shown = current() if access is None else access
         self.what = what
         self.url = url.rstrip("/")
         self._client = httpx.Client(
@@ -35,7 +47,8 @@ class Api:
             timeout=SECONDS,
             trust_env=False,
             transport=transport,
-            headers={"user-agent": "driftgate"},
+            headers={"user-agent": "driftgate", **shown.headers()},
+            verify=shown.verify(),
         )
 
     def get(self, path: str, **query: Any) -> Any:

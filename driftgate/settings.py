@@ -1,8 +1,8 @@
 """Every setting of the product in one struct: the gateway's at the top level, the monitor's under `monitor`.
 
-Rules: this file adds no setting; it joins those of the two programs and shares `data` and `models` between
-them, so that a new setting of either needs no line here. One YAML file, `DRIFTGATE_…` variables and flags
-set them, in rising order.
+Rules: this file adds no setting; it joins those of the two programs and shares `data`, `models`, `keys` and
+`limits` between them, so that a new setting of either needs no line here. One YAML file, `DRIFTGATE_…`
+variables and flags set them, in rising order.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import msgspec
 
 from driftgate.remote import CLIENT_VARIABLES
 from gateway.settings import GatewaySettings
+from gateway.settings import checked as checked_gateway
 from groundwork import settings as groundwork_settings
 from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 
 MONITOR: Final = "monitor"
-SHARED: Final = frozenset({"data", "models"})
+SHARED: Final = frozenset({"data", "models", "keys", "limits"})
 
 
 def _fields(
@@ -55,20 +56,30 @@ def load(
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded[msgspec.Struct]:
     """The settings in force and where each came from; SettingsError when one cannot be honoured."""
-    loaded = groundwork_settings.load(
-        SETTINGS,
-        file=file,
-        environ=environ,
-        flags=flags,
-        reserved=CLIENT_VARIABLES,
-    )
+    loaded = _load(file, flags, environ)
+    gateway_settings(loaded.value)
     monitor_settings(loaded.value)
     return loaded
 
 
+def keys_file(file: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The setting `keys.file`, though that file may still have to be made."""
+    value: Any = _load(file, {}, environ).value
+    return Path(value.keys.file) if value.keys.file else None
+
+
+def _load(
+    file: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]
+) -> Loaded[msgspec.Struct]:
+    return groundwork_settings.load(
+        SETTINGS, file=file, environ=environ, flags=flags, reserved=CLIENT_VARIABLES
+    )
+
+
 def gateway_settings(value: msgspec.Struct) -> GatewaySettings:
-    """The gateway's part."""
-    return GatewaySettings(**{name: getattr(value, name) for name in GatewaySettings.__struct_fields__})
+    """The gateway's part, checked."""
+    parts = {name: getattr(value, name) for name in GatewaySettings.__struct_fields__}
+    return checked_gateway(GatewaySettings(**parts))
 
 
 def monitor_settings(value: msgspec.Struct) -> MonitorSettings:

@@ -35,7 +35,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     "log": Verb("driftgate.cli.log:log", "Export the prediction log with its labels."),
     "webhooks": Verb("driftgate.cli.webhooks:webhooks", "List, show, replay and test webhook deliveries."),
     "retrains": Verb("driftgate.cli.retrains:retrains", "List requests to retrain, and report how one goes."),
-    "config": Verb("driftgate.cli.config:config", "Show every setting with its source, or check a file."),
+    "config": Verb(
+        "driftgate.cli.config:config", "Show every setting with its source, check a file, or keep keys."
+    ),
     "demo": Verb("driftgate.cli.demo:demo", "Watch the whole ring close on a small world, in two minutes."),
 }
 

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from driftgate import settings, show
+from driftgate.cli.keys import keys
 from driftgate.cli.options import config_option, json_option
 from driftgate.verbs import TaughtGroup
 from groundwork.settings import REQUIRED, Setting
@@ -28,7 +29,10 @@ UNITS: Final[Mapping[str, Mapping[str, float]]] = {
     examples=("driftgate config show --config driftgate.yaml", "driftgate config check driftgate.yaml"),
 )
 def config() -> None:
-    """Show every setting with its source, or check a file."""
+    """Show every setting with its source, check a file, or keep keys."""
+
+
+config.add_command(keys)
 
 
 @config.command(

@@ -18,7 +18,7 @@ def test_the_gateways_settings_are_at_the_top_and_the_monitors_below_monitor() -
     monitor = [
         f"monitor.{setting.name}"
         for setting in fields(MonitorSettings)
-        if setting.name not in settings.SHARED
+        if setting.name.split(".")[0] not in settings.SHARED
     ]
     assert [setting.name for setting in settings.all_settings()] == [*gateway, *monitor]
 
@@ -64,7 +64,23 @@ def test_an_unknown_variable_is_an_error() -> None:
         settings.load(None, {}, {"DRIFTGATE_WORKER": "2"})
 
 
+def test_both_programs_share_keys_and_limits(tmp_path: Path) -> None:
+    """Who may ask, and how much, is said once for every port."""
+    file = tmp_path / "keys.yaml"
+    file.touch(0o600)
+    value = settings.load(None, {"keys.file": str(file), "limits.url_bytes": 99}, {}).value
+    gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
+    assert gateway.keys.file == monitor.keys.file == str(file)
+    assert gateway.limits == monitor.limits
+
+
+def test_what_the_gateway_cannot_honour_is_found_before_it_starts() -> None:
+    """A command port that anybody could reach without a key is an error that names the setting."""
+    with pytest.raises(SettingsError, match=r"operator\.host is .*keys\.file"):
+        settings.load(None, {}, {"DRIFTGATE_OPERATOR_HOST": "0.0.0.0"})
+
+
 def test_what_the_monitor_cannot_honour_is_found_before_it_starts() -> None:
     """The monitor's own checks run as the settings are loaded."""
-    with pytest.raises(SettingsError, match="loopback"):
+    with pytest.raises(SettingsError, match=r"monitor\.host is .*keys\.file"):
         settings.load(None, {}, {"DRIFTGATE_MONITOR_HOST": "0.0.0.0"})

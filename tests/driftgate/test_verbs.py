@@ -20,9 +20,15 @@ def commands() -> Iterator[tuple[str, click.Command]]:
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None
-        yield name, command
-        if isinstance(command, click.Group):
-            yield from ((f"{name} {below}", found) for below, found in command.commands.items())
+        yield from below(name, command)
+
+
+def below(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A verb and every verb below it."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, found in command.commands.items():
+            yield from below(f"{path} {name}", found)
 
 
 COMMANDS = dict(commands())

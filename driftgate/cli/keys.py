@@ -1,0 +1,158 @@
+"""`driftgate config keys`: make, list and revoke the keys of a keys file. It is local: nothing is called."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from driftgate import settings, show
+from driftgate.cli.options import config_option, json_option
+from driftgate.errors import CommandError
+from driftgate.verbs import TaughtGroup
+from groundwork import key_file
+from groundwork.keys import SCOPES, Key, create
+from groundwork.quantities import parse_duration
+
+DEFAULT_FILE: Final = Path("keys.yaml")
+
+file_option = click.option(
+    "--file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The keys file.  [default: the setting keys.file, else keys.yaml]",
+)
+
+
+@click.group(
+    "keys",
+    cls=TaughtGroup,
+    examples=(
+        "driftgate config keys create --name checkout --scope infer --scope labels:write",
+        "driftgate config keys list",
+        "driftgate config keys revoke 1f0c93ab",
+    ),
+)
+def keys() -> None:
+    """Make, list and revoke the keys of a keys file."""
+
+
+@keys.command(
+    "create",
+    examples=(
+        "driftgate config keys create --name checkout --scope infer --scope labels:write",
+        "driftgate config keys create --name ci --scope operate --scope read --expires 90d",
+        "driftgate config keys create --name batch --scope infer --rate 200 --concurrency 8",
+    ),
+)
+@click.option("--name", required=True, metavar="WHO", help="Whose key it is; several may share a name.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    required=True,
+    help="What it is for; repeat for more.",
+)
+@click.option("--expires", metavar="TIME", help='When it ends, from now, such as "90d".  [default: never]')
+@click.option("--rate", type=float, metavar="N", help="Requests a second.  [default: no limit]")
+@click.option("--concurrency", type=int, metavar="N", help="Requests at once.  [default: no limit]")
+@file_option
+@config_option
+@json_option
+def create_key(
+    name: str, file: Path | None, config_file: Path | None, *, as_json: bool, **parts: Any
+) -> None:
+    """Make a key, add it to the keys file, and show its text, once.
+
+    Only a hash of it is kept. Programs that use the file take the key up within a second. To rotate: make a
+    second key, move the callers to it, revoke the first.
+    """
+    path = _path(file, config_file)
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    ends = None if parts["expires"] is None else now + dt.timedelta(seconds=parse_duration(parts["expires"]))
+    key, text = create(
+        name, parts["scopes"], now, expires=ends, rate=parts["rate"], concurrency=parts["concurrency"]
+    )
+    key_file.save(path, (*_held(path), key))
+    if as_json:
+        show.facts({"id": key.id, "name": key.name, "key": text, "file": str(path)})
+        return
+    click.echo(text)
+    click.echo(
+        f"{click.style('✔', fg='green')} key {key.id} for {', '.join(key.scopes)} is in {path}; its text "
+        "is not kept and will not be shown again",
+        err=True,
+    )
+
+
+@keys.command("list", examples=("driftgate config keys list", "driftgate config keys list --json"))
+@file_option
+@config_option
+@json_option
+def list_keys(file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
+    """List the keys of the file: who, for what, until when. No text of a key is there to be shown."""
+    found = key_file.load(_path(file, config_file)).keys
+    if as_json:
+        show.facts({"keys": [_facts(key) for key in found]})
+    else:
+        rows = [
+            (
+                key.id,
+                key.name,
+                ",".join(key.scopes),
+                f"{key.created:%Y-%m-%d}",
+                "never" if key.expires is None else f"{key.expires:%Y-%m-%d %H:%M}",
+                "–" if key.rate is None else f"{key.rate:g}/s",
+                "–" if key.concurrency is None else str(key.concurrency),
+            )
+            for key in found
+        ]
+        show.table(("ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "RATE", "AT ONCE"), rows)
+
+
+@keys.command("revoke", examples=("driftgate config keys revoke 1f0c93ab",))
+@click.argument("key")
+@file_option
+@config_option
+@json_option
+def revoke_key(key: str, file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
+    """Take KEY, an id or a name that one key has, out of the file; it is refused within a second."""
+    path = _path(file, config_file)
+    held = key_file.load(path).keys
+    named = [one for one in held if key in (one.id, one.name)]
+    if len(named) != 1:
+        raise CommandError(
+            f"{path}: wanted one key that is called {key!r}, found {len(named)}; "
+            "name its id, as `driftgate config keys list` shows it"
+        )
+    key_file.save(path, (one for one in held if one is not named[0]))
+    if as_json:
+        show.facts({"id": named[0].id, "name": named[0].name, "file": str(path)})
+    else:
+        click.echo(f"{click.style('✔', fg='green')} key {named[0].id} ({named[0].name}) is revoked")
+
+
+def _path(file: Path | None, config_file: Path | None) -> Path:
+    """Where the keys are: as said here, as the settings say, or beside us."""
+    if file is not None:
+        return file
+    return settings.keys_file(config_file) or DEFAULT_FILE
+
+
+def _held(path: Path) -> tuple[Key, ...]:
+    return key_file.load(path).keys if path.exists() else ()
+
+
+def _facts(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": key.scopes,
+        "created": key.created,
+        "expires": key.expires,
+        "rate": key.rate,
+        "concurrency": key.concurrency,
+    }
