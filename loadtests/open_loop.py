@@ -1,4 +1,4 @@
-"""`python -m loadtests.open_loop --rate 500 --seconds 10`: latency as callers feel it who do not wait in line.
+"""`python -m loadtests.open_loop --rate 500 --seconds 10`: latency as callers feel it.
 
 Requests are due at random (Poisson) times whatever the server does, and each latency counts from the time its
 request was due: a stall of a second is charged to everyone who came in that second. Without --url a model is
@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from loadtests.arrivals import Arrivals
 from loadtests.bench import generator
 from loadtests.subject import Reference, publish, running
 
@@ -73,9 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with subject(asked.url, asked.body, asked.rows) as (url, body):
         payload = generator.request_bytes(url, body, _JSON)
         generator.closed_loop(url, payload, connections=4, seconds=0.5)  # the first answers are no measure
-        tally = generator.open_loop(
-            url, payload, connections=asked.connections, seconds=asked.seconds, rate=asked.rate
-        )
+        stream = Arrivals(url, payload, rate=asked.rate, window=asked.seconds, connections=asked.connections)
+        (tally,) = stream.run(asked.seconds)
     print(table(tally, asked.rate))
     print(histogram(tally.latencies))
     return 0 if tally.done and not tally.bad else 1

@@ -1,0 +1,1 @@
+"""Tests of the load tests: their verdicts, and that they measure what they say."""
