@@ -124,7 +124,7 @@ class RowFile:
 
         A fixed-width column is anything numpy broadcasts to [rows, *shape] (`bytes` for octets); a
         variable-width one a byte string for all, or rows * width of them. A column left out is zero or empty.
-        `validity` broadcasts to [rows, value columns]. Some 3 µs for one row of 15 columns.
+        `validity` broadcasts to [rows, value columns]. Some 4 µs for one row of 13 columns.
         """
         active = self._active
         sequence = active.end
