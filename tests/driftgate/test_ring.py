@@ -1,0 +1,147 @@
+"""`driftgate up` as people start it: real processes, ready together, stopped in order, kept alive."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from driftgate.demo.sources import parse_metrics, total
+from driftgate.programs import Program
+from driftgate.ring import Addresses
+from registry_client.backends import open_registry
+from tests import models
+from tests.facts import until
+
+pytestmark = pytest.mark.system
+
+SECONDS = 60.0
+
+
+class Up:
+    """One `driftgate up` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ready_file = folder / "ready.json"
+        self.urls: dict[str, Any] = {}
+        self.log = (folder / "up.log").open("ab")
+        self.program = self.another("up", self.ready_file)
+
+    def another(self, name: str, ready_file: Path) -> Program:
+        """The command on this folder, with every port free to choose, started from the folder itself."""
+        flags = [f"--{port}-port=0" for port in ("http", "operator", "monitor")]
+        places = [f"--models={self.folder / 'models'}", f"--data={self.folder / 'data'}"]
+        command = ["env", "-C", str(self.folder), sys.executable, "-P", "-m", "driftgate", "up"]
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("DRIFTGATE_")}
+        return Program(
+            name,
+            [*command, *places, *flags, f"--ready-file={ready_file}"],
+            environ=environ,
+            output=self.log,
+        )
+
+    async def start(self) -> None:
+        """Start and wait until it is ready."""
+        await self.program.start()
+        self.urls = await self.program.ready(self.ready_file, SECONDS)
+
+    def said(self) -> str:
+        """Everything that was printed."""
+        return (self.folder / "up.log").read_text()
+
+
+@pytest.fixture
+async def up(tmp_path: Path) -> AsyncIterator[Up]:
+    """A running ring over one model, in a folder with files named like our packages."""
+    (tmp_path / "models").mkdir()
+    models.publish(open_registry(tmp_path / "models"), "m", "1", models.logistic(2))
+    for name in ("gateway", "monitor", "driftgate"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for ours')\n")
+    ring = Up(tmp_path)
+    await ring.start()
+    try:
+        yield ring
+    finally:
+        await ring.program.stop(SECONDS)
+        ring.log.close()
+
+
+async def ask(url: str) -> httpx.Response:
+    """One prediction."""
+    body = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}]}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return await client.post(f"{url}/v2/models/m/infer", json=body)
+
+
+async def rows_read(url: str) -> int:
+    """How many rows of version 1 the monitor has read, ever."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        samples = parse_metrics((await client.get(f"{url}/metrics")).text)
+    return total(samples, "driftgate_monitor_rows_total", version="1")
+
+
+async def test_it_serves_watches_and_stops_in_order(up: Up) -> None:
+    """Fixed names in the ready file, predictions answered, SIGTERM ends it with 0, and nothing is lost."""
+    assert set(up.urls) == {"http", "operator", "monitor", "grpc", "pid"}
+    assert up.urls["grpc"] is None
+    answers = [await ask(up.urls["http"]) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert await up.program.stop(SECONDS), up.said()
+    assert not up.ready_file.exists()
+    assert not list((up.folder / "data").glob("up-*"))
+    await up.start()
+    assert await rows_read(up.urls["monitor"]) == 20
+
+
+async def test_a_second_one_on_the_same_folder_is_refused(up: Up, tmp_path: Path) -> None:
+    """The folder has one owner; the refusal names it, and the first goes on."""
+    second = up.another("second", tmp_path / "second.json")
+    await second.start()
+    assert await second.wait() == 1
+    assert "lock" in up.said()
+    assert (await ask(up.urls["http"])).status_code == 200
+
+
+async def test_a_monitor_that_dies_is_started_again_on_its_port(up: Up) -> None:
+    """The death is told in a line, and the same address answers again."""
+    pid = _child_of(up.urls["pid"], "monitor")
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: "monitor was ended by SIGKILL; starting it again" in up.said(), "the death is told")
+    await until(lambda: _answers(up.urls["monitor"]), "the monitor answers again", SECONDS)
+    assert (await ask(up.urls["http"])).status_code == 200
+
+
+async def test_nothing_outlives_it_when_it_is_killed(up: Up) -> None:
+    """SIGKILL of `up` ends gateway and monitor too."""
+    pids = [_child_of(up.urls["pid"], name) for name in ("gateway", "monitor")]
+    os.kill(up.urls["pid"], signal.SIGKILL)
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "both have ended", SECONDS)
+
+
+def _child_of(parent: int, module: str) -> int:
+    """The process number of the child that runs a module."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    for child in children:
+        if f"\0{module}\0" in Path(f"/proc/{child}/cmdline").read_text():
+            return int(child)
+    raise AssertionError(f"process {parent} has no child that runs {module}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_ready_file_is_what_people_parse() -> None:
+    """Names and kinds of the ready file are fixed."""
+    document = msgspec.to_builtins(Addresses("http://a", "http://b", "http://c", None, 7))
+    urls = {"http": "http://a", "operator": "http://b", "monitor": "http://c"}
+    assert document == {**urls, "grpc": None, "pid": 7}
