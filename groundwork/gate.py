@@ -102,7 +102,7 @@ class Keys:
     def admit(self, headers: Headers, scope: str) -> Pass | Denial:
         """The key's pass, counted where it has a concurrency; or why not."""
         presented = headers.get(_AUTHORIZATION) or headers.get(_API_KEY)
-        if presented is None:
+        if not presented:
             return denials.NO_KEY
         found = self._remembered.get(presented)
         if found is None:

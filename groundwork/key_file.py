@@ -41,8 +41,9 @@ def load(path: Path) -> KeyBook:
             )
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES)
-        keys = msgspec.yaml.decode(content, type=tuple[Key, ...]) if content.strip() else ()
-        return KeyBook(keys)
+        # In two steps: a moment may stand there as YAML's own kind or as a text.
+        document = msgspec.yaml.decode(content) if content.strip() else ()
+        return KeyBook(msgspec.convert(document, tuple[Key, ...]))
     except OSError as error:
         raise SettingsError(
             f"keys.file: {path} cannot be read: {error.strerror}; "
@@ -54,8 +55,7 @@ def load(path: Path) -> KeyBook:
 
 def save(path: Path, keys: Iterable[Key]) -> None:
     """Replace the file by one that holds these keys, mode 0600."""
-    content = msgspec.yaml.encode([msgspec.to_builtins(key) for key in keys])
-    write_atomic(path, content)
+    write_atomic(path, msgspec.yaml.encode(list(keys)))
 
 
 class KeyFile:

@@ -1,0 +1,69 @@
+"""The keys file: private, whole, followed."""
+
+import io
+import stat
+from pathlib import Path
+
+import pytest
+
+from groundwork import key_file
+from groundwork.clock import FakeClock
+from groundwork.errors import SettingsError
+from groundwork.keys import KeyBook, create
+from groundwork.logs import Log
+from tests.keys import NOW, one_key
+
+
+def test_what_is_saved_is_read_again_and_is_private(tmp_path: Path) -> None:
+    """All parts survive, and only the owner can read the file."""
+    path = tmp_path / "keys.yaml"
+    key, _ = create("a", ["infer", "read"], NOW, expires=NOW, rate=2.5, concurrency=3)
+    key_file.save(path, [key])
+    assert key_file.load(path).keys == (key,)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o660, 0o644, 0o777])
+def test_a_file_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    """The mode is named, and what to do."""
+    path = tmp_path / "keys.yaml"
+    one_key(path, "infer")
+    path.chmod(mode)
+    with pytest.raises(SettingsError, match=rf"keys\.file: .* has the mode {mode:04o}.*chmod 600"):
+        key_file.load(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"- {name: a}", b"- 1", b"\xff\xfe", b"keys: []", b"[{id: 0, id: 1}]"]
+)
+def test_a_file_that_is_no_keys_file_is_named(tmp_path: Path, content: bytes) -> None:
+    """Whatever is wrong in it, the message names the file in one line."""
+    path = tmp_path / "keys.yaml"
+    path.touch(0o600)
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"keys\.file: .*keys\.yaml") as caught:
+        key_file.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    """Nobody starts without the keys that were asked for."""
+    with pytest.raises(SettingsError, match="config keys create"):
+        key_file.load(tmp_path / "none.yaml")
+
+
+def test_a_changed_file_is_taken_up_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
+    """New keys arrive at the next look; a file that cannot be read leaves the old ones and says so once."""
+    path, lines, seen = tmp_path / "keys.yaml", io.StringIO(), list[KeyBook]()
+    first = one_key(path, "infer").encode()
+    following = key_file.KeyFile(path, seen.append, Log(lines, FakeClock()))
+    following.look()
+    assert len(seen) == 1
+    second = one_key(path, "infer").encode()
+    following.look()
+    assert (seen[-1].find(first), seen[-1].find(second) is not None) == (None, True)
+    path.unlink()
+    following.look()
+    following.look()
+    assert len(seen) == 2
+    assert lines.getvalue().count("keys-not-reloaded") == 1
