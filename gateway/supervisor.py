@@ -16,7 +16,6 @@ import functools
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -166,15 +165,14 @@ class Supervisor:
     async def _keep(self, place: int) -> None:
         backoff = Backoff()
         while not self._stopping.is_set():
-            started = time.monotonic()
             try:
-                code, pid = await self._live(place)
+                code, pid, answered = await self._live(place)
             except OSError as error:
-                code, pid = error.errno or 1, 0
+                code, pid, answered = error.errno or 1, 0, False
                 self._log.error("worker-not-started", place=place, fault=error)
             if self._stopping.is_set():
                 return
-            wait = backoff.after(time.monotonic() - started)
+            wait = backoff.after(answered=answered)
             self._log.warning("worker-died", place=place, pid=pid, how=_death(code), restart_in_s=wait)
             self._give_up_if_hopeless(code)
             # The next worker does not wait for the dead one's rows.
@@ -183,8 +181,8 @@ class Supervisor:
             aftermath.add_done_callback(self._aftermaths.discard)
             await self._pause(wait)
 
-    async def _live(self, place: int) -> tuple[int, int]:
-        """One worker's life: its exit code and process number."""
+    async def _live(self, place: int) -> tuple[int, int, bool]:
+        """One worker's life: its exit code, its process number, and whether it ever answered."""
         self._places.clear(place)
         self._places.reach(place, Stage.STARTING)
         fds = (self._places.fd, self._listeners.http.fileno(), self._listeners.operator.fileno())
@@ -202,8 +200,9 @@ class Supervisor:
         if child.stdin is not None:
             child.stdin.close()
         del self._children[place]
+        answered = self._places.stage(place) is not Stage.STARTING
         self._places.clear(place)
-        return code, child.pid
+        return code, child.pid, answered
 
     def _give_up_if_hopeless(self, code: int) -> None:
         self._failures += 1

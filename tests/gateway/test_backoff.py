@@ -3,32 +3,29 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backoff import FIRST_SECONDS, HEALTHY_SECONDS, LONGEST_SECONDS, Backoff
+from gateway.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
 
 
-def test_one_crash_costs_no_wait() -> None:
-    """The first death is followed by a start at once; then the waits double."""
+def test_one_failed_start_costs_no_wait() -> None:
+    """The first failed start is followed by another at once; then the waits double."""
     backoff = Backoff()
-    assert [backoff.after(0.1) for _ in range(4)] == [
-        0.0,
-        FIRST_SECONDS,
-        2 * FIRST_SECONDS,
-        4 * FIRST_SECONDS,
-    ]
+    waits = [backoff.after(answered=False) for _ in range(4)]
+    assert waits == [0.0, FIRST_SECONDS, 2 * FIRST_SECONDS, 4 * FIRST_SECONDS]
 
 
-def test_a_healthy_life_is_forgiven() -> None:
-    """After a long life the next death counts as a first one."""
+def test_a_worker_that_answered_is_followed_at_once() -> None:
+    """However often a working worker is killed, the next one starts at once."""
     backoff = Backoff()
     for _ in range(5):
-        backoff.after(0.0)
-    assert backoff.after(HEALTHY_SECONDS) == 0.0
+        backoff.after(answered=False)
+    assert [backoff.after(answered=True) for _ in range(50)] == [0.0] * 50
+    assert backoff.after(answered=False) == 0.0
 
 
-@given(st.lists(st.floats(0, HEALTHY_SECONDS, exclude_max=True), max_size=40))
-def test_waits_never_shrink_and_are_bounded(lives: list[float]) -> None:
+@given(st.integers(0, 60))
+def test_waits_never_shrink_and_are_bounded(failures: int) -> None:
     """Through any crash loop the waits grow up to a bound, whatever the count."""
     backoff = Backoff()
-    waits = [backoff.after(lived) for lived in lives]
+    waits = [backoff.after(answered=False) for _ in range(failures)]
     assert waits == sorted(waits)
     assert all(wait <= LONGEST_SECONDS for wait in waits)
