@@ -28,6 +28,8 @@ INPUT: Final = "input"
 FEATURES: Final = 8
 ROWS: Final = 4000
 STOP_S: Final = 60.0
+LAST_WORDS: Final = 4000
+"""Characters of the program's lines that are shown when it fails."""
 
 Array = NDArray[np.float32]
 
@@ -103,20 +105,22 @@ def running(
     config.write_text(json.dumps({**ports, "workers": workers, **(settings or {})}))
     command = [sys.executable, "-P", "-m", "driftgate", "up", "--models", str(folder / "models")]
     command += ["--data", str(folder / "data"), "--config", str(config), "--ready-file", str(ready)]
-    with (folder / "up.log").open("wb") as output:
+    said = folder / "up.log"
+    with said.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        wait_until(ready.exists, f"driftgate up (see {output.name})", process)
+        wait_until(ready.exists, "driftgate up", process)
         found = json.loads(ready.read_bytes())
         yield Subject(found["http"], found["operator"], found["monitor"], process.pid, folder / "data")
     except BaseException:
         process.kill()  # its children are tied to it
         process.wait()
+        print(said.read_text()[-LAST_WORDS:], file=sys.stderr)
         raise
     process.terminate()
     code = process.wait(STOP_S)
     if code:
-        raise RuntimeError(f"driftgate up ended with exit code {code}; its lines are in {output.name}")
+        raise RuntimeError(f"driftgate up ended with exit code {code}: {said.read_text()[-LAST_WORDS:]}")
 
 
 def ask(url: str, body: Mapping[str, Any] | None = None) -> Any:
