@@ -17,11 +17,12 @@ Rules:
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, Final
 
 from gateway import metrics
 from gateway.call import Bound, Call, Work, arm_headers, asked_version, trace_id
-from gateway.errors import InvalidInputError, RunError, UnknownModelError
+from gateway.errors import InvalidInputError, NotReadyError, RunError, UnknownModelError
 from gateway.inference import Array
 from gateway.journal import Journal, Noted
 from gateway.meters import ARM_NAMES, Evidence
@@ -47,7 +48,8 @@ Pending = Coroutine[Any, Any, Response]
 class Core:
     """Answers requests; owned by one worker's loop.
 
-    `ready` says whether this worker should be sent requests; it answers them either way.
+    `ready` says whether this worker should be sent requests; it answers them either way. `unserved` says
+    of models that have a route, but no version in memory to answer by it, why that is so.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Core:
         self._pool = ThreadPoolExecutor(settings.runs.pool, "run")
         self._requests = 0
         self._bound: dict[str, Bound] = {}
+        self.unserved: Mapping[str, str] = MappingProxyType({})
         self.table = table
 
     @property
@@ -96,7 +99,7 @@ class Core:
         try:
             bound = self._bound.get(call.model)
             if bound is None:
-                raise UnknownModelError(f"there is no model {call.model[:100]!r} here")
+                raise self.absent(call.model)
             version = call.version or asked_version(call.headers)
             if version is not None:
                 return self._pin(call, bound, version, started)
@@ -112,10 +115,17 @@ class Core:
         """The version that describes a model: the one named, else stable; raises as for a request."""
         bound = self._bound.get(model)
         if bound is None:
-            raise UnknownModelError(f"there is no model {model[:100]!r} here")
+            raise self.absent(model)
         if version is None:
             return bound.lane.stable
         return bound.lane.versions.get(version) or await self._on_demand(model, version)
+
+    def absent(self, model: str) -> DriftgateError:
+        """Why a model without a lane cannot answer: nobody knows it, or its version cannot be served."""
+        fault = self.unserved.get(model)
+        if fault is not None:
+            return NotReadyError(f"model {model!r} is not served now: {fault}")
+        return UnknownModelError(f"there is no model {model[:100]!r} here")
 
     def refuse(self, error: DriftgateError, model: str, version: str | None, started: float) -> Response:
         """Record a request that no version is run for, and tell its client why; `started` is monotonic."""

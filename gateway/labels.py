@@ -16,7 +16,7 @@ import msgspec
 
 from gateway import metrics
 from gateway.core import Core
-from gateway.errors import MalformedError, UnknownModelError
+from gateway.errors import MalformedError
 from gateway.responses import Response, document
 from prediction_log.errors import IdError, LabelError
 from prediction_log.ids import parse
@@ -58,12 +58,12 @@ async def take(core: Core, model: str, body: bytes) -> Response:
     """Take every label of the request into the log and say how many there were.
 
     Raises:
-        UnknownModelError: no route names the model.
+        UnknownModelError: no route names the model (NotReadyError: none of its versions can be served).
         MalformedError: a label cannot be read; none is taken.
         LogFullError: there is no room; none is taken.
     """
     if model not in core.table:
-        raise UnknownModelError(f"there is no model {model[:100]!r} here")
+        raise core.absent(model)
     labels = read(body, core.clock.now())
     if not core.journal.has_labels(model):
         await asyncio.get_running_loop().run_in_executor(None, core.journal.open_labels, model)

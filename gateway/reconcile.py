@@ -46,9 +46,10 @@ class Fleet(Protocol):
 
 
 class Holder(Protocol):
-    """What holds the table that requests are answered by."""
+    """What holds the table that requests are answered by, and why a model is not in it."""
 
     table: Table
+    unserved: Mapping[str, str]
 
 
 class Shown(Protocol):
@@ -193,8 +194,16 @@ class Reconciler:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
             self.faults[key] = Fault(message, self._clock.monotonic())
             self._shown.failed(*key, now=True)
+            self._excuse(key[0], message)
             self._log.error("version-not-loaded", model=key[0], version=key[1], fault=message)
         self._settle(key[0])
+
+    def _excuse(self, model: str, message: str | None) -> None:
+        """Let requests for a model that nothing answers say why; None: it is answered."""
+        excuses = {name: said for name, said in self._core.unserved.items() if name != model}
+        if message is not None and model not in self._core.table:
+            excuses[model] = message
+        self._core.unserved = MappingProxyType(excuses)
 
     def _forgive(self, key: tuple[str, str]) -> None:
         if self.faults.pop(key, None) is not None:
@@ -205,6 +214,8 @@ class Reconciler:
         available = {key: loaded for key, loaded in self._fleet.loaded.items() if key not in self._leaving}
         lane = lane_of(route, available)
         self._core.table = MappingProxyType({**self._core.table, route.model: lane})
+        if route.model in self._core.unserved:
+            self._excuse(route.model, None)
 
     def _rebuild(self, model: str) -> None:
         """The same route again, after the set of versions in memory has changed."""

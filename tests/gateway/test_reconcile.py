@@ -197,6 +197,18 @@ async def test_stable_answers_alone_where_the_candidate_is_broken_from_the_start
     assert bench.shown.revisions == {}
 
 
+async def test_a_model_that_nothing_answers_says_why(bench: Bench) -> None:
+    """Requests for a model whose only version is broken are told so, until a version answers."""
+    await bench.here.publish("n", "1", b"no graph")
+    await bench.follow(ONE, Route(model="n", revision=1, stable="1"))
+    answer = await bench.here.infer({}, model="n")
+    assert answer.status_code == 503
+    assert "model 'n' is not served now: model n version 1: the graph does not load" in answer.json()["error"]
+    await bench.here.publish("n", "2", logistic())
+    await bench.follow(ONE, Route(model="n", revision=2, stable="2"))
+    assert bench.here.core.unserved == {}
+
+
 async def test_previous_is_kept_warm(bench: Bench) -> None:
     """The version to go back to is in memory, without being waited for."""
     gate = bench.gates.hold("2")
