@@ -78,7 +78,7 @@ def _create(path: Path, schema: Schema) -> None:
     os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         # FULL whatever the caller wants later: the link below must point at a file that is on the disk.
-        _open(beside, schema, "FULL", readonly=False).close()
+        _open(beside, schema, "FULL", readonly=False, fresh=True).close()
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(beside)
     finally:
@@ -91,7 +91,9 @@ def _create(path: Path, schema: Schema) -> None:
     sync_folder(path.parent)
 
 
-def _open(path: Path, schema: Schema, synchronous: str, *, readonly: bool) -> sqlite3.Connection:
+def _open(
+    path: Path, schema: Schema, synchronous: str, *, readonly: bool, fresh: bool = False
+) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}",
         uri=True,
@@ -104,17 +106,22 @@ def _open(path: Path, schema: Schema, synchronous: str, *, readonly: bool) -> sq
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
-        _bring_forward(connection, path, schema, readonly=readonly)
+        _bring_forward(connection, path, schema, readonly=readonly, fresh=fresh)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _bring_forward(connection: sqlite3.Connection, path: Path, schema: Schema, *, readonly: bool) -> None:
+def _bring_forward(
+    connection: sqlite3.Connection, path: Path, schema: Schema, *, readonly: bool, fresh: bool
+) -> None:
     """Apply the migrations that the file has not seen, one transaction each."""
     version = _checked_version(connection, path, schema)
     wanted = len(schema.migrations)
+    if version == 0 and not fresh:
+        # Files appear whole (rule 1): one without a version was emptied by something else.
+        raise StoreError(f"{path}: wanted a {schema.name} database, found an empty file; restore a copy")
     if readonly and version < wanted:
         raise StoreError(
             f"{path}: wanted {schema.name} version {wanted}, found {version}, opened for reading"

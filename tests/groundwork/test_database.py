@@ -119,13 +119,13 @@ def test_a_reader_creates_and_migrates_nothing(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_an_empty_file_becomes_the_database(tmp_path: Path) -> None:
-    """A file that somebody touched is as good as none."""
+def test_an_emptied_file_is_no_new_database(tmp_path: Path) -> None:
+    """Files appear whole, so an empty one was emptied; starting anew in it would hide that."""
     path = tmp_path / "things.db"
     path.touch()
-    connection = open_database(path, SECOND)
-    assert pragma(connection, "user_version") == 2
-    connection.close()
+    with pytest.raises(StoreError, match="found an empty file"):
+        open_database(path, SECOND)
+    assert path.stat().st_size == 0
 
 
 def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What keeps an installation healthy: looking, repairing, copying and bringing copies back."""

@@ -1,0 +1,177 @@
+"""Tests of driftgate.doctor.backup and .restore: a copy is a state that a crash could have left."""
+
+import io
+import os
+import stat
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from driftgate.doctor.archive import CONTENTS
+from driftgate.doctor.backup import backup
+from driftgate.doctor.restore import restore
+from driftgate.errors import CommandError
+from groundwork.clock import SystemClock
+from groundwork.errors import DriftgateError, NewerStoreError, StoreError
+from groundwork.slots import Slot, read_slots
+from prediction_log.frame import decode
+from prediction_log.record import Kind
+from prediction_log.recovery import recover_slot
+from prediction_log.rows import RowFile, recover_buffers
+from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.snapshot import snapshot
+from prediction_log.transport import START
+from tests.driftgate.doctor import folders
+from tests.driftgate.doctor.contents import contents
+from tests.prediction_log import samples
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with something in every file."""
+    folders.build(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("name", ["backup.tar", "backup.tar.gz"])
+def test_a_restored_folder_holds_what_was_backed_up(data: Path, tmp_path: Path, name: str) -> None:
+    """Routes, history, log, monitor, slots and key come back the same, private, and nothing else does."""
+    held = backup(data, tmp_path / name, SystemClock())
+    assert restore(tmp_path / name, tmp_path / "again") == held
+    assert contents(tmp_path / "again") == contents(data)
+    files = [path for path in (tmp_path / "again").rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in [*files, tmp_path / name]} == {0o600}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["again", "data", name])
+
+
+def test_a_backup_is_taken_while_everything_is_written(data: Path, tmp_path: Path) -> None:
+    """Rows appended before the backup begins are in it exactly once, however the worker goes on meanwhile."""
+    stop = threading.Event()
+    slot = Slot.create(data / "slots", place=0)
+    file = samples.row_file(slot.folder, incarnation=slot.incarnation, row_capacity=64, arena_bytes=1024)
+    sink = SegmentSink(data / "log", segment_bytes=400_000)
+    told = [0]
+
+    def work() -> None:
+        while not stop.is_set():
+            file.append(samples.columns(told[0], 3), 3)
+            told[0] += 3
+            if told[0] % 9 == 0 and file.swap():
+                body = file.take()
+                if body is not None:
+                    sink.write([body])
+                    file.release()
+        sink.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for attempt in range(5):
+            before = told[0]
+            backup(data, tmp_path / f"{attempt}.tar", SystemClock())
+            again = tmp_path / str(attempt)
+            restore(tmp_path / f"{attempt}.tar", again)
+            tokens = _recovered(again, slot.incarnation)
+            assert len(tokens) == len(set(tokens))
+            assert set(range(before)) <= set(tokens)
+    finally:
+        stop.set()
+        worker.join()
+        slot.close()
+
+
+def _recovered(data: Path, incarnation: int) -> list[int]:
+    """Times of one incarnation's rows once its slot is spooled."""
+    sink, source = SegmentSink(data / "log"), SegmentSource(data / "log")
+    for reading in read_slots(data / "slots"):
+        assert not reading.alive
+        recover_slot(reading.folder, sink)
+    frames = [decode(body) for _, body in source.read(START, 1_000_000)]
+    sink.close()
+    source.close()
+    found: list[int] = []
+    for frame in frames:
+        if frame.kind == Kind.PREDICTION and frame.incarnation == incarnation:
+            found += frame.array("time").tolist()
+    return found
+
+
+def test_a_snapshot_of_a_row_file_is_its_rows(tmp_path: Path) -> None:
+    """A copy of a live row file gives the frames that the file itself would."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 3), 3)
+    file.swap()
+    file.append(samples.columns(3, 2), 2)
+    (tmp_path / "copy").write_bytes(snapshot(file.path))
+    assert recover_buffers(tmp_path / "copy") == (RowFile.recover(file.path), [])
+
+
+def test_a_backup_replaces_nothing(data: Path, tmp_path: Path) -> None:
+    """Neither an existing backup nor a folder with files in it is written over."""
+    backup(data, tmp_path / "b.tar", SystemClock())
+    with pytest.raises(CommandError, match="is there already"):
+        backup(data, tmp_path / "b.tar", SystemClock())
+    with pytest.raises(CommandError, match="holds files already"):
+        restore(tmp_path / "b.tar", data)
+    with pytest.raises(CommandError, match="wanted a data folder"):
+        backup(tmp_path / "nothing", tmp_path / "c.tar", SystemClock())
+
+
+def _rewritten(change: Callable[[str, bytes], bytes | None]) -> Callable[[Path], None]:
+    def rewrite(file: Path) -> None:
+        made = io.BytesIO()
+        with tarfile.open(file) as old, tarfile.open(fileobj=made, mode="w") as new:
+            for member in old:
+                content = old.extractfile(member)
+                assert content is not None
+                body = change(member.name, content.read())
+                if body is not None:
+                    member.size = len(body)
+                    new.addfile(member, io.BytesIO(body))
+        file.write_bytes(made.getvalue())
+
+    return rewrite
+
+
+def _newer(name: str, body: bytes) -> bytes:
+    return msgspec.json.encode({**msgspec.json.decode(body), "format": 7}) if name == CONTENTS else body
+
+
+def _with_stranger(file: Path) -> None:
+    with tarfile.open(file, "a") as tar:
+        tar.addfile(tarfile.TarInfo("../evil"), io.BytesIO())
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], type[DriftgateError], str]] = {
+    "cut": (lambda file: os.truncate(file, file.stat().st_size // 2), StoreError, "backup"),
+    "empty": (lambda file: os.truncate(file, 0), StoreError, "cannot be read as a backup"),
+    "no list": (
+        _rewritten(lambda name, body: None if name == CONTENTS else body),
+        StoreError,
+        "so it was cut",
+    ),
+    "changed": (
+        _rewritten(lambda name, body: body[:-1] + b"x" if name == "id.key" else body),
+        StoreError,
+        "id.key is not what was backed up",
+    ),
+    "stranger": (_with_stranger, StoreError, "which no backup does"),
+    "newer": (_rewritten(_newer), NewerStoreError, "format 1 or lower, found 7"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_backup_is_refused_whole(data: Path, tmp_path: Path, kind: str) -> None:
+    """What is cut, changed, strange or newer is refused in one line, and no folder appears."""
+    change, error, said = DAMAGE[kind]
+    file = tmp_path / "b.tar"
+    backup(data, file, SystemClock())
+    change(file)
+    with pytest.raises(error, match=said) as caught:
+        restore(file, tmp_path / "again")
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar", "data"]
