@@ -11,6 +11,7 @@ import yaml
 
 from driftgate import settings
 from driftgate.demo.stage import POLICY, Stage
+from driftgate.written import written
 from rollouts import spec_file
 from rollouts.rollout import RolloutSpec
 
@@ -38,14 +39,14 @@ def rollout_differences(file: Path) -> list[str]:
 def settings_differences(file: Path) -> list[str]:
     """One line for each setting of a file that is not the default."""
     loaded = settings.load(file, {}, {})
-    known = {setting.name: setting for setting in settings.all_settings()}
     found = []
-    for name, source in loaded.sources.items():
+    for setting in settings.all_settings():
         value: Any = loaded.value
-        for part in name.split("."):
+        for part in setting.name.split("."):
             value = getattr(value, part)
-        if source != "default" and value != known[name].default:
-            found.append(f"{name}: {_said(value)} (default {_said(known[name].default)})")
+        if loaded.sources[setting.name] != "default" and value != setting.default:
+            default = written(setting, setting.default)
+            found.append(f"{setting.name}: {written(setting, value)} (default {default})")
     return found
 
 

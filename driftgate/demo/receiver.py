@@ -117,7 +117,7 @@ class Receiver:
         self._tell(event["id"], "succeeded", "--version", result.version)
 
     def _wait_for_labels(self, data: dict[str, Any]) -> None:
-        """Return when the monitor has joined enough labels since the onset; asking is cheaper than exporting."""
+        """Return when the monitor has joined enough labels since the onset: cheaper to ask than to export."""
         before = data["labelled"] - data["labelled_since_onset"]
         wanted = before + LABELLED_ROWS * (1 + retraining.EARLIEST)
         deadline = time.monotonic() + retraining.WAIT_SECONDS
