@@ -1,14 +1,36 @@
 """What the documents say must be there."""
 
+import importlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from driftgate.cli.reference import PAGES as REFERENCE
+from driftgate.verbs import VERBS
+from gateway.protocols.codec import PROTOCOLS
+from groundwork.errors import DriftgateError
+from monitor.detectors.detector import DETECTORS
+from monitor.events import DATA
+from prediction_log.transports import TRANSPORTS
+from registry_client.backends import BACKENDS
+from rollouts.judge import METRICS
+from tests import sources
+
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+TABLES: Final = {
+    "BACKENDS": BACKENDS,
+    "TRANSPORTS": TRANSPORTS,
+    "PROTOCOLS": PROTOCOLS,
+    "METRICS": METRICS,
+    "DETECTORS": DETECTORS,
+    "VERBS": [f"driftgate {name}" for name in VERBS],
+}
+"""Tables of things to choose from, by the name that docs/adding.md gives them, with their entries."""
 HEADING: Final = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 
 
@@ -38,3 +60,76 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
 def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
     """Pages speak of folders relative to the project or to the reader."""
     assert re.findall(r"(?:/home/|/root/|/Users/|file://)\S*", page.read_text()) == []
+
+
+def errors_everywhere() -> dict[str, str]:
+    """Every error code of the product, with a class that carries it."""
+    for name in sources.modules():
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+    kinds: list[type[DriftgateError]] = [DriftgateError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.code: kind.__name__ for kind in kinds if kind.__module__.split(".")[0] in sources.PACKAGES}
+
+
+def test_every_error_code_is_explained() -> None:
+    """docs/errors.md has a line for each code, and none for a code that is no more."""
+    page = (ROOT / "docs" / "errors.md").read_text()
+    explained = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    assert explained == set(errors_everywhere())
+
+
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [("settings", "configuration.md"), ("metrics", "metrics.md"), ("verbs", "command.md")],
+)
+def test_reference_pages_are_what_the_program_writes(page: str, file: str) -> None:
+    """Every setting, metric and verb is documented, because the program writes the page: do so again."""
+    assert (ROOT / "docs" / file).read_text() == REFERENCE[page](), (
+        f"run: driftgate config reference {page} > docs/{file}"
+    )
+
+
+def test_every_event_type_is_explained() -> None:
+    """docs/webhooks.md names each type, or family of types, that a receiver may get."""
+    page = (ROOT / "docs" / "webhooks.md").read_text()
+    assert [name for name in DATA if f"`{name}`" not in page] == []
+
+
+def test_every_table_is_in_the_page_for_newcomers_and_every_entry_is_told() -> None:
+    """docs/adding.md names each table; what can be chosen stands in a document people read."""
+    adding = (ROOT / "docs" / "adding.md").read_text()
+    told = "".join(page.read_text() for page in PAGES)
+    for table, entries in TABLES.items():
+        assert f"`{table}`" in adding
+        assert [name for name in entries if f"`{name}`" not in told] == [], table
+
+
+def test_the_page_for_newcomers_names_files_that_exist() -> None:
+    """Files and tests that docs/adding.md sends people to are there."""
+    adding = (ROOT / "docs" / "adding.md").read_text()
+    named = re.findall(
+        r"`((?:tests|driftgate|gateway|monitor|rollouts|prediction_log|registry_client)/[^`:]+\.py)", adding
+    )
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+def test_every_package_and_its_first_files_are_in_the_design() -> None:
+    """docs/design.md names every package, and where it says to begin reading there is something to read."""
+    design = (ROOT / "docs" / "design.md").read_text()
+    found = dict(re.findall(r"^\| `(\w+)/` \|.*\| ([^|]+) \|$", design, re.MULTILINE))
+    rows = {name: files for name, files in found.items() if name in sources.PACKAGES}
+    assert set(rows) == set(sources.PACKAGES)
+    for package, files in rows.items():
+        assert [
+            name for name in re.findall(r"`([^`]+)`", files) if not (ROOT / package / name).exists()
+        ] == []
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """docs/decisions/0002-dependencies.md has a line for each direct dependency."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = [re.split(r"[\[<>=~!]", one)[0] for one in declared]
+    page = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
+    assert [name for name in names if f"\n| {name} |" not in page] == []

@@ -70,9 +70,9 @@ def _tell(play: Play) -> None:
 
 
 def _draw(play: Play) -> None:
-    from driftgate.demo import chart  # noqa: PLC0415  matplotlib loads slowly
+    from driftgate.demo.chart import draw  # noqa: PLC0415  matplotlib loads slowly
 
-    chart.draw(play, play.stage.chart)
+    draw(play, play.stage.chart)
     click.echo(f"\nThe same as a picture: {_near(play.stage.chart)}")
 
 
