@@ -34,6 +34,10 @@ DATA_SCOPES: Final[Mapping[str, str | None]] = MappingProxyType(
         "/v2/health/ready": None,
         "/v2/models/{model}/labels": LABELS_WRITE,
         "/metrics": READ,
+        "/ping": None,
+        "/v2/repository/index": READ,
+        "/v2/repository/models/{model}/load": OPERATE,
+        "/v2/repository/models/{model}/unload": OPERATE,
     }
 )
 """The scope of a template of the data port, where it is not INFER; None where no key is wanted."""

@@ -1,0 +1,66 @@
+"""`driftgate config keys`: a life of a key."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from driftgate.__main__ import run
+from groundwork import key_file
+
+
+def test_create_list_revoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key is made, shown once, listed without its secret, and revoked by its id."""
+    file = ["--file", str(tmp_path / "keys.yaml")]
+    common = ["config", "keys"]
+    made = ["--name", "ci", "--scope", "read", "--scope", "operate", "--expires", "90d", "--rate", "5"]
+    assert run([*common, "create", *made, *file]) == 0
+    text = capsys.readouterr().out.strip()
+    found = key_file.load(tmp_path / "keys.yaml").find(text.encode())
+    assert found is not None
+    assert (found.name, found.scopes, found.rate) == ("ci", ("read", "operate"), 5.0)
+    assert found.expires is not None
+    assert (found.expires - found.created).days == 90
+    assert run([*common, "list", *file]) == 0
+    listed = capsys.readouterr().out
+    assert found.id in listed
+    assert text.split("_")[2] not in listed + (tmp_path / "keys.yaml").read_text()
+    assert run([*common, "revoke", found.id, *file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == found.id
+    assert key_file.load(tmp_path / "keys.yaml").keys == ()
+
+
+def test_a_name_of_two_keys_revokes_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """During a rotation two keys have one name; the id must be said."""
+    file = ["--file", str(tmp_path / "keys.yaml")]
+    for _ in range(2):
+        assert run(["config", "keys", "create", "--name", "a", "--scope", "infer", *file]) == 0
+    assert run(["config", "keys", "revoke", "a", *file]) == 1
+    assert "wanted one key that is called 'a', found 2" in capsys.readouterr().err
+    assert len(key_file.load(tmp_path / "keys.yaml").keys) == 2
+
+
+def test_the_file_of_the_settings_is_used_and_made(tmp_path: Path) -> None:
+    """`keys.file` of a settings file names where the first key goes, before that file exists."""
+    settings = tmp_path / "driftgate.yaml"
+    settings.write_text(f"keys: {{file: {tmp_path / 'mine.yaml'}}}\n")
+    create = ["config", "keys", "create", "--name", "a", "--scope", "infer", "--config", str(settings)]
+    assert run(create) == 0
+    assert len(key_file.load(tmp_path / "mine.yaml").keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--name", "a", "--scope", "everything"], 2),
+        (["--name", "a"], 2),
+        (["--name", "a b", "--scope", "infer"], 1),
+        (["--name", "a", "--scope", "infer", "--rate", "0"], 1),
+        (["--name", "a", "--scope", "infer", "--expires", "soon"], 1),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], code: int) -> None:
+    """An unknown scope, none, a bad name, an impossible rate: one line, and no file."""
+    file = tmp_path / "keys.yaml"
+    assert run(["config", "keys", "create", *arguments, "--file", str(file)]) == code
+    assert not file.exists()
