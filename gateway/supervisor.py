@@ -32,6 +32,7 @@ from groundwork.data_folder import claim
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log
+from groundwork.slots import SlotReading
 from prediction_log.recovery import recover_slot
 from prediction_log.segments import SegmentSink
 
@@ -123,6 +124,7 @@ class Supervisor:
         self._answered = False
         self._failures = 0
         self._fault: StartError | None = None
+        self._dead: dict[int, SlotReading] = {}
         self._aftermaths: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
@@ -138,6 +140,7 @@ class Supervisor:
         StoreError says so and nothing is started.
         """
         await self._sweep()
+        self._dead.clear()  # those died in an earlier life; nobody knows how
         keepers = [asyncio.create_task(self._keep(place)) for place in range(self._settings.workers)]
         sweeper = asyncio.create_task(self._sweep_now_and_then())
         try:
@@ -244,9 +247,11 @@ class Supervisor:
             self._log.error("slots-not-swept", fault=error)
 
     def _sweep_and_judge(self, place: int, code: int) -> None:
-        for reading in self._sweeper.sweep():
-            if reading.place == place:
-                self._guard.judge(reading, code)
+        # Of workers that die together the first one's sweep finds every slot; exit codes come one by one.
+        self._dead.update({reading.place: reading for reading in self._sweeper.sweep()})
+        found = self._dead.pop(place, None)
+        if found is not None:
+            self._guard.judge(found, code)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until the stop."""

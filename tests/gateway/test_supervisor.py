@@ -19,20 +19,37 @@ from gateway.supervisor import HOPELESS, StartError, Supervisor
 from gateway.sweep import Sweeper
 from groundwork.clock import SystemClock
 from groundwork.logs import Log
+from rollouts import spec_file, verbs
+from rollouts.history import Entry
+from rollouts.store import SqliteStore
 from tests.facts import until
 
 FREE = PortSettings(port=0)
-# Reads the order, says that it answers, and ends with the supervisor or on SIGTERM.
-ANSWERS = """
+# A worker reads its order, says that it answers, and ends with the supervisor or on SIGTERM.
+READS = """
 import json, os, sys
+from pathlib import Path
+from gateway.metrics import EXECUTING
 from gateway.places import Places, Stage
+from groundwork.slots import Slot
 told = json.loads(sys.stdin.readline())
-Places(told["places_fd"], told["workers"]).reach(told["place"], Stage.READY)
-open(f"{told['settings']['data']}/worker-{told['place']}-{os.getpid()}", "w").close()
-sys.stdin.read()
+data, place = Path(told["settings"]["data"]), told["place"]
 """
+# It shows a run of version 2 of `m` under way.
+EXECUTES = """
+slot = Slot.create(data / "slots", place=place)
+labels = {"model": "m", "version": "2"}
+slot.counters.values[slot.counters.series(EXECUTING, labels, kind="gauge")] = 1
+"""
+SAYS = """
+(data / f"worker-{place}-{os.getpid()}").touch()
+Places(told["places_fd"], told["workers"]).reach(place, Stage.READY)
+"""
+WAITS = "sys.stdin.read()"
+ANSWERS = READS + SAYS + WAITS
+RUNS_CANDIDATE = READS + EXECUTES + SAYS + WAITS
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + ANSWERS
 DIES = "import sys; sys.exit(3)"
-STUBBORN = ANSWERS.replace("import json", "import signal; signal.signal(15, signal.SIG_IGN)\nimport json")
 
 
 class Bench:
@@ -46,6 +63,7 @@ class Bench:
         log = Log(self.lines, clock)
         self.listeners = Listeners.open(self.settings)
         self.places = Places.create(2)
+        self.store = SqliteStore(folder / "rollouts.db", clock)
         self._guard = CrashGuard.open(folder, clock, log)
         sweeper = Sweeper(folder / "slots", lambda _folder: 0, clock, log)
         self.supervisor = Supervisor(
@@ -76,6 +94,7 @@ class Bench:
     def close(self) -> None:
         """Give everything back."""
         self._guard.close()
+        self.store.close()
         self.places.close()
         self.listeners.close()
 
@@ -141,4 +160,21 @@ async def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     bench.supervisor.stop()
     assert await running == 1
     assert "worker-killed" in bench.lines.getvalue()
+    bench.close()
+
+
+async def test_workers_that_die_together_are_each_judged(tmp_path: Path) -> None:
+    """Every death is judged by its own exit code, whichever worker's end was noticed first."""
+    bench = Bench(tmp_path, RUNS_CANDIDATE)
+    begin = verbs.start(spec_file.convert({}), "2")
+    bench.store.ensure_first("m", "1", "gateway")
+    verbs.apply(bench.store, "m", begin, Entry(actor="operator:ada", verb="start"), 0)
+    running = bench.run()
+    await until(bench.ready.is_set, "every worker answers")
+    for pid in bench.pids():
+        os.kill(pid, signal.SIGSEGV)
+    await until(lambda: bench.store.active("m") is None, "the candidate is aborted")
+    assert [entry.verb for entry in bench.store.history(after=2)] == ["crash", "crash", "abort"]
+    bench.supervisor.stop()
+    assert await running == 0
     bench.close()
