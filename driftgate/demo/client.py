@@ -100,7 +100,16 @@ class Label(msgspec.Struct, frozen=True, order=True):
 class Client:
     """Traffic and labels against one gateway; owned by the demo's event loop."""
 
-    def __init__(self, url: str, model: str, stream: Stream, *, seed: int, pace: Pace) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        stream: Stream,
+        *,
+        seed: int,
+        pace: Pace,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.counts = Counts()
         self.started = time.monotonic()
         self.started_at = time.time()
@@ -113,7 +122,13 @@ class Client:
         self._withheld = False
         self._stopping = asyncio.Event()
         limits = httpx.Limits(max_connections=pace.connections + 2)
-        self._http = httpx.AsyncClient(base_url=url, limits=limits, timeout=30.0, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            limits=limits,
+            timeout=30.0,
+            trust_env=False,
+            transport=transport,
+        )
 
     def become(self, world: World) -> None:
         """From the next request on, the world is another."""
@@ -132,15 +147,15 @@ class Client:
         return time.monotonic() - self.started
 
     async def run(self) -> None:
-        """Send until `stop`."""
-        async with self._http, asyncio.TaskGroup() as tasks:
-            labelling = tasks.create_task(self._send_labels())
-            connections = [
-                tasks.create_task(self._connection(place)) for place in range(self._pace.connections)
-            ]
-            await asyncio.wait(connections)
+        """Send until `stop`, then what labels are left."""
+        async with self._http:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send_labels())
+                for place in range(self._pace.connections):
+                    tasks.create_task(self._connection(place))
             self._late = [msgspec.structs.replace(label, due=0.0) for label in self._late]
-            await labelling
+            while self._late:
+                await self._post_labels(list(self._due()))
 
     async def _connection(self, place: int) -> None:
         """One connection's share of the rate; what a stall missed is never sent afterwards."""
@@ -193,13 +208,10 @@ class Client:
         self.counts.first_failure = self.counts.first_failure or why
 
     async def _send_labels(self) -> None:
-        """Send what is due, a batch at a time; at the end, all that is left."""
-        while self._late or not await self._stopped_at(time.monotonic() + LABEL_BATCH_SECONDS):
-            batch = list(self._due())
-            if batch:
+        """Send what is due, now and then, until the stop."""
+        while not await self._stopped_at(time.monotonic() + LABEL_BATCH_SECONDS):
+            while batch := list(self._due()):
                 await self._post_labels(batch)
-            elif self._stopping.is_set():
-                await self._stopped_at(self._late[0].due if self._late else 0.0)
 
     def _due(self) -> Iterator[Label]:
         for _ in range(MOST_LABELS):
@@ -221,7 +233,7 @@ class Client:
             self.counts.label_retries += 1
             for label in batch:
                 heapq.heappush(self._late, label)
-            await self._stopped_at(time.monotonic() + LABEL_BATCH_SECONDS)
+            await asyncio.sleep(LABEL_BATCH_SECONDS)
         else:
             raise DemoError(f"labels were refused with {answer.status_code}: {answer.text[:200]}")
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from driftgate.errors import DemoError
+from groundwork.files import lock_is_held
 
 MARKER: Final = ".driftgate-demo"
 POLICY: Final = Path(__file__).parent / "policy"
@@ -67,17 +68,18 @@ def prepare(folder: Path) -> Stage:
     """An empty folder for a run.
 
     Raises:
-        DemoError: there is a folder of that name that is not a demo's; it is left alone.
+        DemoError: there is a folder of that name that is not a demo's, or whose demo is still running.
     """
+    stage = Stage(folder.resolve())
     if folder.exists():
         if not (folder / MARKER).exists() and any(folder.iterdir()):
-            raise DemoError(
-                f"{folder}: wanted a new folder or one of an earlier demo, found another; move it away"
-            )
+            wanted = "wanted a new folder or one of an earlier demo"
+            raise DemoError(f"{folder}: {wanted}, found another; move it away")
+        if stage.data.exists() and lock_is_held(stage.data):
+            raise DemoError(f"{folder}: the demo that was kept here is still running; stop it first")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARKER).write_text("Written by `driftgate demo`; the next run clears this folder.\n")
-    stage = Stage(folder.resolve())
     stage.models.mkdir()
     stage.data.mkdir(mode=0o700)
     return stage

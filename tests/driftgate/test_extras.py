@@ -14,7 +14,7 @@ def test_what_is_installed_is_not_asked_for() -> None:
 
 def test_a_missing_library_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is missing is brought by one command."""
-    monkeypatch.setitem(EXTRAS, "export", ("no_such_library",))  # type: ignore[arg-type]  # the table is a dict
+    monkeypatch.setitem(EXTRAS, "export", ("no_such_library",))
     with pytest.raises(MissingExtraError, match=r"no_such_library.*pip install 'driftgate\[export\]'"):
         require("monitor", "export")
 

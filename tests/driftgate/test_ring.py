@@ -64,8 +64,8 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
     for name in ("gateway", "monitor", "driftgate"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for ours')\n")
     ring = Up(tmp_path)
-    await ring.start()
     try:
+        await ring.start()
         yield ring
     finally:
         await ring.program.stop(SECONDS)
