@@ -14,7 +14,6 @@ Refuses to know: what requests mean.
 """
 
 import asyncio
-import enum
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -47,14 +46,12 @@ _HEADER_OVERHEAD: Final = 4  # ": " and the line's end
 Count = Callable[[str], None]
 
 
-class Phase(enum.IntEnum):
-    """Where a connection is in what it receives."""
-
-    FRESH = 0
-    HEAD = 1
-    BODY = 2
-    WHOLE = 3
-    REFUSED = 4
+# Where a connection is in what it receives. Plain numbers: an enumeration's members cost a request 0.5 µs.
+_FRESH: Final = 0
+_HEAD: Final = 1
+_BODY: Final = 2
+_WHOLE: Final = 3
+_REFUSED: Final = 4
 
 
 def _answer(status: str, sentence: str, *more: str) -> bytes:
@@ -109,8 +106,11 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.timeout_keep_alive = math.ceil(limits.idle)
         self._limits = limits
+        self._header_bytes = limits.header_bytes
+        self._url_bytes = limits.url_bytes
+        self._now = self.loop.time
         self._count = count
-        self._phase = Phase.FRESH
+        self._phase = _FRESH
         self._since = 0.0
         self._chunk = 0
         self._head = 0
@@ -120,54 +120,53 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or turn it away when there are too many."""
         super().connection_made(transport)
-        self._since = self.loop.time()
+        self._since = self._now()
         if len(self.connections) > self._limits.connections:
             self.refuse("too-many-connections")
 
     def data_received(self, data: bytes) -> None:
         """Read, and look whether what came is within bounds."""
-        if self._phase is Phase.REFUSED:
+        if self._phase == _REFUSED:
             self._discard(data)
             return
         self._chunk = len(data)
-        limit = self._limits.header_bytes
-        if self._phase is Phase.HEAD:
+        if self._phase == _HEAD:
             self._head += len(data)
-        elif self._phase is Phase.BODY:
+        elif self._phase == _BODY:
             self._strange += len(data)  # what turns out to be body is taken off again
         self._feed(data)
-        if self._phase is Phase.HEAD and self._head > limit:
+        if self._phase == _HEAD and self._head > self._header_bytes:
             self.refuse("large-headers")
-        elif self._phase is Phase.BODY and self._strange > limit:
+        elif self._phase == _BODY and self._strange > self._header_bytes:
             self.refuse("not-http")
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
-        if self._phase is Phase.REFUSED:
+        if self._phase == _REFUSED:
             return
         super().on_message_begin()
-        self._phase = Phase.HEAD
-        self._since = self.loop.time()
+        self._phase = _HEAD
+        self._since = self._now()
         self._head = self._chunk
         if len(self.pipeline) >= MOST_AHEAD:
             self.refuse("too-far-ahead")
 
     def on_headers_complete(self) -> None:
         """The headers are whole; the application begins, unless they are too large."""
-        if self._phase is Phase.REFUSED:
+        if self._phase == _REFUSED:
             return
-        if len(self.url) > self._limits.url_bytes:
+        if len(self.url) > self._url_bytes:
             self.refuse("long-url")
-        elif self._head > self._limits.header_bytes and self._size() > self._limits.header_bytes:
+        elif self._head > self._header_bytes and self._size() > self._header_bytes:
             self.refuse("large-headers")
         else:
-            self._phase = Phase.BODY
+            self._phase = _BODY
             self._strange = self._drained = 0
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; one that nobody wants any more is not read for ever."""
-        if self._phase is not Phase.BODY:
+        if self._phase != _BODY:
             return
         self._strange = 0
         if self.cycle.response_complete:
@@ -179,8 +178,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._phase is Phase.BODY:
-            self._phase = Phase.WHOLE
+        if self._phase == _BODY:
+            self._phase = _WHOLE
             super().on_message_complete()
 
     def refuse(self, reason: str) -> None:
@@ -189,11 +188,11 @@ class BoundedConnection(HttpToolsProtocol):
         What the client is still sending is read and forgotten for a moment: closing on unread bytes would
         reset the connection, and take the answer away from its reader.
         """
-        if self._phase is Phase.REFUSED:
+        if self._phase == _REFUSED:
             return
-        self._phase = Phase.REFUSED
+        self._phase = _REFUSED
         self._count(reason)
-        self._since, self._drained = self.loop.time(), 0
+        self._since, self._drained = self._now(), 0
         cycle: Any = self.cycle
         answering = cycle is not None and not cycle.response_complete
         answer = b"" if answering and (cycle.response_started or self.pipeline) else REFUSALS[reason]
@@ -233,16 +232,16 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             if waited > limits.header_time + limits.body_time + limits.idle:
                 self.transport.abort()
-        elif self._phase is Phase.REFUSED:
+        elif self._phase == _REFUSED:
             if waited > LINGER_SECONDS:
                 self.transport.close()
-        elif self._phase is Phase.FRESH and waited > limits.header_time:
+        elif self._phase == _FRESH and waited > limits.header_time:
             self.refuse("silent")
-        elif self._phase is Phase.HEAD and waited > limits.header_time:
+        elif self._phase == _HEAD and waited > limits.header_time:
             self.refuse("slow-headers")
-        elif self._phase is Phase.BODY and waited > limits.header_time + limits.body_time:
+        elif self._phase == _BODY and waited > limits.header_time + limits.body_time:
             self.refuse("slow-body")
-        elif self._phase is Phase.WHOLE and waited > limits.idle + limits.body_time:
+        elif self._phase == _WHOLE and waited > limits.idle + limits.body_time:
             self._look_at_answer()
 
     def _look_at_answer(self) -> None:
