@@ -26,13 +26,18 @@ def require(*extras: str) -> None:
     Raises:
         MissingExtraError: with the command that installs all that is missing.
     """
-    missing = [extra for extra in extras if not all(map(_there, EXTRAS[extra]))]
+    missing = [extra for extra in extras if missing_modules(extra)]
     if missing:
-        modules = [module for extra in missing for module in EXTRAS[extra] if not _there(module)]
+        modules = [module for extra in missing for module in missing_modules(extra)]
         wanted = ",".join(missing)
         raise MissingExtraError(
             f"this needs {', '.join(modules)}, not installed here; run: pip install 'driftgate[{wanted}]'"
         )
+
+
+def missing_modules(extra: str) -> list[str]:
+    """The modules of an extra that are not installed here."""
+    return [module for module in EXTRAS[extra] if not _there(module)]
 
 
 def _there(module: str) -> bool:

@@ -35,6 +35,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "log": Verb("driftgate.cli.log:log", "Export the prediction log with its labels."),
     "webhooks": Verb("driftgate.cli.webhooks:webhooks", "List, show, replay and test webhook deliveries."),
     "retrains": Verb("driftgate.cli.retrains:retrains", "List requests to retrain, and report how one goes."),
+    "doctor": Verb("driftgate.cli.doctor:doctor", "Look for what is wrong, repair it, back up and restore."),
     "config": Verb(
         "driftgate.cli.config:config", "Show every setting with its source, check a file, or keep keys."
     ),

@@ -34,7 +34,7 @@ NOW: Final = worlds.START
 def build(data: Path) -> None:
     """Make the folder.
 
-    Routes with history; ten frames of log in several segments; a monitor that has read six of them; one
+    Routes with history; ten frames of log in five segments; a monitor that has read six of them; one
     folded slot, and one dead slot with rows.
     """
     data.mkdir(mode=0o700, parents=True)
@@ -59,7 +59,7 @@ def _routes(data: Path, clock: FakeClock) -> None:
 
 def _log(data: Path, clock: FakeClock) -> None:
     traffic = worlds.Traffic(1)
-    with contextlib.closing(SegmentSink(data / "log", segment_bytes=60_000, clock=clock, boot="b")) as sink:
+    with contextlib.closing(SegmentSink(data / "log", segment_bytes=1, clock=clock, boot="b")) as sink:
         for _ in range(5):
             body, labels = traffic.predictions(3)
             sink.write([body, traffic.labels(labels)])

@@ -1,0 +1,171 @@
+"""What the programs stand on: the installation, ports, the machine's limits, keys and certificates."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import resource
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
+from driftgate.extras import EXTRAS, missing_modules
+from groundwork import key_file
+from groundwork.data_folder import product_version
+from groundwork.errors import SettingsError
+
+SQLITE: Final = (3, 37, 0)
+_SOON: Final = dt.timedelta(days=14)
+_CGROUP: Final = Path("/sys/fs/cgroup")
+_WORKER_BYTES: Final = 200 << 20
+_SPARE_FILES: Final = 256
+_CONNECT_S: Final = 1.0
+
+
+def installation(_: Subject) -> Iterator[Finding]:
+    """Python, SQLite, the libraries that serving needs, and the extras."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield ok("installation", f"driftgate {product_version()} on Python {python}")
+    if sqlite3.sqlite_version_info < SQLITE:
+        yield fail(
+            "installation",
+            f"SQLite {sqlite3.sqlite_version}, wanted 3.37 or later",
+            "install a Python built with a newer SQLite",
+        )
+    try:
+        found = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "numpy", "msgspec"))
+        yield ok("installation", found)
+    except PackageNotFoundError as error:
+        yield fail("installation", f"{error.name} is not installed", "run: pip install driftgate")
+    for extra in EXTRAS:
+        missing = missing_modules(extra)
+        if missing:
+            yield warn(
+                "installation",
+                f"extra {extra}: {', '.join(missing)} not installed",
+                f"run: pip install 'driftgate[{extra}]', if its verbs are wanted here",
+            )
+
+
+def ports(subject: Subject) -> Iterator[Finding]:
+    """Whether each port is answered by us, or free for us."""
+    places = (
+        ("data port", "http.port", subject.gateway.http.host, subject.gateway.http.port),
+        ("operator port", "operator.port", subject.gateway.operator.host, subject.gateway.operator.port),
+        ("monitor port", "monitor.port", subject.monitor.host, subject.monitor.port),
+    )
+    for name, setting, host, port in places:
+        where = f"{name} {host}:{port}"
+        if port == 0:
+            yield ok("ports", f"{name}: any free one")
+        elif _answers(host, port):
+            if subject.running:
+                yield ok("ports", f"{where} answers")
+            else:
+                yield fail(
+                    "ports", f"{where} is taken by another program", f"stop that one, or set {setting}"
+                )
+        elif subject.running:
+            yield fail(
+                "ports",
+                f"{where}: nobody answers, though the data folder is in use",
+                "look into the program's log; give the --config that it was started with",
+            )
+        else:
+            yield ok("ports", f"{where} is free")
+
+
+def _answers(host: str, port: int) -> bool:
+    wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere is asked on loopback
+    try:
+        with socket.create_connection((wildcard.get(host, host), port), _CONNECT_S):
+            return True
+    except OSError:
+        return False
+
+
+def limits(subject: Subject) -> Iterator[Finding]:
+    """Open files, memory and processors against what the settings ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * subject.gateway.limits.connections + _SPARE_FILES
+    if soft < wanted:
+        yield warn(
+            "limits",
+            f"{soft} open files a process, {wanted} wanted for limits.connections",
+            f"ulimit -n {min(wanted, hard)} (LimitNOFILE= in systemd), or lower limits.connections",
+        )
+    else:
+        yield ok("limits", f"{soft} open files a process")
+    workers = subject.gateway.workers
+    memory = _limit(_CGROUP / "memory.max") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if memory < workers * _WORKER_BYTES:
+        yield warn(
+            "limits",
+            f"{memory >> 20} MiB of memory for {workers} workers",
+            "give the container more, or set workers lower: each needs some 200 MiB and its models",
+        )
+    else:
+        yield ok("limits", f"{memory >> 20} MiB of memory for {workers} workers")
+    processors = _processors()
+    if processors < workers:
+        yield warn("limits", f"{processors:g} processors for {workers} workers", "set workers lower")
+    else:
+        yield ok("limits", f"{processors:g} processors for {workers} workers")
+
+
+def _limit(file: Path) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(file.read_text())
+    return 0
+
+
+def _processors() -> float:
+    """What the cgroup and the affinity leave."""
+    allowed = float(len(os.sched_getaffinity(0)))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        return min(allowed, int(quota) / int(period))
+    return allowed
+
+
+def keys(subject: Subject) -> Iterator[Finding]:
+    """The keys file, its mode and expiries; certificates and theirs."""
+    now = dt.datetime.fromtimestamp(subject.now / 1e9, dt.UTC)
+    name = subject.gateway.keys.file
+    if not name:
+        yield ok("keys", "none: operator and monitor listen on loopback only")
+    else:
+        try:
+            book = key_file.load(Path(name))
+        except SettingsError as error:
+            yield fail("keys", one_line(error), "see above; `driftgate config keys` makes and lists keys")
+        else:
+            yield ok("keys", f"{name}: {len(book.keys)} keys, private")
+            for key in book.keys:
+                if key.expires is not None:
+                    yield from _expiry(
+                        "keys", f"key {key.id} ({key.name})", key.expires, now, "create another"
+                    )
+    certificates = (subject.gateway.http.tls, subject.gateway.operator.tls, subject.monitor.tls)
+    for file in sorted({tls.cert for tls in certificates if tls.cert}):
+        try:
+            found = x509.load_pem_x509_certificate(Path(file).read_bytes())
+        except (OSError, ValueError) as error:
+            yield fail("keys", f"{file}: {one_line(error)}", "give a PEM certificate")
+        else:
+            yield from _expiry("keys", f"certificate {file}", found.not_valid_after_utc, now, "renew it")
+
+
+def _expiry(area: str, name: str, expires: dt.datetime, now: dt.datetime, do: str) -> Iterator[Finding]:
+    if expires <= now:
+        yield fail(area, f"{name} expired on {expires:%Y-%m-%d}", do)
+    elif expires - now < _SOON:
+        yield warn(area, f"{name} expires on {expires:%Y-%m-%d}", do)
