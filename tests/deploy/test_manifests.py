@@ -12,14 +12,13 @@ import pytest
 import yaml
 
 from driftgate import settings
+from gateway.supervisor import PATIENCE_SECONDS
 from groundwork.errors import SettingsError
 from tests.deploy import tools
 from tests.sources import ROOT
 
 BASE: Final = "k8s/base"
 OVERLAY: Final = "k8s/overlays/prometheus"
-GATEWAY_END: Final = 10.0
-"""Seconds the supervisor allows a worker beyond its settings: the last flush, the interpreter's end."""
 OURS: Final = "monitoring.coreos.com/v1"
 """Custom resources: no schema of theirs comes with Kubernetes."""
 VERSIONS: Final = ("1.32", "1.34", "1.37")
@@ -210,7 +209,7 @@ def test_kubernetes_puts_no_variable_of_a_service_into_the_containers() -> None:
 def test_a_stop_has_the_time_it_needs(tmp_path: Path) -> None:
     """The pod's grace covers the gateway's drain and the monitor's way to the end of the log."""
     value = shipped_settings(tmp_path, BASE, "gateway")
-    drain = value.stop.delay + value.stop.linger + value.stop.limit + GATEWAY_END
+    drain = value.stop.delay + value.stop.linger + value.stop.limit + PATIENCE_SECONDS
     assert value.stop.delay > 0
     assert pod(BASE)["terminationGracePeriodSeconds"] >= drain + value.monitor.catch_up + 10
 
