@@ -150,7 +150,7 @@ def _accuracy(panel: Axes, play: Play) -> None:
     seconds, right = _smooth(_shares(play, None))
     panel.plot(seconds, right, color=INK, lw=2.6, label="all users")
     panel.set_ylabel("right answers, %")
-    panel.set_ylim(40, 102)
+    panel.set_ylim(50, 101.5)
     _name(
         panel,
         [("all users", INK), *((f"version {version}", COLOURS.get(version, INK)) for version in versions)],
@@ -253,7 +253,7 @@ def _shares(play: Play, version: str | None) -> list[tuple[float, int, int]]:
             bins[place][0] += tally.right
             bins[place][1] += tally.rows
     lead = _lead(play)
-    return [(place * BIN_SECONDS - lead, right, rows) for place, (right, rows) in sorted(bins.items())]
+    return [((place + 1) * BIN_SECONDS - lead, right, rows) for place, (right, rows) in sorted(bins.items())]
 
 
 def _smooth(shares: Sequence[tuple[float, int, int]]) -> tuple[list[float], list[float]]:

@@ -53,9 +53,11 @@ async def incident(play: Play, version: str) -> Found | str:
     for found in await play.sources.incidents():
         if found.version == version:
             strongest = ", ".join(finding.signal for finding in found.findings[:3])
-            rows = found.opened.rows - found.onset.rows
-            detail = f"{found.id}, {rows} log rows after its onset; strongest: {strongest}"
-            return Found(found.opened.time / NS, detail, found)
+            opened = found.opened.time / NS
+            late = opened - play.marks["change"]
+            evidence = f"evidence {found.evidence:.1f} of {found.threshold:.1f} nats"
+            detail = f"{found.id}, {late:.1f} s after the change; {evidence}; strongest: {strongest}"
+            return Found(opened, detail, found)
     watched = await play.sources.watched(version)
     evidence = watched["evidence"] if watched else None
     return f"evidence {evidence}"

@@ -1,7 +1,7 @@
 """Facts: looked for until they are there, until they are impossible, or until their time is over."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import httpx
@@ -46,7 +46,7 @@ def facts(trouble: str | None = None) -> tuple[Facts, Silence]:
 async def test_a_fact_is_looked_for_until_it_is_there() -> None:
     """What came with it is returned, and it is told once with its own time."""
     told, screen = facts()
-    looks = iter(
+    looks: Iterator[Found | str | httpx.ConnectError] = iter(
         [
             "not yet",
             httpx.ConnectError("busy", request=httpx.Request("GET", "http://x")),
