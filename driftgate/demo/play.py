@@ -190,7 +190,7 @@ class Play:
             ("labels", f"{counts.labels:,}"),
             ("failed", str(counts.failed)),
             ("right", "-" if right is None else f"{right:.1%}"),
-            ("answered by", " ".join(f"v{version}" for version in answering) or "-"),
+            ("by", " ".join(f"v{version}" for version in answering) or "-"),
         )
 
     async def close(self, *, leave: bool) -> bool:

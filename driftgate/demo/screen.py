@@ -103,12 +103,12 @@ class LiveScreen:
         """An act begins."""
         self._console.print()
         self._console.rule(f"[bold]Act {number}. {title}", align="left", style="cyan")
-        self._console.print(f"  {text}", style="dim", markup=False)
+        self._print(f"  {text}")
 
     def say(self, lines: Sequence[str]) -> None:
         """Something worth reading, indented."""
         for line in lines:
-            self._console.print(f"          {line}", style="dim", markup=False)
+            self._print(f"          {line}")
 
     def waiting(self, name: str) -> None:
         """Show it beside the spinner."""
@@ -140,6 +140,12 @@ class LiveScreen:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
+    def _print(self, line: str) -> None:
+        """A quiet line above the panel."""
+        from rich.text import Text  # noqa: PLC0415  an extra, and slow to load
+
+        self._console.print(Text(line, style="dim"))
+
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.1f}s"
 
@@ -151,6 +157,6 @@ class LiveScreen:
         if self._waiting:
             self._spinner.update(text=Text(f"{self._seconds()}  {self._waiting} …", style="cyan"))
             panel.add_row(self._spinner)
-        figures = [part for name, value in self._state() for part in ((f"{name} ", "dim"), f"{value}   ")]
-        panel.add_row(Text.assemble("          ", *figures))
+        figures = [part for name, value in self._state() for part in ((f"{name} ", "dim"), f"{value}  ")]
+        panel.add_row(Text.assemble("  ", *figures, no_wrap=True, overflow="ellipsis"))
         return panel
