@@ -19,12 +19,12 @@ from typing import Final
 from groundwork.logs import Log
 
 YIELD_SECONDS: Final = 0.002
-YIELDS: Final = 20
+YIELDS: Final = 50
 # A process out of descriptors is told so again at once on every accept; waiting is the only thing that helps.
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_SECONDS: Final = 0.1
 # Moments of stepping back that lie further apart than this concern two different connections.
-FORGET_SECONDS: Final = 0.05
+FORGET_SECONDS: Final = 0.25
 
 
 class Acceptor:

@@ -18,7 +18,7 @@ CELLS: Final = 8  # one cache line of int64 per place, so that two workers never
 CONNECTIONS: Final = 0
 STAGE: Final = 1
 BEAT: Final = 2
-FRESH_SECONDS: Final = 0.25
+FRESH_SECONDS: Final = 1.0
 """A worker whose last beat is older than this does not turn its loop; nobody leaves it a connection."""
 _MICROSECONDS: Final = 1e6
 

@@ -93,6 +93,11 @@ class Gateway:
             self._process.kill()
             self._process.wait()
 
+    async def reconnect(self) -> None:
+        """Let the next verb come by a new connection: the old one belongs to one worker."""
+        await self._client.aclose()
+        self._client = httpx.AsyncClient(trust_env=False, timeout=DEADLINE)
+
     async def close(self) -> None:
         """End everything, whatever state it is in."""
         self.kill()
