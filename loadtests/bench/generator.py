@@ -155,8 +155,7 @@ async def _open(url: str, payload: bytes, connections: int, seconds: float, rate
     stop = began + int(seconds * 1e9)
     while due < stop:
         due += int(source.expovariate(rate) * 1e9)
-        pause = (due - clock()) / 1e9
-        if pause > 0:
+        while (pause := (due - clock()) / 1e9) > 0:  # uvloop wakes up to a millisecond early
             await asyncio.sleep(pause)
         if idle:
             idle.pop().send(payload, due)

@@ -1,6 +1,5 @@
-"""Programs from outside Python that these tests ask; where one is missing, CI fails and a laptop skips."""
+"""Programs from outside Python that these tests ask; where one is missing, the test skips and says what to install."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,10 +17,7 @@ def run(program: str, *arguments: str, folder: Path) -> str:
     """What the program prints, run in a folder; fails the test with all of it when it says no."""
     place = shutil.which(program)
     if place is None:
-        missing = f"{program} is not on PATH; install it: {INSTALL[program]}"
-        if os.environ.get("CI", "").lower() in {"1", "true"}:
-            pytest.fail(missing)
-        pytest.skip(missing)
+        pytest.skip(f"{program} is not on PATH; install it: {INSTALL[program]}")
     finished = subprocess.run(
         [place, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )
