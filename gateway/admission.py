@@ -3,7 +3,8 @@
 Rules: one set of keys and one table of allowances for both ports; gates, certificates and counts are each
 port's own. What is checked here may be replaced while the worker runs: `look` takes it up, once a second.
 
-    data port       health and readiness open; metrics `read`; labels `labels:write`; everything else `infer`
+    data port       health and readiness open; metrics, statistics, index `read`; load, unload `operate`;
+                    labels `labels:write`; everything else `infer`
     operator port   health open; GET and HEAD `read`; everything else `operate`
 """
 
@@ -32,12 +33,18 @@ DATA_SCOPES: Final[Mapping[str, str | None]] = MappingProxyType(
     {
         "/v2/health/live": None,
         "/v2/health/ready": None,
-        "/v2/models/{model}/labels": LABELS_WRITE,
-        "/metrics": READ,
+        "/": None,
         "/ping": None,
+        "/health": None,
+        "/docs": None,
+        "/v2/models/stats": READ,
+        "/v2/models/{model}/stats": READ,
+        "/v2/models/{model}/versions/{version}/stats": READ,
         "/v2/repository/index": READ,
         "/v2/repository/models/{model}/load": OPERATE,
         "/v2/repository/models/{model}/unload": OPERATE,
+        "/v2/models/{model}/labels": LABELS_WRITE,
+        "/metrics": READ,
     }
 )
 """The scope of a template of the data port, where it is not INFER; None where no key is wanted."""

@@ -34,6 +34,7 @@ from gateway.places import Places, Stage
 from gateway.port import Port
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
+from gateway.repository import Repository
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.gate import Guarded
@@ -91,8 +92,24 @@ class App:
         shown = functools.partial(exposition, data / "slots")
         catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults)
         doors = self._admission
+        repository = Repository(
+            catalogue,
+            self._console,
+            self._store,
+            self._discovery,
+            slots_folder=data / "slots",
+            clock=self._clock,
+            faults=self._faults,
+        )
         self._http = Port(
-            build_asgi(self._core, shown, self._log, doors.gate("http")),
+            build_asgi(
+                self._core,
+                shown,
+                self._log,
+                doors.gate("http"),
+                slots_folder=data / "slots",
+                repository=repository,
+            ),
             socket.socket(fileno=told.http_fd),
             self._log,
             crowded=self._crowded,

@@ -45,9 +45,23 @@ class Bound(msgspec.Struct, frozen=True):
 class Work:
     """What is known so far about one request; lives as long as the request."""
 
-    __slots__ = ("arm", "bound", "call", "counted", "model", "request", "shadow", "started")
+    __slots__ = (
+        "arm",
+        "began",
+        "bound",
+        "call",
+        "counted",
+        "ended",
+        "model",
+        "queued",
+        "request",
+        "shadow",
+        "started",
+    )
 
     request: InferenceRequest
+    began: float
+    ended: float
 
     def __init__(
         self,
@@ -65,6 +79,7 @@ class Work:
         self.shadow = shadow
         self.started = started
         self.counted = arm is not Arm.PINNED
+        self.queued = 0.0
 
 
 @functools.lru_cache(maxsize=4096)

@@ -78,6 +78,7 @@ class Catalogue:
             shadow=route.shadow,
             previous=route.previous,
             rollout=route.rollout,
+            unloaded=route.unloaded,
         )
 
     def _copies(self) -> dict[tuple[str, str], int]:

@@ -122,6 +122,8 @@ class Console:
             "promote": verbs.promote,
             "pause": verbs.pause(wish.why),
             "resume": verbs.resume,
+            "load": verbs.load,
+            "unload": verbs.unload,
             "abort": verbs.abort(wish.why),
             "undo": verbs.undo(wish.why),
         }

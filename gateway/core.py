@@ -28,7 +28,7 @@ from gateway.journal import Journal, Noted
 from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer, Headers
-from gateway.responses import OK, Header, Response, refused, status_of
+from gateway.responses import OK, Fault, Header, Response, plain_fault, refused, status_of
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Job, Shadow, size_of
@@ -39,6 +39,7 @@ from prediction_log.record import Arm, Kept
 
 _MOST_MICROSECONDS: Final = 2**32 - 1
 _MICROSECONDS: Final = 1e6
+_NANOSECONDS: Final = 1e9
 
 OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
 """Load (model, version) because a request names it; raises as `Fleet.load` does."""
@@ -109,7 +110,7 @@ class Core:
             chosen = assign(lane, self._draw(lane, call.headers))
             return self._proceed(Work(call, bound, chosen.model, chosen.arm, chosen.shadow, started))
         except DriftgateError as error:
-            return self.refuse(error, call.model, call.version, started)
+            return self.refuse(error, call.model, call.version, started, call.codec.fault)
 
     async def find(self, model: str, version: str | None) -> LoadedModel:
         """The version that describes a model: the one named, else stable; raises as for a request."""
@@ -127,9 +128,19 @@ class Core:
             return NotReadyError(f"model {model!r} is not served now: {fault}")
         return UnknownModelError(f"there is no model {model[:100]!r} here")
 
-    def refuse(self, error: DriftgateError, model: str, version: str | None, started: float) -> Response:
-        """Record a request that no version is run for, and tell its client why; `started` is monotonic."""
-        answer = refused(error)
+    def refuse(
+        self,
+        error: DriftgateError,
+        model: str,
+        version: str | None,
+        started: float,
+        fault: Fault = plain_fault,
+    ) -> Response:
+        """Record a request that no version is run for, and tell its client why; `started` is monotonic.
+
+        `fault` writes the error as the client's protocol has it.
+        """
+        answer = refused(error, fault)
         identifier = self.journal.rejected(
             model, version or "", status_of(error), error.code, str(error), self._since(started)
         )
@@ -180,12 +191,14 @@ class Core:
             return self._run_away(work)
         values, executing = self._values, model.meters.executing
         values[executing] += 1
+        work.began = self._monotonic()
         try:
             outputs = model.session.run(work.request.feeds)
         except (RunError, InvalidInputError) as error:
             return self._failed(work, error)
         finally:
             values[executing] -= 1
+        work.ended = self._monotonic()
         return self._answer(work, outputs)
 
     def _answer(self, work: Work, outputs: list[Array]) -> Response:
@@ -199,11 +212,26 @@ class Core:
         values[meters.ok[arm]] += 1
         values[meters.consecutive_errors] = 0
         meters.observe(noted.latency)
+        self._count_stages(work, noted)
         if work.counted:
             values[work.bound.evidence[arm].requests] += 1
         if work.shadow is not None:
             self._offer(work, work.shadow, noted, outputs)
         return Response(OK, (*headers, *arm_headers(model.version, arm), _identity(prediction_id)), body)
+
+    def _count_stages(self, work: Work, noted: Noted) -> None:
+        """Where the request's time went; whole nanoseconds, and together the latency that is recorded."""
+        values, meters = self._values, work.model.meters
+        read, queued, ran = work.began - work.queued - work.started, work.queued, work.ended - work.began
+        values[meters.rows] += work.request.rows
+        values[meters.decoded] += int(read * _NANOSECONDS)
+        values[meters.ran] += int(ran * _NANOSECONDS)
+        values[meters.encoded] += max(
+            0, noted.latency * 1000 - int((work.ended - work.started) * _NANOSECONDS)
+        )
+        values[meters.last] = noted.time // 1_000_000
+        if queued:
+            values[meters.queued] += int(queued * _NANOSECONDS)
 
     def _failed(self, work: Work, error: RunError | InvalidInputError) -> Response | Pending:
         model, arm = work.model, work.arm
@@ -217,6 +245,7 @@ class Core:
         values, meters = self._values, model.meters
         values[meters.rerun() if rerun else meters.failed(arm)] += 1
         values[meters.consecutive_errors] += 1
+        values[meters.failed_time()] += noted.latency * 1000
         if work.counted:
             evidence = work.bound.evidence[arm]
             values[evidence.requests] += 1
@@ -224,7 +253,7 @@ class Core:
         if rerun:
             work.model, work.arm, work.shadow, work.counted = work.bound.lane.stable, Arm.STABLE, None, False
             return self._run(work)
-        answer = refused(error)
+        answer = refused(error, work.call.codec.fault)
         headers = (*answer.headers, *arm_headers(model.version, arm), _identity(identifier.hex()))
         return Response(answer.status, headers, answer.body)
 
@@ -257,7 +286,7 @@ class Core:
             answer = self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
             return answer if isinstance(answer, Response) else await answer
         except DriftgateError as error:
-            return self.refuse(error, call.model, version, started)
+            return self.refuse(error, call.model, version, started, call.codec.fault)
 
     async def _decode_away(self, work: Work) -> Response:
         call, model = work.call, work.model
@@ -269,7 +298,7 @@ class Core:
             answer = self._run(work)
             return answer if isinstance(answer, Response) else await answer
         except DriftgateError as error:
-            return self.refuse(error, call.model, model.version, work.started)
+            return self.refuse(error, call.model, model.version, work.started, call.codec.fault)
         finally:
             model.let_go()
 
@@ -277,23 +306,35 @@ class Core:
         model, values = work.model, self._values
         model.hold()
         values[model.meters.executing] += 1
+        work.began = self._monotonic()
         try:
-            outputs = await asyncio.get_running_loop().run_in_executor(
-                self._pool, model.session.run, work.request.feeds
-            )
+            outputs = await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)
             return self._answer(work, outputs)
         except (RunError, InvalidInputError) as error:
             return await self._failed_away(work, error)
+        except DriftgateError as error:
+            call = work.call
+            return self.refuse(error, call.model, model.version, work.started, call.codec.fault)
         finally:
             model.let_go()
             values[model.meters.executing] -= 1
+
+    def _timed(self, work: Work) -> list[Array]:
+        """In a thread: the run, and when it began and ended; its wait for the thread is told apart."""
+        asked = work.began
+        work.began = self._monotonic()
+        work.queued = work.began - asked
+        outputs = work.model.session.run(work.request.feeds)
+        work.ended = self._monotonic()
+        return outputs
 
     async def _failed_away(self, work: Work, error: RunError | InvalidInputError) -> Response:
         try:
             answer = self._failed(work, error)
             return answer if isinstance(answer, Response) else await answer
         except DriftgateError as refusal:
-            return self.refuse(refusal, work.call.model, work.model.version, work.started)
+            call = work.call
+            return self.refuse(refusal, call.model, work.model.version, work.started, call.codec.fault)
 
 
 def _identity(prediction_id: str) -> Header:

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. Whatever is asked, the answer is JSON (metrics apart), and `{"error": ...}` where it is no success. What is
+1. An answer that is no success is JSON in the error shape of its protocol, mostly `{"error": ...}`. What is
    our own mistake is told to the operator in full and to the client in one line.
 2. A request that was to be predicted and is refused is in the prediction log, whatever refused it.
    What the gate refuses (no key, not its scope, beyond its rate) is counted and told, never logged there: a
@@ -15,60 +15,53 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from pkgutil import resolve_name
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
-from gateway import labels
+from gateway import coding
 from gateway.admission import data_scope
 from gateway.call import Call
 from gateway.core import Core
-from gateway.errors import EncodingError, NotFoundError, TooLargeError, WrongMethodError
-from gateway.model import LoadedModel
+from gateway.errors import NotFoundError, TooLargeError, WrongMethodError
+from gateway.pages.page import (
+    PAGES,
+    PLATFORM_PAGES,
+    Exchange,
+    Page,
+    Premises,
+    default_model,
+    labelled_version,
+)
 from gateway.paths import Paths, Target
-from gateway.protocols.codec import PROTOCOLS, Codec, Headers
-from gateway.responses import FAILED, OK, Response, document, refused
-from gateway.tensors import Tensor
+from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Codec, Headers
+from gateway.repository import Repository
+from gateway.responses import JSON, OK, Fault, Response, plain_fault, refused
 from groundwork.denials import Denial
 from groundwork.errors import DriftgateError
 from groundwork.gate import OPEN, Gate, deny
 from groundwork.keys import INFER
 from groundwork.logs import Log
-from groundwork.metrics import CONTENT_TYPE
+from groundwork.ports import is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Exposition = Callable[[], bytes]
 
-NOT_READY: Final = 503
-PLATFORM: Final = "onnx_onnxv1"
-EXTENSIONS: Final = ("binary_tensor_data",)
-_INTERNAL: Final = Response(
-    FAILED, refused(DriftgateError()).headers, b'{"error":"internal error; see the log"}'
-)
-
-
-class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """One request as an endpoint sees it."""
-
-    model: str
-    version: str | None
-    headers: Headers
-    receive: Receive
-
-
-Endpoint = Callable[["DataPort", Exchange], Awaitable[Response]]
-Methods = Mapping[str, Endpoint]
+_INTERNAL: Final = "internal error; see the log"
+_MOST_ACCEPTS: Final = 200
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """What a template leads to: a codec for predictions, or endpoints by method; and the scope it wants."""
+    """What a template leads to; the scope it wants; whether it names a model, and where its errors go."""
 
     scope: str | None
-    leads: Codec | Methods
+    leads: Codec | Page
+    named: bool
+    fault: Fault
 
 
 class GoneError(Exception):
@@ -76,18 +69,35 @@ class GoneError(Exception):
 
 
 class DataPort:
-    """The ASGI application; `exposition` renders /metrics and is called in a thread."""
+    """The ASGI application; see `build_asgi`."""
 
-    def __init__(self, core: Core, exposition: Exposition, log: Log, gate: Gate | None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        exposition: Exposition,
+        log: Log,
+        gate: Gate | None,
+        slots_folder: Path,
+        repository: Repository | None,
+    ) -> None:
         self._gate = gate
         self.core = core
-        self.exposition = exposition
-        self.version = installed_version("driftgate")
         self._log = log
-        self._limit = core.settings.requests.max_body_bytes
-        codecs: dict[str, Codec | Methods] = {path: resolve_name(name) for path, name in PROTOCOLS.items()}
-        entries = {**codecs, **_ENDPOINTS}
-        self.routes = {path: Route(data_scope(path), entry) for path, entry in entries.items()}
+        self._requests = core.settings.requests
+        self._local = is_loopback(core.settings.http.host)
+        targets = targets_of(core)
+        self.premises = Premises(
+            core,
+            exposition,
+            installed_version("driftgate"),
+            slots_folder,
+            repository,
+            lambda: self._local or self._keyed(),
+            self._keyed,
+            targets,
+        )
+        open_paths = {getattr(core.settings.platform, name) for name in PLATFORM_PAGES}
+        self.routes = {path: _route(path, target, open_paths) for path, target in targets.items()}
         self._paths = Paths(self.routes)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -100,7 +110,7 @@ class DataPort:
         if gate is not None and gate.keys.closed:
             admitted = gate.admit(headers, INFER if target is None else target.entry.scope, scope)
             if isinstance(admitted, Denial):
-                await deny(admitted, send)
+                await self._deny(admitted, target, send)
                 return
             passed = admitted
         try:
@@ -109,37 +119,43 @@ class DataPort:
             return
         except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
             self._log.error("request-failed", path=scope["path"], fault=traceback.format_exc())
-            answer = _INTERNAL
+            answer = refused(DriftgateError(_INTERNAL), plain_fault if target is None else target.entry.fault)
         finally:
             if gate is not None and passed.counted:
                 gate.keys.leave(passed)
+        accepts = headers.get(b"accept-encoding")
+        if accepts is not None and answer.status == OK:
+            answer = await self._compressed(answer, accepts)
         body = answer.body
         told = [*answer.headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": answer.status, "headers": told})
         await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
 
     async def body(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body.
+        """The whole body, inflated.
 
         Raises:
-            TooLargeError: it is longer than the limit; what was read is forgotten.
-            EncodingError: it is compressed.
+            TooLargeError: it is longer than the limit, as it came or inflated; what was read is forgotten.
+            EncodingError: it is in a coding that is not read here.
+            MalformedError: it is not in the coding it says.
             GoneError: the client left.
         """
         length = headers.get(b"content-length", b"0")
-        if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
-            raise EncodingError("compressed bodies are not read here; send it without Content-Encoding")
-        if length.isdigit() and int(length) > self._limit:
+        compressed = coding.coding_of(headers.get(b"content-encoding"))
+        if length.isdigit() and int(length) > self._requests.max_body_bytes:
             raise self._too_large()
         message = await receive()
         if message["type"] != "http.request":
             raise GoneError
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            if len(first) > self._limit:
-                raise self._too_large()
-            return first
-        return await self._rest(first, receive)
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            body = await self._rest(body, receive)
+        elif len(body) > self._requests.max_body_bytes:
+            raise self._too_large()
+        if compressed is None:
+            return body
+        # Off the loop however small it came: what it inflates to is not known.
+        return await asyncio.to_thread(coding.inflate, body, compressed, self._requests.max_body_bytes)
 
     async def _answer(
         self, target: Target | None, scope: MutableMapping[str, Any], headers: Headers, receive: Receive
@@ -147,31 +163,48 @@ class DataPort:
         if target is None:
             return refused(NotFoundError(f"there is nothing at {scope['path'][:200]!r}"))
         codec = target.entry.leads
-        if isinstance(codec, Mapping):
-            return await self._ask(target, scope, headers, receive)
-        core = self.core
+        if isinstance(codec, Page):
+            return await self._ask(codec, target, scope, headers, receive)
+        core, model, version = self.core, target.model, target.version
         started = core.clock.monotonic()
         try:
             if scope["method"] != "POST":
                 raise WrongMethodError(f"{scope['method']} is not for predictions; use POST", "POST")
+            if not target.entry.named:
+                model = default_model(core)
+            if target.label is not None:
+                version = labelled_version(core, model, target.label)
             body = await self.body(headers, receive)
         except DriftgateError as error:
-            return core.refuse(error, target.model, target.version, started)
-        answer = core.begin(Call(codec, target.model, target.version, headers, body))
+            return core.refuse(error, model, version, started, codec.fault)
+        answer = core.begin(Call(codec, model, version, headers, body))
         return answer if isinstance(answer, Response) else await answer
 
     async def _ask(
-        self, target: Target, scope: MutableMapping[str, Any], headers: Headers, receive: Receive
+        self,
+        page: Page,
+        target: Target,
+        scope: MutableMapping[str, Any],
+        headers: Headers,
+        receive: Receive,
     ) -> Response:
-        methods: Methods = target.entry.leads
-        endpoint = methods.get(scope["method"])
+        endpoint = page.methods.get(scope["method"])
         try:
             if endpoint is None:
-                allow = ", ".join(methods)
+                allow = ", ".join(page.methods)
                 raise WrongMethodError(f"{scope['method']} does not work here; use {allow}", allow)
-            return await endpoint(self, Exchange(target.model, target.version, headers, receive))
+            asked = Exchange(
+                self.premises,
+                target.model,
+                target.version,
+                target.label,
+                headers,
+                scope.get("query_string", b""),
+                lambda: self.body(headers, receive),
+            )
+            return await endpoint(asked)
         except DriftgateError as error:
-            return refused(error)
+            return refused(error, page.fault)
 
     async def _rest(self, first: bytes, receive: Receive) -> bytes:
         parts, size, more = [first], len(first), True
@@ -181,87 +214,74 @@ class DataPort:
                 raise GoneError
             part = message.get("body", b"")
             size += len(part)
-            if size > self._limit:
+            if size > self._requests.max_body_bytes:
                 raise self._too_large()
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)
 
+    async def _compressed(self, answer: Response, accepts: bytes) -> Response:
+        """The answer in a coding that the client asks for, where it is worth it."""
+        name, alone = coding.accepted(accepts[:_MOST_ACCEPTS])
+        size = len(answer.body)
+        if name is None or not size or (size <= self._requests.compress_bytes and not alone):
+            return answer
+        if size > self._requests.inline_body_bytes:
+            body = await asyncio.to_thread(coding.deflate, answer.body, name)
+        else:
+            body = coding.deflate(answer.body, name)
+        told = ((b"content-encoding", name.encode()), (b"vary", b"accept-encoding"))
+        return Response(answer.status, (*answer.headers, *told), body)
+
+    async def _deny(self, denial: Denial, target: Target | None, send: Send) -> None:
+        """Tell the client in its protocol's shape, where that is not the one of most."""
+        if target is None or target.entry.fault is plain_fault:
+            await deny(denial, send)
+            return
+        body = target.entry.fault(denial.status, denial.code, denial.sentence)
+        told = [JSON, *denial.headers, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": denial.status, "headers": told})
+        await send({"type": "http.response.body", "body": body})
+
+    def _keyed(self) -> bool:
+        return self._gate is not None and self._gate.keys.closed
+
     def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"the body is longer than {self._limit} bytes; send fewer rows at a time")
+        most = self._requests.max_body_bytes
+        return TooLargeError(f"the body is longer than {most} bytes; send fewer rows at a time")
 
 
-def build_asgi(core: Core, exposition: Exposition, log: Log, gate: Gate | None = None) -> DataPort:
+def build_asgi(
+    core: Core,
+    exposition: Exposition,
+    log: Log,
+    gate: Gate | None = None,
+    *,
+    slots_folder: Path = Path("slots"),
+    repository: Repository | None = None,
+) -> DataPort:
     """The ASGI application of the data port; `exposition` renders /metrics and is called in a thread.
 
-    Everybody may ask without a `gate`.
+    Everybody may ask without a `gate`. Statistics are read from `slots_folder`; without a `repository` there
+    is no index and no command.
     """
-    return DataPort(core, exposition, log, gate)
+    return DataPort(core, exposition, log, gate, slots_folder, repository)
 
 
-async def _server(port: DataPort, _: Exchange) -> Response:
-    return document({"name": "driftgate", "version": port.version, "extensions": EXTENSIONS})
-
-
-async def _live(port: DataPort, _: Exchange) -> Response:
-    return document({"live": True, "ready": port.core.ready})
-
-
-async def _ready(port: DataPort, _: Exchange) -> Response:
-    ready = port.core.ready
-    return document({"live": True, "ready": ready}, OK if ready else NOT_READY)
-
-
-async def _model(port: DataPort, exchange: Exchange) -> Response:
-    model = await port.core.find(exchange.model, exchange.version)
-    versions = port.core.table[model.name].versions
-    return document(describe(model, sorted({*versions, model.version}, key=int)))
-
-
-async def _model_ready(port: DataPort, exchange: Exchange) -> Response:
-    model = await port.core.find(exchange.model, exchange.version)
-    return document({"name": model.name, "ready": True})
-
-
-async def _labels(port: DataPort, exchange: Exchange) -> Response:
-    body = await port.body(exchange.headers, exchange.receive)
-    return await labels.take(port.core, exchange.model, body)
-
-
-async def _metrics(port: DataPort, _: Exchange) -> Response:
-    text = await asyncio.get_running_loop().run_in_executor(None, port.exposition)
-    return Response(OK, ((b"content-type", CONTENT_TYPE.encode()),), text)
-
-
-def describe(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
-    """The metadata document of a version; `versions` are those in memory."""
+def targets_of(core: Core) -> Mapping[str, str]:
+    """Every path of the port with what it leads to; the platform's paths come first, for they are chosen."""
+    platform = core.settings.platform
+    chosen = {
+        getattr(platform, name): target for name, target in {**PLATFORM_PROTOCOLS, **PLATFORM_PAGES}.items()
+    }
+    chosen.pop("", None)
     return {
-        "name": model.name,
-        "versions": versions,
-        "platform": PLATFORM,
-        "inputs": [_tensor(tensor) for tensor in model.inputs.values()],
-        "outputs": [_tensor(tensor) for tensor in model.outputs],
+        **chosen,
+        **{path: target for path, target in {**PROTOCOLS, **PAGES}.items() if path not in chosen},
     }
 
 
-def _tensor(tensor: Tensor) -> dict[str, Any]:
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
-
-
-def _get(endpoint: Endpoint) -> Methods:
-    return MappingProxyType({"GET": endpoint, "HEAD": endpoint})
-
-
-_ENDPOINTS: Final[Mapping[str, Methods]] = MappingProxyType(
-    {
-        "/v2": _get(_server),
-        "/v2/health/live": _get(_live),
-        "/v2/health/ready": _get(_ready),
-        "/v2/models/{model}": _get(_model),
-        "/v2/models/{model}/ready": _get(_model_ready),
-        "/v2/models/{model}/versions/{version}": _get(_model),
-        "/v2/models/{model}/versions/{version}/ready": _get(_model_ready),
-        "/v2/models/{model}/labels": MappingProxyType({"POST": _labels}),
-        "/metrics": _get(_metrics),
-    }
-)
+def _route(path: str, target: str, open_paths: set[str]) -> Route:
+    leads: Codec | Page = resolve_name(target)
+    scope = None if path in open_paths else data_scope(path)
+    return Route(scope, leads, "{model}" in path, leads.fault)

@@ -7,10 +7,13 @@
     │   ├── UnsupportedError           "unsupported"          a feature of the protocol we do not offer
     │   ├── UnknownModelError          "unknown-model"
     │   ├── UnknownVersionError        "unknown-version"
+    │   ├── NoDefaultModelError        "no-default-model"     the path names no model, and there are several
     │   ├── NotFoundError              "not-found"            no such path
     │   ├── WrongMethodError           "wrong-method"         carries the methods that work
     │   ├── TooLargeError              "too-large"            a body above the limit
-    │   └── EncodingError              "unsupported-encoding" a body encoding we do not read
+    │   ├── EncodingError              "unsupported-encoding" a body's coding or type that is not read
+    │   ├── ForbiddenError             "forbidden"            a command this port does not take from anybody
+    │   └── NotOfferedError            "not-offered"          a whole endpoint of a protocol that is not here
     ├── RunError                       "run-failed"           the model's graph failed on this request
     ├── UnanswerableError              "unanswerable"         the answer cannot be written in this form
     ├── NotReadyError                  "not-ready"            starting, stopping, or the version is gone
@@ -62,6 +65,12 @@ class UnknownVersionError(Refusal):
     code: ClassVar[str] = "unknown-version"
 
 
+class NoDefaultModelError(Refusal):
+    """A path that names no model, while several are served and none of them is the default."""
+
+    code: ClassVar[str] = "no-default-model"
+
+
 class NotFoundError(Refusal):
     """A path that means nothing here."""
 
@@ -85,9 +94,21 @@ class TooLargeError(Refusal):
 
 
 class EncodingError(Refusal):
-    """A Content-Encoding that is not read here."""
+    """A Content-Encoding or a Content-Type that is not read here."""
 
     code: ClassVar[str] = "unsupported-encoding"
+
+
+class ForbiddenError(Refusal):
+    """A command that a port without keys takes from its own machine only."""
+
+    code: ClassVar[str] = "forbidden"
+
+
+class NotOfferedError(Refusal):
+    """An endpoint that a protocol has and that is not offered here, whatever is asked of it."""
+
+    code: ClassVar[str] = "not-offered"
 
 
 class RunError(DriftgateError):

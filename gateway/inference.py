@@ -1,7 +1,8 @@
 """The two values every protocol is translated to and from: what is asked of a model, and what came of it.
 
 Arrays are numpy, C-contiguous and little-endian; strings travel as object arrays of `str`, which is what the
-runtime takes and gives. Nothing here knows a wire format.
+runtime takes and gives. BF16 travels as its bits in uint16, for
+numpy has no such type. Nothing here knows a wire format.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,14 @@ NO_PARAMETERS: Final[Mapping[str, Any]] = {}
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
-    """One output the client asked for; `binary` None leaves it to the request how it travels."""
+    """One output the client asked for; `binary` None leaves it to the request how it travels.
+
+    `classes` above 0 asks for that many of the highest values instead of the tensor.
+    """
 
     name: str
     binary: bool | None = None
+    classes: int = 0
 
 
 class InferenceRequest(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +32,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, gc=False):
 
     `feeds` maps every input name to its tensor; `rows` is the length of the batch axis (1 without one);
     `wanted` is empty when the client named no outputs and so gets all; `binary` says how outputs travel
-    that say nothing themselves.
+    that say nothing themselves. `form` is what the codec that decoded this remembers until it encodes.
     """
 
     feeds: dict[str, Array]
@@ -36,6 +41,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, gc=False):
     wanted: tuple[Wanted, ...] = ()
     binary: bool = False
     parameters: Mapping[str, Any] = NO_PARAMETERS
+    form: Any = None
 
 
 def as_bytes(array: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:

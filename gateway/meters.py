@@ -30,6 +30,12 @@ class ModelMeters:
         self.consecutive_errors = counters.series(metrics.CONSECUTIVE_ERRORS, labels, kind="gauge")
         self.loaded = counters.series(metrics.LOADED, labels, kind="gauge")
         self.withheld = counters.series(metrics.LOG_WITHHELD, labels)
+        self.rows = counters.series(metrics.ROWS, labels)
+        self.queued = counters.series(metrics.QUEUE_SECONDS, labels)
+        self.decoded = counters.series(metrics.DECODE_SECONDS, labels)
+        self.ran = counters.series(metrics.RUN_SECONDS, labels)
+        self.encoded = counters.series(metrics.ENCODE_SECONDS, labels)
+        self.last = counters.series(metrics.LAST_ANSWER, labels, kind="gauge")
         self.observe = Histogram(counters, metrics.SECONDS, labels).observe
         self.ok: dict[Arm, int] = {
             arm: self._series(arm, Outcome.OK.name.lower()) for arm in Arm if arm is not Arm.SHADOW
@@ -42,6 +48,10 @@ class ModelMeters:
     def rerun(self) -> int:
         """The index for a candidate's failed run whose request the stable version was run for instead."""
         return self._series(Arm.CANDIDATE, _RERUN)
+
+    def failed_time(self) -> int:
+        """The index for the nanoseconds that failed requests took."""
+        return self._counters.series(metrics.FAILED_SECONDS, self._labels)
 
     def _series(self, arm: Arm, outcome: str) -> int:
         labels = {**self._labels, "arm": ARM_NAMES[arm], "outcome": outcome}

@@ -17,6 +17,13 @@ REFUSALS: Final = "driftgate_refusals_total"
 PAIRS: Final = "driftgate_pairs_total"
 SHADOW_DROPPED: Final = "driftgate_shadow_dropped_total"
 LABELS: Final = "driftgate_labels_total"
+ROWS: Final = "driftgate_rows_total"
+QUEUE_SECONDS: Final = "driftgate_queue_seconds_total"
+DECODE_SECONDS: Final = "driftgate_decode_seconds_total"
+RUN_SECONDS: Final = "driftgate_run_seconds_total"
+ENCODE_SECONDS: Final = "driftgate_encode_seconds_total"
+FAILED_SECONDS: Final = "driftgate_failed_seconds_total"
+LAST_ANSWER: Final = "driftgate_last_answer_milliseconds"
 LOG_ACCEPTED: Final = "driftgate_log_rows_accepted_total"
 LOG_SPOOLED: Final = "driftgate_log_rows_spooled_total"
 LOG_LOST: Final = "driftgate_log_rows_lost_total"
@@ -39,6 +46,14 @@ SECONDS: Final = Instrument(
     scale=1e-6,
 )
 
+_STAGES: Final = {
+    QUEUE_SECONDS: "Time of answered requests spent waiting for a thread to run in.",
+    DECODE_SECONDS: "Time of answered requests spent reading the body and choosing the version.",
+    RUN_SECONDS: "Time of answered requests spent in the model.",
+    ENCODE_SECONDS: "Time of answered requests spent writing the answer.",
+    FAILED_SECONDS: "Time spent on requests whose run failed.",
+}
+
 INSTRUMENTS: Final = (
     Instrument(
         name=REQUESTS,
@@ -53,6 +68,11 @@ INSTRUMENTS: Final = (
     DENIED,
     REFUSED,
     SECONDS,
+    Instrument(name=ROWS, help="Rows that were answered.", labels=("model", "version")),
+    *(
+        Instrument(name=name, help=text, labels=("model", "version"), scale=1e-9)
+        for name, text in _STAGES.items()
+    ),
     Instrument(
         name=PAIRS,
         help="Requests that two versions were run for, the second one beside the answer.",

@@ -5,8 +5,10 @@ session alone may be run from threads.
 """
 
 import asyncio
+from collections.abc import Mapping
 
-from gateway.errors import IncompatibleSignatureError
+from gateway.errors import IncompatibleSignatureError, InvalidInputError
+from gateway.inference import Array
 from gateway.meters import ModelMeters
 from gateway.session import Session
 from gateway.tensors import Tensor
@@ -59,6 +61,19 @@ class LoadedModel:
 
     def __repr__(self) -> str:
         return f"<{self.name} version {self.version}>"
+
+
+def rows_of(model: LoadedModel, feeds: Mapping[str, Array]) -> int:
+    """The length of the batch axis, which all inputs share; InvalidInputError where they do not."""
+    if not model.batched:
+        return 1
+    rows = 0
+    for array in feeds.values():
+        length = len(array)
+        if rows not in (0, length):
+            raise InvalidInputError(f"inputs disagree on the number of rows: {rows} and {length}; wanted one")
+        rows = length
+    return rows
 
 
 def check_compatible(older: LoadedModel, newer: LoadedModel) -> None:

@@ -1,7 +1,8 @@
 """What a path of the data port means: templates of segments, matched once and remembered.
 
 Rules: a path is split before it is unquoted, so that an escaped slash never makes a segment; segments are
-compared with templates and with nothing else. It knows paths, not what answers on them.
+compared with templates and with nothing else. A segment may end in a fixed word after its name
+(`{model}:predict`). The first template that fits is meant. It knows paths, not what answers on them.
 """
 
 from collections.abc import Mapping
@@ -20,13 +21,17 @@ class Target(msgspec.Struct, frozen=True):
     entry: Any
     model: str = ""
     version: str | None = None
+    label: str | None = None
 
 
 class Paths:
     """A table of templates such as `/v2/models/{model}/infer`; a path seen before costs one look-up."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        self._templates = [(_split(template.encode()), entry) for template, entry in table.items()]
+        self._templates = [
+            ([segment.partition("}") for segment in _split(template.encode())], entry)
+            for template, entry in table.items()
+        ]
         self._seen: dict[bytes, Target] = {}
 
     def find(self, path: bytes) -> Target | None:
@@ -43,10 +48,10 @@ class Paths:
             if len(template) != len(segments):
                 continue
             named: dict[str, str] = {}
-            for wanted, found in zip(template, segments, strict=True):
-                if wanted[:1] == "{":
-                    named[wanted[1:-1]] = found
-                elif wanted != found:
+            for (wanted, brace, ending), found in zip(template, segments, strict=True):
+                if brace and found.endswith(ending) and len(found) > len(ending):
+                    named[wanted[1:]] = found.removesuffix(ending)
+                elif brace or wanted != found:
                     break
             else:
                 return Target(entry, **named)

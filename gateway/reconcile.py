@@ -158,6 +158,9 @@ class Reconciler:
         route = self._routes.get(model)
         if route is None:
             return
+        if route.unloaded:
+            self._withdraw(route)
+            return
         failed = {version for name, version in self.faults if name == model}
         fit = {version for name, version in self._in_memory().keys() & self._fit if name == model}
         decided = plan(route, fit - failed, failed, serving=model in self._core.table)
@@ -217,6 +220,13 @@ class Reconciler:
         if route.model in self._core.unserved:
             self._excuse(route.model, None)
 
+    def _withdraw(self, route: Route) -> None:
+        """Take the model out of the table; what is in memory leaves as what nothing names does."""
+        self._core.table = MappingProxyType(
+            {name: lane for name, lane in self._core.table.items() if name != route.model}
+        )
+        self._shown.applied(route.model, route.revision)
+
     def _rebuild(self, model: str) -> None:
         """The same route again, after the set of versions in memory has changed."""
         lane: Lane | None = self._core.table.get(model)
@@ -228,7 +238,9 @@ class Reconciler:
         lane = self._core.table.get(model)
         answering = set() if lane is None else set(lane.route.versions())
         held = {version for name, version in self._in_memory() if name == model}
-        idle = unneeded(self._routes.get(model), held, pinned | answering)
+        route = self._routes.get(model)
+        named = None if route is None or route.unloaded else route
+        idle = unneeded(named, held, pinned | answering)
         for key in [key for key in self._idle_since if key[0] == model and key[1] not in idle]:
             del self._idle_since[key]
         for version in idle:

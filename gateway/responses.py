@@ -4,15 +4,18 @@ Errors are `{"error": "..."}` with the content type `application/json` and nothi
 drop the text when a charset follows.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from gateway.errors import (
     EncodingError,
+    ForbiddenError,
     LoadError,
     LogFullError,
     NotFoundError,
+    NotOfferedError,
     NotReadyError,
     Refusal,
     RunError,
@@ -24,12 +27,14 @@ from gateway.errors import (
     WrongMethodError,
 )
 from groundwork.errors import DriftgateError
+from rollouts.errors import ConflictError, RouteError
 
 Header = tuple[bytes, bytes]
 
 JSON: Final[Header] = (b"content-type", b"application/json")
 OK: Final = 200
 FAILED: Final = 500
+UNAVAILABLE: Final = 503
 
 # The first class that fits decides, so the more special stand first.
 STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
@@ -39,6 +44,10 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (WrongMethodError, 405),
     (TooLargeError, 413),
     (EncodingError, 415),
+    (ForbiddenError, 403),
+    (ConflictError, 409),
+    (RouteError, 409),
+    (NotOfferedError, 501),
     (UnsupportedError, 400),
     (Refusal, 400),
     (UnanswerableError, 400),
@@ -49,6 +58,14 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
 )
 
 _encode = msgspec.json.Encoder().encode
+
+Fault = Callable[[int, str, str], bytes]
+"""(status, code, sentence) to the body that a protocol has for an error; always JSON."""
+
+
+def plain_fault(_status: int, _code: str, sentence: str, /) -> bytes:
+    """The shape of most protocols: `{"error": sentence}`."""
+    return _encode({"error": sentence})
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
@@ -67,14 +84,15 @@ def status_of(error: DriftgateError) -> int:
     return FAILED
 
 
-def refused(error: DriftgateError) -> Response:
+def refused(error: DriftgateError, fault: Fault = plain_fault) -> Response:
     """The answer that tells a client about `error`; nothing but its one line leaves the process."""
     headers: tuple[Header, ...] = (JSON,)
     if isinstance(error, WrongMethodError):
         headers = (JSON, (b"allow", error.allow.encode()))
-    elif status_of(error) == 503:  # noqa: PLR2004  Service Unavailable
+    elif status_of(error) == UNAVAILABLE:
         headers = (JSON, (b"retry-after", b"1"))
-    return Response(status_of(error), headers, _encode({"error": str(error)}))
+    status = status_of(error)
+    return Response(status, headers, fault(status, error.code, str(error)))
 
 
 def document(value: Any, status: int = OK) -> Response:

@@ -5,20 +5,25 @@ measured); the runtime's own messages stay off the terminal, for they come back 
 called from several threads at once.
 """
 
+import ctypes
+import math
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from gateway.errors import InvalidInputError, LoadError, RunError
 from gateway.inference import Array
 from registry_client.errors import SignatureError
-from registry_client.signature import Signature, signature_of
+from registry_client.signature import Datatype, Signature, numpy_dtype, signature_of
 
 _FATAL: Final = 4
 _LINE: Final = 300
 _IN_A_NODE: Final = "while running"
+_BFLOAT16: Final = 16  # onnx.TensorProto.BFLOAT16
+_BITS: Final = np.dtype(numpy_dtype(Datatype.BF16))
 
 
 class Session:
@@ -27,7 +32,9 @@ class Session:
     def __init__(self, session: Any, signature: Signature) -> None:
         self.signature = signature
         self._names = [spec.name for spec in signature.outputs]
-        self._run = session.run
+        specs = (*signature.inputs, *signature.outputs)
+        narrow = any(spec.datatype is Datatype.BF16 for spec in specs)
+        self._run = BitsRun(session, signature) if narrow else session.run
 
     @classmethod
     def open(cls, path: Path, *, title: str, threads: int = 1) -> "Session":
@@ -58,13 +65,46 @@ class Session:
             RunError: the graph failed on these inputs.
         """
         try:
-            return self._run(self._names, feeds)  # type: ignore[no-any-return]  # the runtime has no types
+            return self._run(self._names, feeds)
         except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run
             line = _line(error)
             # A failing node raises the same kind of error as inputs that are refused; only the text differs.
             if isinstance(error, runtime_errors.InvalidArgument) and _IN_A_NODE not in line:
                 raise InvalidInputError(f"the graph refuses the inputs: {line}") from None
             raise RunError(f"the model failed on this request: {line}") from None
+
+
+class BitsRun:
+    """Runs a graph with BF16 tensors, which numpy lacks: their bits go in and come out as uint16."""
+
+    def __init__(self, session: Any, signature: Signature) -> None:
+        self._session = session
+        self._bits = {spec.name for spec in signature.inputs if spec.datatype is Datatype.BF16}
+        self._outputs = signature.outputs
+
+    def __call__(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
+        """As the session's own `run`."""
+        values = {name: self._value(name, array) for name, array in feeds.items()}
+        found = self._session.run_with_ort_values(names, values)
+        return [
+            _bits(value) if spec.datatype is Datatype.BF16 else value.numpy()
+            for spec, value in zip(self._outputs, found, strict=True)
+        ]
+
+    def _value(self, name: str, array: Array) -> Any:
+        if name in self._bits:
+            return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _BFLOAT16)
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
+def _bits(value: Any) -> Array:
+    """A copy of the two-byte elements of a runtime's tensor."""
+    shape = value.shape()
+    size = math.prod(shape) * _BITS.itemsize
+    if not size:
+        return np.empty(shape, _BITS)
+    held = (ctypes.c_char * size).from_address(value.data_ptr())
+    return np.frombuffer(held, _BITS).reshape(shape).copy()
 
 
 def _line(error: Exception) -> str:

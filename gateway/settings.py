@@ -24,6 +24,13 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inline_body_bytes: Annotated[
         Bytes, msgspec.Meta(description="bodies above this are decoded off the event loop")
     ] = 256 * 1024
+    compress_bytes: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="answers above this are compressed for clients that offer several codings; one that "
+            "asks for gzip or deflate alone always gets it"
+        ),
+    ] = 16 * 1024
 
 
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +118,30 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+_Path = Annotated[str, msgspec.Meta(pattern=r"^(/[^{}?#\s]*)?$", max_length=200)]
+
+
+class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Paths that platforms call a container on, beside those that protocols fix; empty: none."""
+
+    default_model: Annotated[
+        str,
+        msgspec.Meta(
+            description="the model that paths without a model's name ask (`/invocations`, the paths below); "
+            "empty: the only one there is"
+        ),
+    ] = ""
+    vertex_health: Annotated[
+        _Path, msgspec.Meta(description="Vertex AI's health route; its AIP_HEALTH_ROUTE is the default")
+    ] = ""
+    vertex_predict: Annotated[
+        _Path, msgspec.Meta(description="Vertex AI's prediction route; its AIP_PREDICT_ROUTE is the default")
+    ] = ""
+    azure_liveness: Annotated[_Path, msgspec.Meta(description="Azure ML's liveness route")] = ""
+    azure_readiness: Annotated[_Path, msgspec.Meta(description="Azure ML's readiness route")] = ""
+    azure_scoring: Annotated[_Path, msgspec.Meta(description="Azure ML's scoring route")] = ""
+
+
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of the gateway."""
 
@@ -127,6 +158,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop: StopSettings = StopSettings()
     log: LogSettings = LogSettings()
     requests: RequestSettings = RequestSettings()
+    platform: PlatformSettings = PlatformSettings()
     runs: RunSettings = RunSettings()
     journal: JournalSettings = JournalSettings()
     shadow: ShadowSettings = ShadowSettings()

@@ -17,12 +17,13 @@ import itertools
 import math
 import struct
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from gateway.errors import InvalidInputError
 from gateway.inference import Array
@@ -40,11 +41,12 @@ _CODES: Final = MappingProxyType(
         Datatype.INT32: "i",
         Datatype.INT64: "q",
         Datatype.FP16: "e",
+        Datatype.BF16: "f",
         Datatype.FP32: "f",
         Datatype.FP64: "d",
     }
 )
-_FLOATS: Final = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
+_FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatype.FP64})
 _OPEN_BRACKET: Final = ord("[")
 _BLANK: Final = b" \t\r\n"
 _PREFIX: Final = struct.Struct("<I")
@@ -87,6 +89,7 @@ class Tensor:
         self._leaf = _leaf(spec.datatype)
         self._strict = {depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}}
         self._flat = self._strict[1]
+        self._list: Any = types.GenericAlias(list, (self._leaf,))
 
     def count(self, shape: Sequence[int]) -> int:
         """How many elements a tensor of `shape` has; InvalidInputError when it is not this tensor's."""
@@ -115,21 +118,31 @@ class Tensor:
             raise InvalidInputError(
                 f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
             )
-        if self._code is None:
-            return self._strings(values, shape)
+        return self._packed(values, shape)
+
+    def from_values(self, values: list[Any], leaf: Callable[[Any], Any] | None = None) -> Array:
+        """The tensor in nested Python lists, which say its shape; InvalidInputError where it does not fit.
+
+        A row of one value may be written without its list. `leaf` turns an element as the protocol writes it
+        into a plain one.
+        """
+        flat, shape = _flattened_freely(self, values)
+        while len(shape) < len(self.shape) and all(size == 1 for size in self.shape[len(shape) :]):
+            shape.append(1)
+        self.count(shape)
+        if leaf is not None:
+            flat = [leaf(value) for value in flat]
         try:
-            packed = struct.pack(f"<{count}{self._code}", *values)
-        except (struct.error, OverflowError):
-            raise InvalidInputError(
-                f"input {self.name!r} has a value outside the range of {self.datatype}"
-            ) from None
-        return np.frombuffer(packed, self.dtype).reshape(shape)
+            strict = msgspec.convert(flat, self._list)
+        except msgspec.ValidationError as error:
+            strict = [self._settle(value) for value in self._convert_leniently(flat, error)]
+        return self._packed(strict, shape)
 
     def from_binary(self, data: memoryview, shape: Sequence[int]) -> Array:
         """The tensor in little-endian row-major bytes (strings: 4-byte length and bytes each)."""
         count = self.count(shape)
-        if self._code is None and self.datatype is Datatype.BYTES:
-            return self._strings(self._read_strings(data, count), shape)
+        if self.datatype is Datatype.BYTES:
+            return np.array(self._read_strings(data, count), dtype=object).reshape(shape)
         size = count * self.dtype.itemsize
         if len(data) != size:
             raise InvalidInputError(
@@ -139,6 +152,32 @@ class Tensor:
             raise InvalidInputError(f"input {self.name!r} has a BOOL byte that is neither 0 nor 1")
         array: Array = np.frombuffer(data, self.dtype).reshape(shape)
         return array if array.flags.aligned else array.copy()
+
+    def from_bare(self, body: bytes) -> Array:
+        """The tensor that is a whole body; the one size that the model may leave open follows from it.
+
+        A string has no length before it: it is the body.
+        """
+        known = math.prod(size for size in self.shape if size != -1)
+        if self.datatype is Datatype.BYTES:
+            try:
+                return np.array([str(body, "utf-8")], dtype=object).reshape(self._filled(1))
+            except UnicodeDecodeError:
+                raise InvalidInputError(f"input {self.name!r} has a string that is not UTF-8") from None
+        row = known * self.dtype.itemsize
+        if not body or not row or len(body) % row:
+            raise InvalidInputError(
+                f"input {self.name!r}: {len(body)} bytes are no {self.datatype} tensor {list(self.shape)}"
+            )
+        return self.from_binary(memoryview(body), self._filled(len(body) // row))
+
+    def _filled(self, size: int) -> tuple[int, ...]:
+        """The shape with its one open size filled in; InvalidInputError where this does not say it all."""
+        if self.shape.count(-1) > 1 or (self.datatype is Datatype.BYTES and set(self.shape) - {-1, 1}):
+            raise InvalidInputError(
+                f"input {self.name!r} has shape {list(self.shape)}, which a body without JSON cannot say"
+            )
+        return tuple(size if extent == -1 else extent for extent in self.shape)
 
     def to_json(self, array: Array) -> list[Any]:
         """The elements in row-major order; NaN and infinities become null when they are written."""
@@ -153,10 +192,19 @@ class Tensor:
         encoded = [item.encode() for item in array.ravel().tolist()]
         return b"".join(part for item in encoded for part in (_PREFIX.pack(len(item)), item))
 
-    def _strings(self, values: list[Any], shape: Sequence[int]) -> Array:
+    def _packed(self, values: list[Any], shape: Sequence[int]) -> Array:
+        """The array of elements that have the type of a leaf; their range is checked here."""
+        if self.datatype is Datatype.BYTES:
+            return np.array(values, dtype=object).reshape(shape)
+        try:
+            packed = struct.pack(f"<{len(values)}{self._code}", *values)
+        except (struct.error, OverflowError):
+            raise InvalidInputError(
+                f"input {self.name!r} has a value outside the range of {self.datatype}"
+            ) from None
         if self.datatype is Datatype.BF16:
-            raise InvalidInputError(f"input {self.name!r} is BF16, which JSON cannot carry: send it binary")
-        return np.array(values, dtype=object).reshape(shape)
+            return _bfloat16(np.frombuffer(packed, "<u4")).reshape(shape)
+        return np.frombuffer(packed, self.dtype).reshape(shape)
 
     def _read_strings(self, data: memoryview, count: int) -> list[str]:
         strings, at = [], 0
@@ -201,6 +249,15 @@ class Tensor:
         except msgspec.DecodeError as error:
             raise self._misfit(error) from None
 
+    def _convert_leniently(self, flat: list[Any], error: msgspec.ValidationError) -> list[Any]:
+        lenient = _lenient(self._leaf)
+        if lenient is self._leaf:
+            raise self._misfit(error) from None
+        try:
+            return msgspec.convert(flat, types.GenericAlias(list, (lenient,)))  # type: ignore[no-any-return]
+        except msgspec.ValidationError as found:
+            raise self._misfit(found) from None
+
     def _settle(self, value: Any) -> Any:
         """The strict meaning of one leniently read element."""
         if self._leaf is float:
@@ -224,6 +281,27 @@ def _flattened(tensor: Tensor, values: list[Any], shape: Sequence[int]) -> list[
     if not fits:
         raise InvalidInputError(f"input {tensor.name!r}: its lists are not nested like {list(shape)}")
     return values
+
+
+def _flattened_freely(tensor: Tensor, values: list[Any]) -> tuple[list[Any], list[int]]:
+    """Nested lists in row-major order, and the shape they have; at most as deep as the tensor."""
+    shape = [len(values)]
+    while values and isinstance(values[0], list):
+        sizes = {len(value) if isinstance(value, list) else -1 for value in values}
+        if len(sizes) != 1 or len(shape) == max(1, len(tensor.shape)):
+            raise InvalidInputError(
+                f"input {tensor.name!r}: wanted lists of equal lengths, nested like {list(tensor.shape)}"
+            )
+        shape.append(sizes.pop())
+        values = list(itertools.chain.from_iterable(values))
+    return values, shape
+
+
+def _bfloat16(bits: npt.NDArray[np.uint32]) -> Array:
+    """The upper halves of FP32 bits, rounded to nearest even; a NaN stays one."""
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    quiet = (bits >> 16) | 0x40
+    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, quiet, rounded).astype("<u2")  # noqa: PLR2004  infinity
 
 
 def _depth(data: msgspec.Raw) -> int:

@@ -25,7 +25,7 @@ class ModelView(msgspec.Struct, frozen=True):
     """A model: what the registry has, what answers, and what went wrong.
 
     `loaded` says in how many workers each version is in memory; `faults` why a version (or, under an empty
-    name, the model itself) is not served here.
+    name, the model itself) is not served here; `unloaded` that it was taken out and answers nobody.
     """
 
     name: str
@@ -37,6 +37,7 @@ class ModelView(msgspec.Struct, frozen=True):
     shadow: str | None = None
     previous: str | None = None
     rollout: str | None = None
+    unloaded: bool = False
     loaded: dict[str, int] = {}
     faults: dict[str, str] = {}
 

@@ -111,6 +111,20 @@ def finish(route: Route) -> Route:
     return _next(route, rollout=None, step=-1)
 
 
+def unload(route: Route) -> Route:
+    """Return the route that answers nobody; refused while a candidate is there."""
+    if route.unloaded:
+        raise RouteError(f"route of {route.model!r}: it is unloaded already")
+    return _next(route, unloaded=True)
+
+
+def load(route: Route) -> Route:
+    """Return the route that answers again, as it did before it was unloaded."""
+    if not route.unloaded:
+        raise RouteError(f"route of {route.model!r}: it is not unloaded, so there is nothing to load again")
+    return _next(route, unloaded=False)
+
+
 def touch(route: Route) -> Route:
     """Return the same route at its next revision, for a change of the rollout alone (pause, resume)."""
     return _next(route)

@@ -38,6 +38,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidate answers is paired with stable. `previous` is the version `undo` returns to and is kept warm.
     `rollout` and `step` name the rollout in progress (None and -1: none). `salt` goes into the hash that
     assigns requests; `key` says what is hashed: "request" (each on its own) or "header:NAME" (sticky).
+    An `unloaded` route answers nobody until it is loaded again; what it names is kept.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step: int = -1
     salt: str = ""
     key: str = REQUEST_KEY
+    unloaded: bool = False
 
     def versions(self) -> tuple[str, ...]:
         """Return every version that must be ready or warm, stable first, without repeats."""
@@ -85,6 +87,10 @@ def _complaint(route: Route) -> str | None:
         ),
         (route.shadow is None and route.shadow_share > 0, "it has a shadow share but no shadow version"),
         (route.shadow == route.stable, f"shadow {route.shadow} is stable already; name another version"),
+        (
+            route.unloaded and route.candidate is not None,
+            f"candidate {route.candidate} is being rolled out; abort or promote it before unloading",
+        ),
         (route.previous == route.stable, f"previous {route.previous} is stable already; leave previous out"),
     ):
         if wrong:

@@ -163,6 +163,23 @@ def finish(route: Route, rollout: Rollout | None, now: int) -> Change:
     return Change(edits.finish(route), _ended(live, "succeeded", ""), "finish")
 
 
+def unload(route: Route, rollout: Rollout | None, now: int) -> Change:
+    """Let the model answer nobody until it is loaded again; refused while a rollout is live."""
+    del now
+    if rollout is not None:
+        raise RouteError(
+            f"model {route.model!r}: rollout {rollout.id} is {rollout.state}; "
+            "abort it or let it end before the model is unloaded"
+        )
+    return Change(edits.unload(route), None, "unload")
+
+
+def load(route: Route, rollout: Rollout | None, now: int) -> Change:
+    """Let an unloaded model answer again."""
+    del now
+    return Change(edits.load(route), rollout, "load")
+
+
 def of_decision(decision: Decision) -> Verb | None:
     """Return the verb that carries a decision out; None to hold."""
     match decision.kind:

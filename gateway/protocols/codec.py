@@ -18,9 +18,24 @@ PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "/v2/models/{model}/infer": "gateway.protocols.open_inference:CODEC",
         "/v2/models/{model}/versions/{version}/infer": "gateway.protocols.open_inference:CODEC",
+        "/v1/models/{model}:predict": "gateway.protocols.kserve_v1:CODEC",
+        "/v1/models/{model}/versions/{version}:predict": "gateway.protocols.kserve_v1:CODEC",
+        "/v1/models/{model}/labels/{label}:predict": "gateway.protocols.kserve_v1:CODEC",
+        "/invocations": "gateway.protocols.sagemaker:CODEC",
     }
 )
-"""Path of a POST to the codec that answers it; `{model}` and `{version}` are one segment each."""
+"""Path of a POST to the codec that answers it; `{model}` and the like are one segment each.
+
+A path that names no model asks the default model.
+"""
+
+PLATFORM_PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "vertex_predict": "gateway.protocols.vertex:CODEC",
+        "azure_scoring": "gateway.protocols.azure_ml:CODEC",
+    }
+)
+"""Setting of `platform` to the codec that answers a POST on the path it holds; empty: no such path."""
 
 Headers = Mapping[bytes, bytes]
 """Lower-case names to values; of a repeated header the last."""
@@ -44,4 +59,8 @@ class Codec(Protocol):
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
         """Headers (content type first, no content length) and body of the answer."""
+        ...
+
+    def fault(self, status: int, code: str, sentence: str, /) -> bytes:
+        """The body, JSON, that tells a client of this protocol about an error; see `responses.Fault`."""
         ...

@@ -5,8 +5,11 @@ Our reading of what the specification leaves open:
 * fields that are null are absent; fields we do not know are ignored; a request needs no Content-Type;
 * `data` is flat or nested like `shape`; the shape's rank and fixed sizes are the model's, always explicit;
 * NaN and infinities have no JSON: they are written as null, and null in a floating input is NaN;
-* BYTES elements are strings in UTF-8; BF16 travels in binary only;
+* BYTES elements are strings in UTF-8; FP16 and BF16 travel in binary only;
 * an output travels in binary when it asks for it, or else when the request does (`binary_data_output`).
+
+A body without any JSON (Inference-Header-Content-Length: 0) is the one input of a model that has one, as it
+is; a size that the model leaves open follows from its length, and all outputs come back in binary.
 
 The JSON part of a mixed body is as long as Inference-Header-Content-Length says; the tensors follow it in the
 order of the inputs, without gaps, and must fill the body exactly.
@@ -17,17 +20,22 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import InvalidInputError, MalformedError, UnsupportedError
+from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
-from gateway.model import LoadedModel
+from gateway.model import LoadedModel, rows_of
+from gateway.protocols.classification import PARAMETER as CLASSIFICATION
+from gateway.protocols.classification import classify
+from gateway.protocols.classification import wanted as classes_wanted
 from gateway.protocols.codec import Answer, Headers
-from gateway.responses import JSON, Header
+from gateway.responses import JSON, Header, plain_fault
 from gateway.tensors import Tensor
+from registry_client.signature import Datatype
 
-_JSON_LENGTH: Final = b"inference-header-content-length"
+JSON_LENGTH: Final = b"inference-header-content-length"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
 _NOTHING: Final = msgspec.Raw(b"")
 _MOST_DIGITS: Final = 18
+_BINARY_ONLY: Final = frozenset({Datatype.FP16, Datatype.BF16})
 
 Parameters = dict[str, Any] | None
 
@@ -85,10 +93,17 @@ _encode: Final = msgspec.json.Encoder().encode
 class OpenInference:
     """The protocol's codec."""
 
+    fault = staticmethod(plain_fault)
+
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
-        length = headers.get(_JSON_LENGTH)
+        return self.decode_split(model, headers.get(JSON_LENGTH), body)
+
+    def decode_split(self, model: LoadedModel, length: bytes | None, body: bytes) -> InferenceRequest:
+        """As `decode`; `length` is the header that says where the JSON part ends, None where none does."""
         blobs = None
+        if length is not None and not length.strip(b"0") and length:
+            return _raw(model, body)
         if length is None:
             document = _document(body)
         else:
@@ -99,11 +114,11 @@ class OpenInference:
         parameters = document.parameters or NO_PARAMETERS
         return InferenceRequest(
             feeds=feeds,
-            rows=_rows(model, feeds),
+            rows=rows_of(model, feeds),
             client_id=document.id,
             wanted=_wanted(model, document.outputs) if document.outputs else (),
             binary=bool(_flag(parameters, "binary_data_output")),
-            parameters=parameters,
+            parameters=checked_parameters(parameters),
         )
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
@@ -118,13 +133,14 @@ class OpenInference:
                 size = {"binary_data_size": len(blob)}
                 outputs.append(OutputDocument(tensor.name, tensor.datatype, array.shape, size))
             else:
+                _check_json(tensor)
                 data = tensor.to_json(array)
                 outputs.append(OutputDocument(tensor.name, tensor.datatype, array.shape, None, data))
         identity = {"prediction_id": answer.prediction_id, "arm": answer.arm}
         body = _encode(ResponseDocument(model.name, model.version, identity, outputs, request.client_id))
         if not blobs:
             return (JSON,), body
-        return (_OCTETS, (_JSON_LENGTH, b"%d" % len(body))), b"".join((body, *blobs))
+        return (_OCTETS, (JSON_LENGTH, b"%d" % len(body))), b"".join((body, *blobs))
 
 
 CODEC: Final = OpenInference()
@@ -139,6 +155,35 @@ def _document(body: bytes | memoryview) -> RequestDocument:
         raise MalformedError(
             "the body is not an inference request: it is nested too deep or not UTF-8"
         ) from None
+
+
+def checked_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a request, each a string, a number or a truth value; InvalidInputError otherwise."""
+    for name, value in parameters.items():
+        if isinstance(value, dict | list):
+            raise InvalidInputError(
+                f"parameter {name[:40]!r} is no string, number or truth value, which parameters are"
+            )
+    return parameters
+
+
+def _raw(model: LoadedModel, body: bytes) -> InferenceRequest:
+    """A body that is one tensor and nothing else."""
+    if len(model.inputs) != 1:
+        raise MalformedError(
+            f"the model has {len(model.inputs)} inputs; only a model with one takes a body without JSON"
+        )
+    (tensor,) = model.inputs.values()
+    feeds = {tensor.name: tensor.from_bare(body)}
+    return InferenceRequest(feeds=feeds, rows=rows_of(model, feeds), binary=True)
+
+
+def _check_json(tensor: Tensor) -> None:
+    if tensor.datatype in _BINARY_ONLY:
+        raise UnanswerableError(
+            f"output {tensor.name!r} is {tensor.datatype}, which JSON does not carry; "
+            "ask for it in binary (parameters.binary_data: true)"
+        )
 
 
 def _json_length(value: bytes, size: int) -> int:
@@ -163,12 +208,17 @@ def _feeds(model: LoadedModel, inputs: list[InputDocument], blobs: memoryview | 
             raise InvalidInputError(
                 f"input {name!r} has datatype {document.datatype[:20]!r}, wanted {tensor.datatype.value!r}"
             )
-        if document.parameters is not None and "binary_data_size" in document.parameters:
+        if "binary_data_size" in checked_parameters(document.parameters or NO_PARAMETERS):
             size = _binary_size(document, blobs, at)
             feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], document.shape)
             at += size
         elif not document.data:
             raise InvalidInputError(f"input {name!r} has neither data nor binary_data_size")
+        elif tensor.datatype in _BINARY_ONLY:
+            raise InvalidInputError(
+                f"input {name!r} is {tensor.datatype}, which JSON does not carry; "
+                "send it in binary (parameters.binary_data_size)"
+            )
         else:
             feeds[name] = tensor.from_json(document.data, document.shape)
     if len(feeds) != len(model.inputs):
@@ -196,19 +246,6 @@ def _binary_size(document: InputDocument, blobs: memoryview | None, at: int) -> 
     return size
 
 
-def _rows(model: LoadedModel, feeds: dict[str, Array]) -> int:
-    """The length of the batch axis, which all inputs share."""
-    if not model.batched:
-        return 1
-    rows = 0
-    for array in feeds.values():
-        length = len(array)
-        if rows not in (0, length):
-            raise InvalidInputError(f"inputs disagree on the number of rows: {rows} and {length}; wanted one")
-        rows = length
-    return rows
-
-
 def _flag(parameters: Mapping[str, Any], name: str) -> bool | None:
     """A parameter that is true, false, or not there."""
     value = parameters.get(name)
@@ -225,10 +262,10 @@ def _wanted(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ..
             known = ", ".join(model.output_index)
             what = "asked for twice" if name in wanted else f"unknown; the model has {known}"
             raise InvalidInputError(f"output {name[:100]!r} is {what}")
-        parameters = output.parameters or NO_PARAMETERS
-        if "classification" in parameters:
-            raise UnsupportedError(f"output {name!r}: classification is not offered; ask for the scores")
-        wanted[name] = Wanted(name, _flag(parameters, "binary_data"))
+        parameters = checked_parameters(output.parameters or NO_PARAMETERS)
+        tensor = model.outputs[model.output_index[name]]
+        classes = classes_wanted(tensor, parameters.get(CLASSIFICATION))
+        wanted[name] = Wanted(name, _flag(parameters, "binary_data"), classes)
     return tuple(wanted.values())
 
 
@@ -249,5 +286,8 @@ def _chosen(
         place = model.output_index.get(wanted.name)
         if place is not None:
             binary = request.binary if wanted.binary is None else wanted.binary
-            chosen.append((model.outputs[place], answer.outputs[place], binary))
+            tensor, array = model.outputs[place], answer.outputs[place]
+            if wanted.classes:
+                tensor, array = classify(model, tensor, array, wanted.classes)
+            chosen.append((tensor, array, binary))
     return chosen

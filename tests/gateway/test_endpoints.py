@@ -43,9 +43,11 @@ MISTAKES: dict[str, tuple[Any, int]] = {
     "unknown output": ({"inputs": [TENSOR], "outputs": [{"name": "z"}]}, 400),
     "output twice": ({"inputs": [TENSOR], "outputs": [{"name": "label"}, {"name": "label"}]}, 400),
     "classification": (
-        {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"classification": 2}}]},
+        {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"classification": -2}}]},
         400,
     ),
+    "a parameter that is a list": ({"inputs": [TENSOR], "parameters": {"priority": [1]}}, 400),
+    "an input's parameter": ({"inputs": [{**TENSOR, "parameters": {"content_type": {}}}]}, 400),
     "binary flag": ({"inputs": [TENSOR], "parameters": {"binary_data_output": "yes"}}, 400),
     "binary size without header": (
         {
@@ -94,7 +96,8 @@ async def test_a_mistake_is_the_clients_and_in_the_log(here: World, name: str) -
         ("m", "versions/abc/infer", {}, 404, b"unknown-version"),
         ("m", "versions/-1/infer", {}, 404, b"unknown-version"),
         ("m", "infer", {"X-Driftgate-Version": "9"}, 404, b"unknown-version"),
-        ("m", "infer", {"Content-Encoding": "gzip"}, 415, b"unsupported-encoding"),
+        ("m", "infer", {"Content-Encoding": "br"}, 415, b"unsupported-encoding"),
+        ("m", "infer", {"Content-Encoding": "gzip"}, 400, b"malformed"),
         ("m", "infer", {"Inference-Header-Content-Length": "-1"}, 400, b"malformed"),
         ("m", "infer", {"Inference-Header-Content-Length": "many"}, 400, b"malformed"),
         ("m", "infer", {"Inference-Header-Content-Length": "99999999999999999999"}, 400, b"malformed"),
@@ -140,7 +143,7 @@ async def test_a_wrong_method_names_those_that_work(here: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v3", "/v2/models", "/v2/models/m/infer/", "/v2/models/a%2Fb/c", "/%ff"]
+    "path", ["/v3", "/v2/models", "/v2/models/m/infer/", "/v2/models/a%2Fb/c", "/%ff"]
 )
 async def test_an_unknown_path_is_an_error_in_json(here: World, path: str) -> None:
     """A path that means nothing is 404 in the one error shape."""
@@ -185,7 +188,13 @@ async def test_health_and_metadata(here: World) -> None:
     here.core.ready = False
     assert (await get("/v2/health/ready")).status_code == 503
     assert (await get("/v2/health/live")).status_code == 200
-    assert (await get("/v2")).json()["extensions"] == ["binary_tensor_data"]
+    assert (await get("/v2")).json()["extensions"] == [
+        "binary_tensor_data",
+        "classification",
+        "model_configuration",
+        "parameters",
+        "statistics",
+    ]
     assert (await get("/v2/models/m/ready")).json() == {"name": "m", "ready": True}
     assert (await get("/v2/models/m/versions/1/ready")).status_code == 200
     assert is_error(await get("/v2/models/m/versions/2/ready"), 404)

@@ -103,7 +103,6 @@ def test_integers_stay_in_range(datatype: Datatype) -> None:
         (Datatype.BOOL, [None]),
         (Datatype.BYTES, [1]),
         (Datatype.BYTES, [None]),
-        (Datatype.BF16, [1.0]),
         (Datatype.FP32, [1.0, 2.0]),
         (Datatype.FP32, []),
         (Datatype.FP32, [[[1.0]]]),

@@ -1,0 +1,1 @@
+"""What the data port answers besides predictions: health, metadata, extensions, documents."""

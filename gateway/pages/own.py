@@ -1,0 +1,46 @@
+"""Pages that belong to no protocol but ours: labels, metrics, the description of this port."""
+
+import asyncio
+from importlib.resources import files
+from typing import Final
+from urllib.parse import parse_qs
+
+from gateway import labels
+from gateway.openapi import describe
+from gateway.pages.page import Exchange, get, post
+from gateway.responses import OK, Response, document
+from groundwork.metrics import CONTENT_TYPE
+
+_HTML: Final = (b"content-type", b"text/html; charset=utf-8")
+# The page runs one script of its own and asks this port only.
+_POLICY: Final = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'",
+)
+
+
+async def _labels(asked: Exchange) -> Response:
+    return await labels.take(asked.premises.core, asked.model, await asked.body())
+
+
+async def _metrics(asked: Exchange) -> Response:
+    text = await asyncio.get_running_loop().run_in_executor(None, asked.premises.exposition)
+    return Response(OK, ((b"content-type", CONTENT_TYPE.encode()),), text)
+
+
+async def _openapi(asked: Exchange) -> Response:
+    here = asked.premises
+    names = parse_qs(asked.query.decode("latin-1")).get("model", [])
+    model = await here.core.find(names[0], None) if names else None
+    return document(describe(here.targets, here.version, model, keyed=here.keyed()))
+
+
+async def _docs(_: Exchange) -> Response:
+    page = await asyncio.to_thread(files("gateway.pages").joinpath("docs.html").read_bytes)
+    return Response(OK, (_HTML, _POLICY), page)
+
+
+LABELS: Final = post(_labels)
+METRICS: Final = get(_metrics)
+OPENAPI: Final = get(_openapi)
+DOCS: Final = get(_docs)

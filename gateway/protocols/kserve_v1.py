@@ -1,0 +1,84 @@
+"""KServe v1 and TensorFlow Serving's REST: `:predict` with rows or with columns.
+
+    {"instances": [ROW, …]}   →  {"predictions": [ROW, …]}
+    {"inputs": TENSORS}       →  {"outputs": TENSORS}
+
+Our reading of what both leave open: exactly one of the two fields; `signature_name` may be "serving_default";
+`parameters` is taken and not used; every other field is ignored; a request needs no Content-Type. A
+CloudEvent in binary mode is answered by one.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import EncodingError, InvalidInputError, MalformedError
+from gateway.inference import InferenceRequest
+from gateway.model import LoadedModel, rows_of
+from gateway.protocols.cloud_event import STRUCTURED, Event, answer_headers, event_of
+from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.tabular import from_columns, from_rows, read, to_columns, to_rows
+from gateway.responses import JSON, Header, plain_fault
+
+SIGNATURES: Final = (None, "", "serving_default")
+
+
+class PredictDocument(msgspec.Struct, gc=False):
+    """A request."""
+
+    instances: Any = msgspec.UNSET
+    inputs: Any = msgspec.UNSET
+    signature_name: str | None = None
+    parameters: Any = None
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What the answer follows: rows or columns, and the event that asked."""
+
+    by_row: bool
+    event: Event | None
+
+
+_DECODER: Final = msgspec.json.Decoder(PredictDocument)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class KServeV1:
+    """The protocol's codec."""
+
+    fault = staticmethod(plain_fault)
+
+    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+        """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
+        if headers.get(b"content-type", b"").lower().startswith(STRUCTURED):
+            raise EncodingError(
+                "CloudEvents in structured mode are not read; send the attributes as ce- headers"
+            )
+        event = event_of(headers)
+        document = read(_DECODER, body, "a request with instances or inputs")
+        by_row = document.instances is not msgspec.UNSET
+        if by_row == (document.inputs is not msgspec.UNSET):
+            raise MalformedError("the request wants either instances or inputs, and one of them only")
+        if document.signature_name not in SIGNATURES:
+            raise InvalidInputError(
+                f"signature_name is {document.signature_name[:40]!r}; the one there is is 'serving_default'"
+            )
+        if by_row and not isinstance(document.instances, list):
+            raise MalformedError('Expected "instances" to be a list')
+        feeds = from_rows(model, document.instances) if by_row else from_columns(model, document.inputs)
+        client_id = None if event is None else event.identifier.decode("utf-8", "replace")
+        return InferenceRequest(feeds, rows_of(model, feeds), client_id, form=Form(by_row, event))
+
+    def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """Headers (content type first, no content length) and body of the answer."""
+        form: Form = request.form
+        tensors, outputs = answer.model.outputs, answer.outputs
+        document = (
+            {"predictions": to_rows(tensors, outputs, request.rows, tagged=True)}
+            if form.by_row
+            else {"outputs": to_columns(tensors, outputs, tagged=True)}
+        )
+        return (JSON, *answer_headers(form.event, answer)), _encode(document)
+
+
+CODEC: Final = KServeV1()

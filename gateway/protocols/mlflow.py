@@ -1,0 +1,196 @@
+"""MLflow's scoring protocol: data frames, rows or columns in, predictions out.
+
+    {"dataframe_split": {"columns": […], "data": [[…], …]}}     {"dataframe_records": [{…}, …]}
+    {"instances": [ROW, …]}                                      {"inputs": TENSORS}
+    text/csv, whose first line names the columns
+
+→   {"predictions": …}: the output, or an object of columns where there are several.
+
+Rules: exactly one of the four fields; `params` may be an object and is not used; other fields are ignored.
+Types are not coerced, but a whole number is read as a float; further columns are dropped. Content types are
+`application/json` (also when there is none) and `text/csv`, with no parameter but `charset=utf-8`; any other
+is 415. Errors are {"error_code", "message"}.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import EncodingError, InvalidInputError, MalformedError
+from gateway.inference import Array, InferenceRequest
+from gateway.model import LoadedModel, rows_of
+from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.content_type import ContentType, content_type
+from gateway.protocols.tabular import from_columns, from_rows, from_table, read, to_columns
+from gateway.responses import JSON, Header
+from registry_client.signature import Datatype, element_names
+
+FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
+_UTF8: Final = ("utf-8", "utf8")
+_TRUTH: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "false": False, "1": True, "0": False})
+_FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatype.FP64})
+_ERROR_CODES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        400: "BAD_REQUEST",
+        401: "UNAUTHENTICATED",
+        403: "PERMISSION_DENIED",
+        404: "RESOURCE_DOES_NOT_EXIST",
+        405: "BAD_REQUEST",
+        413: "BAD_REQUEST",
+        415: "BAD_REQUEST",
+        429: "REQUEST_LIMIT_EXCEEDED",
+        503: "TEMPORARILY_UNAVAILABLE",
+    }
+)
+
+
+class SplitFrame(msgspec.Struct, gc=False):
+    """A data frame as pandas writes it with orient="split"; the index is not used."""
+
+    data: list[list[Any]]
+    columns: list[str | int] | None = None
+
+
+class ScoringDocument(msgspec.Struct, gc=False):
+    """A request; null is a field that is not there."""
+
+    dataframe_split: SplitFrame | None = None
+    dataframe_records: list[dict[str, Any]] | None = None
+    instances: list[Any] | None = None
+    inputs: Any = None
+    params: dict[str, Any] | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(ScoringDocument)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def fault(status: int, _code: str, sentence: str, /) -> bytes:
+    """The body of an error."""
+    return _encode({"error_code": _ERROR_CODES.get(status, "INTERNAL_ERROR"), "message": sentence})
+
+
+class MLflow:
+    """The protocol's codec."""
+
+    fault = staticmethod(fault)
+
+    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+        """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
+        kind = content_type(headers.get(b"content-type"))
+        check_charset(kind)
+        if kind.media == "text/csv":
+            feeds = _from_csv(model, body)
+        elif kind.media in ("application/json", ""):
+            feeds = feeds_of(model, scoring_document(body))
+        else:
+            raise EncodingError(f"Content-Type is {kind.media[:80]!r}; wanted application/json or text/csv")
+        return InferenceRequest(feeds, rows_of(model, feeds))
+
+    def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """Headers (content type first, no content length) and body of the answer."""
+        del request
+        return (JSON,), _encode({"predictions": to_columns(answer.model.outputs, answer.outputs)})
+
+
+CODEC: Final = MLflow()
+
+
+def check_charset(kind: ContentType) -> None:
+    """EncodingError for a parameter that changes how the body is to be read."""
+    for name, value in kind.parameters.items():
+        if name != "charset" or value.lower() not in _UTF8:
+            raise EncodingError(
+                f"Content-Type has {name[:40]}={value[:40]!r}; the only parameter read is charset=utf-8"
+            )
+
+
+def scoring_document(body: bytes) -> ScoringDocument:
+    """The document in `body`, not yet looked into."""
+    return read(_DECODER, body, "a scoring request")
+
+
+def feeds_of(model: LoadedModel, document: ScoringDocument) -> dict[str, Array]:
+    """The inputs of a model in whichever form the document has them."""
+    forms = [name for name in FORMS if getattr(document, name) is not None]
+    if len(forms) != 1:
+        found = " and ".join(forms) if forms else "none of them"
+        raise MalformedError(f"the request wants exactly one of {', '.join(FORMS)}; found {found}")
+    if document.dataframe_split is not None:
+        return from_split(model, document.dataframe_split)
+    if document.dataframe_records is not None:
+        return from_records(model, document.dataframe_records)
+    if document.instances is not None:
+        return from_rows(model, document.instances)
+    return from_columns(model, document.inputs)
+
+
+def from_split(model: LoadedModel, frame: SplitFrame) -> dict[str, Array]:
+    """The inputs of a model in a data frame of columns and rows."""
+    names = None if frame.columns is None else [str(name) for name in frame.columns]
+    width = len(frame.data[0]) if names is None and frame.data else len(names or ())
+    for place, row in enumerate(frame.data):
+        if len(row) != width:
+            raise InvalidInputError(f"row {place} of the table has {len(row)} cells, wanted {width}")
+    return from_table(model, names, frame.data)
+
+
+def from_records(model: LoadedModel, records: list[dict[str, Any]]) -> dict[str, Array]:
+    """The inputs of a model in rows that name their cells; a cell that is not there is null."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    return from_table(model, names, [[record.get(name) for name in names] for record in records])
+
+
+def _from_csv(model: LoadedModel, body: bytes) -> dict[str, Array]:
+    try:
+        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MalformedError(f"the body is not CSV in UTF-8: {error}") from None
+    lines = [line for line in lines if line]
+    if not lines:
+        raise MalformedError("the body is empty; wanted CSV whose first line names the columns")
+    names, rows = lines[0], lines[1:]
+    for place, row in enumerate(rows):
+        if len(row) != len(names):
+            raise InvalidInputError(f"row {place} of the table has {len(row)} cells, wanted {len(names)}")
+    kinds = {
+        element: tensor.datatype
+        for tensor in model.inputs.values()
+        for element in (tensor.name, *element_names(tensor.name, tensor.row_shape or ()))
+    }
+    only = next(iter(model.inputs.values())).datatype if len(model.inputs) == 1 else Datatype.BYTES
+    readers = [_cell_reader(kinds.get(name, only)) for name in names]
+    return from_table(
+        model, names, [[read(cell) for read, cell in zip(readers, row, strict=True)] for row in rows]
+    )
+
+
+def _cell_reader(datatype: Datatype) -> Callable[[str], Any]:
+    """Turns a cell into a value of this datatype; what it cannot read stays text, which is refused later."""
+    if datatype is Datatype.BYTES:
+        return str
+    if datatype is Datatype.BOOL:
+        return lambda cell: _TRUTH.get(cell.strip().lower(), cell)
+    number: Callable[[str], Any] = float if datatype in _FLOATS else _whole
+    return lambda cell: _number(number, cell)
+
+
+def _number(number: Callable[[str], Any], cell: str) -> Any:
+    if not cell.strip():
+        return None
+    try:
+        return number(cell)
+    except ValueError:
+        return cell
+
+
+def _whole(cell: str) -> Any:
+    """A whole number, or a float for `from_values` to judge."""
+    try:
+        return int(cell)
+    except ValueError:
+        return float(cell)

@@ -1,0 +1,128 @@
+"""The model repository extension of the Open Inference Protocol, in terms of routes.
+
+    index    every version that the registry holds, READY where a worker has it in memory
+    unload   an edit of the model's route: it answers nobody, and its memory is let go of
+    load     the edit back; a model that was never routed gets its first route, as it would have soon
+
+Rules: both commands are compare-and-swap edits like every other, so all workers follow, they survive a
+restart and history says who made them. A command is done when every worker has applied it. A rollout under
+way refuses an unload.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from gateway.catalogue import Catalogue, Faults
+from gateway.console import Console, Wish
+from gateway.errors import LoadError, NotReadyError, UnknownModelError
+from gateway.presence import lagging
+from groundwork.clock import Clock
+from rollouts.route import Route
+
+PATIENCE_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.02
+UNKNOWN_CALLER: Final = "data-port"
+
+
+class Routes(Protocol):
+    """Where routes are read; see `rollouts.store.SqliteStore`."""
+
+    def route(self, model: str) -> Route | None:
+        """The route that stands, None where there is none."""
+        ...
+
+
+class Discover(Protocol):
+    """What gives models their first routes; see `gateway.discover.Discovery`."""
+
+    def look(self, routed: Collection[str]) -> None:
+        """Route every model that is not in `routed`."""
+        ...
+
+
+class Repository:
+    """Used on one worker's loop; everything that reads files happens in threads."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        console: Console,
+        routes: Routes,
+        discovery: Discover,
+        *,
+        slots_folder: Path,
+        clock: Clock,
+        faults: Callable[[], Faults],
+    ) -> None:
+        self._catalogue = catalogue
+        self._console = console
+        self._routes = routes
+        self._discovery = discovery
+        self._slots_folder = slots_folder
+        self._clock = clock
+        self._faults = faults
+        self.patience = PATIENCE_SECONDS
+
+    async def index(self, *, ready_only: bool) -> list[dict[str, Any]]:
+        """Name, version, state and reason of every version."""
+        views = (await asyncio.to_thread(self._catalogue.models)).models
+        found = []
+        for view in views:
+            for version in view.versions:
+                loaded = version in view.loaded and not view.unloaded
+                reason = "" if loaded else _reason(view.faults, version, unloaded=view.unloaded)
+                state = "READY" if loaded else "UNAVAILABLE"
+                if loaded or not ready_only:
+                    found.append({"name": view.name, "version": version, "state": state, "reason": reason})
+        return found
+
+    async def load(self, model: str) -> None:
+        """Let a model answer, in every worker.
+
+        Raises:
+            UnknownModelError: neither a route nor the registry knows it.
+            LoadError: the version that should answer cannot be loaded.
+            NotReadyError: it takes longer than our patience; it goes on loading.
+        """
+        route = await asyncio.to_thread(self._route, model)
+        if route.unloaded:
+            done = await self._console.act(model, "load", Wish(who=UNKNOWN_CALLER))
+            revision = done.revision
+        else:
+            revision = route.revision
+        deadline = self._clock.monotonic() + self.patience
+        while await asyncio.to_thread(lagging, self._slots_folder, model, revision):
+            fault = self._faults().get((model, route.stable))
+            if fault is not None:
+                raise LoadError(fault)
+            if self._clock.monotonic() >= deadline:
+                raise NotReadyError(f"model {model} is still loading after {self.patience:.0f} s; ask again")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def unload(self, model: str) -> None:
+        """Let a model answer nobody; one that is unloaded stays so.
+
+        Raises:
+            UnknownModelError: neither a route nor the registry knows it.
+            RouteError: a rollout is under way.
+        """
+        route = await asyncio.to_thread(self._route, model)
+        if not route.unloaded:
+            await self._console.act(model, "unload", Wish(who=UNKNOWN_CALLER))
+
+    def _route(self, model: str) -> Route:
+        route = self._routes.route(model)
+        if route is None:
+            self._discovery.look(frozenset())
+            route = self._routes.route(model)
+        if route is None:
+            raise UnknownModelError(
+                f"there is no model {model[:100]!r} in the registry; publish a version of it"
+            )
+        return route
+
+
+def _reason(faults: Mapping[str, str], version: str, *, unloaded: bool) -> str:
+    return "unloaded" if unloaded else faults.get(version, "not loaded; loaded when a request names it")
