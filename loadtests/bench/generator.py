@@ -155,7 +155,8 @@ async def _open(url: str, payload: bytes, connections: int, seconds: float, rate
     stop = began + int(seconds * 1e9)
     while due < stop:
         due += int(source.expovariate(rate) * 1e9)
-        while (pause := (due - clock()) / 1e9) > 0:  # uvloop wakes up to a millisecond early
+        # uvloop wakes up to a millisecond early.
+        while (pause := (due - clock()) / 1e9) > 0:  # noqa: ASYNC110  a time is meant, not an event
             await asyncio.sleep(pause)
         if idle:
             idle.pop().send(payload, due)

@@ -1,4 +1,4 @@
-"""Programs from outside Python that these tests ask; where one is missing, the test skips and says what to install."""
+"""Programs from outside Python that these tests ask; a test whose program is missing skips and says so."""
 
 import shutil
 import subprocess
