@@ -39,10 +39,8 @@ MONITOR = {
 
 
 async def test_every_route_asks_for_its_key(tmp_path: Path) -> None:
-    """Every route of the table wants the scope it should, and what is not in it wants one as well.
-
-    What a route does is not asked here: over no running monitor it fails, once it is reached.
-    """
+    """Every route of the table wants the scope it should, and what is not in it wants one as well."""
+    # What a route does is not asked here: without a running monitor it fails, once it is reached.
     texts = one_key_per_scope(tmp_path / "keys.yaml")
     settings = worlds.settings(keys=KeysSettings(file=str(tmp_path / "keys.yaml")))
     admission = Admission(settings, FakeClock(10**18))
