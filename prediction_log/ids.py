@@ -6,6 +6,7 @@ random. It authenticates nothing: any 16 bytes decode to some triple, and only t
 a true one.
 """
 
+import hashlib
 import os
 import secrets
 import struct
@@ -29,6 +30,7 @@ class PredictionIds:
             raise IdError(
                 f"an id key has {_KEY_BYTES} bytes, found {len(key)}; restore the data folder's id.key"
             )
+        self._key = key
         # One block each time, unchained: the permutation that is wanted; no message is enciphered.
         cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305  a permutation of single blocks
         self._encrypt = cipher.encryptor().update
@@ -44,6 +46,10 @@ class PredictionIds:
             raise IdError(f"a prediction id has {_TRIPLE.size} bytes, found {len(identifier)}")
         incarnation, stream, sequence = _TRIPLE.unpack(self._decrypt(identifier))
         return incarnation, stream, sequence
+
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes that follow from the folder's key and `purpose`, and tell nothing of either."""
+        return hashlib.blake2b(purpose.encode(), key=self._key, digest_size=32).digest()
 
 
 def text(identifier: bytes) -> str:

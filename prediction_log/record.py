@@ -95,7 +95,8 @@ class ColumnSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """One column: its unique name in the schema, its dtype, the shape of one row, and its role.
 
     `dtype` is one of FIXED_DTYPES or VARIABLE. `source` is the model's own name for the column where that
-    name was taken; empty otherwise.
+    name was taken; empty otherwise. `hashed` names the key under which every value was replaced by its keyed
+    hash (empty: values are as they were); `withheld` says that no value was recorded at all.
     """
 
     name: str
@@ -103,6 +104,8 @@ class ColumnSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     shape: tuple[int, ...]
     role: Role
     source: str = ""
+    hashed: str = ""
+    withheld: bool = False
 
     @property
     def width(self) -> int:

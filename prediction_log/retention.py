@@ -3,7 +3,10 @@
 Rules: only sealed segments are dropped, never the active one. Before a file goes, a loss frame with the
 reason `retention` says how many rows went and up to which offset. What a reader has read does not matter:
 retention does not depend on consumption. Killed in between, the frame may be there twice, with the same
-`upto`.
+`upto`. On a disk so full that not even the loss frame fits, the file goes first and the frame follows.
+
+A segment is sealed by its size, and also when it is older than a part of the greatest age: otherwise the rows
+of a quiet gateway would never leave.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ from typing import Final
 import msgspec
 
 from groundwork.clock import Clock
+from groundwork.errors import NoRoomError
 from prediction_log import segment_file as files
 from prediction_log.reading import RETENTION
 from prediction_log.record import Kind, loss_schema
@@ -23,11 +27,14 @@ from prediction_log.transport import Offset
 
 DAY_NS: Final = 24 * 3600 * 10**9
 
+PARTS_OF_AGE: Final = 8
+"""A segment is sealed at the latest when it is this part of the greatest age old."""
+
 
 class Limits(msgspec.Struct, frozen=True):
     """When segments are dropped: bytes of all, age of a segment's newest row, bytes free on the disk."""
 
-    max_bytes: int = 16 << 30
+    max_bytes: int = 8 << 30
     max_age_ns: int = 30 * DAY_NS
     min_free_bytes: int = 1 << 30
 
@@ -54,14 +61,43 @@ def drop_oldest(
 ) -> list[int]:
     """Drop segments until the limits are kept or only the active one is left; returns the numbers dropped.
 
-    Raises what the sink's `note` raises; the segment then stays.
+    Raises what the sink's `note` raises; the segment then stays, but for NoRoomError: then it has gone, and
+    the missing number is all that tells of it.
     """
     dropped: list[int] = []
     while (oldest := _oldest_sealed(folder)) is not None and _is_over(folder, oldest, limits, clock, free):
-        sink.note(Kind.LOSS, loss_schema(), _loss(oldest, clock.now()), rows=1)
+        loss = _loss(oldest, clock.now())
+        try:
+            sink.note(Kind.LOSS, loss_schema(), loss, rows=1)
+        except NoRoomError:
+            _remove(folder, oldest.number)
+            sink.note(Kind.LOSS, loss_schema(), loss, rows=1)
         _remove(folder, oldest.number)
         dropped.append(oldest.number)
     return dropped
+
+
+def keep_limits(
+    folder: Path,
+    limits: Limits,
+    sink: SegmentSink,
+    clock: Clock,
+    *,
+    free: Callable[[Path], int] = free_bytes,
+) -> list[int]:
+    """Seal the active segment when it is old enough, then drop what is over the limits; see `drop_oldest`."""
+    if limits.max_age_ns:
+        sink.rotate(older_than=clock.now() - limits.max_age_ns // PARTS_OF_AGE)
+    return drop_oldest(folder, limits, sink, clock, free=free)
+
+
+def log_bytes(folder: Path) -> int:
+    """Bytes of all segments, with what SQLite keeps beside them."""
+    held = 0
+    for path in folder.glob(f"*{files.SUFFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # a segment was just dropped, or a file beside it
+            held += path.stat().st_size
+    return held
 
 
 def _is_over(

@@ -26,6 +26,7 @@ from typing import Any, Final, Self
 from groundwork.files import allocate
 from prediction_log import frame, layout
 from prediction_log.errors import FrameError, LogError
+from prediction_log.layout import Head
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
 from prediction_log.validation import check_schema, read_head
@@ -60,6 +61,7 @@ class RowFile:
         self._active = active
         self._spare = spare
         self._state = _Spare.FREE
+        self._finishing = False
 
     @classmethod
     def create(
@@ -107,7 +109,7 @@ class RowFile:
     @property
     def empty(self) -> bool:
         """Whether nothing is left here for a flush."""
-        return self._state is _Spare.FREE and not (self._active.rows or self._active.skipped)
+        return self._state is _Spare.FREE and not self._holds(self._active)
 
     @property
     def full_enough(self) -> bool:
@@ -159,10 +161,14 @@ class RowFile:
         self.lost_by[reason] = self.lost_by.get(reason, 0) + rows
         return sequence
 
+    def finish(self) -> None:
+        """Nothing more is appended: the last frame may hold nothing but numbers that were not drawn."""
+        self._finishing = True
+
     def swap(self) -> bool:
         """Hand the active buffer over to the flush; False when it holds nothing or the other is not free."""
         filled, fresh = self._active, self._spare
-        if self._state is not _Spare.FREE or not (filled.rows or filled.skipped):
+        if self._state is not _Spare.FREE or not self._holds(filled):
             return False
         fresh.begin(filled.end)
         self._active, self._spare = fresh, filled
@@ -183,6 +189,10 @@ class RowFile:
         self._spare.clear()
         self._state = _Spare.FREE  # last: from here on the loop thread may fill it
 
+    def _holds(self, buffer: SlotBuffer) -> bool:
+        """Whether there is something to tell; numbers passed over wait for the next row, or for the end."""
+        return bool(buffer.rows or buffer.skipped or (self._finishing and buffer.passed))
+
     @classmethod
     def recover(cls, path: Path) -> list[bytes]:
         """The frames in a dead worker's row file, oldest first; FrameError when a part of it is none."""
@@ -196,27 +206,30 @@ def recover_buffers(path: Path) -> tuple[list[bytes], list[FrameError]]:
     """The compact frames of a row file, oldest first, and what is wrong with the buffers that gave none."""
     memory = memoryview(path.read_bytes())
     half = len(memory) // 2
-    frames: list[tuple[int, bytes]] = []
+    found: list[tuple[Head, bytes]] = []
     unreadable: list[FrameError] = []
     for start in (0, half):
         try:
-            found = _recover_buffer(memory[start : start + half])
+            recovered = _recover_buffer(memory[start : start + half])
         except FrameError as error:
             unreadable.append(FrameError(f"{path} at byte {start}: {error}"))
         else:
-            frames += [] if found is None else [found]
-    return [body for _, body in sorted(frames)], unreadable
+            found += [] if recovered is None else [recovered]
+    told = max((head.end for head, _ in found if head.rows or head.skipped), default=0)
+    # A half that was just being cleared or begun names numbers that the other one has.
+    kept = [(head.first, body) for head, body in found if head.rows or head.skipped or head.first >= told]
+    return [body for _, body in sorted(kept)], unreadable
 
 
-def _recover_buffer(memory: memoryview) -> tuple[int, bytes] | None:
-    """(first sequence, compact frame) of one half, or None where it holds nothing."""
+def _recover_buffer(memory: memoryview) -> tuple[Head, bytes] | None:
+    """The head and the compact frame of one half, or None where it holds nothing."""
     if len(memory) < layout.HEAD.size:
         raise FrameError(f"half a row file has at least {layout.HEAD.size} bytes, found {len(memory)}")
-    length = layout.Head._make(layout.HEAD.unpack_from(memory)).length
+    length = Head._make(layout.HEAD.unpack_from(memory)).length
     head = read_head(memory[:length])
-    if not (head.rows or head.skipped):
+    if head.end == head.first:
         return None
-    return head.first, frame.compact(memory[:length])
+    return head, frame.compact(memory[:length])
 
 
 def _map(path: Path) -> memoryview:

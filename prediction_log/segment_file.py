@@ -131,6 +131,12 @@ def boot_of(connection: sqlite3.Connection) -> str:
     return boot
 
 
+def created_at(connection: sqlite3.Connection) -> int:
+    """When the segment was begun, in unix nanoseconds."""
+    created: int = connection.execute("SELECT created FROM segment").fetchone()[0]
+    return created
+
+
 def size(connection: sqlite3.Connection) -> int:
     """Bytes of the segment's database, what is not committed yet included."""
     pages: int = connection.execute("PRAGMA page_count").fetchone()[0]

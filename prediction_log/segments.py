@@ -23,6 +23,7 @@ import numpy as np
 
 from groundwork.clock import Clock, SystemClock
 from groundwork.database import transaction
+from groundwork.errors import NoRoomError
 from prediction_log import frame as frames_module
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
@@ -36,6 +37,8 @@ OWN_STREAM: Final = (0, 0)
 """(incarnation, stream) of frames that no worker wrote; the incarnations of slots begin at 1."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+# A full disk: the file cannot grow, or the index beside its write-ahead log (sqlite3 has no name for that).
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, 4874})
 
 
 def boot_id() -> str:
@@ -47,7 +50,11 @@ def boot_id() -> str:
 
 
 class SegmentSink:
-    """The writing end of a folder of segments; any number of processes may hold one, each on one thread."""
+    """The writing end of a folder of segments; any number of processes may hold one, each on one thread.
+
+    With `durable` every `write` is on the disk when it returns (one sync per transaction); without, a power
+    cut takes what was written after the last `sync`, and a killed process takes nothing.
+    """
 
     def __init__(
         self,
@@ -56,11 +63,13 @@ class SegmentSink:
         segment_bytes: int = SEGMENT_BYTES,
         clock: Clock | None = None,
         boot: str | None = None,
+        durable: bool = False,
     ) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._clock = SystemClock() if clock is None else clock
         self._boot = boot_id() if boot is None else boot
+        self._synchronous = "FULL" if durable else "NORMAL"
         self._number = 0
         self._connection: sqlite3.Connection | None = None
 
@@ -100,7 +109,25 @@ class SegmentSink:
     def sync(self) -> None:
         """Bring the active segment to the disk; another writer's commits included."""
         with self._explained():
-            self._active().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            connection = self._active()
+            while files.is_sealed(connection):
+                connection = self._move_on(connection)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def rotate(self, *, older_than: int) -> bool:
+        """Seal the active segment if it holds anything and was begun before `older_than` (unix ns).
+
+        Returns whether a segment was sealed. Raises what `write` raises.
+        """
+        with self._explained():
+            connection = self._active()
+            while files.is_sealed(connection):
+                connection = self._move_on(connection)
+            if files.last_row(connection) == 0 or files.created_at(connection) >= older_than:
+                return False
+            self._rotate(connection)
+            self._move_on(connection)
+            return True
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
@@ -113,7 +140,7 @@ class SegmentSink:
         if self._connection is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._number = files.active_number(self._folder) or 1
-            self._connection = files.open_segment(self._folder, self._number)
+            self._connection = self._open(self._number)
             if files.is_sealed(self._connection) is None:
                 files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, ())
             elif files.boot_of(self._connection) != self._boot:
@@ -155,7 +182,7 @@ class SegmentSink:
                 self._begin_next(connection)
                 connection.execute("UPDATE segment SET sealed = 1")
         finally:
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _begin_next(self, connection: sqlite3.Connection) -> None:
         following = files.open_segment(self._folder, self._number + 1)
@@ -167,13 +194,22 @@ class SegmentSink:
             following.close()
 
     def _move_on(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Leave a sealed segment for the next one, whose connection is returned."""
+        """Leave a sealed segment for the active one, whose connection is returned.
+
+        Segments in between may have been dropped while this sink had nothing to write, so it does not count
+        on: it looks.
+        """
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         connection.close()
         self._connection = None
-        self._number += 1
-        self._connection = files.open_segment(self._folder, self._number)
+        self._number = files.active_number(self._folder) or self._number + 1
+        self._connection = self._open(self._number)
         return self._connection
+
+    def _open(self, number: int) -> sqlite3.Connection:
+        connection = files.open_segment(self._folder, number)
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return connection
 
     def _indexed(self, body: bytes) -> FrameRow:
         frame = frames_module.decode(body, verify=False)
@@ -191,9 +227,13 @@ class SegmentSink:
         try:
             yield
         except sqlite3.Error as error:
+            path = files.segment_path(self._folder, self._number)
+            if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
+                raise NoRoomError(
+                    f"{path}: the disk is full; free some of it, the rows wait in their slot"
+                ) from error
             raise SegmentError(
-                f"{files.segment_path(self._folder, self._number)} cannot be written: {error}; nothing was"
-                " written, the rows wait in their slot",
+                f"{path} cannot be written: {error}; nothing was written, the rows wait in their slot",
             ) from error
 
 

@@ -47,13 +47,14 @@ class Scalar(NamedTuple):
 
 
 class Arena(NamedTuple):
-    """A variable-width column's places: u32 offsets, as cells and as an array, and the bytes they cut."""
+    """A variable-width column's places: u32 offsets and the bytes they cut, each as cells and as an array."""
 
     name: str
     width: int
     cells: memoryview
     offsets: NDArray[np.uint32]
     data: memoryview
+    bytes: NDArray[np.uint8]
 
 
 class SlotBuffer:
@@ -68,6 +69,7 @@ class SlotBuffer:
         memory[: len(preamble)] = preamble
         self._scalars: list[Scalar] = []
         self._puts: list[tuple[str, Put]] = []
+        self._views: list[Array] = []
         self._arenas: list[Arena] = []
         table = iter(places.table)
         for column in schema.columns:
@@ -85,7 +87,9 @@ class SlotBuffer:
         code: Any = _CELLS.get(column.dtype)
         if column.shape == () and code is not None:
             self._scalars.append(Scalar(column.name, piece.cast("B").cast(code), view))
-        elif column.dtype == "|u1" and len(column.shape) == 1:
+            return
+        self._views.append(view)
+        if column.dtype == "|u1" and len(column.shape) == 1:
             self._puts.append((column.name, _octets_put(view, piece, column.width)))
         else:
             self._puts.append((column.name, _array_put(view)))
@@ -107,6 +111,12 @@ class SlotBuffer:
         """How many rows of this buffer's range were lost."""
         lost: int = self._u64[_SKIPPED]
         return lost
+
+    @property
+    def passed(self) -> bool:
+        """Whether any sequence number was used up since the buffer was begun."""
+        used: bool = self._u64[_END] > self._u64[_FIRST]
+        return used
 
     @property
     def half_full(self) -> bool:
@@ -172,9 +182,20 @@ class SlotBuffer:
         used = self._u32[_ROWS]
         self._u32[_ROWS] = 0
         self._u64[_SKIPPED] = 0
-        if self._u32[_FLAGS]:
-            self._validity[:used] = 0
-            self._u32[_FLAGS] = 0
+        self._u64[_FIRST] = self._u64[_END]
+        self._u32[_FLAGS] = 0
+        self._validity[:used] = 0
+        self._wipe(used)
+
+    def _wipe(self, rows: int) -> None:
+        """Overwrite the values of these rows: what is deleted from the log must not live on here."""
+        for scalar in self._scalars:
+            scalar.view[:rows] = 0
+        for view in self._views:
+            view[:rows] = 0
+        for arena in self._arenas:
+            arena.bytes[: arena.cells[rows * arena.width]] = 0
+            arena.offsets[1 : rows * arena.width + 1] = 0
 
 
 def empty_head(kind: int, incarnation: int, stream: int, capacity: int, rate: float, places: Layout) -> Head:
@@ -209,9 +230,14 @@ def _octets_put(view: Array, piece: memoryview, width: int) -> Put:
 
 
 def _arena(memory: memoryview, column: ColumnSpec, offsets: tuple[int, int], data: tuple[int, int]) -> Arena:
-    ends = memory[offsets[0] : sum(offsets)]
+    ends, held = memory[offsets[0] : sum(offsets)], memory[data[0] : sum(data)]
     return Arena(
-        column.name, column.width, ends.cast("I"), np.frombuffer(ends, np.uint32), memory[data[0] : sum(data)]
+        column.name,
+        column.width,
+        ends.cast("I"),
+        np.frombuffer(ends, np.uint32),
+        held,
+        np.frombuffer(held, np.uint8),
     )
 
 

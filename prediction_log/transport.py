@@ -52,8 +52,9 @@ class Sink(Protocol):
     def write(self, frames: Sequence[bytes]) -> int:
         """Append whole frames in one transaction; returns how many were new (not skipped as repeats).
 
-        Raises FrameError for bytes that are no frame, SegmentError where the place cannot be written; in both
-        cases nothing was written and the same call may be made again.
+        Raises FrameError for bytes that are no frame, NoRoomError (groundwork) for a full disk, SegmentError
+        where the place cannot be written for another reason; nothing was written then, and the same call may
+        be made again.
         """
 
     def sync(self) -> None:
