@@ -2,7 +2,8 @@
 
 Rules: this file adds no setting; it joins those of the two programs and shares `data`, `models`, `keys` and
 `limits` between them, so that a new setting of either needs no line here. One YAML file, `DRIFTGATE_…`
-variables and flags set them, in rising order.
+variables and flags set them, in rising order; below all of them stands what a platform says
+(`gateway.platforms`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from driftgate.remote import CLIENT_VARIABLES
+from gateway import platforms
 from gateway.settings import GatewaySettings
 from gateway.settings import checked as checked_gateway
 from groundwork import settings as groundwork_settings
+from groundwork.setting import convert
 from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 
@@ -71,9 +74,25 @@ def keys_file(file: Path | None, environ: Mapping[str, str] = os.environ) -> Pat
 def _load(
     file: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]
 ) -> Loaded[msgspec.Struct]:
-    return groundwork_settings.load(
+    loaded = groundwork_settings.load(
         SETTINGS, file=file, environ=environ, flags=flags, reserved=CLIENT_VARIABLES
     )
+    return _on_platform(loaded, environ)
+
+
+def _on_platform(loaded: Loaded[msgspec.Struct], environ: Mapping[str, str]) -> Loaded[msgspec.Struct]:
+    """The same, with what the platform says where nobody else has said anything."""
+    value, sources = loaded.value, dict(loaded.sources)
+    known = {setting.name: setting for setting in all_settings()}
+    for told in platforms.told(environ):
+        if sources[told.setting] == "default":
+            source = f"variable {told.variable}"
+            section, name = told.setting.split(".")
+            found = convert(known[told.setting], told.value, source, is_text=True)
+            changed = msgspec.structs.replace(getattr(value, section), **{name: found})
+            value = msgspec.structs.replace(value, **{section: changed})
+            sources[told.setting] = source
+    return Loaded(value, sources)
 
 
 def gateway_settings(value: msgspec.Struct) -> GatewaySettings:

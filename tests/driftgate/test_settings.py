@@ -84,3 +84,27 @@ def test_what_the_monitor_cannot_honour_is_found_before_it_starts() -> None:
     """The monitor's own checks run as the settings are loaded."""
     with pytest.raises(SettingsError, match=r"monitor\.host is .*keys\.file"):
         settings.load(None, {}, {"DRIFTGATE_MONITOR_HOST": "0.0.0.0"})
+
+
+def test_a_platform_says_what_nobody_else_has_said(tmp_path: Path) -> None:
+    """Vertex AI's and SageMaker's variables stand below a file, a variable and a flag of ours."""
+    vertex = {"AIP_HTTP_PORT": "8088", "AIP_HEALTH_ROUTE": "/h", "AIP_PREDICT_ROUTE": "/v1/d:predict"}
+    loaded = settings.load(None, {}, vertex)
+    gateway = settings.gateway_settings(loaded.value)
+    assert (gateway.http.port, gateway.http.host) == (8088, "0.0.0.0")
+    assert (gateway.platform.vertex_health, gateway.platform.vertex_predict) == ("/h", "/v1/d:predict")
+    assert loaded.sources["http.port"] == "variable AIP_HTTP_PORT"
+    file = tmp_path / "driftgate.yaml"
+    file.write_text("http: {port: 1}\n")
+    said = {**vertex, "DRIFTGATE_PLATFORM_VERTEX_HEALTH": "/own", "SAGEMAKER_BIND_TO_PORT": "9"}
+    gateway = settings.gateway_settings(settings.load(file, {}, said).value)
+    assert (gateway.http.port, gateway.platform.vertex_health) == (1, "/own")
+    sagemaker = settings.load(None, {}, {"SAGEMAKER_BIND_TO_PORT": "8081"}).value
+    assert settings.gateway_settings(sagemaker).http.port == 8081
+
+
+@pytest.mark.parametrize("environ", [{"AIP_HTTP_PORT": "many"}, {"AIP_HEALTH_ROUTE": "/{model}"}])
+def test_a_platform_that_says_nonsense_is_refused(environ: dict[str, str]) -> None:
+    """A port that is no number, or a route that is no path, names its variable."""
+    with pytest.raises(SettingsError, match=next(iter(environ))):
+        settings.load(None, {}, environ)
