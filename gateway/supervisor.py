@@ -79,7 +79,7 @@ async def _supervise(
     sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
     places = Places.create(settings.workers)
     log = Log(sys.stderr, clock)
-    sweeper = Sweeper(data / "slots", functools.partial(recover_slot, sink=sink), clock, log)
+    sweeper = Sweeper(data / "slots", functools.partial(recover_slot, sink=sink), clock, log, sync=sink.sync)
     guard = CrashGuard.open(data, clock, log)
     supervisor = Supervisor(settings, listeners, places, sweeper, guard, log)
     loop = asyncio.get_running_loop()

@@ -23,8 +23,20 @@ RETIRE_SECONDS: Final = 60.0
 class Sweeper:
     """Recovers and retires dead slots; owned by the supervisor, used by one thread at a time."""
 
-    def __init__(self, slots_folder: Path, recover: Callable[[Path], int], clock: Clock, log: Log) -> None:
-        """Sweep `slots_folder`; `recover` spools the rows of one slot folder and returns how many."""
+    def __init__(
+        self,
+        slots_folder: Path,
+        recover: Callable[[Path], int],
+        clock: Clock,
+        log: Log,
+        *,
+        sync: Callable[[], None] | None = None,
+    ) -> None:
+        """Sweep `slots_folder`; `recover` spools the rows of one slot folder and returns how many.
+
+        `sync` brings the log to the disk, once a sweep: what a power cut takes is what came after.
+        """
+        self._sync = sync
         self._slots_folder = slots_folder
         self._recover = recover
         self._clock = clock
@@ -47,7 +59,15 @@ class Sweeper:
             since = self._dead_since.get(reading.incarnation)
             if since is not None and now - since >= RETIRE_SECONDS:
                 self._retire(reading)
+        self._bring_to_disk()
         return recovered
+
+    def _bring_to_disk(self) -> None:
+        try:
+            if self._sync is not None:
+                self._sync()
+        except (DriftgateError, OSError) as error:
+            self._log.error("log-not-synced", fault=error)
 
     def _recovered(self, reading: SlotReading) -> bool:
         try:

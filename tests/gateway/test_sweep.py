@@ -99,3 +99,18 @@ def test_one_damaged_slot_does_not_stop_the_sweep(tmp_path: Path) -> None:
     assert sound not in [slot.incarnation for slot in read_slots(tmp_path)]
     assert damaged in [slot.incarnation for slot in read_slots(tmp_path)]
     assert isinstance(StoreError("x"), Exception)
+
+
+def test_the_log_is_brought_to_the_disk_at_every_sweep(tmp_path: Path) -> None:
+    """Each sweep syncs once, and a disk that refuses stops no sweep."""
+    synced: list[int] = []
+
+    def sync() -> None:
+        synced.append(1)
+        raise OSError("no")
+
+    said = io.StringIO()
+    sweeper = Sweeper(tmp_path, lambda _: 0, FakeClock(), Log(said, FakeClock()), sync=sync)
+    assert sweeper.sweep() == sweeper.sweep() == []
+    assert len(synced) == 2
+    assert "log-not-synced" in said.getvalue()
