@@ -1,8 +1,9 @@
 """The OpenAPI 3.1 document of the data port, made from the very tables that route it.
 
 Of every path it says which statuses may come and in which shape; those of a connection (408, 414, 431 and the
-503 of too many) and our own mistake (500) are on each. For one model it is concrete: the model's name stands
-in the paths, its tensors in the request, and an example of zeros that the model takes.
+503 of too many) and our own mistake (500) are on each. A path whose target has no words in ABOUT is left out:
+there is nothing to be asked of it. For one model the document is concrete: the model's name stands in the
+paths, its tensors in the request, and an example of zeros that the model takes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,6 +50,8 @@ def describe(
     if model is not None:
         schemas["InferenceRequest"] = _concrete(model)
     for path, target in targets.items():
+        if target not in ABOUT:
+            continue
         shown = path if model is None else path.replace(_EMPTY_MODEL, model.name)
         paths[shown] = _path(shown, target, keyed=keyed)
     document: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """The words of the OpenAPI document: JSON schemas, and what each codec and page takes and gives.
 
-Data only. ABOUT is keyed by what the tables of paths name ("module:NAME"), so a path can neither be described
-and missing nor be there and undescribed; a test holds that.
+Data only. ABOUT is keyed by what the tables of paths name ("module:NAME"); a test holds that each of them is
+described, but for the endpoints that only say that they are not offered.
 """
 
 from collections.abc import Mapping

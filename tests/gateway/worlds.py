@@ -70,7 +70,9 @@ class World:
         self.core.ready = True
         self.lines = Lines()
         log = Log(self.lines, self.clock)
-        self.port: DataPort = build_asgi(self.core, lambda: exposition(self.slots), log)
+        self.port: DataPort = build_asgi(
+            self.core, lambda: exposition(self.slots), log, slots_folder=self.slots
+        )
         transport = httpx.ASGITransport(self.port)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://driftgate.test")
 
@@ -96,6 +98,17 @@ class World:
         """Send a document (bytes as they are) to a model."""
         content = document if isinstance(document, bytes) else msgspec.json.encode(document)
         return await self.client.post(f"/v2/models/{model}/{path}", content=content, headers=dict(headers))
+
+    async def post(self, path: str, document: Any, **headers: str) -> httpx.Response:
+        """Send a document (bytes as they are) to a path; `_` in the name of a header is a hyphen."""
+        content = document if isinstance(document, bytes) else msgspec.json.encode(document)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post(path, content=content, headers=named)
+
+    async def add(self, name: str, model: bytes) -> LoadedModel:
+        """Publish version 1 of a model and let it answer."""
+        await self.publish(name, "1", model)
+        return (await self.serve(Route(model=name, revision=1, stable="1")))["1"]
 
     def frames(self, kind: int) -> list[Frame]:
         """What the slot holds of one kind, taken as the flusher takes it."""
