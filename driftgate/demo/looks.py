@@ -59,8 +59,7 @@ async def incident(play: Play, version: str) -> Found | str:
             detail = f"{found.id}, {late:.1f} s after the change; {evidence}; strongest: {strongest}"
             return Found(opened, detail, found)
     watched = await play.sources.watched(version)
-    evidence = watched["evidence"] if watched else None
-    return f"evidence {evidence}"
+    return f"evidence {watched['evidence']}" if watched else "the monitor has seen no row"
 
 
 async def noted(play: Play, what: str, words: Callable[[dict[str, Any]], str]) -> Found | str:
