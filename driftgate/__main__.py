@@ -61,8 +61,8 @@ def cli(ctx: click.Context, ca: str, cert: str, cert_key: str) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code. `arguments` None means those of the process."""
-    # onnxruntime reports home and leaves a file in the temporary folder unless it is told not to before it loads;
-    # programs that we start inherit this.
+    # onnxruntime reports home and leaves a file in the temporary folder unless it is told not to before it
+    # loads; programs that we start inherit this.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         result = cli.main(args=arguments, prog_name="driftgate", standalone_mode=False)
