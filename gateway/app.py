@@ -21,6 +21,7 @@ from gateway.console import Console
 from gateway.core import Core
 from gateway.discover import Discovery
 from gateway.endpoints import build_asgi
+from gateway.fast import connections
 from gateway.fleet import Fleet
 from gateway.flusher import Flusher
 from gateway.guards import ErrorWatch
@@ -31,7 +32,7 @@ from gateway.operator import build_operator
 from gateway.order import Order
 from gateway.pilot_task import Pilot
 from gateway.places import Places, Stage
-from gateway.port import Port
+from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
 from gateway.repository import Repository
@@ -101,15 +102,16 @@ class App:
             clock=self._clock,
             faults=self._faults,
         )
+        app = build_asgi(
+            self._core,
+            shown,
+            self._log,
+            doors.gate("http"),
+            slots_folder=data / "slots",
+            repository=repository,
+        )
         self._http = Port(
-            build_asgi(
-                self._core,
-                shown,
-                self._log,
-                doors.gate("http"),
-                slots_folder=data / "slots",
-                repository=repository,
-            ),
+            app,
             socket.socket(fileno=told.http_fd),
             self._log,
             crowded=self._crowded,
@@ -117,6 +119,7 @@ class App:
             limits=doors.limits,
             tls=doors.tls["http"],
             refused=doors.refused("http"),
+            connect=connections(app, self._log) if self._settings.requests.fast else Connection,
         )
         self._operator = Port(
             Guarded(build_operator(self._console, catalogue, shown), doors.gate("operator"), operator_scope),

@@ -24,7 +24,7 @@ import msgspec
 from gateway import coding
 from gateway.admission import data_scope
 from gateway.call import Call
-from gateway.core import Core
+from gateway.core import Core, Pending
 from gateway.errors import NotFoundError, TooLargeError, WrongMethodError
 from gateway.pages.page import (
     PAGES,
@@ -41,7 +41,7 @@ from gateway.repository import Repository
 from gateway.responses import JSON, OK, Fault, Response, plain_fault, refused
 from groundwork.denials import Denial
 from groundwork.errors import DriftgateError
-from groundwork.gate import OPEN, Gate, deny
+from groundwork.gate import OPEN, Gate, Pass
 from groundwork.keys import INFER
 from groundwork.logs import Log
 from groundwork.ports import is_loopback
@@ -110,7 +110,7 @@ class DataPort:
         if gate is not None and gate.keys.closed:
             admitted = gate.admit(headers, INFER if target is None else target.entry.scope, scope)
             if isinstance(admitted, Denial):
-                await self._deny(admitted, target, send)
+                await deliver(self._denied(admitted, target), send)
                 return
             passed = admitted
         try:
@@ -118,18 +118,48 @@ class DataPort:
         except GoneError:
             return
         except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
-            self._log.error("request-failed", path=scope["path"], fault=traceback.format_exc())
-            answer = refused(DriftgateError(_INTERNAL), plain_fault if target is None else target.entry.fault)
+            answer = self._mistake(target, scope)
         finally:
             if gate is not None and passed.counted:
                 gate.keys.leave(passed)
         accepts = headers.get(b"accept-encoding")
         if accepts is not None and answer.status == OK:
             answer = await self._compressed(answer, accepts)
-        body = answer.body
-        told = [*answer.headers, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": answer.status, "headers": told})
-        await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+        await deliver(answer, send, bodiless=scope["method"] == "HEAD")
+
+    def quick(self, path: bytes) -> Target | None:
+        """What a raw path leads to when that is a protocol's and names its model; None for all else."""
+        target = self._paths.find(path)
+        if target is None or isinstance(target.entry.leads, Page):
+            return None
+        return target if target.entry.named and target.label is None else None
+
+    def predict(
+        self, target: Target, headers: Headers, body: bytes, asked: MutableMapping[str, Any]
+    ) -> Response | Pending:
+        """Answer a POST whose body is here and is not compressed, just as `__call__` would; never raises.
+
+        `target` came from `quick`; of `asked`, as of an ASGI scope, the client, the method and the path are
+        used. The coroutine, where it is one, must be awaited: a key's share may be held until it ends.
+        """
+        passed, gate = OPEN, self._gate
+        if gate is not None and gate.keys.closed:
+            admitted = gate.admit(headers, target.entry.scope, asked)
+            if isinstance(admitted, Denial):
+                return self._denied(admitted, target)
+            passed = admitted
+        try:
+            answer = self.core.begin(Call(target.entry.leads, target.model, target.version, headers, body))
+        except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
+            answer = self._mistake(target, asked)
+        if not isinstance(answer, Response):
+            return self._later(answer, target, headers, passed, asked)
+        if gate is not None and passed.counted:
+            gate.keys.leave(passed)
+        accepts = headers.get(b"accept-encoding")
+        if accepts is None or answer.status != OK or self._coding(answer, accepts) is None:
+            return answer
+        return self._compressed(answer, accepts)
 
     async def body(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body, inflated.
@@ -220,28 +250,53 @@ class DataPort:
             more = message.get("more_body", False)
         return b"".join(parts)
 
-    async def _compressed(self, answer: Response, accepts: bytes) -> Response:
-        """The answer in a coding that the client asks for, where it is worth it."""
+    async def _later(
+        self,
+        pending: Pending,
+        target: Target,
+        headers: Headers,
+        passed: Pass,
+        asked: MutableMapping[str, Any],
+    ) -> Response:
+        try:
+            answer = await pending
+        except Exception:  # noqa: BLE001  as in `predict`
+            answer = self._mistake(target, asked)
+        finally:
+            if self._gate is not None and passed.counted:
+                self._gate.keys.leave(passed)
+        accepts = headers.get(b"accept-encoding")
+        return answer if accepts is None or answer.status != OK else await self._compressed(answer, accepts)
+
+    def _mistake(self, target: Target | None, asked: MutableMapping[str, Any]) -> Response:
+        """Tell the operator in full what was just raised, and the client that it was ours."""
+        self._log.error("request-failed", path=asked["path"], fault=traceback.format_exc())
+        return refused(DriftgateError(_INTERNAL), plain_fault if target is None else target.entry.fault)
+
+    def _coding(self, answer: Response, accepts: bytes) -> str | None:
+        """The coding that the client asks for, where it is worth it."""
         name, alone = coding.accepted(accepts[:_MOST_ACCEPTS])
         size = len(answer.body)
-        if name is None or not size or (size <= self._requests.compress_bytes and not alone):
+        return name if size and (alone or size > self._requests.compress_bytes) else None
+
+    async def _compressed(self, answer: Response, accepts: bytes) -> Response:
+        name = self._coding(answer, accepts)
+        if name is None:
             return answer
-        if size > self._requests.inline_body_bytes:
+        if len(answer.body) > self._requests.inline_body_bytes:
             body = await asyncio.to_thread(coding.deflate, answer.body, name)
         else:
             body = coding.deflate(answer.body, name)
         told = ((b"content-encoding", name.encode()), (b"vary", b"accept-encoding"))
         return Response(answer.status, (*answer.headers, *told), body)
 
-    async def _deny(self, denial: Denial, target: Target | None, send: Send) -> None:
-        """Tell the client in its protocol's shape, where that is not the one of most."""
+    def _denied(self, denial: Denial, target: Target | None) -> Response:
+        """The refusal in its protocol's shape, where that is not the one of most."""
         if target is None or target.entry.fault is plain_fault:
-            await deny(denial, send)
-            return
-        body = target.entry.fault(denial.status, denial.code, denial.sentence)
-        told = [JSON, *denial.headers, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": denial.status, "headers": told})
-        await send({"type": "http.response.body", "body": body})
+            body = denial.body()
+        else:
+            body = target.entry.fault(denial.status, denial.code, denial.sentence)
+        return Response(denial.status, (JSON, *denial.headers), body)
 
     def _keyed(self) -> bool:
         return self._gate is not None and self._gate.keys.closed
@@ -249,6 +304,14 @@ class DataPort:
     def _too_large(self) -> TooLargeError:
         most = self._requests.max_body_bytes
         return TooLargeError(f"the body is longer than {most} bytes; send fewer rows at a time")
+
+
+async def deliver(answer: Response, send: Send, *, bodiless: bool = False) -> None:
+    """The answer as two ASGI messages."""
+    body = answer.body
+    told = [*answer.headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": answer.status, "headers": told})
+    await send({"type": "http.response.body", "body": b"" if bodiless else body})
 
 
 def build_asgi(

@@ -60,7 +60,7 @@ class Connection(BoundedConnection):
 class Port:
     """One listening port of this worker; owned by the worker's loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts of a port, each its own
         self,
         app: Callable[..., Any],
         listener: socket.socket,
@@ -71,8 +71,9 @@ class Port:
         limits: LimitSettings = LIMITS,
         tls: Tls | None = None,
         refused: Count = lambda _reason: None,
+        connect: Callable[..., Connection] = Connection,
     ) -> None:
-        """Serve `app` on `listener`.
+        """Serve `app` on `listener`, over what `connect` makes of its connections.
 
         `crowded` says that another worker should take the next connection; `changed` is told the number of
         open connections whenever it changes; `refused` the reason for each connection that is refused.
@@ -81,6 +82,7 @@ class Port:
         self._limits = limits
         self._tls = tls
         self._refused = refused
+        self._connect = connect
         self._config = Config(
             app,
             interface="asgi3",
@@ -189,7 +191,7 @@ class Port:
             self._log.warning("connection-lost", fault=fault)
 
     def _protocol(self) -> Connection:
-        return Connection(
+        return self._connect(
             config=self._config,
             server_state=self._state,
             app_state={},

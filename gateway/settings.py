@@ -31,6 +31,9 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "asks for gzip or deflate alone always gets it"
         ),
     ] = 16 * 1024
+    fast: Annotated[
+        bool, msgspec.Meta(description="answer plain predictions around ASGI, where uvicorn is as expected")
+    ] = True
 
 
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

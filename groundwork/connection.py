@@ -47,11 +47,11 @@ Count = Callable[[str], None]
 
 
 # Where a connection is in what it receives. Plain numbers: an enumeration's members cost a request 0.5 µs.
-_FRESH: Final = 0
-_HEAD: Final = 1
-_BODY: Final = 2
-_WHOLE: Final = 3
-_REFUSED: Final = 4
+FRESH_PHASE: Final = 0
+HEAD_PHASE: Final = 1
+BODY_PHASE: Final = 2
+WHOLE_PHASE: Final = 3
+REFUSED_PHASE: Final = 4
 
 
 def _answer(status: str, sentence: str, *more: str) -> bytes:
@@ -110,7 +110,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._url_bytes = limits.url_bytes
         self._now = self.loop.time
         self._count = count
-        self._phase = _FRESH
+        self._phase = FRESH_PHASE
         self._since = 0.0
         self._chunk = 0
         self._head = 0
@@ -126,26 +126,26 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read, and look whether what came is within bounds."""
-        if self._phase == _REFUSED:
+        if self._phase == REFUSED_PHASE:
             self._discard(data)
             return
         self._chunk = len(data)
-        if self._phase == _HEAD:
+        if self._phase == HEAD_PHASE:
             self._head += len(data)
-        elif self._phase == _BODY:
+        elif self._phase == BODY_PHASE:
             self._strange += len(data)  # what turns out to be body is taken off again
         self._feed(data)
-        if self._phase == _HEAD and self._head > self._header_bytes:
+        if self._phase == HEAD_PHASE and self._head > self._header_bytes:
             self.refuse("large-headers")
-        elif self._phase == _BODY and self._strange > self._header_bytes:
+        elif self._phase == BODY_PHASE and self._strange > self._header_bytes:
             self.refuse("not-http")
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
-        if self._phase == _REFUSED:
+        if self._phase == REFUSED_PHASE:
             return
         super().on_message_begin()
-        self._phase = _HEAD
+        self._phase = HEAD_PHASE
         self._since = self._now()
         self._head = self._chunk
         if len(self.pipeline) >= MOST_AHEAD:
@@ -153,20 +153,20 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are whole; the application begins, unless they are too large."""
-        if self._phase == _REFUSED:
+        if self._phase == REFUSED_PHASE:
             return
         if len(self.url) > self._url_bytes:
             self.refuse("long-url")
         elif self._head > self._header_bytes and self._size() > self._header_bytes:
             self.refuse("large-headers")
         else:
-            self._phase = _BODY
+            self._phase = BODY_PHASE
             self._strange = self._drained = 0
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; one that nobody wants any more is not read for ever."""
-        if self._phase != _BODY:
+        if self._phase != BODY_PHASE:
             return
         self._strange = 0
         if self.cycle.response_complete:
@@ -178,8 +178,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._phase == _BODY:
-            self._phase = _WHOLE
+        if self._phase == BODY_PHASE:
+            self._phase = WHOLE_PHASE
             super().on_message_complete()
 
     def refuse(self, reason: str) -> None:
@@ -188,9 +188,9 @@ class BoundedConnection(HttpToolsProtocol):
         What the client is still sending is read and forgotten for a moment: closing on unread bytes would
         reset the connection, and take the answer away from its reader.
         """
-        if self._phase == _REFUSED:
+        if self._phase == REFUSED_PHASE:
             return
-        self._phase = _REFUSED
+        self._phase = REFUSED_PHASE
         self._count(reason)
         self._since, self._drained = self._now(), 0
         cycle: Any = self.cycle
@@ -232,16 +232,16 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             if waited > limits.header_time + limits.body_time + limits.idle:
                 self.transport.abort()
-        elif self._phase == _REFUSED:
+        elif self._phase == REFUSED_PHASE:
             if waited > LINGER_SECONDS:
                 self.transport.close()
-        elif self._phase == _FRESH and waited > limits.header_time:
+        elif self._phase == FRESH_PHASE and waited > limits.header_time:
             self.refuse("silent")
-        elif self._phase == _HEAD and waited > limits.header_time:
+        elif self._phase == HEAD_PHASE and waited > limits.header_time:
             self.refuse("slow-headers")
-        elif self._phase == _BODY and waited > limits.header_time + limits.body_time:
+        elif self._phase == BODY_PHASE and waited > limits.header_time + limits.body_time:
             self.refuse("slow-body")
-        elif self._phase == _WHOLE and waited > limits.idle + limits.body_time:
+        elif self._phase == WHOLE_PHASE and waited > limits.idle + limits.body_time:
             self._look_at_answer()
 
     def _look_at_answer(self) -> None:

@@ -35,8 +35,8 @@ EMPTY_WORDS: Final = frozenset(
         "utils",
     },
 )
-WIDER: Final = frozenset({"contract", "decision_errors", "golden"})
-"""Subjects of tests that are wider than a module: a table's contract, stated error rates, frozen bytes."""
+WIDER: Final = frozenset({"contract", "decision_errors", "edges", "golden"})
+"""Subjects of tests that are wider than a module: a contract, error rates, two edges alike, frozen bytes."""
 HEAVY: Final = frozenset(
     {"matplotlib", "onnx", "onnxruntime", "pandas", "pyarrow", "river", "scipy", "skl2onnx", "sklearn"},
 )

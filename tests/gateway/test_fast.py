@@ -1,0 +1,55 @@
+"""The fast edge alone: what goes around ASGI, what is remembered, and when it is off."""
+
+from pathlib import Path
+
+import pytest
+from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from gateway import fast
+from gateway.port import Connection
+from tests.gateway.edges import edge, is_fast, post
+
+
+async def test_a_plain_prediction_goes_around_asgi(tmp_path: Path) -> None:
+    """The fast edge answers a plain request without a cycle, whether its head is new or known."""
+    async with edge(tmp_path / "fast", "fast") as here:
+        client = await here.connect()
+        for _ in range(3):
+            await client.send(post())
+            assert (await client.answer()).status == 200
+            assert is_fast(here.connection)
+
+
+async def test_heads_that_are_remembered_are_bounded(tmp_path: Path) -> None:
+    """However many different heads come, no more than a fixed number are kept."""
+    async with edge(tmp_path / "fast", "fast") as here:
+        client = await here.connect()
+        for number in range(fast.MOST_HEADS + 10):
+            await client.send(post(None, f"X-Request-Id: {number}"))
+            assert (await client.answer()).status == 200
+        connection = here.connection
+        assert isinstance(connection, fast.FastConnection)
+        assert 0 < len(connection._shortcut.heads) <= fast.MOST_HEADS
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (httptools_impl.HttpToolsProtocol, "on_response_complete"),
+        (httptools_impl.RequestResponseCycle, "run_asgi"),
+        (FlowControl, "pause_writing"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+async def test_another_uvicorn_switches_it_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    """Where an inside of uvicorn is not as expected, all goes through ASGI and one line says what differs."""
+    async with edge(tmp_path / "asgi", "asgi") as here:
+        with monkeypatch.context() as patched:
+            patched.delattr(owner, name)
+            assert fast.connections(here.world.port, here.log) is Connection
+        (line,) = here.world.lines.written
+        assert "fast-path-off" in line
+        assert f"{owner.__name__}.{name}" in line
