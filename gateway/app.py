@@ -20,13 +20,14 @@ from gateway.catalogue import Catalogue, Faults
 from gateway.console import Console
 from gateway.core import Core
 from gateway.discover import Discovery
+from gateway.durable import DurableCore
 from gateway.endpoints import build_asgi
 from gateway.fast import connections
 from gateway.fleet import Fleet
 from gateway.flusher import Flusher
 from gateway.guards import ErrorWatch
 from gateway.journal import Journal
-from gateway.metrics import exposition
+from gateway.metrics import disk, exposition
 from gateway.model import LoadedModel
 from gateway.operator import build_operator
 from gateway.order import Order
@@ -48,6 +49,7 @@ from rollouts.follower import Follower
 from rollouts.store import SqliteStore
 
 GUARD_SECONDS: Final = 0.1
+JOURNAL_SECONDS: Final = 1.0
 # After a fault nobody foresaw a task waits at least so long, so that it does not fill the log.
 FAULT_SECONDS: Final = 1.0
 
@@ -71,17 +73,27 @@ class App:
         self._follower = Follower(self._store)
         self._registry = open_registry(settings.models, data / "cache")
         ids = PredictionIds(load_key(data))
-        self._journal = Journal(self.slot, ids, clock, settings.journal)
+        reserve, sync = settings.log.reserve_bytes, settings.journal.durability == "sync"
+        self._journal = Journal(self.slot, ids, clock, settings.journal, reserve_bytes=reserve)
+        self._remarked: set[str] = set()
         self._fleet = Fleet(self._registry, self._journal, self.slot.counters, settings, clock)
-        self._core = Core({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
+        kind = DurableCore if sync else Core
+        self._core = kind({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
         self._reconciler = Reconciler(
             self._core, self._fleet, settings.pace, clock, self._presence, self._log
         )
         self._discovery = Discovery(self._registry, self._store, self._log)
-        self._sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
+        self._sink = SegmentSink(
+            data / "log",
+            segment_bytes=settings.log.segment_bytes,
+            clock=clock,
+            durable=sync,
+            reserve_bytes=reserve,
+        )
         self._flusher = Flusher(
             self._journal.files, self._sink, self.slot.counters, settings.pace.flush, self._log
         )
+        self._journal.spooled = self._flusher.committed if sync else None
         self._watch = ErrorWatch(self._store, clock, self.slot.incarnation, self._in_a_row, self._log)
         holder = f"slot-{self.slot.incarnation}"
         self._pilot = Pilot(self._store, data / "slots", clock, holder, settings.pace.lease, self._log)
@@ -90,7 +102,8 @@ class App:
         self._open_ports(told, data)
 
     def _open_ports(self, told: Order, data: Path) -> None:
-        shown = functools.partial(exposition, data / "slots")
+        facts = functools.partial(disk, data, self._settings.log.min_free_bytes)
+        shown = functools.partial(exposition, data / "slots", facts)
         catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults)
         doors = self._admission
         repository = Repository(
@@ -141,6 +154,7 @@ class App:
                 self._again(GUARD_SECONDS, self._guard),
                 self._again(ADMISSION_SECONDS, self._admission.look),
                 self._again(self._settings.pace.registry, self._look),
+                self._again(JOURNAL_SECONDS, self._tend),
                 self._again(self._settings.pace.pilot, self._fly),
             )
         ]
@@ -176,6 +190,8 @@ class App:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._reconciler.close()
         await self._core.close()
+        self._journal.adopt(await asyncio.to_thread(self._journal.retry))
+        self._journal.finish()
         flushed = await self._flusher.close()
         await self._close_stores()
         self._log.info("worker-stopped", cut_connections=cut, log_flushed=flushed)
@@ -221,6 +237,14 @@ class App:
         await asyncio.to_thread(self._discovery.look, frozenset(self._reconciler.routes))
         self._reconciler.look_around()
 
+    async def _tend(self) -> None:
+        """Say what is not recorded, once; give versions that serve unlogged their log when there is room."""
+        remarks = set(self._journal.remarks())
+        for remark in sorted(remarks - self._remarked):
+            self._log.warning("not-recorded", what=remark)
+        self._remarked = remarks
+        self._journal.adopt(await asyncio.to_thread(self._journal.retry))
+
     async def _guard(self) -> None:
         suspects = self._watch.suspects(self._reconciler.routes)
         if suspects:
@@ -247,4 +271,5 @@ class App:
 
     def _faults(self) -> Faults:
         faults = {key: fault.message for key, fault in self._reconciler.faults.items()}
+        faults = self._journal.faults() | faults
         return faults | {(model, ""): fault for model, fault in self._discovery.faults.items()}

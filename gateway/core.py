@@ -207,7 +207,8 @@ class Core:
         prediction_id = identifier.hex()
         headers, body = work.call.codec.encode(request, Answer(model, ARM_NAMES[arm], prediction_id, outputs))
         noted = self._note(work, identifier)
-        self.journal.predicted(model, noted, request.feeds, outputs, request.rows)
+        paired = work.shadow is not None
+        self.journal.predicted(model, noted, request.feeds, outputs, request.rows, paired=paired)
         values, meters = self._values, model.meters
         values[meters.ok[arm]] += 1
         values[meters.consecutive_errors] = 0

@@ -18,6 +18,7 @@
     ├── UnanswerableError              "unanswerable"         the answer cannot be written in this form
     ├── NotReadyError                  "not-ready"            starting, stopping, or the version is gone
     ├── LogFullError                   "log-full"             a label that could not be kept
+    │   └── NotLoggedError             "not-logged"           a prediction that could not be, and had to be
     └── LoadError                      "load-failed"          a version that cannot be served
         └── IncompatibleSignatureError "incompatible-signature"
 
@@ -133,6 +134,12 @@ class LogFullError(DriftgateError):
     """A label for which the log has no room now; the client keeps it and sends it again."""
 
     code: ClassVar[str] = "log-full"
+
+
+class NotLoggedError(LogFullError):
+    """A prediction that was made and could not be logged, where no answer is given without."""
+
+    code: ClassVar[str] = "not-logged"
 
 
 class LoadError(DriftgateError):

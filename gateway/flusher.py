@@ -5,6 +5,9 @@ loop (so that no row is being copied meanwhile), then one thread turns the fille
 all of them in one transaction; only then are they given free. When the log cannot be written the frames stay
 where they are and the write is tried again with growing waits; rows are lost only when the other buffer fills
 as well, and the row files count them.
+
+Who must not go on before its rows are in the log waits in `committed`; then the next flush begins at once,
+and one transaction serves everybody who waits.
 """
 
 import asyncio
@@ -31,6 +34,11 @@ class Rows(Protocol):
     @property
     def full_enough(self) -> bool:
         """Whether the buffer being filled is half full."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether rows wait behind a buffer that was handed over before."""
         ...
 
     def swap(self) -> bool:
@@ -66,6 +74,17 @@ class Flusher:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failures = 0
+        self._waiting: list[asyncio.Future[bool]] = []
+
+    async def committed(self) -> bool:
+        """Wait until every row appended so far is in the log; False where a flush has failed.
+
+        What `sink.write` promises holds when this returns: a durable sink's rows are on the disk.
+        """
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._wake.set()
+        return await waiter
 
     def look(self) -> None:
         """Flush soon when a buffer is half full; a few hundred nanoseconds per file."""
@@ -103,15 +122,28 @@ class Flusher:
     async def flush(self) -> bool:
         """One flush; whether the log could be written. Never raises for what the disk does."""
         files = list(self._files())
+        waiting, self._waiting = self._waiting, []
         for rows in files:
             rows.swap()
+        # A buffer that was full already kept the other one from being handed over: that takes one flush more.
+        unready = any(rows.waits for rows in files)
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._spool, files)
         except (DriftgateError, OSError) as error:
             self._failures += 1
             self._log.warning("log-not-written", times=self._failures, fault=error)
+            _settle(waiting, done=False)
             return False
+        except BaseException:
+            _settle(waiting, done=False)
+            raise
         self._failures = 0
+        if unready:
+            self._waiting = waiting + self._waiting
+        else:
+            _settle(waiting, done=True)
+        if self._waiting:
+            self._wake.set()
         return True
 
     def _spool(self, files: Sequence[Rows]) -> None:
@@ -136,3 +168,9 @@ class Flusher:
             return
         finally:
             self._wake.clear()
+
+
+def _settle(waiting: Sequence[asyncio.Future[bool]], *, done: bool) -> None:
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_result(done)

@@ -7,15 +7,18 @@ Rules:
 2. A prediction id names the incarnation, the stream and the sequence number of its first row, so an answer
    can carry the id of a row that is appended just after it was encoded.
 3. Where a file cannot be allocated, the version serves unlogged and says so, and its answers still have ids.
+   When there is room again the file is made (`retry`, `adopt`) and begins by telling what was lost.
 4. Nothing here waits. Where both buffers of a file are full the row file counts the loss; only a label is
    refused instead, for its sender can keep it.
+5. A version whose model is sampled records what is drawn (`prediction_log.sampling`), and besides it
+   failures, candidates and what a shadow pair will follow; those are marked as no sample of the traffic.
 
 It does not know when buffers are flushed, or to where.
 """
 
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,48 +27,37 @@ import numpy as np
 from gateway.errors import LogFullError
 from gateway.inference import Array
 from gateway.meters import LogMeters
+from gateway.metrics import LOG_UNLOGGED
 from gateway.model import LoadedModel
 from gateway.recording import PairPlan, PredictionPlan, capacity
-from gateway.settings import JournalSettings
+from gateway.settings import ANY_MODEL, JournalSettings
+from gateway.stream import Stream, Wish
+from gateway.withholding import NOT_SHOWN, Policy
 from groundwork.clock import Clock
 from groundwork.errors import NoRoomError
 from groundwork.slots import Slot
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
-from prediction_log.record import Arm, Kept, Kind, Outcome, Schema, label_schema, reject_schema
+from prediction_log.record import Arm, Kept, Kind, Outcome, label_schema, reject_schema
+from prediction_log.retention import free_bytes
 from prediction_log.rows import FULL, OVERSIZED, SUFFIX, RowFile
+from prediction_log.sampling import FULL as EVERYTHING
+from prediction_log.sampling import is_drawn, threshold
 
 NO_TRACE: Final = bytes(16)
+Spooled = Callable[[], Awaitable[bool]]
+"""Wait until all rows recorded so far are in the log and on the disk; False where they could not be."""
 _MESSAGE_BYTES: Final = 500
 _NAME_BYTES: Final = 100
 _CLIENT_ID_BYTES: Final = 256
 
 
-class Stream:
-    """One stream of rows: its number, and its file where there was room for one (`unlogged` says why not)."""
-
-    def __init__(self, kind: Kind, number: int, file: RowFile | None, unlogged: str = "") -> None:
-        self.kind = kind
-        self.number = number
-        self.file = file
-        self.unlogged = unlogged
-        self.lost = 0
-        self._given = 0
-
-    def next_sequence(self) -> int:
-        """The sequence number that the next row gets, logged or not."""
-        return self._given if self.file is None else self.file.next_sequence
-
-    def pass_by(self, rows: int) -> None:
-        """Use up the sequence numbers of rows that have no file."""
-        self._given += rows
-
-
 class PredictionStream(msgspec.Struct, frozen=True):
-    """The stream of one version, and the plan of its columns."""
+    """The stream of one version, the plan of its columns, and which of its ids are drawn."""
 
     stream: Stream
     plan: PredictionPlan
+    limit: int
 
 
 class Noted(msgspec.Struct, frozen=True, gc=False):
@@ -81,10 +73,27 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Journal:
-    """The row files of one worker's slot."""
+    """The row files of one worker's slot.
 
-    def __init__(self, slot: Slot, ids: PredictionIds, clock: Clock, settings: JournalSettings) -> None:
+    A file is allocated only where it leaves `reserve_bytes` of the disk free. `spooled` is set where an
+    answer has to wait until its row cannot be lost any more; `missed` then gathers the ids of rows that were.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        ids: PredictionIds,
+        clock: Clock,
+        settings: JournalSettings,
+        *,
+        reserve_bytes: int = 0,
+    ) -> None:
+        self.spooled: Spooled | None = None
+        self.missed: set[bytes] = set()
         self._slot = slot
+        self._reserve = reserve_bytes
+        self._policy = Policy(settings.columns, ids)
+        self._remarks: dict[tuple[str, str], list[str]] = {}
         self._encode_id = ids.encode
         self.incarnation = slot.incarnation
         self._clock = clock
@@ -98,11 +107,11 @@ class Journal:
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
         self._labels: dict[str, Stream] = {}
-        self._rejects = self._open(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes)
+        self._rejects = self._open(Wish(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
 
     def files(self) -> list[RowFile]:
         """Every row file that may hold rows, for the flusher."""
-        for stream in [stream for stream in self._closing if stream.file is None or stream.file.empty]:
+        for stream in [stream for stream in self._closing if stream.done]:
             self._closing.remove(stream)
             del self._streams[stream.number]
             if stream.file is not None:
@@ -113,25 +122,69 @@ class Journal:
         """Why which streams have no file, one line each; empty when all is logged."""
         return [stream.unlogged for stream in list(self._streams.values()) if stream.unlogged]
 
+    def faults(self) -> dict[tuple[str, str], str]:
+        """The versions that serve unlogged, and why: (model, version) to one line."""
+        held = list(self._predictions.items())
+        return {
+            (loaded.name, loaded.version): stream.stream.unlogged
+            for loaded, stream in held
+            if stream.stream.unlogged
+        }
+
+    def remarks(self) -> list[str]:
+        """What is not recorded as somebody may expect, one line each."""
+        policy = [line for lines in list(self._remarks.values()) for line in lines]
+        return [*self.unlogged(), *dict.fromkeys(policy)]
+
+    def retry(self) -> list[tuple[Stream, RowFile]]:
+        """Make the files for which there was no room before; in a thread. Give the result to `adopt`."""
+        found = []
+        for stream in list(self._streams.values()):
+            if stream.file is None:
+                try:
+                    found.append((stream, self._create(stream.number, stream.wish)))
+                except NoRoomError:
+                    break
+        return found
+
+    def adopt(self, made: Sequence[tuple[Stream, RowFile]]) -> None:
+        """Let the streams go on with their files; on the loop."""
+        for stream, file in made:
+            if stream.number not in self._streams:  # it ended meanwhile, and owed nothing
+                file.path.unlink(missing_ok=True)
+                continue
+            stream.adopt(file)
+            self._show_logged(stream)
+            if stream in self._closing:
+                file.finish()
+
+    def finish(self) -> None:
+        """Nothing more is recorded: the next flush takes everything."""
+        for file in self.files():
+            file.finish()
+
     def open(self, loaded: LoadedModel) -> None:
         """Give a version its stream; where the disk has no room it serves unlogged."""
-        plan = PredictionPlan(loaded, self._settings.max_row_bytes)
-        stream = self._open(Kind.PREDICTION, plan.schema, self._settings.buffer_bytes)
-        self._predictions[loaded] = PredictionStream(stream, plan)
+        settings = self._settings
+        columns = (*loaded.inputs.values(), *loaded.outputs)
+        plan = PredictionPlan(loaded, settings.max_row_bytes, self._policy.of(loaded.name, columns))
+        rate = settings.sampling.get(loaded.name, settings.sampling.get(ANY_MODEL, 1.0))
+        stream = self._open(Wish(Kind.PREDICTION, plan.schema, settings.buffer_bytes, rate))
+        self._remarks[loaded.name, loaded.version] = self._policy.remarks(loaded.name, columns)
+        self._predictions[loaded] = PredictionStream(stream, plan, threshold(rate))
 
     def open_pairs(self, stable: LoadedModel, candidate: LoadedModel) -> None:
         """Give the shadow pairs of two versions their stream, once."""
         if (stable, candidate) not in self._pairs:
-            plan = PairPlan(stable, candidate)
-            stream = self._open(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes)
+            plan = PairPlan(stable, candidate, self._policy.of(stable.name, stable.outputs))
+            stream = self._open(Wish(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes))
             self._pairs[stable, candidate] = (stream, plan)
 
     def open_labels(self, model: str) -> None:
         """Give the labels of a model their stream, once."""
         if model not in self._labels:
-            self._labels[model] = self._open(
-                Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes
-            )
+            wish = Wish(Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes)
+            self._labels[model] = self._open(wish)
 
     def has_labels(self, model: str) -> bool:
         """Whether `open_labels` was called for this model."""
@@ -140,9 +193,10 @@ class Journal:
     def close(self, loaded: LoadedModel) -> None:
         """End the streams of a released version; a file leaves when what it holds is in the log."""
         for pair in [pair for pair in self._pairs if loaded in pair]:
-            self._closing.append(self._pairs.pop(pair)[0])
+            self._end(self._pairs.pop(pair)[0])
+        self._remarks.pop((loaded.name, loaded.version), None)
         if loaded in self._predictions:
-            self._closing.append(self._predictions.pop(loaded).stream)
+            self._end(self._predictions.pop(loaded).stream)
 
     def identify(self, loaded: LoadedModel) -> bytes:
         """The id of the request whose rows this version records next. About a microsecond."""
@@ -156,8 +210,20 @@ class Journal:
         outputs: Sequence[Array] | None,
         rows: int,
         kept: Kept = Kept.SAMPLE,
+        *,
+        paired: bool = False,
     ) -> None:
-        """Record a run, one row per instance; `outputs` is None when it failed."""
+        """Record a run, one row per instance; `outputs` is None when it failed.
+
+        `paired` says that a shadow pair follows, so that the row is wanted whatever the draw.
+        """
+        prediction = self._predictions[loaded]
+        if prediction.limit != EVERYTHING and not is_drawn(noted.identifier, prediction.limit):
+            if not (paired or outputs is None or noted.arm is Arm.CANDIDATE):
+                prediction.stream.skip(rows)
+                self._values[loaded.meters.not_drawn] += rows
+                return
+            kept = Kept.ALWAYS
         columns: dict[str, Any] = {
             "id": noted.identifier,
             "row": 0 if rows == 1 else np.arange(rows, dtype=np.uint32),
@@ -171,7 +237,6 @@ class Journal:
         }
         if noted.client_id:
             columns["client_id"] = _cut(noted.client_id, _CLIENT_ID_BYTES)
-        prediction = self._predictions[loaded]
         validity = prediction.plan.fill(columns, feeds, outputs, rows)
         self._append(prediction.stream, columns, rows, validity)
         if prediction.plan.withholds:
@@ -188,7 +253,7 @@ class Journal:
             "kept": Kept.ALWAYS.value,
             "status": status,
             "code": code.encode(),
-            "message": _cut(message, _MESSAGE_BYTES),
+            "message": _cut(NOT_SHOWN if self._policy.hides(model) else message, _MESSAGE_BYTES),
             "model": _cut(model, _NAME_BYTES),
             "version": _cut(version, _NAME_BYTES),
         }
@@ -232,6 +297,7 @@ class Journal:
         if file is None:
             stream.pass_by(rows)
             self._values[self._meters.lost[stream.kind]] += rows
+            self._miss(columns)
             return
         file.append(columns, rows, validity)
         lost = file.lost_by[FULL] + file.lost_by[OVERSIZED]
@@ -240,28 +306,58 @@ class Journal:
         else:
             stream.lost = lost
             self._values[self._meters.lost[stream.kind]] += rows
+            self._miss(columns)
 
-    def _open(self, kind: Kind, schema: Schema, buffer_bytes: int) -> Stream:
+    def _miss(self, columns: Mapping[str, Any]) -> None:
+        """Remember whose rows were lost, where an answer promises that they are kept."""
+        if self.spooled is not None and "id" in columns:
+            self.missed.add(columns["id"])
+
+    def _end(self, stream: Stream) -> None:
+        self._closing.append(stream)
+        if stream.file is not None:
+            stream.file.finish()
+        else:
+            stream.unlogged = ""
+            self._show_logged(stream)
+
+    def _open(self, wish: Wish) -> Stream:
+        schema = wish.schema
         with self._opening:
             number = next(self._numbers)
             try:
-                stream = Stream(kind, number, self._create(kind, number, schema, buffer_bytes))
+                stream = Stream(wish, number, self._create(number, wish))
             except NoRoomError as error:
-                title = f"{schema.model} {schema.version} {kind.name.lower()}s".strip()
-                stream = Stream(kind, number, None, f"{title} are not logged: {error}")
+                title = f"{schema.model} {schema.version} {wish.kind.name.lower()}s".strip()
+                stream = Stream(wish, number, None, f"{title} are not logged: {error}")
+                self._show_logged(stream)
             self._streams[number] = stream
             return stream
 
-    def _create(self, kind: Kind, number: int, schema: Schema, buffer_bytes: int) -> RowFile:
-        rows, arena = capacity(schema, buffer_bytes)
+    def _show_logged(self, stream: Stream) -> None:
+        """Let the gauge say whether a version is logged; of other streams nothing is shown."""
+        schema = stream.wish.schema
+        if stream.kind is Kind.PREDICTION:
+            of = {"model": schema.model, "version": schema.version}
+            self._values[self._slot.counters.series(LOG_UNLOGGED, of, kind="gauge")] = bool(stream.unlogged)
+
+    def _create(self, number: int, wish: Wish) -> RowFile:
+        rows, arena = capacity(wish.schema, wish.buffer_bytes)
+        path = self._slot.folder / f"{number}{SUFFIX}"
+        if self._reserve and free_bytes(path.parent) < self._reserve + 2 * wish.buffer_bytes:
+            raise NoRoomError(
+                f"{path}: {2 * wish.buffer_bytes} bytes would leave less of the disk free than "
+                f"log.reserve_bytes ({self._reserve}); free disk space"
+            )
         return RowFile.create(
-            self._slot.folder / f"{number}{SUFFIX}",
-            kind=kind,
+            path,
+            kind=wish.kind,
             incarnation=self.incarnation,
             stream=number,
-            schema=schema,
+            schema=wish.schema,
             row_capacity=rows,
             arena_bytes=arena,
+            rate=wish.rate,
         )
 
 

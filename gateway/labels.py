@@ -16,7 +16,7 @@ import msgspec
 
 from gateway import metrics
 from gateway.core import Core
-from gateway.errors import MalformedError
+from gateway.errors import LogFullError, MalformedError
 from gateway.responses import Response, document
 from prediction_log.errors import IdError, LabelError
 from prediction_log.ids import parse
@@ -71,6 +71,9 @@ async def take(core: Core, model: str, body: bytes) -> Response:
         core.journal.labelled(model, labels)
     except LabelError as error:
         raise MalformedError(str(error)) from None
+    spooled = core.journal.spooled
+    if spooled is not None and not await spooled():
+        raise LogFullError(f"labels of {model}: the log cannot be written now; send them again in a moment")
     core.count(metrics.LABELS, {"model": model}, len(labels))
     return document({"accepted": len(labels)}, ACCEPTED)
 

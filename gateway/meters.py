@@ -30,6 +30,7 @@ class ModelMeters:
         self.consecutive_errors = counters.series(metrics.CONSECUTIVE_ERRORS, labels, kind="gauge")
         self.loaded = counters.series(metrics.LOADED, labels, kind="gauge")
         self.withheld = counters.series(metrics.LOG_WITHHELD, labels)
+        self.not_drawn = counters.series(metrics.LOG_NOT_DRAWN, labels)
         self.rows = counters.series(metrics.ROWS, labels)
         self.queued = counters.series(metrics.QUEUE_SECONDS, labels)
         self.decoded = counters.series(metrics.DECODE_SECONDS, labels)

@@ -4,13 +4,16 @@ Rules: a name is part of the public interface. Evidence series and gauges about 
 pilot, the guards and the supervisor straight from the slots; those that only they need are not rendered.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from groundwork.connection import REFUSED
+from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
 from groundwork.slots import totals
+from prediction_log.retention import free_bytes, log_bytes
 
 REQUESTS: Final = "driftgate_requests_total"
 REFUSALS: Final = "driftgate_refusals_total"
@@ -28,6 +31,11 @@ LOG_ACCEPTED: Final = "driftgate_log_rows_accepted_total"
 LOG_SPOOLED: Final = "driftgate_log_rows_spooled_total"
 LOG_LOST: Final = "driftgate_log_rows_lost_total"
 LOG_WITHHELD: Final = "driftgate_log_inputs_withheld_total"
+LOG_NOT_DRAWN: Final = "driftgate_log_rows_not_drawn_total"
+LOG_UNLOGGED: Final = "driftgate_version_unlogged"
+LOG_BYTES: Final = "driftgate_log_bytes"
+DISK_FREE: Final = "driftgate_disk_free_bytes"
+DISK_FLOOR: Final = "driftgate_disk_floor_bytes"
 
 EXECUTING: Final = "driftgate_executing"
 CONSECUTIVE_ERRORS: Final = "driftgate_consecutive_errors"
@@ -88,6 +96,20 @@ INSTRUMENTS: Final = (
     Instrument(name=LOG_SPOOLED, help="Rows written to a segment.", labels=("kind",)),
     Instrument(name=LOG_LOST, help="Rows for which there was no room.", labels=("kind",)),
     Instrument(
+        name=LOG_NOT_DRAWN, help="Rows left out of the log by its sampling rate.", labels=("model", "version")
+    ),
+    Instrument(
+        name=LOG_UNLOGGED,
+        help="Workers that serve this version without a log, for want of disk.",
+        kind="gauge",
+        labels=("model", "version"),
+    ),
+    Instrument(name=LOG_BYTES, help="Size of the prediction log.", kind="gauge"),
+    Instrument(name=DISK_FREE, help="Room left on the data folder's disk.", kind="gauge"),
+    Instrument(
+        name=DISK_FLOOR, help="With less room than this the log's oldest segments are dropped.", kind="gauge"
+    ),
+    Instrument(
         name=LOG_WITHHELD,
         help="Rows recorded without their inputs because these are too large.",
         labels=("model", "version"),
@@ -110,6 +132,16 @@ INSTRUMENTS: Final = (
 )
 
 
-def exposition(slots_folder: Path) -> bytes:
+Facts = Callable[[], Mapping[SeriesKey, int]]
+"""Gauges that are looked at when they are asked for."""
+
+
+def exposition(slots_folder: Path, facts: Facts = dict) -> bytes:
     """The text of /metrics over every worker of the machine; reads a file per slot: off the loop."""
-    return render(INSTRUMENTS, totals(slots_folder))
+    return render(INSTRUMENTS, {**totals(slots_folder), **facts()})
+
+
+def disk(data: Path, floor_bytes: int) -> dict[SeriesKey, int]:
+    """The size of the log in a data folder, and the room beside it."""
+    found = {LOG_BYTES: log_bytes(data / "log"), DISK_FREE: free_bytes(data), DISK_FLOOR: floor_bytes}
+    return {SeriesKey(name, (), "gauge"): value for name, value in found.items()}

@@ -1,13 +1,15 @@
 """How tensors become columns of the prediction log: planned once per version, then copied by name.
 
 Rules: one row of a frame is one row of the batch; a tensor without a batch axis belongs to every row. A
-tensor whose rows have no fixed shape is kept as the bytes of each row. What did not come out (a failed run, a
-shape the graph did not promise) is left zero and marked MISSING. Inputs that are too large to keep are not in
-the schema at all.
+tensor whose rows have no fixed shape is kept as the bytes of each row (its texts each behind their length,
+u32). What did not come out (a failed run, a shape the graph did not promise) is left zero and marked MISSING,
+what is dropped by policy is left zero and marked WITHHELD. Inputs that are too large to keep are not in the
+schema at all.
 
 It does not know streams, files or ids.
 """
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ import numpy.typing as npt
 from gateway.inference import Array, as_bytes
 from gateway.model import LoadedModel
 from gateway.tensors import Tensor
+from gateway.withholding import NOTHING, Hasher, Withheld
 from prediction_log.record import (
     VARIABLE,
     ColumnSpec,
@@ -33,6 +36,7 @@ _STRING_BYTES: Final = 16
 """Bytes set aside per string; when they run out before the rows do, the buffer is flushed early."""
 _OFFSET_BYTES: Final = 4
 _FEWEST_ROWS: Final = 64
+_LENGTH: Final = struct.Struct("<I")
 
 
 def value_column(tensor: Tensor) -> ValueColumn:
@@ -47,13 +51,20 @@ def recorded(tensor: Tensor, array: Array, rows: int) -> Any:
     """The array as a row file takes it, or None when its shape is not that of `rows` rows."""
     shape = tensor.row_shape
     if shape is None:
-        return [row.tobytes() for row in array] if array.ndim and len(array) == rows else None
+        if not array.ndim or len(array) != rows:
+            return None
+        return [_framed(row) if array.dtype == object else row.tobytes() for row in array]
     if array.shape != ((rows, *shape) if tensor.batched else shape):
         return None
     if tensor.datatype is not Datatype.BYTES:
         return array
     values = as_bytes(array)
     return values if tensor.batched or rows == 1 else values * rows
+
+
+def _framed(row: Array) -> bytes:
+    """The texts of one row, each behind its length."""
+    return b"".join(_LENGTH.pack(len(text)) + text for text in as_bytes(row))
 
 
 def _plain_row(tensor: Tensor) -> tuple[int, ...] | None:
@@ -81,16 +92,31 @@ def capacity(schema: Schema, buffer_bytes: int) -> tuple[int, int]:
 class Side:
     """The columns of one group of tensors (a version's inputs, say) and where their validity is."""
 
-    def __init__(self, tensors: Sequence[Tensor], columns: Sequence[ColumnSpec], first: int) -> None:
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        columns: Sequence[ColumnSpec],
+        first: int,
+        withheld: Withheld = NOTHING,
+    ) -> None:
+        named = [(place, tensor, columns[place].name) for place, tensor in enumerate(tensors)]
         self._parts = tuple(
-            (tensor, column.name, _plain_row(tensor)) for tensor, column in zip(tensors, columns, strict=True)
+            (place, tensor, name, _plain_row(tensor))
+            for place, tensor, name in named
+            if tensor.name not in withheld.dropped and tensor.name not in withheld.hashed
+        )
+        self._hashed: tuple[tuple[int, Tensor, str, Hasher], ...] = tuple(
+            (place, tensor, name, withheld.hashed[tensor.name])
+            for place, tensor, name in named
+            if tensor.name in withheld.hashed
         )
         self.places = range(first, first + len(columns))
+        self.dropped = [first + place for place, tensor, _ in named if tensor.name in withheld.dropped]
 
     def fill(self, into: dict[str, Any], arrays: Sequence[Array], rows: int) -> list[int]:
         """Put the arrays into `into`; returns the places of those that are not what was promised."""
         odd: list[int] = []
-        for place, (tensor, name, plain_row) in enumerate(self._parts):
+        for place, tensor, name, plain_row in self._parts:
             array = arrays[place]
             if rows == 1 and array.shape == plain_row:
                 into[name] = array  # by far the most frequent case, and nothing to convert
@@ -100,23 +126,47 @@ class Side:
                 odd.append(self.places[place])
             else:
                 into[name] = value
+        for place, tensor, name, hasher in self._hashed:
+            value = recorded(tensor, arrays[place], rows)
+            if value is None:
+                odd.append(self.places[place])
+            else:
+                into[name] = hasher(value)
         return odd
+
+
+class Marks:
+    """The validity of a plan's columns: what is dropped is WITHHELD in every row."""
+
+    def __init__(self, width: int, dropped: Sequence[int]) -> None:
+        self._dropped = list(dropped)
+        self._plain: Validities = np.zeros(width, np.uint8)
+        self._plain[self._dropped] = Validity.WITHHELD
+
+    def of(self, odd: Sequence[int]) -> Validities | None:
+        """The validity of rows in which these columns are not there; None where everything is."""
+        if not odd:
+            return self._plain if self._dropped else None
+        validity = np.zeros_like(self._plain)
+        validity[list(odd)] = Validity.MISSING
+        validity[self._dropped] = Validity.WITHHELD
+        return validity
 
 
 class PredictionPlan:
     """The prediction columns of one version; `withholds` says that its inputs are too large to keep."""
 
-    def __init__(self, model: LoadedModel, max_row_bytes: int) -> None:
+    def __init__(self, model: LoadedModel, max_row_bytes: int, withheld: Withheld = NOTHING) -> None:
         kept = tuple(model.inputs.values())
         self.withholds = row_bytes(_inputs(_schema(model, kept))) > max_row_bytes
         if self.withholds:
             kept = ()
-        self.schema = _schema(model, kept)
+        self.schema = withheld.marked(_schema(model, kept))
         values = self.schema.values
         self._names = [tensor.name for tensor in kept]
-        self._inputs = Side(kept, values[: len(kept)], 0)
-        self._outputs = Side(model.outputs, values[len(kept) :], len(kept))
-        self._width = len(values)
+        self._inputs = Side(kept, values[: len(kept)], 0, withheld)
+        self._outputs = Side(model.outputs, values[len(kept) :], len(kept), withheld)
+        self._validity = Marks(len(values), [*self._inputs.dropped, *self._outputs.dropped])
 
     def fill(
         self, into: dict[str, Any], feeds: Mapping[str, Array], outputs: Sequence[Array] | None, rows: int
@@ -127,13 +177,13 @@ class PredictionPlan:
         """
         odd = self._inputs.fill(into, [feeds[name] for name in self._names], rows)
         odd += self._outputs.places if outputs is None else self._outputs.fill(into, outputs, rows)
-        return _missing(self._width, odd)
+        return self._validity.of(odd)
 
 
 class PairPlan:
     """The columns of shadow pairs of two versions: the outputs that both have, alike in dtype and shape."""
 
-    def __init__(self, stable: LoadedModel, candidate: LoadedModel) -> None:
+    def __init__(self, stable: LoadedModel, candidate: LoadedModel, withheld: Withheld = NOTHING) -> None:
         theirs = {value_column(tensor): place for place, tensor in enumerate(candidate.outputs)}
         self._shared = [
             (place, theirs[value_column(tensor)])
@@ -141,10 +191,13 @@ class PairPlan:
             if value_column(tensor) in theirs
         ]
         columns = [value_column(stable.outputs[place]) for place, _ in self._shared]
-        self.schema = pair_schema(stable.name, stable.version, candidate.version, columns)
+        self.schema = withheld.marked(pair_schema(stable.name, stable.version, candidate.version, columns))
         values, count = self.schema.values, len(columns)
-        self._stable = Side([stable.outputs[a] for a, _ in self._shared], values[:count], 0)
-        self._candidate = Side([candidate.outputs[b] for _, b in self._shared], values[count:], count)
+        self._stable = Side([stable.outputs[a] for a, _ in self._shared], values[:count], 0, withheld)
+        self._candidate = Side(
+            [candidate.outputs[b] for _, b in self._shared], values[count:], count, withheld
+        )
+        self._validity = Marks(len(values), [*self._stable.dropped, *self._candidate.dropped])
 
     def fill(
         self,
@@ -163,7 +216,7 @@ class PairPlan:
             odd += self._candidate.places
         else:
             odd += self._candidate.fill(into, [candidate[b] for _, b in self._shared], rows)
-        return _missing(2 * len(self._shared), odd)
+        return self._validity.of(odd)
 
 
 def _inputs(schema: Schema) -> list[ColumnSpec]:
@@ -174,11 +227,3 @@ def _schema(model: LoadedModel, inputs: Sequence[Tensor]) -> Schema:
     return prediction_schema(
         model.name, model.version, model.digest, map(value_column, inputs), map(value_column, model.outputs)
     )
-
-
-def _missing(width: int, odd: Sequence[int]) -> Validities | None:
-    if not odd:
-        return None
-    validity = np.zeros(width, np.uint8)
-    validity[list(odd)] = Validity.MISSING
-    return validity

@@ -4,15 +4,23 @@ Rules: sections are frozen and refuse unknown fields; sizes are bytes, times are
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from groundwork.errors import SettingsError
 from groundwork.key_file import load
 from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Bytes, Seconds
 
 MIB = 1 << 20
+GIB = 1 << 30
+DAY = 86_400.0
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Treatment: TypeAlias = Literal["keep", "hash", "drop"]
+ANY_MODEL = "*"
+"""Stands for every model that is not named."""
 
 
 class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +66,27 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_row_bytes: Annotated[
         Bytes, msgspec.Meta(description="inputs above this per row are not recorded, and counted")
     ] = 64 * 1024
+    sampling: Annotated[
+        dict[str, Share],
+        msgspec.Meta(
+            description="model (`*`: every other) to the share of its requests whose rows are recorded, 0 "
+            "to 1; errors, candidates and shadowed requests are recorded whatever the draw"
+        ),
+    ] = {}
+    columns: Annotated[
+        dict[str, dict[str, Treatment]],
+        msgspec.Meta(
+            description="model (`*`: every model) to its inputs and outputs that are not recorded as they "
+            "are: `hash` (texts, by a key of the data folder) or `drop`; `keep` takes one out of `*`"
+        ),
+    ] = {}
+    durability: Annotated[
+        Literal["buffered", "sync"],
+        msgspec.Meta(
+            description="when a prediction is answered: `buffered` when its row is in the slot, which "
+            "survives the process; `sync` when it is in the log and on the disk, which survives a power cut"
+        ),
+    ] = "buffered"
 
 
 class ShadowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,9 +145,32 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The prediction log on disk."""
 
-    segment_bytes: Annotated[Bytes, msgspec.Meta(description="a segment that reaches this is sealed")] = (
-        256 * MIB
-    )
+    segment_bytes: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="a segment that reaches this is sealed; the log is dropped by whole segments"
+        ),
+    ] = 256 * MIB
+    max_bytes: Annotated[
+        Bytes, msgspec.Meta(description="above this the oldest segments are dropped, and that is recorded")
+    ] = 8 * GIB
+    max_age: Annotated[
+        Seconds,
+        msgspec.Meta(
+            description="a segment whose newest row is older is dropped; 0: never. Rows leave at most an "
+            "eighth later"
+        ),
+    ] = 30 * DAY
+    min_free_bytes: Annotated[
+        Bytes, msgspec.Meta(description="with less free disk than this the oldest segments are dropped")
+    ] = GIB
+    reserve_bytes: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="with less free disk than this nothing is logged: rows wait in their slot, are then "
+            "lost, and counted; at most `log.min_free_bytes`"
+        ),
+    ] = 64 * MIB
 
 
 _Path = Annotated[str, msgspec.Meta(pattern=r"^(/[^{}?#\s]*)?$", max_length=200)]
@@ -174,4 +226,18 @@ def checked(settings: GatewaySettings) -> GatewaySettings:
     check_tls("operator.tls", settings.operator.tls)
     if settings.keys.file:
         load(Path(settings.keys.file))
+    _check_log(settings.log)
     return settings
+
+
+def _check_log(log: LogSettings) -> None:
+    if log.max_bytes < 2 * log.segment_bytes:
+        raise SettingsError(
+            f"log.max_bytes is {log.max_bytes}, wanted 2 * log.segment_bytes ({log.segment_bytes}) or more: "
+            "the segment that is written to is never dropped"
+        )
+    if log.reserve_bytes > log.min_free_bytes:
+        raise SettingsError(
+            f"log.reserve_bytes is {log.reserve_bytes}, wanted log.min_free_bytes ({log.min_free_bytes}) at "
+            "most: otherwise logging would stop before anything is dropped"
+        )

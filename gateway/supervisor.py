@@ -27,6 +27,7 @@ from gateway.listeners import Addresses, Listeners
 from gateway.places import Places, Stage
 from gateway.settings import GatewaySettings
 from gateway.sweep import Sweeper
+from gateway.upkeep import Upkeep
 from groundwork.clock import SystemClock
 from groundwork.data_folder import claim
 from groundwork.errors import DriftgateError
@@ -81,6 +82,8 @@ async def _supervise(
     log = Log(sys.stderr, clock)
     sweeper = Sweeper(data / "slots", functools.partial(recover_slot, sink=sink), clock, log, sync=sink.sync)
     guard = CrashGuard.open(data, clock, log)
+    upkeep = Upkeep(data / "log", settings.log, clock, log)
+    keeping = asyncio.create_task(upkeep.run())
     supervisor = Supervisor(settings, listeners, places, sweeper, guard, log)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,6 +91,9 @@ async def _supervise(
     try:
         return await supervisor.run(ready)
     finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        upkeep.close()
         sink.close()
         guard.close()
         places.close()

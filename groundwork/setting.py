@@ -180,6 +180,8 @@ def _described(annotation: Any) -> str:
 def _described_one(bare: Any) -> str:
     if get_origin(bare) is Literal:
         return f"one of {', '.join(map(str, get_args(bare)))}"
+    if get_origin(bare) is dict:
+        return f"a mapping from {_described(get_args(bare)[0])} to {_described(get_args(bare)[1])}"
     if get_origin(bare) in _LISTS:
         return f"a list of {_described(get_args(bare)[0])}"
     if isinstance(bare, type) and issubclass(bare, enum.Enum):

@@ -117,6 +117,11 @@ class RowFile:
         return self._active.half_full
 
     @property
+    def waits(self) -> bool:
+        """Whether the active buffer holds something and cannot be handed over, for the other is not free."""
+        return self._state is not _Spare.FREE and self._holds(self._active)
+
+    @property
     def taken_rows(self) -> int:
         """Rows of the frame that is being spooled; 0 when none is."""
         return self._spare.rows if self._state is _Spare.TAKEN else 0

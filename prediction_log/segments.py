@@ -13,6 +13,7 @@ Rules:
 It knows frames only as far as the index needs; what their rows mean is the reader's.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,8 +53,9 @@ def boot_id() -> str:
 class SegmentSink:
     """The writing end of a folder of segments; any number of processes may hold one, each on one thread.
 
-    With `durable` every `write` is on the disk when it returns (one sync per transaction); without, a power
-    cut takes what was written after the last `sync`, and a killed process takes nothing.
+    With less than `reserve_bytes` of the disk free, `write` raises NoRoomError: what others need to go on is
+    not the log's to take. With `durable` every `write` is on the disk when it returns (one sync per
+    transaction); without, a power cut takes what was written after the last `sync`, a killed process nothing.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class SegmentSink:
         clock: Clock | None = None,
         boot: str | None = None,
         durable: bool = False,
+        reserve_bytes: int = 0,
     ) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._clock = SystemClock() if clock is None else clock
         self._boot = boot_id() if boot is None else boot
         self._synchronous = "FULL" if durable else "NORMAL"
+        self._reserve = reserve_bytes
         self._number = 0
         self._connection: sqlite3.Connection | None = None
 
@@ -78,6 +82,7 @@ class SegmentSink:
         rows = [self._indexed(body) for body in frames]
         if not rows:
             return 0
+        self._check_reserve()
         with self._explained():
             while True:
                 connection = self._active()
@@ -134,6 +139,16 @@ class SegmentSink:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _check_reserve(self) -> None:
+        if self._reserve:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            free = shutil.disk_usage(self._folder).free
+            if free < self._reserve:
+                raise NoRoomError(
+                    f"{self._folder}: {free} bytes of disk are left, fewer than log.reserve_bytes"
+                    f" ({self._reserve}); free disk space, the rows wait in their slot"
+                )
 
     def _active(self) -> sqlite3.Connection:
         """The connection to what is, as far as this sink has seen, the active segment."""

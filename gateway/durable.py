@@ -1,0 +1,37 @@
+"""`journal.durability: sync`: nobody has an answer before its row is in the log and on the disk.
+
+Rules: all that wait share the next transaction and its one sync, so the price is time and not throughput. An
+answer whose row could not be kept is not given: its client gets 503 and may ask again. Nothing of this is on
+the path of a request where the setting is `buffered`.
+"""
+
+from typing import Final
+
+from gateway.call import Call
+from gateway.core import Core, Pending
+from gateway.errors import NotLoggedError
+from gateway.responses import Response, refused
+
+IDENTITY: Final = b"x-prediction-id"
+
+
+class DurableCore(Core):
+    """A core whose every answer waits for the log."""
+
+    def begin(self, call: Call) -> Response | Pending:
+        """Give the coroutine that will answer; see `Core.begin`."""
+        return self._kept(call)
+
+    async def _kept(self, call: Call) -> Response:
+        answer = super().begin(call)
+        response = answer if isinstance(answer, Response) else await answer
+        journal = self.journal
+        done = journal.spooled is None or await journal.spooled()
+        identity = [header for header in response.headers if header[0] == IDENTITY]
+        identifier = bytes.fromhex(identity[0][1].decode()) if identity else b""
+        if done and identifier not in journal.missed:
+            return response
+        journal.missed.discard(identifier)
+        error = NotLoggedError("the answer could not be logged, which durability sync asks for; try again")
+        told = refused(error, call.codec.fault)
+        return Response(told.status, (*told.headers, *identity), told.body)

@@ -1,0 +1,69 @@
+"""One stream of rows of one worker: its number, its sequence, and its row file where the disk had room.
+
+Rule: a sequence number is used up by every row, logged or not. What was lost without a file is told by the
+first frame of the file that comes later.
+"""
+
+from typing import Final
+
+import msgspec
+
+from prediction_log.record import Kind, Schema
+from prediction_log.rows import RowFile
+
+UNLOGGED: Final = "unlogged"
+"""Why rows were lost that had no file to go to."""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """The row file that a stream wants."""
+
+    kind: Kind
+    schema: Schema
+    buffer_bytes: int
+    rate: float = 1.0
+
+
+class Stream:
+    """One stream of rows: its number, and its file where there was room for one (`unlogged` says why not)."""
+
+    def __init__(self, wish: Wish, number: int, file: RowFile | None, unlogged: str = "") -> None:
+        self.wish = wish
+        self.kind = wish.kind
+        self.number = number
+        self.file = file
+        self.unlogged = unlogged
+        self.lost = 0
+        self._lost_without = 0
+        self._skipped_without = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether an ended stream has nothing more to tell the log."""
+        return not self._lost_without if self.file is None else self.file.empty
+
+    def next_sequence(self) -> int:
+        """The sequence number that the next row gets, logged or not."""
+        if self.file is None:
+            return self._lost_without + self._skipped_without
+        return self.file.next_sequence
+
+    def pass_by(self, rows: int) -> None:
+        """Use up the sequence numbers of rows that have no file."""
+        self._lost_without += rows
+
+    def skip(self, rows: int) -> None:
+        """Use up the sequence numbers of rows that were not drawn."""
+        if self.file is None:
+            self._skipped_without += rows
+        else:
+            self.file.skip(rows)
+
+    def adopt(self, file: RowFile) -> None:
+        """Go on with a file of our own, which first tells what was lost without one."""
+        if self._lost_without:
+            file.lose(self._lost_without, UNLOGGED)
+        if self._skipped_without:
+            file.skip(self._skipped_without)
+        self._lost_without = self._skipped_without = 0
+        self.file, self.unlogged = file, ""

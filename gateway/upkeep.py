@@ -1,0 +1,63 @@
+"""The log's upkeep, done once for all workers, by the supervisor: synced often, kept within its limits.
+
+Rules: a failure here is told once and tried again at the next look; predictions go on whatever the disk does.
+It never reads what the log holds.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from gateway.settings import LogSettings
+from groundwork.clock import Clock
+from groundwork.errors import DriftgateError
+from groundwork.logs import Log
+from prediction_log.retention import Limits, keep_limits
+from prediction_log.segments import SegmentSink
+
+LOOK_SECONDS: Final = 1.0
+_NEVER: Final = 1 << 62
+_SECOND: Final = 10**9
+
+
+def limits_of(settings: LogSettings) -> Limits:
+    """The limits as the log takes them."""
+    return Limits(
+        max_bytes=settings.max_bytes,
+        max_age_ns=round(settings.max_age * _SECOND) or _NEVER,
+        min_free_bytes=settings.min_free_bytes,
+    )
+
+
+class Upkeep:
+    """One process's care for a folder of segments; has a sink of its own, used by one thread at a time."""
+
+    def __init__(self, folder: Path, settings: LogSettings, clock: Clock, log: Log) -> None:
+        self._folder = folder
+        self._limits = limits_of(settings)
+        self._sink = SegmentSink(folder, segment_bytes=settings.segment_bytes, clock=clock)
+        self._clock = clock
+        self._log = log
+        self._said = ""
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Sync what was written since the last look, then drop what is over the limits; never raises."""
+        try:
+            self._sink.sync()
+            for number in keep_limits(self._folder, self._limits, self._sink, self._clock):
+                self._log.info("log-segment-dropped", segment=number)
+            self._said = ""
+        except (DriftgateError, OSError) as error:
+            if self._said != str(error):
+                self._said = str(error)
+                self._log.warning("log-not-kept", fault=error)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._sink.close()
