@@ -42,14 +42,17 @@ class Api:
         shown = current() if access is None else access
         self.what = what
         self.url = url.rstrip("/")
-        self._client = httpx.Client(
-            base_url=self.url,
-            timeout=SECONDS,
-            trust_env=False,
-            transport=transport,
-            headers={"user-agent": "driftgate", **shown.headers()},
-            verify=shown.verify(),
-        )
+        try:
+            self._client = httpx.Client(
+                base_url=self.url,
+                timeout=SECONDS,
+                trust_env=False,
+                transport=transport,
+                headers={"user-agent": "driftgate", **shown.headers()},
+                verify=shown.verify(),
+            )
+        except httpx.InvalidURL as error:
+            raise UnreachableError(f"{what}: {url!r} is not a URL ({error})") from error
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON answer to a GET; query values that are None are left out."""
@@ -70,8 +73,6 @@ class Api:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             answer = self._client.request(method, path, params=given, json=body)
-        except httpx.InvalidURL as error:
-            raise UnreachableError(f"{self.what}: {self.url!r} is not a URL ({error})") from error
         except httpx.TransportError as error:
             raise UnreachableError(
                 f"{self.what}: nobody answers at {self.url} ({_why(error)}); is `driftgate up` running there?"

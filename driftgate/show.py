@@ -7,6 +7,8 @@ unrounded. Nothing here knows where a fact comes from.
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -35,6 +37,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "SUSPECT": "yellow",
 }
 NS: Final = 10**9
+NARROWEST: Final = 20
 MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86_400
@@ -60,6 +63,18 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     click.echo(click.style(_line(titles, widths), bold=True))
     for row in cells:
         click.echo(_line(row, widths))
+
+
+def short(text: str, width: int) -> str:
+    """The beginning of a text, with an ellipsis where it had to be cut."""
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
+
+
+def room(used: int) -> int:
+    """How many characters are left on a line of the terminal after `used`; off a terminal, plenty."""
+    if not sys.stdout.isatty():
+        return 10_000
+    return max(shutil.get_terminal_size().columns - used, NARROWEST)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

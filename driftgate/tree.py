@@ -29,6 +29,8 @@ MARKS: Final[Mapping[str, str]] = {
     "OPEN": "?",
 }
 HISTORY_ROWS: Final = 6
+REASON: Final = 100
+"""Characters of a reason that stand on the screen; `rollout history` has all of it."""
 BAR: Final = 16
 
 
@@ -95,7 +97,8 @@ def _foot(status: Status) -> Iterator[str]:
         yield ""
         for moment in status.history[-HISTORY_ROWS:]:
             who = f"{moment.actor:<18} {moment.verb:<11}"
-            yield f"  #{moment.sequence:<4} {moment.at[11:19]}  {who} {moment.reason}".rstrip()
+            line = f"  #{moment.sequence:<4} {moment.at[11:19]}  {who} "
+            yield f"{line}{show.short(moment.reason, min(show.room(len(line)), REASON))}".rstrip()
 
 
 def _hold(progress: Progress) -> str:

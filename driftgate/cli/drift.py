@@ -82,9 +82,9 @@ def evidence_text(evidence: float | None, threshold: float) -> str:
 
 
 def _tell_signals(found: dict[str, Any], most: int) -> None:
-    """The strongest signals of a version, when any says something."""
+    """The strongest signals of a version, of those that changed at all."""
     ranked = sorted(found["signals"], key=lambda signal: signal["evidence"] or 0.0, reverse=True)
-    telling = [signal for signal in ranked[:most] if (signal["evidence"] or 0.0) > 0]
+    telling = [signal for signal in ranked if signal["effect"] > 0][:most]
     for signal in telling:
         change = f"{signal['before']:.1%} → {signal['after']:.1%}" if signal["event"] else ""
         click.echo(

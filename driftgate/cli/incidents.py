@@ -61,11 +61,12 @@ def show_incident(incident: str, *, as_json: bool, monitor_url: str) -> None:
         return
     found = msgspec.convert(answer, Incident)
     click.echo(f"{click.style(found.id, bold=True)}   {show.word(found.state)}")
+    alarms = f"{found.alarms} alarm{'' if found.alarms == 1 else 's'}"
     facts = (
         ("of", f"{found.model} version {found.version}"),
         ("onset", f"{show.moment(found.onset.time)}, row {show.count(found.onset.rows)}"),
         ("opened", f"{show.moment(found.opened.time)}, row {show.count(found.opened.rows)}"),
-        ("evidence", f"{found.evidence:.1f} of {found.threshold:.1f} nats, {found.alarms} alarms"),
+        ("evidence", f"{found.evidence:.1f} of {found.threshold:.1f} nats, {alarms}"),
         ("retrain", found.trigger or "not asked for"),
         ("why", found.reason),
     )

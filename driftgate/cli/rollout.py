@@ -155,23 +155,20 @@ def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
     if as_json:
         show.facts(answer)
         return
-    rows = msgspec.convert(answer["history"], list[Moment])
-    show.table(("ROW", "AT", "ACTOR", "VERB", "ANSWERS", "VERDICT", "N", "WHY"), [_row(row) for row in rows])
+    for moment in msgspec.convert(answer["history"], list[Moment]):
+        _tell(moment)
 
 
-def _row(row: Moment) -> tuple[Any, ...]:
-    answers = row.stable if row.candidate is None else f"{row.stable} | {row.candidate} {row.weight} %"
-    verdict = show.word(row.verdict) if row.verdict else None
-    return (
-        f"#{row.sequence}",
-        row.at[:19] + "Z",
-        row.actor,
-        row.verb,
-        answers,
-        verdict,
-        row.n or None,
-        row.reason,
-    )
+def _tell(moment: Moment) -> None:
+    """One row: who did what and what answers since then; below it why, and on what evidence."""
+    answers = moment.stable
+    if moment.candidate is not None:
+        answers = f"{moment.stable}, and {moment.candidate} to {moment.weight} %"
+    decided = f"   {show.word(moment.verdict)} on {moment.n}" if moment.verdict else ""
+    head = click.style(f"#{moment.sequence:<4}", bold=True)
+    click.echo(f"{head} {moment.at[:19]}Z  {moment.actor:<20} {moment.verb:<11} → {answers}{decided}")
+    if moment.reason:
+        click.echo(f"      {moment.reason}")
 
 
 def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:

@@ -43,6 +43,12 @@ def test_nobody_at_the_address_says_what_to_start() -> None:
         api(httpx.ConnectError("refused")).get("/v1/models")
 
 
+def test_what_is_no_url_is_told_so() -> None:
+    """A broken address is one line, not a traceback."""
+    with pytest.raises(UnreachableError, match="is not a URL"):
+        Api("operator API", "http://a\nb")
+
+
 def test_query_values_that_were_not_given_are_left_out() -> None:
     """None never becomes the text "None" in a URL."""
     seen: list[str] = []
