@@ -37,13 +37,12 @@ from monitor.evidence_out import EvidenceOut
 from monitor.loop import Loop
 from monitor.pipeline import Pipeline
 from monitor.settings import MonitorSettings, checked
-from monitor.store import open_store
+from monitor.store import LOCK, open_store
 from prediction_log.segments import SegmentSource
 from registry_client.backends import open_registry
 from rollouts.store import SqliteStore
 
 _LOG: Final = logging.getLogger(__name__)
-LOCK: Final = "monitor.lock"
 _LAST_TRY_S: Final = 3.0
 _IDLE_S: Final = 5.0
 _SOON_S: Final = 0.2

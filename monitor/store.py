@@ -81,6 +81,8 @@ CREATE TABLE reports (
 
 SCHEMA: Final = Schema("driftgate monitor", (_TABLES,))
 NAME: Final = "monitor.db"
+LOCK: Final = "monitor.lock"
+"""Held by the one monitor of a data folder."""
 
 
 def open_store(data: Path, *, readonly: bool = False) -> sqlite3.Connection:

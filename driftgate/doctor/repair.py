@@ -22,7 +22,7 @@ from groundwork.errors import DriftgateError, NewerStoreError, StoreError
 from groundwork.files import FolderLock, sync_folder
 from groundwork.retired import read_retired
 from groundwork.slots import read_slots
-from monitor.app import LOCK as MONITOR_LOCK
+from monitor.store import LOCK as MONITOR_LOCK
 from prediction_log import segment_file
 from prediction_log.recovery import recover_slot
 from prediction_log.segments import SegmentSink, boot_id

@@ -20,6 +20,7 @@ from groundwork.errors import LockedError, SettingsError
 from groundwork.files import FolderLock
 from monitor import app
 from monitor.settings import MonitorSettings, Webhook, checked
+from monitor.store import LOCK
 from prediction_log.segments import SegmentSink
 from registry_client.directory import DirectoryRegistry
 from rollouts.store import SqliteStore
@@ -201,7 +202,7 @@ def test_a_stopping_monitor_catches_up_first(tmp_path: Path) -> None:
 
 def test_a_second_monitor_of_a_folder_is_refused(tmp_path: Path) -> None:
     """One monitor per data folder."""
-    with FolderLock.acquire(tmp_path / app.LOCK), pytest.raises(LockedError):
+    with FolderLock.acquire(tmp_path / LOCK), pytest.raises(LockedError):
         app.run(worlds.settings(data=str(tmp_path), port=0), print)
 
 

@@ -1,7 +1,7 @@
 """The data folder of every released version is opened, brought forward, and says what it said then.
 
 One archive a version lies in tests/golden/data_folder; it is never written again. When a version is released:
-`GOLDEN=add pytest tests/driftgate/doctor/test_golden_folder.py`, and commit the new archive.
+`GOLDEN=add pytest tests/driftgate/doctor/test_state_golden.py`, and commit the new archive.
 """
 
 import contextlib
