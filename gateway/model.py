@@ -35,6 +35,9 @@ class LoadedModel:
         self.digest = manifest.digest
         self.signature = session.signature
         self.inputs = {spec.name: Tensor(spec) for spec in self.signature.inputs}
+        leaves = {tensor.leaf for tensor in self.inputs.values()}
+        self.leaf = leaves.pop() if len(leaves) == 1 else None
+        """What JSON elements of every input are, where all inputs are alike in that."""
         self.outputs = tuple(Tensor(spec) for spec in self.signature.outputs)
         self.output_index = {spec.name: index for index, spec in enumerate(self.signature.outputs)}
         self.batched = all(tensor.batched for tensor in self.inputs.values())

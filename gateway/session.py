@@ -7,6 +7,7 @@ called from several threads at once.
 
 import ctypes
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ class Session:
         self._names = [spec.name for spec in signature.outputs]
         specs = (*signature.inputs, *signature.outputs)
         narrow = any(spec.datatype is Datatype.BF16 for spec in specs)
-        self._run = BitsRun(session, signature) if narrow else session.run
+        self._run = BitsRun(session, signature) if narrow else _shortest(session)
 
     @classmethod
     def open(cls, path: Path, *, title: str, threads: int = 1) -> "Session":
@@ -65,7 +66,7 @@ class Session:
             RunError: the graph failed on these inputs.
         """
         try:
-            return self._run(self._names, feeds)
+            return self._run(self._names, feeds, None)
         except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run
             line = _line(error)
             # A failing node raises the same kind of error as inputs that are refused; only the text differs.
@@ -82,7 +83,7 @@ class BitsRun:
         self._bits = {spec.name for spec in signature.inputs if spec.datatype is Datatype.BF16}
         self._outputs = signature.outputs
 
-    def __call__(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
+    def __call__(self, names: list[str], feeds: dict[str, Array], _options: None) -> list[Array]:
         """As the session's own `run`."""
         values = {name: self._value(name, array) for name, array in feeds.items()}
         found = self._session.run_with_ort_values(names, values)
@@ -105,6 +106,18 @@ def _bits(value: Any) -> Array:
         return np.empty(shape, _BITS)
     held = (ctypes.c_char * size).from_address(value.data_ptr())
     return np.frombuffer(held, _BITS).reshape(shape).copy()
+
+
+def _shortest(session: Any) -> Callable[[list[str], dict[str, Array], None], Any]:
+    """The runtime's own `run` without its Python wrapper, where it is there as expected.
+
+    The wrapper looks whether every input is fed, which a decoded request always is, and tries another
+    provider after a failure, of which there is none. It costs 0.8 µs.
+    """
+    inner = getattr(session, "_sess", None)
+    known = type(inner).__name__ == "InferenceSession" and callable(getattr(inner, "run", None))
+    shortest: Callable[..., Any] = inner.run if known and inner is not None else session.run
+    return shortest
 
 
 def _line(error: Exception) -> str:

@@ -91,6 +91,11 @@ class Tensor:
         self._flat = self._strict[1]
         self._list: Any = types.GenericAlias(list, (self._leaf,))
 
+    @property
+    def leaf(self) -> Any:
+        """The type that a JSON element has when nothing is to be said about it."""
+        return self._leaf
+
     def count(self, shape: Sequence[int]) -> int:
         """How many elements a tensor of `shape` has; InvalidInputError when it is not this tensor's."""
         wanted = self.shape
@@ -114,6 +119,17 @@ class Tensor:
             values = self._flat(data)
         except (msgspec.DecodeError, RecursionError):
             values = self._reread(data, shape)
+        if len(values) != count:
+            raise InvalidInputError(
+                f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
+            )
+        return self._packed(values, shape)
+
+    def from_lists(self, values: list[Any], shape: Sequence[int]) -> Array:
+        """The tensor in a list of elements of its leaf's type, flat or nested once, as a decoder typed it."""
+        count = self.count(shape)
+        if values and values[0].__class__ is list:
+            values = _flattened(self, values, shape)
         if len(values) != count:
             raise InvalidInputError(
                 f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"

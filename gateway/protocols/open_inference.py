@@ -15,7 +15,9 @@ The JSON part of a mixed body is as long as Inference-Header-Content-Length says
 order of the inputs, without gaps, and must fill the body exactly.
 """
 
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +37,9 @@ JSON_LENGTH: Final = b"inference-header-content-length"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
 _NOTHING: Final = msgspec.Raw(b"")
 _MOST_DIGITS: Final = 18
+_DATA: Final = b'"data"'
+_FAR: Final = len(_DATA) + 5
+"""How far beyond the word the brackets of nested lists are looked for."""
 _BINARY_ONLY: Final = frozenset({Datatype.FP16, Datatype.BF16})
 
 Parameters = dict[str, Any] | None
@@ -57,13 +62,18 @@ class OutputChoice(msgspec.Struct, gc=False):
     parameters: Parameters = None
 
 
-class RequestDocument(msgspec.Struct, gc=False):
-    """A request."""
+class _Rest(msgspec.Struct, gc=False, kw_only=True):
+    """What a request says beside its inputs."""
 
-    inputs: list[InputDocument]
     id: str | None = None
     parameters: Parameters = None
     outputs: list[OutputChoice] | None = None
+
+
+class RequestDocument(_Rest, gc=False, kw_only=True):
+    """A request."""
+
+    inputs: list[InputDocument]
 
 
 class OutputDocument(msgspec.Struct, gc=False, omit_defaults=True):
@@ -86,7 +96,30 @@ class ResponseDocument(msgspec.Struct, gc=False, omit_defaults=True):
     id: str | None = None
 
 
+def _typed(leaf: Any, depth: int) -> Callable[[bytes], Any]:
+    """A decoder of requests whose data are lists of one type, `depth` deep, which are thus read only once."""
+    kind: Any = leaf
+    for _ in range(depth):
+        kind = types.GenericAlias(list, (kind,))
+    fields: list[Any] = [
+        ("name", str),
+        ("shape", list[int]),
+        ("datatype", str),
+        ("data", kind, None),
+        ("parameters", Parameters, None),
+    ]
+    document = msgspec.defstruct("TypedInputDocument", fields, gc=False)
+    inputs: Any = types.GenericAlias(list, (document,))
+    request = msgspec.defstruct(
+        "TypedRequestDocument", [("inputs", inputs)], bases=(_Rest,), gc=False, kw_only=True
+    )
+    return msgspec.json.Decoder(request).decode
+
+
 _decode: Final = msgspec.json.Decoder(RequestDocument).decode
+_DECODERS: Final = MappingProxyType(
+    {(leaf, depth): _typed(leaf, depth) for leaf in (float, int, bool, str) for depth in (1, 2)}
+)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -105,7 +138,7 @@ class OpenInference:
         if length is not None and not length.strip(b"0") and length:
             return _raw(model, body)
         if length is None:
-            document = _document(body)
+            document = _read(model, body) or _document(body)
         else:
             end = _json_length(length, len(body))
             document = _document(memoryview(body)[:end])
@@ -144,6 +177,26 @@ class OpenInference:
 
 
 CODEC: Final = OpenInference()
+
+
+def _read(model: LoadedModel, body: bytes) -> Any:
+    """The request with its data as lists, when they are as plain as they mostly are; None when they are not.
+
+    How deep the first list looks only chooses a decoder: one that does not fit refuses, and what is then
+    wrong is found out by reading the data again, as they were sent.
+    """
+    leaf = model.leaf
+    at = body.find(_DATA)
+    if leaf is None or at < 0:
+        return None
+    depth = body[at + len(_DATA) : at + _FAR].count(b"[")
+    decode = _DECODERS.get((leaf, depth))
+    if decode is None or (depth > 1 and any(len(tensor.shape) != depth for tensor in model.inputs.values())):
+        return None
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def _document(body: bytes | memoryview) -> RequestDocument:
@@ -194,7 +247,7 @@ def _json_length(value: bytes, size: int) -> int:
     return int(value)
 
 
-def _feeds(model: LoadedModel, inputs: list[InputDocument], blobs: memoryview | None) -> dict[str, Array]:
+def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> dict[str, Array]:
     """Every input of the model, each exactly once; with binary data, every byte of it used."""
     feeds: dict[str, Array] = {}
     at = 0
@@ -212,13 +265,15 @@ def _feeds(model: LoadedModel, inputs: list[InputDocument], blobs: memoryview | 
             size = _binary_size(document, blobs, at)
             feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], document.shape)
             at += size
-        elif not document.data:
+        elif not document.data and document.data != []:
             raise InvalidInputError(f"input {name!r} has neither data nor binary_data_size")
         elif tensor.datatype in _BINARY_ONLY:
             raise InvalidInputError(
                 f"input {name!r} is {tensor.datatype}, which JSON does not carry; "
                 "send it in binary (parameters.binary_data_size)"
             )
+        elif document.data.__class__ is list:
+            feeds[name] = tensor.from_lists(document.data, document.shape)
         else:
             feeds[name] = tensor.from_json(document.data, document.shape)
     if len(feeds) != len(model.inputs):
@@ -229,7 +284,7 @@ def _feeds(model: LoadedModel, inputs: list[InputDocument], blobs: memoryview | 
     return feeds
 
 
-def _binary_size(document: InputDocument, blobs: memoryview | None, at: int) -> int:
+def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
     size = (document.parameters or {})["binary_data_size"]
     left = 0 if blobs is None else len(blobs) - at
     if blobs is None:
