@@ -32,7 +32,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "drift": Verb("driftgate.cli.drift:drift", "Show what the monitor sees, version by version."),
     "incidents": Verb("driftgate.cli.incidents:incidents", "List incidents, or show one."),
     "labels": Verb("driftgate.cli.labels:labels", "Send what really happened for past predictions."),
-    "log": Verb("driftgate.cli.log:log", "Export the prediction log with its labels."),
+    "log": Verb("driftgate.cli.log:log", "Export the prediction log with its labels, or delete from it."),
     "webhooks": Verb("driftgate.cli.webhooks:webhooks", "List, show, replay and test webhook deliveries."),
     "retrains": Verb("driftgate.cli.retrains:retrains", "List requests to retrain, and report how one goes."),
     "doctor": Verb("driftgate.cli.doctor:doctor", "Look for what is wrong, repair it, back up and restore."),

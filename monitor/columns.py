@@ -1,8 +1,9 @@
 """A frame's inputs as the columns of a reference profile: numbers, category codes, and what is not there.
 
 Rules, the same by which profiles are built: a number that is not finite, and a text that is empty, is
-missing. A column the frame does not hold, and a value that was withheld or deleted, is not counted at all –
-neither as a value nor as missing.
+missing. A column the frame does not hold, and a value that was withheld, hashed or deleted, is not counted at
+all – neither as a value nor as missing. A hash cannot be compared with the values of a profile, which is made
+where the folder's key is not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,23 @@ import numpy.typing as npt
 
 from monitor.blocks import MISSING, PRESENT, WITHHELD, Codes, Flags, Floats, Rows
 from prediction_log.frame import Frame, Strings
-from prediction_log.record import Validity, element_names
+from prediction_log.record import Schema, Validity, element_names
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile, category_text
 
 _VALIDITY: Final = np.array([PRESENT, MISSING, WITHHELD, WITHHELD], np.uint8)
 """Our flag for each Validity; a number from a later version of the log is withheld."""
+
+
+def unwatched(schema: Schema) -> dict[str, str]:
+    """The inputs whose values the log does not hold as they were, by element name, and why."""
+    reasons = {}
+    for column in schema.values:
+        if column.role == "input" and (column.withheld or column.hashed):
+            why = (
+                "withheld by policy" if column.withheld else "hashed by policy; the reference profile is not"
+            )
+            reasons.update(dict.fromkeys(element_names(column.origin, column.shape), why))
+    return reasons
 
 
 class Layout:
@@ -94,7 +107,7 @@ def _inputs(
     """Each input that the frame holds: values, element names, and one flag per chosen row."""
     present = np.zeros(len(chosen), np.uint8)
     for index, column in enumerate(frame.schema.values):
-        if column.role != "input" or column.name not in frame.columns:
+        if column.role != "input" or column.name not in frame.columns or column.hashed:
             continue
         names = element_names(column.origin, column.shape)
         flags = present

@@ -15,13 +15,17 @@ import numpy as np
 
 from monitor import metrics, notices, outbox, truth
 from monitor.catalogue import Catalogue, Known
+from monitor.columns import unwatched
 from monitor.events import Event
 from monitor.incidents import Change
 from monitor.ledger import Joined, Labelled, Ledger, Paired, Predicted
 from monitor.log_time import LogTime, Times
+from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
+from prediction_log.errors import LogError
 from prediction_log.frame import Frame
+from prediction_log.reading import RETENTION
 from prediction_log.record import Arm, Kept, Kind, Outcome
 from prediction_log.transport import Offset
 
@@ -40,6 +44,8 @@ class Intake:
         ledger: Ledger,
         tally: metrics.Tally,
         time: LogTime,
+        *,
+        reach: Reach,
     ) -> None:
         self._db = connection
         self._settings = settings
@@ -47,6 +53,7 @@ class Intake:
         self._ledger = ledger
         self._tally = tally
         self._time = time
+        self._reach = reach
         self.watches: dict[tuple[str, str], Watch] = {}
         self.touched: set[tuple[str, str]] = set()
         self.reports: dict[str, str] = {}
@@ -70,6 +77,7 @@ class Intake:
             self._losses(frame)
         elif kind == "unknown":
             self._tally.add(metrics.BAD_FRAMES, 1, reason="unknown kind")
+        self._reach.passed(offset, frame.rows)
         self._settle(frame)
 
     def _predictions(self, frame: Frame, offset: Offset) -> None:
@@ -80,6 +88,8 @@ class Intake:
         times = self._advance(frame)
         rows = self._answered(frame, known, times)
         watch.used = self._time.used
+        watch.unwatched = unwatched(frame.schema)
+        self._ledger.rates[watch.model] = frame.rate
         of = {"model": watch.model, "version": watch.version}
         self._tally.add(metrics.INPUTS, frame.rows - len(chosen), use="not a sample", **of)
         use = "used" if watch.layout is not None else "no reference profile"
@@ -176,10 +186,27 @@ class Intake:
     def _losses(self, frame: Frame) -> None:
         reasons = frame.strings("reason").tolist()
         kinds = frame.array("kind").tolist()
-        for kind, count, reason in zip(kinds, frame.array("count").tolist(), reasons, strict=True):
+        uptos = frame.strings("upto").tolist()
+        for kind, count, reason, upto in zip(
+            kinds, frame.array("count").tolist(), reasons, uptos, strict=True
+        ):
+            if reason == RETENTION:
+                self._dropped(upto, count)
+                continue
             name = Kind(kind).name.lower() if kind in set(Kind) else "unknown"
             told = reason.decode("ascii", errors="replace")
             self._tally.add(metrics.LOST, count, model="", version="", kind=name, reason=told)
+
+    def _dropped(self, upto: bytes, count: int) -> None:
+        """Rows that the log's limits dropped: a loss only as far as they were not read."""
+        try:
+            place = Offset.parse(upto.decode("ascii", errors="replace"))
+        except LogError:
+            self._tally.add(metrics.BAD_FRAMES, 1, reason="a retention without its offset")
+            return
+        gone = self._reach.dropped(place, count)
+        self._tally.add(metrics.DROPPED, gone.read, read="yes")
+        self._tally.add(metrics.DROPPED, gone.unread, read="no")
 
     def _watch(self, model: str, version: str, digest: str = "") -> tuple[Watch, Known]:
         """The watch of a version, with what the registry says of it now."""

@@ -6,6 +6,8 @@ Rules:
    unmatched in the end.
 2. What is forgotten, and when, follows from the log's own passed time (`monitor.log_time`) and its order.
 3. Bounded: the oldest rows go first when there are more than `max_rows`.
+4. A label of a prediction that sampling left out of the log (its id says so) is counted as that. It still
+   waits, for candidates and failures are in the log whatever the draw, and may come after their label.
 
 Cost: 3 to 5 µs per prediction or pair, 15 to 25 µs per label (measured by tests/monitor/bench.py).
 Refuses to know: what an evidence or an incident is.
@@ -22,6 +24,7 @@ import msgspec
 from monitor.settings import LedgerSettings
 from monitor.truth import Value, same
 from prediction_log.record import ALL_ROWS
+from prediction_log.sampling import is_drawn, threshold
 
 _NS: Final = 1_000_000_000
 _NO_ID: Final = bytes(16)
@@ -72,6 +75,7 @@ class Ledger:
     """The join of predictions, pairs and labels. Every call runs inside the caller's transaction.
 
     `now` is the log's passed time in ns, set by the caller before each frame; ages are measured by it.
+    `rates` is the sampling rate of each model, as its last frame said.
     """
 
     def __init__(self, connection: sqlite3.Connection, settings: LedgerSettings) -> None:
@@ -79,6 +83,7 @@ class Ledger:
         self._settings = settings
         self._keep = round(settings.keep * _NS)
         self.now = 0
+        self.rates: dict[str, float] = {}
         self.reload()
 
     def reload(self) -> None:
@@ -181,7 +186,10 @@ class Ledger:
         )
         self._started("early")
         self._early[label.key] += 1
-        tally["early"] += 1
+        tally["early" if self._is_drawn(model, label.id) else "not drawn"] += 1
+
+    def _is_drawn(self, model: str, identifier: bytes) -> bool:
+        return is_drawn(identifier, threshold(self.rates.get(model, 1.0)))
 
     def add_pairs(self, pairing: tuple[str, int, str, str], rows: Sequence[Paired]) -> None:
         """Keep the pairs of one (model, revision, stable, candidate), or count those with a label at once."""
@@ -257,9 +265,11 @@ class Ledger:
         ).fetchone()
         bound = alive[0] if alive is not None else self._last(table) + 1
         if table == "early":
-            gone = self._db.execute("SELECT seq, key FROM early WHERE seq < ?", (bound,)).fetchall()
-            tally["unmatched"] += len(gone)
-            self._forget_early(gone)
+            gone = self._db.execute(
+                "SELECT seq, key, model, id FROM early WHERE seq < ?", (bound,)
+            ).fetchall()
+            tally["unmatched"] += sum(self._is_drawn(model, identifier) for *_, model, identifier in gone)
+            self._forget_early((seq, key) for seq, key, *_ in gone)
         else:
             self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (bound,))  # noqa: S608  our own table names
         self._oldest[table] = self._head(table)

@@ -11,6 +11,7 @@ from groundwork.metrics import Instrument
 FRAMES: Final = "driftgate_monitor_frames_total"
 ROWS: Final = "driftgate_monitor_rows_total"
 LOST: Final = "driftgate_monitor_lost_rows_total"
+DROPPED: Final = "driftgate_monitor_dropped_rows_total"
 BAD_FRAMES: Final = "driftgate_monitor_bad_frames_total"
 INPUTS: Final = "driftgate_monitor_input_rows_total"
 LABELS: Final = "driftgate_monitor_labels_total"
@@ -34,6 +35,11 @@ INSTRUMENTS: Final = (
     Instrument(FRAMES, "Frames read from the log.", labels=(*_VERSION, "kind")),
     Instrument(ROWS, "Rows read from the log.", labels=(*_VERSION, "kind")),
     Instrument(LOST, "Rows that the log says were lost before it.", labels=(*_VERSION, "kind", "reason")),
+    Instrument(
+        DROPPED,
+        "Rows that the log's limits dropped, by whether this monitor had read them (yes: nothing was lost).",
+        labels=("read",),
+    ),
     Instrument(BAD_FRAMES, "Frames that were skipped.", labels=("reason",)),
     Instrument(
         INPUTS, "Predicted rows by what the input detectors did with them.", labels=(*_VERSION, "use")

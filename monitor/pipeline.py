@@ -21,6 +21,7 @@ from monitor.intake import Intake
 from monitor.ledger import Ledger
 from monitor.log_time import LogTime
 from monitor.metrics import Tally
+from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
 from prediction_log.errors import LogError
@@ -63,7 +64,13 @@ class Pipeline:
         if passed is not None:
             self._time.restore(passed)
         self._ledger.now = self._time.kept
-        self._intake = Intake(self._db, self._settings, self._catalogue, self._ledger, self.tally, self._time)
+        rates = store.load_fact(self._db, "rates")
+        self._ledger.rates = msgspec.msgpack.decode(rates, type=dict[str, float]) if rates else {}
+        reach = store.load_fact(self._db, "reach")
+        self._reach = Reach(self.offset) if reach is None else Reach.restore(reach)
+        self._intake = Intake(
+            self._db, self._settings, self._catalogue, self._ledger, self.tally, self._time, reach=self._reach
+        )
         for model, version, state in store.load_watches(self._db):
             known = self._catalogue.version(model, version)
             watch = Watch.restore(model, version, self._settings, state, known.profile)
@@ -122,6 +129,8 @@ class Pipeline:
         store.save_fact(self._db, "history", str(self.history).encode())
         store.save_fact(self._db, "time", self._time.state())
         store.save_fact(self._db, "tally", self.tally.state())
+        store.save_fact(self._db, "reach", self._reach.state())
+        store.save_fact(self._db, "rates", msgspec.msgpack.encode(self._ledger.rates, order="sorted"))
 
     def pair_totals(self) -> list[PairTotals]:
         """Labelled pairs by who was right: absolute totals up to the committed offset."""

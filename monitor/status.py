@@ -52,6 +52,7 @@ def _version(watch: Watch) -> dict[str, Any]:
         "latest": rfc3339(watch.mark.time) if watch.mark.time else None,
         "reference": "" if watch.layout is not None else watch.problem or "no reference profile",
         "problem": watch.problem,
+        "unwatched": dict(watch.unwatched),
         "accuracy": {
             "labelled": labelled,
             "right": watch.accuracy.right,

@@ -3,7 +3,7 @@
 Rules: whole numbers, truth values and whole floats compare as numbers; texts compare as texts; a text label
 of a number ("1" from a CSV file) is read as that number. What cannot be compared is neither right nor wrong:
 None. The predicted class stands in the output the manifest names, or else in one called label or
-output_label.
+output_label. One that was withheld, hashed or deleted is no value.
 """
 
 from typing import Any, Final, TypeAlias
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prediction_log.frame import Frame, Strings
-from prediction_log.record import ValueKind
+from prediction_log.record import ColumnSpec, Validity, ValueKind
 from registry_client.manifest import Manifest
 from registry_client.profile import category_text
 
@@ -75,8 +75,18 @@ def predictions(frame: Frame, manifest: Manifest | None, *, side: str = "") -> l
             and column.width == 1
             and column.origin in {f"{side}{name}" for name in names}
         ):
-            return [plain(value) for value in _flat(frame.columns[column.name])]
+            return _plain_column(frame, column)
     return [None] * frame.rows
+
+
+def _plain_column(frame: Frame, column: ColumnSpec) -> list[Value]:
+    if column.hashed or column.withheld:
+        return [None] * frame.rows
+    values = [plain(value) for value in _flat(frame.columns[column.name])]
+    if frame.validity is None:
+        return values
+    marks = frame.validity[:, frame.schema.values.index(column)].tolist()
+    return [value if mark < Validity.WITHHELD else None for value, mark in zip(values, marks, strict=True)]
 
 
 def _flat(values: npt.NDArray[Any] | Strings) -> list[Any]:

@@ -42,6 +42,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
     asked: Asked | None
     restarted: int
     used: int = 0
+    unwatched: tuple[tuple[str, str], ...] = ()
 
 
 class Watch:
@@ -58,6 +59,7 @@ class Watch:
         self.accuracy = LabelAccuracy()
         self.restarted = 0
         self.used = 0
+        self.unwatched: dict[str, str] = {}
         self.said = ""
         self.evidence: dict[str, dict[str, float]] = {}
         self.groups: dict[str, float] = {}
@@ -253,6 +255,7 @@ class Watch:
                 self.asked,
                 self.restarted,
                 self.used,
+                tuple(self.unwatched.items()),
             ),
             # Equal watches are equal bytes, whichever way they came to be.
             order="sorted",
@@ -272,6 +275,7 @@ class Watch:
         watch.accuracy.restore(saved.accuracy)
         watch.mark, watch.incident, watch.asked = saved.mark, saved.incident, saved.asked
         watch.restarted, watch.used = saved.restarted, saved.used
+        watch.unwatched = dict(saved.unwatched)
         watch.attach(profile)
         return watch
 

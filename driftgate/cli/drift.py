@@ -59,6 +59,8 @@ def status(
         _tell_signals(found, signals)
         if found["reference"]:
             click.echo(f"{found['model']} {found['version']}: not compared: {found['reference']}")
+        for column, why in found.get("unwatched", {}).items():
+            click.echo(f"{found['model']} {found['version']}: {column} is not watched: {why}")
 
 
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:

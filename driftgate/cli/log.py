@@ -1,4 +1,4 @@
-"""`driftgate log`: the prediction log as a table."""
+"""`driftgate log`: the prediction log as a table, and the deletion of single predictions from it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ from typing import Final
 import click
 import msgspec
 
-from driftgate import show
-from driftgate.cli.options import data_option, json_option
+from driftgate import deletion, show
+from driftgate.cli.options import actor_option, data_option, json_option
+from driftgate.errors import CommandError
 from driftgate.extras import require
+from driftgate.remote import default_actor
 from driftgate.verbs import TaughtGroup
+from groundwork.clock import SystemClock
 from groundwork.errors import SettingsError
 from groundwork.quantities import parse_duration
+from prediction_log.deletion import Request
+from prediction_log.ids import parse
 
 NS: Final = 10**9
 
 
 @click.group(
     cls=TaughtGroup,
-    examples=("driftgate log export --model fraud --since 24h fraud.parquet",),
+    examples=(
+        "driftgate log export --model fraud --since 24h fraud.parquet",
+        "driftgate log delete --model fraud --id 9f86d081884c7d659a2feaa0c55ad015 --reason 'request 4711'",
+    ),
 )
 def log() -> None:
-    """Export the prediction log with its labels."""
+    """Export the prediction log with its labels, or delete from it."""
 
 
 @log.command(
@@ -62,6 +70,60 @@ def export(out: Path, *, model: str, since: str | None, until: str | None, data:
     else:
         counted = f"{show.count(summary.rows)} rows, {show.count(summary.labelled)} with a label"
         click.echo(f"{click.style('✔', fg='green')} {out}: {counted}")
+
+
+@log.command(
+    examples=(
+        "driftgate log delete --model fraud --id 9f86d081884c7d659a2feaa0c55ad015 --reason 'request 4711'",
+        "driftgate log delete --model fraud --file ids.txt --reason 'contract ended'",
+    ),
+)
+@click.option("--model", required=True, metavar="M", help="The model that predicted.")
+@click.option("--id", "texts", multiple=True, metavar="ID", help="A prediction id; may be repeated.")
+@click.option(
+    "--file",
+    "id_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with one prediction id on each line.",
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why; stays in the log.")
+@actor_option
+@data_option
+@json_option
+def delete(
+    *,
+    model: str,
+    texts: tuple[str, ...],
+    id_file: Path | None,
+    reason: str,
+    actor: str | None,
+    data: Path,
+    as_json: bool,
+) -> None:
+    """Overwrite the values of predictions, their shadow pairs and their labels in the log, for ever.
+
+    Rows keep their count, their time and their outcome. The monitor forgets them, exports leave them out, and
+    the log keeps who asked for it, when and why. It works on the data folder of a running or a stopped
+    gateway. Copies made before (backups, exports) are not reached.
+    """
+    lines = () if id_file is None else id_file.read_text().split()
+    identifiers = tuple(dict.fromkeys(parse(text) for text in (*texts, *lines)))
+    if not identifiers:
+        raise click.UsageError("give at least one --id, or a --file with one on each line")
+    done = deletion.delete(data, Request(model, identifiers, actor or default_actor(), reason), SystemClock())
+    unknown = [identifier.hex() for identifier in done.unknown]
+    if as_json:
+        show.facts({**msgspec.structs.asdict(done), "unknown": unknown})
+    else:
+        rows = f"{show.count(done.predictions)} rows, {show.count(done.pairs)} pairs"
+        told = f"{show.count(done.ids)} predictions deleted: {rows}, {show.count(done.labels)} labels"
+        click.echo(f"{click.style('✔', fg='green')} {told}")
+    if unknown:
+        raise CommandError(
+            f"{len(unknown)} of {len(identifiers)} ids name no prediction of {model} in the log: "
+            f"{', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}; the others are deleted"  # noqa: PLR2004
+        )
 
 
 def instant(text: str | None, now_ns: int, option: str) -> int | None:

@@ -1,0 +1,62 @@
+"""How far each segment was read, so that what the limits dropped can be told apart: read before, or not.
+
+The log drops its oldest segments without asking who has read them, and says in a loss frame how many rows
+went and up to which offset. Rows of a segment that was read to that offset are no loss. State follows from
+the log and its order alone.
+"""
+
+import msgspec
+
+from prediction_log.transport import START, Offset
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """Rows that were dropped from the log: after they were read here, and before."""
+
+    read: int
+    unread: int
+
+
+class _Saved(msgspec.Struct, frozen=True, array_like=True, tag="reach-1"):
+    since: str
+    dropped: int
+    segments: tuple[tuple[int, int, int], ...]
+
+
+class Reach:
+    """What was read of the segments that are still there; `since` is where counting began."""
+
+    def __init__(self, since: Offset = START) -> None:
+        self._since = since
+        self._dropped = 0
+        self._read: dict[int, tuple[int, int]] = {}
+
+    def passed(self, offset: Offset, rows: int) -> None:
+        """A frame with so many rows was read."""
+        _, before = self._read.get(offset.segment, (0, 0))
+        self._read[offset.segment] = (offset.row, before + rows)
+
+    def dropped(self, upto: Offset, rows: int) -> Dropped:
+        """A segment with so many rows went; nothing for one that was told of before."""
+        if upto.segment <= self._dropped:
+            return Dropped(0, 0)
+        self._dropped = upto.segment
+        last, read = self._read.get(upto.segment, (0, 0))
+        self._read = {segment: found for segment, found in self._read.items() if segment > upto.segment}
+        if upto <= self._since or last >= upto.row:
+            return Dropped(rows, 0)
+        return Dropped(min(read, rows), max(0, rows - read))
+
+    def state(self) -> bytes:
+        """Everything `restore` needs."""
+        segments = tuple((segment, *found) for segment, found in sorted(self._read.items()))
+        return msgspec.msgpack.encode(_Saved(str(self._since), self._dropped, segments))
+
+    @classmethod
+    def restore(cls, state: bytes) -> "Reach":
+        """The reach that `state` was taken of."""
+        saved = msgspec.msgpack.decode(state, type=_Saved)
+        reach = cls(Offset.parse(saved.since))
+        reach._dropped = saved.dropped
+        reach._read = {segment: (row, rows) for segment, row, rows in saved.segments}
+        return reach
