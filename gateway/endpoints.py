@@ -53,6 +53,7 @@ Exposition = Callable[[], bytes]
 
 _INTERNAL: Final = "internal error; see the log"
 _MOST_ACCEPTS: Final = 200
+_SLOTS: Final = Path("slots")
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -77,8 +78,8 @@ class DataPort:
         exposition: Exposition,
         log: Log,
         gate: Gate | None,
-        slots_folder: Path,
-        repository: Repository | None,
+        slots_folder: Path = _SLOTS,
+        repository: Repository | None = None,
     ) -> None:
         self._gate = gate
         self.core = core
@@ -320,7 +321,7 @@ def build_asgi(
     log: Log,
     gate: Gate | None = None,
     *,
-    slots_folder: Path = Path("slots"),
+    slots_folder: Path = _SLOTS,
     repository: Repository | None = None,
 ) -> DataPort:
     """The ASGI application of the data port; `exposition` renders /metrics and is called in a thread.

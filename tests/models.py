@@ -21,6 +21,7 @@ ELEMENTS: Final = {
     "INT32": TensorProto.INT32,
     "INT64": TensorProto.INT64,
     "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
     "BYTES": TensorProto.STRING,
@@ -82,6 +83,12 @@ def reciprocal() -> bytes:
     """`x` FP32 [-1, 1] → `y` FP32 [-1, 1] = 1 / x: infinite where x is 0."""
     nodes = [helper.make_node("Reciprocal", ["x"], ["y"])]
     return _model(nodes, [("x", "FP32", [None, 1])], [("y", "FP32", [None, 1])], {})
+
+
+def renamed() -> bytes:
+    """`s` BYTES [-1] comes out as `s_bytes`."""
+    nodes = [helper.make_node("Identity", ["s"], ["s_bytes"])]
+    return _model(nodes, [("s", "BYTES", [None])], [("s_bytes", "BYTES", [None])], {})
 
 
 def publish(registry: Registry, name: str, version: str, model: bytes) -> Manifest:

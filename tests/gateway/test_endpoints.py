@@ -142,9 +142,7 @@ async def test_a_wrong_method_names_those_that_work(here: World) -> None:
     assert found.rows == 1
 
 
-@pytest.mark.parametrize(
-    "path", ["/v3", "/v2/models", "/v2/models/m/infer/", "/v2/models/a%2Fb/c", "/%ff"]
-)
+@pytest.mark.parametrize("path", ["/v3", "/v2/models", "/v2/models/m/infer/", "/v2/models/a%2Fb/c", "/%ff"])
 async def test_an_unknown_path_is_an_error_in_json(here: World, path: str) -> None:
     """A path that means nothing is 404 in the one error shape."""
     assert is_error(await here.client.get(path), 404)

@@ -210,7 +210,7 @@ def a_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_any_request_is_decoded_or_refused(
     a_model: LoadedModel, name: str, body: bytes, headers: Headers
 ) -> None:
-    """Whatever comes, decoding gives tensors that fit the signature or a Refusal, and the answer can be written."""
+    """Whatever comes, decoding gives tensors that fit the signature, which can be answered, or a Refusal."""
     codec: Codec = resolve_name(name)
     try:
         decoded = codec.decode(a_model, headers, body)

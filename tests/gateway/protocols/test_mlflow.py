@@ -1,0 +1,128 @@
+"""MLflow's scoring protocol."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.worlds import ROW, World
+from tests.models import identity, reciprocal
+
+NAMES = [f"x[{index}]" for index in range(30)]
+SPLIT = {"columns": NAMES, "index": [0], "data": [ROW]}
+CSV = (",".join(NAMES) + "\n" + ",".join(map(str, ROW)) + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"dataframe_split": SPLIT},
+        {"dataframe_split": {"columns": [f"other {index}" for index in range(30)], "data": [ROW]}},
+        {"dataframe_split": {"data": [ROW]}},
+        {"dataframe_records": [dict(zip(NAMES, ROW, strict=True))]},
+        {"instances": [ROW]},
+        {"inputs": [ROW]},
+        {"inputs": {"x": [ROW]}, "params": {"unused": 1}},
+        {"instances": [ROW], "inputs": None, "else": 1},
+    ],
+)
+async def test_every_form_gives_the_same_predictions(here: World, document: Any) -> None:
+    """The four forms are one request, and several outputs are an object of columns."""
+    response = await here.post("/invocations", document, content_type="application/json")
+    assert response.status_code == 200, response.text
+    assert list(response.json()) == ["predictions"]
+    wanted = (await here.post("/v1/models/m:predict", {"inputs": [ROW]})).json()["outputs"]
+    assert response.json()["predictions"] == wanted
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "text/csv; charset=UTF-8", 'TEXT/CSV;charset="utf-8"'])
+async def test_csv_names_its_columns(here: World, kind: str) -> None:
+    """CSV is a table whose first line names the columns."""
+    response = await here.post("/invocations", CSV, content_type=kind)
+    assert response.status_code == 200, response.text
+    assert list(response.json()["predictions"]) == ["label", "probabilities"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/json; charset=latin-1", "text/csv; header=absent", "application/xml", "json"],
+)
+async def test_other_content_types_are_415(here: World, kind: str) -> None:
+    """A type, a charset or a parameter that is not read is 415 in MLflow's shape."""
+    response = await here.post("/invocations", b"{}", content_type=kind)
+    assert response.status_code == 415
+    assert list(response.json()) == ["error_code", "message"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"instances": [ROW], "inputs": [ROW]},
+        {"dataframe_split": SPLIT, "dataframe_records": []},
+        {"params": {}},
+        {"instances": [ROW], "params": [1]},
+        {"dataframe_split": [ROW]},
+        {"dataframe_split": {"columns": NAMES}},
+        {"dataframe_split": {"columns": NAMES, "data": [ROW[:29]]}},
+        {"dataframe_split": {"columns": NAMES[:29], "data": [ROW[:29]]}},
+        {"dataframe_split": {"columns": [*NAMES[:29], "x[0]"], "data": [ROW]}},
+        {"dataframe_split": {"columns": NAMES, "data": []}},
+        {"dataframe_records": []},
+        {"dataframe_records": [{"x[0]": 1}]},
+        {"dataframe_records": [1]},
+        [ROW],
+    ],
+)
+async def test_what_does_not_fit_is_bad_request(here: World, document: Any) -> None:
+    """Two forms, none, or a form that does not fit is 400 BAD_REQUEST."""
+    response = await here.post("/invocations", document, content_type="application/json")
+    assert response.status_code == 400, response.text
+    assert response.json()["error_code"] == "BAD_REQUEST"
+
+
+async def test_columns_are_inputs(here: World) -> None:
+    """A model of several inputs finds them by name; further columns are dropped, missing ones refused."""
+    kinds: Any = [
+        ("x", "FP32", [None, 1]),
+        ("s", "BYTES", [None, 1]),
+        ("n", "INT64", [None]),
+        ("b", "BOOL", [None, 1]),
+    ]
+    await here.add("c", identity(kinds))
+    here.core.table = {"c": here.core.table["c"]}
+    rows = [{"b": True, "n": 7, "s": "ü", "x": None, "more": 1}, {"b": False, "n": 8, "s": "", "x": 2}]
+    wanted = {"x_out": [[None], [2.0]], "s_out": [["ü"], [""]], "n_out": [7, 8], "b_out": [[True], [False]]}
+    answer = await here.post("/invocations", {"dataframe_records": rows})
+    assert answer.json() == {"predictions": wanted}
+    split = {"columns": ["n", "s", "x", "b"], "data": [[7, "ü", None, True], [8, "", 2, False]]}
+    assert (await here.post("/invocations", {"dataframe_split": split})).json() == {"predictions": wanted}
+    text = "n,s,x,b,more\n7,ü,,true,1\n8.0,,2,0,\n".encode()
+    assert (await here.post("/invocations", text, content_type="text/csv")).json() == {"predictions": wanted}
+    for lacking in (
+        b"n,s,x\n7,a,1\n",
+        b"n,s,x,b\n7,a,1,maybe\n",
+        b"n,s,x,b\nmany,a,1,1\n",
+        b"n,s,x,b\n7,a,1\n",
+        b"",
+    ):
+        assert (await here.post("/invocations", lacking, content_type="text/csv")).status_code == 400
+
+
+async def test_one_output_is_a_list(here: World) -> None:
+    """A model of one output gives its list."""
+    await here.add("r", reciprocal())
+    here.core.table = {"r": here.core.table["r"]}
+    assert (await here.post("/invocations", {"instances": [2]})).json() == {"predictions": [[0.5]]}
+
+
+async def test_health_is_of_the_worker_and_its_model(here: World) -> None:
+    """/ping and /health are 200 while there is something to ask, 503 while not ready, 404 without a model."""
+    for path in ("/ping", "/health"):
+        assert (await here.client.get(path)).text == "\n"
+    assert (await here.client.get("/version")).headers["content-type"].startswith("text/plain")
+    here.core.ready = False
+    response = await here.client.get("/ping")
+    assert (response.status_code, response.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    here.core.ready = True
+    here.core.table = {}
+    assert (await here.client.get("/ping")).status_code == 404

@@ -1,0 +1,100 @@
+"""The OpenAPI document."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.endpoints import targets_of
+from gateway.openapi import describe
+from gateway.pages.absent import ABSENT
+from gateway.pages.page import PAGES, PLATFORM_PAGES
+from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS
+from gateway.schemas import ABOUT, SCHEMAS
+from gateway.settings import GatewaySettings, PlatformSettings
+from tests.gateway.protocols.loading import opened
+from tests.gateway.worlds import World, world
+from tests.models import identity
+
+OFFERED = {**PROTOCOLS, **PAGES, **PLATFORM_PAGES, **PLATFORM_PROTOCOLS}
+
+
+def test_what_is_routed_is_described_and_nothing_else() -> None:
+    """Every target of every table has its words, but for what is not offered."""
+    assert set(ABOUT) == set(OFFERED.values()) - {"gateway.pages.absent:ABSENT"}
+    assert set(ABSENT.methods) == {"GET", "POST"}
+
+
+def references(value: Any) -> set[str]:
+    """Every reference within a document."""
+    return set(re.findall(r'"#/components/schemas/(\w+)"', msgspec.json.encode(value).decode()))
+
+
+def test_references_lead_somewhere_and_every_schema_is_used() -> None:
+    """No schema is missing, and none is there for nothing."""
+    document = describe({**OFFERED}, "1")
+    assert references(document) == set(SCHEMAS)
+
+
+async def test_the_document_is_that_of_the_port(here: World) -> None:
+    """The paths are those of the port; with a model its name stands in them, and the example is answered."""
+    document = (await here.client.get("/openapi.json")).json()
+    offered = {path for path, target in here.port.premises.targets.items() if target in ABOUT}
+    assert set(document["paths"]) == offered
+    assert document["openapi"].startswith("3.1")
+    concrete = (await here.client.get("/openapi.json?model=m")).json()
+    assert not [path for path in concrete["paths"] if "{model}" in path]
+    schema = concrete["components"]["schemas"]["InferenceRequest"]
+    assert (await here.infer(schema["example"])).status_code == 200
+    assert (await here.client.get("/openapi.json?model=nobody")).status_code == 404
+
+
+async def test_platform_paths_are_told(tmp_path: Path) -> None:
+    """Paths that a setting chooses are described as what they lead to; they come before all others."""
+    chosen = PlatformSettings(vertex_predict="/ping", azure_scoring="/score")
+    async with world(tmp_path, GatewaySettings(platform=chosen)) as here:
+        targets = targets_of(here.core)
+        assert list(targets)[:2] == ["/ping", "/score"]
+        assert targets["/ping"] == "gateway.protocols.vertex:CODEC"
+        document = (await here.client.get("/openapi.json")).json()
+        assert "post" in document["paths"]["/ping"]
+
+
+def test_with_keys_a_key_is_wanted() -> None:
+    """Where keys are configured the document says so, and which statuses come of it."""
+    document = describe(
+        {"/v2/models/{model}/infer": "gateway.protocols.open_inference:CODEC"}, "1", keyed=True
+    )
+    responses = document["paths"]["/v2/models/{model}/infer"]["post"]["responses"]
+    assert {"401", "403", "429"} <= set(responses)
+    assert document["security"] == [{"key": []}]
+
+
+def test_an_example_is_there_for_every_datatype_that_json_carries(tmp_path: Path) -> None:
+    """Numbers, truth and text have an example; half precision has none."""
+    kinds = ["BOOL", "INT64", "FP32", "BYTES"]
+    model = opened(tmp_path, identity([(kind.lower(), kind, [None, 2]) for kind in kinds]))
+    schema = describe({}, "1", model)["components"]["schemas"]["InferenceRequest"]
+    assert [tensor["data"] for tensor in schema["example"]["inputs"]] == [
+        [False] * 2,
+        [0] * 2,
+        [0] * 2,
+        [""] * 2,
+    ]
+    (tmp_path / "half").mkdir()
+    half = opened(tmp_path / "half", identity([("a", "FP16", [2])]))
+    assert "example" not in describe({}, "1", half)["components"]["schemas"]["InferenceRequest"]
+
+
+@pytest.mark.parametrize("path", ["/docs"])
+async def test_the_page_for_people_asks_nobody_else(here: World, path: str) -> None:
+    """The page names no other host, and its policy lets it ask this port only."""
+    response = await here.client.get(path)
+    assert response.headers["content-type"].startswith("text/html")
+    assert "connect-src 'self'" in response.headers["content-security-policy"]
+    assert (
+        "//" not in response.text.replace("https://", "//").replace("http://", "//")
+        or "http" not in response.text
+    )
