@@ -10,12 +10,21 @@ from tests.keys import bearer
 
 OPEN: Final = "open"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+SHAPES: Final = ({"error", "code"}, {"error_code", "message"})
+"""What an error has: ours, and MLflow's on its own paths."""
 UNKNOWN: Final = f"dg_{'0' * 8}_{'0' * 64}"
 
 
 def filled(template: str) -> str:
     """The template with names in it."""
-    for name, value in {"model": "m", "version": "1", "verb": "abort", "name": "x", "event": "x"}.items():
+    for name, value in {
+        "model": "m",
+        "version": "1",
+        "verb": "abort",
+        "name": "x",
+        "event": "x",
+        "label": "x",
+    }.items():
         template = template.replace("{" + name + "}", value)
     return template
 
@@ -44,11 +53,11 @@ async def check(
             continue
         assert answer.status_code == 401, (asked, headers)
         assert answer.headers["www-authenticate"].startswith('Bearer realm="driftgate"'), asked
-        assert method == "HEAD" or set(answer.json()) == {"error", "code"}, asked
+        assert method == "HEAD" or set(answer.json()) in SHAPES, asked
     for shown in SCOPES:
         answer = await client.request(method, path, headers=bearer(texts[shown]), content=b"{not json")
         if scope in (OPEN, shown):
             assert answer.status_code not in (401, 403), (asked, shown)
         else:
             assert answer.status_code == 403, (asked, shown)
-            assert method == "HEAD" or scope in answer.json()["error"], asked
+            assert method == "HEAD" or scope in answer.text, asked
