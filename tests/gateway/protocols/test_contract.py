@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Refusal, RunError
@@ -17,6 +17,7 @@ from gateway.model import LoadedModel
 from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Answer, Codec, Headers
 from gateway.settings import GatewaySettings, PlatformSettings
 from prediction_log.record import Kind, Outcome
+from tests.counts import count
 from tests.gateway.protocols.loading import opened
 from tests.gateway.worlds import ROW, World, request, world
 from tests.models import identity, lookup
@@ -199,6 +200,7 @@ def a_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=count(50, 7000))  # of five codecs and three models: 10^5 in all under `make torture`
 @given(body=BODIES, headers=HEADERS)
 @example(body=b'{"instances":[' + b"[" * 10_000, headers={})
 @example(body=b'{"inputs":' + b'{"a":' * 10_000, headers={})
