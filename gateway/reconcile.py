@@ -96,6 +96,8 @@ class Reconciler:
         self._fit: set[tuple[str, str]] = set()
         self._leaving: set[tuple[str, str]] = set()
         self._idle_since: dict[tuple[str, str], float] = {}
+        # What the log was last told of each version that failed: a retry that fails alike is not told again.
+        self._told: dict[tuple[str, str], str] = {}
         self._pinned: list[tuple[str, str]] = []
         self.faults: dict[tuple[str, str], Fault] = {}
 
@@ -192,13 +194,16 @@ class Reconciler:
         error = task.exception()
         if error is None:
             self._fit.add(key)
+            self._told.pop(key, None)
             self._forgive(key)
         else:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
             self.faults[key] = Fault(message, self._clock.monotonic())
             self._shown.failed(*key, now=True)
             self._excuse(key[0], message)
-            self._log.error("version-not-loaded", model=key[0], version=key[1], fault=message)
+            if self._told.get(key) != message:
+                self._told[key] = message
+                self._log.error("version-not-loaded", model=key[0], version=key[1], fault=message)
         self._settle(key[0])
 
     def _excuse(self, model: str, message: str | None) -> None:

@@ -176,6 +176,18 @@ async def test_a_failed_version_is_tried_again(bench: Bench) -> None:
     assert bench.shown.failing == set()
 
 
+async def test_a_version_that_fails_alike_again_is_told_once(bench: Bench) -> None:
+    """However often a broken version is tried, the log has one line of it until it fails differently."""
+    await bench.here.publish("m", "4", b"no graph")
+    await bench.follow(Route(model="m", revision=1, stable="4"))
+    for _ in range(3):
+        bench.here.clock.advance(bench.pace.retry)
+        bench.reconciler.look_around()
+        await bench.reconciler.settled()
+    assert bench.gates.asked == ["4"] * 4
+    assert "".join(bench.here.lines.written).count("version-not-loaded") == 1
+
+
 async def test_an_incompatible_candidate_never_answers(bench: Bench) -> None:
     """A candidate that does not accept what stable accepts is not served, however often it is tried."""
     await bench.here.publish("m", "5", identity([("z", "FP32", [None, 2])]))
