@@ -1,6 +1,8 @@
-"""Send requests, each with its label a moment later, as an application would; five minutes, or until stopped.
+"""Send requests, each with its label a moment later, as an application would.
 
     python examples/traffic.py http://HOST:PORT
+
+It goes on for five minutes, or until it is stopped.
 """
 
 import sys
