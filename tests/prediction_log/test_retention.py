@@ -1,15 +1,18 @@
 """Retention: oldest first, never the active segment, and never without saying so."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from groundwork.clock import FakeClock
+from groundwork.errors import NoRoomError
 from prediction_log import segment_file as files
 from prediction_log.reading import Reader
-from prediction_log.record import Kind
-from prediction_log.retention import DAY_NS, Limits, drop_oldest, free_bytes
+from prediction_log.record import Kind, Schema
+from prediction_log.retention import DAY_NS, Limits, drop_oldest, free_bytes, keep_limits, log_bytes
 from prediction_log.segments import SegmentSink, SegmentSource
 from prediction_log.transport import START
 from tests.prediction_log import samples
@@ -75,3 +78,53 @@ def test_an_empty_log_has_nothing_to_drop(tmp_path: Path) -> None:
     sink.write([samples.make_frame()])
     assert drop_oldest(tmp_path, nothing, sink, FakeClock(DAY_NS, 0.0)) == []
     sink.close()
+
+
+class FullDisk(SegmentSink):
+    """A sink whose disk is full while `folder` holds more than so many segments."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        super().__init__(folder, segment_bytes=1, clock=FakeClock(0, 0.0))
+        self._watched = folder
+        self._most = most
+
+    def note(self, kind: int, schema: Schema, columns: Mapping[str, Any], *, rows: int) -> None:
+        """As before, while there is room."""
+        if len(files.numbers(self._watched)) > self._most:
+            raise NoRoomError("the disk is full")
+        super().note(kind, schema, columns, rows=rows)
+
+
+def test_on_a_full_disk_the_file_makes_room_for_its_own_record(tmp_path: Path) -> None:
+    """Where no loss frame fits, the oldest segment goes first and is told of afterwards."""
+    five_segments(tmp_path).close()
+    limits = Limits(max_bytes=0, max_age_ns=1 << 62, min_free_bytes=0)
+    with closing(FullDisk(tmp_path, 4)) as sink:
+        assert drop_oldest(tmp_path, limits, sink, FakeClock(DAY_NS, 0.0)) == [1, 2, 3, 4]
+    assert [upto for _, _, upto in losses(tmp_path)] == [b"%06d:1" % number for number in (1, 2, 3, 4)]
+
+
+def test_the_rows_of_a_quiet_gateway_leave_too(tmp_path: Path) -> None:
+    """A segment that holds rows is sealed when it is an eighth of the greatest age old, whatever its size."""
+    limits = Limits(max_bytes=1 << 40, max_age_ns=8 * DAY_NS, min_free_bytes=0)
+    clock = FakeClock(0, 0.0)
+    with closing(SegmentSink(tmp_path, clock=clock)) as sink:
+        sink.write([samples.make_frame()])
+        clock.advance(86_400)
+        assert keep_limits(tmp_path, limits, sink, clock) == []
+        assert files.numbers(tmp_path) == [1]
+        clock.advance(1)
+        assert keep_limits(tmp_path, limits, sink, clock) == []
+        assert files.numbers(tmp_path) == [1, 2]
+        clock.advance(2 * 86_400)
+        assert keep_limits(tmp_path, limits, sink, clock) == []
+        assert files.numbers(tmp_path) == [1, 2]
+        clock.advance(6 * 86_400)
+        assert keep_limits(tmp_path, limits, sink, clock) == [1]
+
+
+def test_the_size_of_the_log_counts_what_lies_beside_it(tmp_path: Path) -> None:
+    """Write-ahead logs are part of it; a folder that is not there holds nothing."""
+    assert log_bytes(tmp_path / "none") == 0
+    with closing(five_segments(tmp_path)):
+        assert log_bytes(tmp_path) == sum(path.stat().st_size for path in tmp_path.iterdir())

@@ -249,3 +249,45 @@ def test_the_header_of_a_slot_buffer_is_a_frame_s_header(tmp_path: Path) -> None
     found = decode(content[:length])
     assert (found.kind, found.rows) == (Kind.PREDICTION, 2)
     assert frame.compact(content[:length]) == RowFile.recover(file.path)[0]
+
+
+def test_what_was_not_drawn_is_told_at_the_end(tmp_path: Path) -> None:
+    """Numbers that were only passed over wait for a row, or for `finish`; a dead worker's are recovered."""
+    file = samples.row_file(tmp_path, rate=0.5)
+    file.skip(5)
+    assert file.empty
+    assert not file.swap()
+    (recovered,) = [decode(body) for body in RowFile.recover(file.path)]
+    assert (recovered.first, recovered.end, recovered.rows, recovered.skipped) == (0, 5, 0, 0)
+    file.finish()
+    told = decode(flush(file))
+    assert (told.first, told.end, told.rows, told.rate) == (0, 5, 0, 0.5)
+    assert RowFile.recover(file.path) == []
+
+
+def test_values_do_not_outlive_their_flush(tmp_path: Path) -> None:
+    """When a frame is in the log, its values are wiped from the row file."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 3) | {"city": [b"secret", b"", b"secret"]}, 3, validity=[0, 1, 0, 0])
+    file.swap()
+    assert b"secret" in file.path.read_bytes()
+    assert file.take() is not None
+    file.release()
+    left = file.path.read_bytes()
+    assert b"secret" not in left
+    assert np.full((3, 2), 0.5, "<f4").tobytes() not in left
+
+
+def test_a_buffer_that_is_just_begun_hides_nothing(tmp_path: Path) -> None:
+    """Killed while a buffer takes over, its old range is not taken for rows that the other one holds."""
+    file = samples.row_file(tmp_path)
+    file.append({})
+    file.swap()
+    file.append({})
+    body = bytearray(file.path.read_bytes())
+    half = len(body) // 2
+    body[half + 32 : half + 36] = bytes(4)  # its row is not published
+    body[half + 16 : half + 24] = bytes(8)  # and its first sequence is still the old one
+    file.path.write_bytes(body)
+    (found,) = [decode(each) for each in RowFile.recover(file.path)]
+    assert (found.first, found.rows) == (0, 1)

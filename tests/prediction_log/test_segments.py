@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from groundwork.clock import FakeClock
-from groundwork.errors import StoreError
+from groundwork.errors import NoRoomError, StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.segments import SegmentSink, SegmentSource, boot_id
@@ -111,3 +111,58 @@ def test_a_file_that_is_no_segment_is_named(tmp_path: Path, held: Held) -> None:
     for act in (lambda: sink_of(held, tmp_path).write([samples.make_frame()]), lambda: firsts(tmp_path)):
         with pytest.raises((SegmentError, StoreError), match=r"000001\.seg"):
             act()
+
+
+def test_a_sink_that_slept_finds_the_active_segment_again(tmp_path: Path, held: Held) -> None:
+    """Where segments were sealed and dropped meanwhile, it writes to the active one and makes none anew."""
+    sleeper, busy = sink_of(held, tmp_path), sink_of(held, tmp_path, segment_bytes=1)
+    sleeper.write([samples.make_frame(0)])
+    for first in (3, 6, 9):
+        busy.write([samples.make_frame(first)])
+    for number in (1, 2, 3):
+        for path in tmp_path.glob(f"{number:06d}.seg*"):
+            path.unlink()
+    sleeper.write([samples.make_frame(12)])
+    assert files.numbers(tmp_path) == [4]
+    assert firsts(tmp_path) == [9, 12]
+
+
+def test_a_sync_follows_the_active_segment(tmp_path: Path, held: Held) -> None:
+    """A sink that never writes brings other writers' commits into the file."""
+    idle, busy = sink_of(held, tmp_path), sink_of(held, tmp_path, segment_bytes=1)
+    idle.sync()
+    for first in (0, 3, 6):
+        busy.write([samples.make_frame(first)])
+    before = (tmp_path / "000003.seg").read_bytes()
+    idle.sync()
+    assert (tmp_path / "000003.seg").read_bytes() != before
+
+
+def test_a_segment_is_sealed_when_asked(tmp_path: Path, held: Held) -> None:
+    """One that holds rows and was begun before the given time is sealed; an empty one never."""
+    sink = sink_of(held, tmp_path)
+    assert not sink.rotate(older_than=2_000)
+    sink.write([samples.make_frame(0)])
+    assert not sink.rotate(older_than=1_000)
+    assert sink.rotate(older_than=1_001)
+    assert not sink.rotate(older_than=2_000)
+    assert files.numbers(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize(("mode", "level"), [({"durable": True}, 2), ({}, 1)])
+def test_a_durable_sink_syncs_every_transaction(
+    tmp_path: Path, held: Held, mode: dict[str, bool], level: int
+) -> None:
+    """SQLite's synchronous is FULL (2) then, also behind a rotation; else NORMAL (1)."""
+    sink = sink_of(held, tmp_path, segment_bytes=1, **mode)
+    for first in (0, 3):
+        sink.write([samples.make_frame(first)])
+        # There is no other way to see what a power cut would take.
+        assert sink._active().execute("PRAGMA synchronous").fetchone()[0] == level
+
+
+def test_below_the_reserve_nothing_is_written(tmp_path: Path, held: Held) -> None:
+    """The log leaves the last of the room to others; its own notes are written all the same."""
+    with pytest.raises(NoRoomError, match=r"log\.reserve_bytes"):
+        sink_of(held, tmp_path, reserve_bytes=1 << 62).write([samples.make_frame()])
+    assert firsts(tmp_path) == []
