@@ -1,18 +1,25 @@
-"""What a worker writes to the log when things are tight."""
+"""What a worker writes to the log when things are tight, and what it leaves out because it was told to."""
 
 from pathlib import Path
 from typing import Any
 
-from gateway.journal import Journal
+import numpy as np
+
+from gateway.journal import Journal, Noted
+from gateway.model import LoadedModel
 from gateway.settings import GatewaySettings, JournalSettings
+from gateway.stream import Wish
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError
+from groundwork.slots import Slot
+from prediction_log.frame import Frame, decode
 from prediction_log.ids import PredictionIds
-from prediction_log.record import Kind
+from prediction_log.record import Arm, Kept, Kind, Outcome
 from prediction_log.rows import RowFile
-from rollouts.route import Route
+from prediction_log.sampling import is_drawn, threshold
+from rollouts.route import FULL, Route
 from tests.gateway.worlds import ROW, World, request, world
-from tests.models import identity
+from tests.models import fragile_logistic, identity, logistic
 
 SMALL = GatewaySettings(journal=JournalSettings(buffer_bytes=1, side_buffer_bytes=1))
 
@@ -71,3 +78,145 @@ async def test_a_version_without_room_serves_unlogged(here: World) -> None:
     one, other = (journal.rejected("m", "1", 400, "malformed", "no", 1) for _ in range(2))
     assert one != other
     assert here.counted("driftgate_log_rows_lost_total", kind="reject") == 2
+
+
+def sampled(share: float) -> GatewaySettings:
+    """Settings that record this share of what `m` answers."""
+    return GatewaySettings(journal=JournalSettings(sampling={"m": share}))
+
+
+async def test_a_sample_is_recorded_and_the_rest_is_a_gap(tmp_path: Path) -> None:
+    """What is drawn follows from the id alone; frames say the rate, metrics count everything."""
+    async with world(tmp_path, sampled(0.3)) as here:
+        ids = [(await here.infer(request([ROW] * 2))).headers["x-prediction-id"] for _ in range(60)]
+        here.journal.finish()
+        (frame,) = here.frames(Kind.PREDICTION)
+        drawn = [text for text in ids if is_drawn(bytes.fromhex(text), threshold(0.3))]
+        assert 5 < len(drawn) < 35
+        assert [row.tobytes().hex() for row in frame.array("id")[::2]] == drawn
+        assert (frame.first, frame.end, frame.rows, frame.skipped) == (0, 120, 2 * len(drawn), 0)
+        assert frame.rate == 0.3
+        assert set(frame.array("kept").tolist()) == {Kept.SAMPLE}
+        assert here.counted("driftgate_requests_total") == 60
+        assert here.counted("driftgate_rows_total") == 120
+        assert here.counted("driftgate_log_rows_not_drawn_total", version="1") == 120 - frame.rows
+
+
+async def test_what_must_not_be_missed_is_kept_whatever_the_draw(tmp_path: Path) -> None:
+    """Candidates, failures and shadowed requests are recorded at rate 0, and are no sample of the traffic."""
+    async with world(tmp_path, sampled(0.0)) as here:
+        await here.publish("m", "2", fragile_logistic())
+        await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=FULL))
+        await here.infer(request())
+        await here.infer(request([[5.0, *ROW[1:]]]))  # fails, and stable answers: that row is not wanted
+        await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
+        await here.infer(request())
+        await here.core.shadow.idle()
+        await here.serve(Route(model="m", revision=4, stable="1"))
+        await here.infer(request())
+        kept = [
+            (frame.schema.version, int(arm), int(outcome), int(why))
+            for frame in here.frames(Kind.PREDICTION)
+            for arm, outcome, why in zip(
+                frame.array("arm"), frame.array("outcome"), frame.array("kept"), strict=True
+            )
+        ]
+    assert sorted(kept) == [
+        ("1", Arm.STABLE, Outcome.OK, Kept.ALWAYS),
+        ("2", Arm.CANDIDATE, Outcome.OK, Kept.ALWAYS),
+        ("2", Arm.CANDIDATE, Outcome.FAILED, Kept.ALWAYS),
+    ]
+
+
+async def test_a_model_that_is_not_named_follows_the_default(tmp_path: Path) -> None:
+    """`*` stands for every model that has no share of its own."""
+    settings = GatewaySettings(journal=JournalSettings(sampling={"*": 0.0, "m": 1.0}))
+    async with world(tmp_path, settings) as here:
+        await here.publish("n", "1", logistic())
+        await here.serve(Route(model="n", revision=1, stable="1"))
+        for model in ("m", "n"):
+            assert (await here.infer(request(), model=model)).status_code == 200
+        assert [frame.schema.model for frame in here.frames(Kind.PREDICTION)] == ["m"]
+
+
+async def test_a_version_without_room_tells_what_was_lost_when_there_is_some(tmp_path: Path) -> None:
+    """Its ids go on, its first frame says how many rows were lost, and the gauge says when it is logged."""
+    async with world(tmp_path) as here:
+        crowded = Crowded(here.slot, PredictionIds(bytes(16)), FakeClock(), JournalSettings())
+        loaded = here.fleet.loaded["m", "1"]
+        crowded.open(loaded)
+        assert crowded.faults() == {("m", "1"): "m 1 predictions are not logged: no room"}
+        assert here.counted("driftgate_version_unlogged", model="m", version="1") == 1
+        before = [run(crowded, loaded) for _ in range(3)]
+        assert crowded.retry() == []
+        crowded.room = True
+        crowded.adopt(crowded.retry())
+        assert crowded.faults() == {}
+        assert here.counted("driftgate_version_unlogged", model="m", version="1") == 0
+        after = run(crowded, loaded)
+        assert len({*before, after}) == 4
+        (frame,) = frames_of(crowded, Kind.PREDICTION)
+        assert (frame.first, frame.end, frame.rows, frame.skipped) == (0, 4, 1, 3)
+        assert frame.array("id")[0].tobytes() == after
+
+
+async def test_a_released_version_still_owes_what_it_lost(tmp_path: Path) -> None:
+    """One that was let go before there was room tells its losses all the same, and then leaves nothing."""
+    async with world(tmp_path) as here:
+        crowded = Crowded(here.slot, PredictionIds(bytes(16)), FakeClock(), JournalSettings())
+        loaded = here.fleet.loaded["m", "1"]
+        crowded.open(loaded)
+        run(crowded, loaded)
+        crowded.close(loaded)
+        assert crowded.files() == []
+        crowded.room = True
+        crowded.adopt(crowded.retry())
+        (frame,) = frames_of(crowded, Kind.PREDICTION)
+        assert (frame.rows, frame.skipped) == (0, 1)
+        assert [file.path.name for file in crowded.files()] == ["1.rows"]  # that of rejects
+
+
+class Crowded(Journal):
+    """A journal that has room from the moment it is given some."""
+
+    room = False
+
+    def _create(self, number: int, wish: Wish) -> RowFile:
+        if not self.room:
+            raise NoRoomError("no room")
+        # Beside the files of the journal that belongs to the slot.
+        folder = self._slot.folder / "crowded"
+        folder.mkdir(exist_ok=True)
+        own, self._slot.folder = self._slot.folder, folder
+        try:
+            return super()._create(number, wish)
+        finally:
+            self._slot.folder = own
+
+
+def run(journal: Journal, loaded: LoadedModel) -> bytes:
+    """Record a failed run of one row; its id."""
+    identifier = journal.identify(loaded)
+    feeds = {"x": np.zeros((1, 30), np.float32)}
+    journal.predicted(loaded, Noted(identifier, 1, 1, Arm.STABLE, 1), feeds, None, 1)
+    return identifier
+
+
+def frames_of(journal: Journal, kind: Kind) -> list[Frame]:
+    """What a journal holds of one kind."""
+    found = []
+    for file in journal.files():
+        file.swap()
+        taken = file.take()
+        if taken is not None:
+            file.release()
+            found.append(decode(taken))
+    return [frame for frame in found if frame.kind == kind]
+
+
+def test_a_file_that_would_take_the_reserve_is_not_made(tmp_path: Path) -> None:
+    """With less disk than the reserve and the file together, the stream is unlogged and names the setting."""
+    slot = Slot.create(tmp_path / "slots", place=0)
+    journal = Journal(slot, PredictionIds(bytes(16)), FakeClock(), JournalSettings(), reserve_bytes=1 << 62)
+    assert "log.reserve_bytes" in journal.remarks()[0]
+    slot.close()

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from monitor.blocks import MISSING, PRESENT, WITHHELD
-from monitor.columns import Layout
+from monitor.columns import Layout, unwatched
 from prediction_log.frame import Frame, decode, encode
-from prediction_log.record import Kind, Validity, prediction_schema
+from prediction_log.record import ColumnSpec, Kind, Validity, prediction_schema
 from registry_client.profiling import build_profile
 from tests.monitor.worlds import meta
 
@@ -99,3 +100,22 @@ def test_a_column_the_frame_lacks_is_withheld() -> None:
 def test_few_rows_are_no_special_case(rows: int) -> None:
     """No row and one row give arrays of that length."""
     assert len(layout().rows(frame(), np.arange(rows))) == rows
+
+
+def test_hashed_and_withheld_columns_are_not_watched_and_that_is_said() -> None:
+    """A hash is no category of the profile: it is neither a new value nor a missing one."""
+    plain = frame(np.array([[0, Validity.WITHHELD, 0]] * 4, np.uint8))
+    columns: dict[str, ColumnSpec] = {column.name: column for column in plain.schema.columns}
+    columns["s"] = replace(columns["s"], hashed="0a1b2c3d")
+    columns["n"] = replace(columns["n"], withheld=True)
+    treated = replace(plain, schema=replace(plain.schema, columns=tuple(columns.values())))
+    rows = layout().rows(treated, np.arange(4))
+    assert unwatched(treated.schema) == {
+        "n": "withheld by policy",
+        "s": "hashed by policy; the reference profile is not",
+    }
+    names = [column.name for column in (*layout().numeric, *layout().categorical)]
+    for name in ("n", "s"):
+        assert (rows.validity[:, names.index(name)] == WITHHELD).all()
+    assert (rows.validity[:, names.index("x[0]")] != WITHHELD).all()
+    assert unwatched(plain.schema) == {}

@@ -187,3 +187,16 @@ def test_a_deleted_prediction_is_forgotten(desk: Desk) -> None:
     with transaction(desk.db):
         desk.ledger.delete(1, identifier(1), ALL_ROWS)
     assert desk.count("predictions") == 0
+
+
+def test_labels_of_what_was_not_drawn_are_counted_as_that(desk: Desk) -> None:
+    """Such a label is told at once, is never called unmatched, and still joins a prediction that was kept."""
+    desk.ledger.rates["m"] = 0.5
+    drawn, left_out = 1, -1  # the first four bytes of an id decide
+    desk.label(drawn)
+    desk.label(left_out)
+    desk.label(left_out - 256)
+    assert desk.tally == {"early": 1, "not drawn": 2}
+    assert [found.right for found in desk.predict(left_out)] == [True]
+    desk.expire(500)
+    assert desk.tally == {"early": 1, "not drawn": 2, "matched": 1, "unmatched": 1}

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from monitor import metrics
 from monitor.pipeline import Pipeline, states
+from monitor.status import status
 from monitor.store import open_store
-from prediction_log.frame import encode
-from prediction_log.record import ColumnSpec, Kind, Schema
+from prediction_log.frame import Strings, decode, encode
+from prediction_log.record import ColumnSpec, Kind, Schema, loss_schema
 from prediction_log.transport import Offset
 from registry_client.memory import MemoryRegistry
 from rollouts.history import Entry
@@ -293,3 +295,49 @@ def test_pair_totals_are_absolute_and_survive(folder: Path) -> None:
 def test_kinds_are_told_by_name() -> None:
     """Every kind of the log has a name of its own in the metrics."""
     assert len({kind.name.lower() for kind in Kind}) == len(Kind)
+
+
+def test_what_the_limits_dropped_is_no_loss_where_it_was_read(folder: Path) -> None:
+    """Rows that were dropped unread are told apart from those this monitor has, also across a restart."""
+    traffic = Traffic()
+    bodies = [traffic.predictions(10)[0] for _ in range(3)]
+    db = open_store(folder)
+    Pipeline(db, worlds.settings(), REGISTRY).feed([(Offset(1, 1), bodies[0]), (Offset(1, 2), bodies[1])])
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    dropped = [retention("000001:2", 20), retention("000002:7", 70), retention("nonsense", 1)]
+    pipeline.feed([(Offset(3, row), body) for row, body in enumerate(dropped, 1)])
+    counts = pipeline.tally.counts
+    assert counts[metrics.key(metrics.DROPPED, read="yes")] == 20
+    assert counts[metrics.key(metrics.DROPPED, read="no")] == 70
+    assert not any(key.name == metrics.LOST for key in counts)
+    db.close()
+
+
+def retention(upto: str, rows: int) -> bytes:
+    """A loss frame of the log's limits."""
+    columns = {
+        "time": 1, "kind": 0, "incarnation": 0, "stream": 0, "count": rows,
+        "reason": [b"retention"], "upto": [upto.encode()],
+    }  # fmt: skip
+    return encode(Kind.LOSS, loss_schema(), columns, rows=1, incarnation=0, stream=0, first=0)
+
+
+def test_a_version_says_which_columns_are_not_watched(folder: Path) -> None:
+    """Why a column is not compared is in its status, and survives a restart."""
+    body, _ = Traffic().predictions(10)
+    frame = decode(body)
+    marked = tuple(
+        replace(column, hashed="0a1b2c3d") if column.name == "city" else column
+        for column in frame.schema.columns
+    )
+    columns = {
+        name: values.tolist() if isinstance(values, Strings) else values
+        for name, values in frame.columns.items()
+    }
+    schema = replace(frame.schema, columns=marked)
+    again = encode(Kind.PREDICTION, schema, columns, rows=10, incarnation=1, stream=1, first=0)
+    db = open_store(folder)
+    Pipeline(db, worlds.settings(), REGISTRY).feed([(Offset(1, 1), again)])
+    (found,) = status(Pipeline(db, worlds.settings(), REGISTRY))["versions"]
+    assert found["unwatched"] == {"city": "hashed by policy; the reference profile is not"}
+    db.close()

@@ -1,8 +1,15 @@
 """Tests of monitor.truth."""
 
-import pytest
+from typing import Any
 
-from monitor.truth import Value, plain, same
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from monitor.truth import Value, plain, predictions, same
+from prediction_log.frame import decode, encode
+from prediction_log.record import Kind, Validity, prediction_schema
+from tests.monitor.worlds import meta
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,28 @@ def test_how_values_are_stored(value: object, stored: Value) -> None:
     """Truth values and whole numbers become integers, bytes text, and what is no value nothing."""
     assert plain(value) == stored
     assert type(plain(value)) is type(stored)
+
+
+@pytest.mark.parametrize(
+    ("marks", "column", "expected"),
+    [
+        (None, {}, [5, 6, 7]),
+        ([Validity.PRESENT, Validity.WITHHELD, Validity.DELETED], {}, [5, None, None]),
+        (None, {"hashed": "0a1b2c3d"}, [None] * 3),
+        (None, {"withheld": True}, [None] * 3),
+    ],
+)
+def test_what_the_log_does_not_hold_is_no_prediction(
+    marks: list[int] | None, column: dict[str, Any], expected: list[Value]
+) -> None:
+    """A withheld, hashed or deleted answer is neither right nor wrong."""
+    validity = None if marks is None else np.array(marks, np.uint8)[:, None]
+    schema = prediction_schema("m", "1", "", [], [("label", "<i8", ())])
+    columns = {**meta(3, np.zeros((3, 16), "|u1"), np.arange(3)), "label": [5, 6, 7]}
+    body = encode(
+        Kind.PREDICTION, schema, columns, rows=3, incarnation=1, stream=1, first=0, validity=validity
+    )
+    frame = decode(body)
+    (*others, last) = frame.schema.columns
+    schema = replace(frame.schema, columns=(*others, replace(last, **column)))
+    assert predictions(replace(frame, schema=schema), None) == expected

@@ -1,0 +1,70 @@
+"""The supervisor's care for the log."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.metrics import DISK_FLOOR, DISK_FREE, LOG_BYTES, disk
+from gateway.settings import GatewaySettings, LogSettings, checked
+from gateway.upkeep import Upkeep, limits_of
+from groundwork.clock import FakeClock
+from groundwork.errors import SettingsError
+from groundwork.logs import Log
+from prediction_log import segment_file
+from prediction_log.segments import SegmentSink
+from tests.gateway.worlds import Lines
+from tests.prediction_log.samples import make_frame
+
+SMALL = LogSettings(segment_bytes=1, max_bytes=2, min_free_bytes=0, reserve_bytes=0)
+
+
+def test_a_log_beyond_its_limits_is_cut_and_that_is_said(tmp_path: Path) -> None:
+    """One look drops what is too much, down to the segment that is written to."""
+    lines, clock = Lines(), FakeClock()
+    sink = SegmentSink(tmp_path, segment_bytes=1, clock=clock)
+    for first in (0, 3, 6):
+        sink.write([make_frame(first)])
+    sink.close()
+    upkeep = Upkeep(tmp_path, SMALL, clock, Log(lines, clock))
+    upkeep.look()
+    upkeep.close()
+    assert segment_file.numbers(tmp_path) == [3]
+    assert sum("log-segment-dropped" in line for line in lines.written) == 2
+
+
+def test_a_log_that_cannot_be_kept_is_told_once(tmp_path: Path) -> None:
+    """What fails is said when it begins, not at every look, and harms nobody."""
+    (tmp_path / "000001.seg").write_bytes(b"no segment")
+    lines, clock = Lines(), FakeClock()
+    upkeep = Upkeep(tmp_path, SMALL, clock, Log(lines, clock))
+    for _ in range(3):
+        upkeep.look()
+    upkeep.close()
+    assert sum("log-not-kept" in line for line in lines.written) == 1
+
+
+def test_no_greatest_age_is_never() -> None:
+    """An age of 0 drops nothing for its age."""
+    assert limits_of(LogSettings(max_age=0.0)).max_age_ns > 10**18
+    assert limits_of(LogSettings(max_age=1.0)).max_age_ns == 10**9
+
+
+@pytest.mark.parametrize(
+    ("log", "named"),
+    [
+        (LogSettings(segment_bytes=1 << 20, max_bytes=1 << 20), "log.max_bytes"),
+        (LogSettings(min_free_bytes=1, reserve_bytes=2), "log.reserve_bytes"),
+    ],
+)
+def test_limits_that_contradict_each_other_are_refused(log: LogSettings, named: str) -> None:
+    """A limit that could not be kept is an error which names the setting."""
+    with pytest.raises(SettingsError, match=named):
+        checked(GatewaySettings(log=log))
+
+
+def test_the_room_left_is_measured_when_it_is_asked_for(tmp_path: Path) -> None:
+    """The log's size, the disk's room and the floor are gauges."""
+    found = {key.name: value for key, value in disk(tmp_path, 17).items()}
+    assert found[LOG_BYTES] == 0
+    assert found[DISK_FREE] > 0
+    assert found[DISK_FLOOR] == 17
