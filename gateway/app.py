@@ -7,6 +7,7 @@ the log. Everything in between is a handful of tasks that each look at one thing
 
 import asyncio
 import functools
+import gc
 import socket
 import traceback
 from collections.abc import Awaitable, Callable
@@ -171,6 +172,9 @@ class App:
         self._follow()
         await self._reconciler.settled()
         self._core.ready = True
+        # What is here now stays; a full collection need not walk it in the middle of a request.
+        gc.collect()
+        gc.freeze()
         self._http.open()
         self._operator.open()
         self._places.beat(self._place, self._clock.monotonic())

@@ -243,7 +243,6 @@ class FastConnection(Connection):
             if self.timeout_keep_alive_task is not None:
                 self._unset_keepalive_if_required()
             self._since = self._now()
-            self.server_state.total_requests += 1
             self.transport.write(wire(answer))
         else:
             self._await(answer)

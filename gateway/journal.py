@@ -45,6 +45,9 @@ from prediction_log.sampling import FULL as EVERYTHING
 from prediction_log.sampling import is_drawn, threshold
 
 NO_TRACE: Final = bytes(16)
+# An enumeration's `value` costs a request 0.1 µs each.
+_OK: Final = int(Outcome.OK)
+_FAILED: Final = int(Outcome.FAILED)
 Spooled = Callable[[], Awaitable[bool]]
 """Wait until all rows recorded so far are in the log and on the disk; False where they could not be."""
 _MESSAGE_BYTES: Final = 500
@@ -228,11 +231,11 @@ class Journal:
             "id": noted.identifier,
             "row": 0 if rows == 1 else np.arange(rows, dtype=np.uint32),
             "time": noted.time,
-            "arm": noted.arm.value,
+            "arm": int(noted.arm),
             "revision": noted.revision,
-            "outcome": Outcome.FAILED.value if outputs is None else Outcome.OK.value,
+            "outcome": _FAILED if outputs is None else _OK,
             "latency": noted.latency,
-            "kept": kept.value,
+            "kept": int(kept),
             "trace_id": noted.trace_id,
         }
         if noted.client_id:

@@ -13,6 +13,7 @@ Rules:
 It knows no protocol's field names.
 """
 
+import functools
 import itertools
 import math
 import struct
@@ -52,6 +53,12 @@ _BLANK: Final = b" \t\r\n"
 _PREFIX: Final = struct.Struct("<I")
 
 
+@functools.lru_cache(maxsize=1024)
+def _packer(count: int, code: str | None) -> Callable[..., bytes]:
+    """What packs so many elements of one kind."""
+    return struct.Struct(f"<{count}{code}").pack
+
+
 def _leaf(datatype: Datatype) -> Any:
     """The type a JSON element must have."""
     if datatype in _FLOATS:
@@ -72,7 +79,7 @@ def _decoder(leaf: Any, depth: int) -> msgspec.json.Decoder[Any]:
 
 
 class Tensor:
-    """The codec of one tensor; immutable.
+    """The codec of one tensor; it never changes what it answers.
 
     `row_shape` is the shape of one row, or None when the request chooses more than the number of rows.
     """
@@ -89,6 +96,7 @@ class Tensor:
         self._leaf = _leaf(spec.datatype)
         self._strict = {depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}}
         self._flat = self._strict[1]
+        self._last: tuple[Sequence[int], int] = ((), 0)
         self._list: Any = types.GenericAlias(list, (self._leaf,))
 
     @property
@@ -97,7 +105,13 @@ class Tensor:
         return self._leaf
 
     def count(self, shape: Sequence[int]) -> int:
-        """How many elements a tensor of `shape` has; InvalidInputError when it is not this tensor's."""
+        """How many elements a tensor of `shape` has; InvalidInputError when it is not this tensor's.
+
+        The last shape that was good is remembered: most requests to a model have the same.
+        """
+        last, count = self._last
+        if shape == last:
+            return count
         wanted = self.shape
         if len(shape) == len(wanted):
             count = 1
@@ -106,6 +120,7 @@ class Tensor:
                     break
                 count *= size
             else:
+                self._last = shape, count  # one assignment, for it may be made in several threads
                 return count
         raise InvalidInputError(
             f"input {self.name!r} has shape {_shown(shape)}, wanted {list(wanted)} "
@@ -213,14 +228,14 @@ class Tensor:
         if self.datatype is Datatype.BYTES:
             return np.array(values, dtype=object).reshape(shape)
         try:
-            packed = struct.pack(f"<{len(values)}{self._code}", *values)
+            packed = _packer(len(values), self._code)(*values)
         except (struct.error, OverflowError):
             raise InvalidInputError(
                 f"input {self.name!r} has a value outside the range of {self.datatype}"
             ) from None
         if self.datatype is Datatype.BF16:
             return _bfloat16(np.frombuffer(packed, "<u4")).reshape(shape)
-        return np.frombuffer(packed, self.dtype).reshape(shape)
+        return np.ndarray(shape, self.dtype, packed)
 
     def _read_strings(self, data: memoryview, count: int) -> list[str]:
         strings, at = [], 0

@@ -20,9 +20,6 @@ from prediction_log import layout
 from prediction_log.layout import HEAD, Head, Layout
 from prediction_log.record import VARIABLE, ColumnSpec, Schema
 
-Put: TypeAlias = Callable[[int, int, Any], None]
-"""put(at, rows, values): write `rows` rows from row `at`; None writes zeros or empty strings."""
-
 Array: TypeAlias = NDArray[Any]
 
 _CELLS: Final[Mapping[str, str]] = {
@@ -43,6 +40,15 @@ class Scalar(NamedTuple):
 
     name: str
     cells: Any
+    view: Array
+
+
+class Octets(NamedTuple):
+    """A column of a fixed number of bytes: as memory (the cheap way to set one) and as an array."""
+
+    name: str
+    width: int
+    piece: memoryview
     view: Array
 
 
@@ -68,8 +74,8 @@ class SlotBuffer:
         preamble = layout.preamble(head, places)
         memory[: len(preamble)] = preamble
         self._scalars: list[Scalar] = []
-        self._puts: list[tuple[str, Put]] = []
-        self._views: list[Array] = []
+        self._octets: list[Octets] = []
+        self._arrays: list[tuple[str, Array]] = []
         self._arenas: list[Arena] = []
         table = iter(places.table)
         for column in schema.columns:
@@ -85,14 +91,13 @@ class SlotBuffer:
         piece = self.memory[place[0] : sum(place)]
         view: Array = np.frombuffer(piece, column.dtype).reshape((self.capacity, *column.shape))
         code: Any = _CELLS.get(column.dtype)
-        if column.shape == () and code is not None:
-            self._scalars.append(Scalar(column.name, piece.cast("B").cast(code), view))
-            return
-        self._views.append(view)
-        if column.dtype == "|u1" and len(column.shape) == 1:
-            self._puts.append((column.name, _octets_put(view, piece, column.width)))
+        if column.shape == ():
+            cells = view if code is None else piece.cast("B").cast(code)
+            self._scalars.append(Scalar(column.name, cells, view))
+        elif column.dtype == "|u1" and len(column.shape) == 1:
+            self._octets.append(Octets(column.name, column.width, piece, view))
         else:
-            self._puts.append((column.name, _array_put(view)))
+            self._arrays.append((column.name, view))
 
     @property
     def rows(self) -> int:
@@ -146,22 +151,47 @@ class SlotBuffer:
     def write(self, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
         """Copy the rows in and publish them; there must be room."""
         at = self._u32[_ROWS]
-        get = columns.get
-        for name, cells, view in self._scalars:
-            value = get(name)
-            if rows == 1 and value.__class__ in _PLAIN:
-                cells[at] = value
-            else:
-                view[at : at + rows] = 0 if value is None else value
-        for name, put in self._puts:
-            put(at, rows, get(name))
+        if rows == 1:
+            self._write_row(at, columns.get)
+        else:
+            self._write_rows(at, rows, columns.get)
         for arena in self._arenas:
-            _put_strings(arena, at, rows, get(arena.name))
+            _put_strings(arena, at, rows, columns.get(arena.name))
         if validity is not None:
             self._validity[at : at + rows] = validity
             self._u32[_FLAGS] = layout.VALIDITY_KEPT
         self._u64[_END] += rows
         self._u32[_ROWS] = at + rows
+
+    def _write_row(self, at: int, get: Callable[[str], Any]) -> None:
+        """One row, which is what most requests have: no slices, and no calls but numpy's."""
+        for name, cells, view in self._scalars:
+            value = get(name)
+            if value.__class__ in _PLAIN:
+                cells[at] = value
+            else:
+                view[at : at + 1] = 0 if value is None else value
+        for name, width, piece, view in self._octets:
+            value = get(name)
+            if value.__class__ is bytes:
+                piece[at * width : (at + 1) * width] = value
+            else:
+                view[at] = 0 if value is None else value
+        for name, view in self._arrays:
+            value = get(name)
+            view[at] = 0 if value is None else value
+
+    def _write_rows(self, at: int, rows: int, get: Callable[[str], Any]) -> None:
+        end = at + rows
+        for name, _, view in self._scalars:
+            value = get(name)
+            view[at:end] = 0 if value is None else value
+        for name, _, _, view in self._octets:
+            value = get(name)
+            view[at:end] = _octet_rows(value)
+        for name, view in self._arrays:
+            value = get(name)
+            view[at:end] = 0 if value is None else value
 
     def pass_over(self, rows: int) -> None:
         """Use up sequence numbers of rows that sampling did not draw."""
@@ -191,7 +221,9 @@ class SlotBuffer:
         """Overwrite the values of these rows: what is deleted from the log must not live on here."""
         for scalar in self._scalars:
             scalar.view[:rows] = 0
-        for view in self._views:
+        for octets in self._octets:
+            octets.view[:rows] = 0
+        for _, view in self._arrays:
             view[:rows] = 0
         for arena in self._arenas:
             arena.bytes[: arena.cells[rows * arena.width]] = 0
@@ -206,27 +238,11 @@ def empty_head(kind: int, incarnation: int, stream: int, capacity: int, rate: fl
     )  # fmt: skip
 
 
-def _array_put(view: Array) -> Put:
-    def put(at: int, rows: int, values: Any) -> None:
-        place = at if rows == 1 and view.ndim > 1 else slice(at, at + rows)
-        view[place] = 0 if values is None else values
-
-    return put
-
-
-def _octets_put(view: Array, piece: memoryview, width: int) -> Put:
-    zeros = bytes(width)
-
-    def put(at: int, rows: int, values: Any) -> None:
-        octets = zeros if values is None else values
-        if octets.__class__ is not bytes:
-            view[at : at + rows] = octets
-        elif rows == 1:
-            piece[at * width : (at + 1) * width] = octets
-        else:
-            view[at : at + rows] = np.frombuffer(octets, np.uint8)
-
-    return put
+def _octet_rows(value: Any) -> Any:
+    """Octets as numpy takes them: one byte string for all rows, an array, or zeros."""
+    if value is None:
+        return 0
+    return np.frombuffer(value, np.uint8) if value.__class__ is bytes else value
 
 
 def _arena(memory: memoryview, column: ColumnSpec, offsets: tuple[int, int], data: tuple[int, int]) -> Arena:

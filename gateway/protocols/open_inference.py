@@ -144,6 +144,8 @@ class OpenInference:
             document = _document(memoryview(body)[:end])
             blobs = memoryview(body)[end:]
         feeds = _feeds(model, document.inputs, blobs)
+        if document.parameters is None and document.outputs is None:
+            return InferenceRequest(feeds, rows_of(model, feeds), document.id)
         parameters = document.parameters or NO_PARAMETERS
         return InferenceRequest(
             feeds=feeds,
@@ -261,7 +263,8 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
             raise InvalidInputError(
                 f"input {name!r} has datatype {document.datatype[:20]!r}, wanted {tensor.datatype.value!r}"
             )
-        if "binary_data_size" in checked_parameters(document.parameters or NO_PARAMETERS):
+        told = document.parameters
+        if told is not None and "binary_data_size" in checked_parameters(told):
             size = _binary_size(document, blobs, at)
             feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], document.shape)
             at += size

@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 return
             head = bytes(self.buffer[:end]).lower()
-            start = head.index(b"content-length:") + 15
+            start = head.index(b"\r\ncontent-length:") + 17
             stop = head.find(b"\r\n", start)
             self.wanted = end + 4 + int(head[start : stop if stop > 0 else None])
             self.ok = head[9:12] == b"200"
