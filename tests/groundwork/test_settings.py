@@ -267,3 +267,19 @@ def test_any_variable_is_honoured_or_refused_in_our_words(environ: dict[str, str
     except SettingsError:
         return
     assert sum(source != "default" for source in loaded.sources.values()) == len(environ)
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """A setting that is a mapping."""
+
+    sampling: dict[str, Annotated[float, msgspec.Meta(ge=0, le=1)]] = {}
+
+
+def test_a_mapping_is_written_in_the_file_or_as_json() -> None:
+    """Its keys are the reader's own; its values are checked."""
+    (setting,) = fields(Shares)
+    assert setting.type == "a mapping from text to a number"
+    environ = {"DRIFTGATE_SAMPLING": '{"m": 0.5}'}
+    assert load(Shares, file=None, environ=environ, flags={}).value == Shares({"m": 0.5})
+    with pytest.raises(SettingsError, match="sampling"):
+        load(Shares, file=None, environ={"DRIFTGATE_SAMPLING": '{"m": 2}'}, flags={})

@@ -114,7 +114,8 @@ def test_hashed_and_withheld_columns_are_not_watched_and_that_is_said() -> None:
         "n": "withheld by policy",
         "s": "hashed by policy; the reference profile is not",
     }
-    names = [column.name for column in (*layout().numeric, *layout().categorical)]
+    found = layout()
+    names = [column.name for column in found.numeric] + [column.name for column in found.categorical]
     for name in ("n", "s"):
         assert (rows.validity[:, names.index(name)] == WITHHELD).all()
     assert (rows.validity[:, names.index("x[0]")] != WITHHELD).all()

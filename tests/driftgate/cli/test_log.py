@@ -1,0 +1,64 @@
+"""`driftgate log delete`: from ids on a command line to values that are gone."""
+
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from driftgate.cli.log import log
+from driftgate.errors import CommandError
+from groundwork.clock import FakeClock
+from prediction_log.ids import PredictionIds, load_key
+from prediction_log.segments import SegmentSink
+from tests.prediction_log import samples
+
+
+@pytest.fixture
+def ids(tmp_path: Path) -> list[str]:
+    """The ids of three predictions in the log of a data folder."""
+    made = [PredictionIds(load_key(tmp_path)).encode(1, 1, sequence) for sequence in range(3)]
+    columns = {
+        **samples.columns(0, 3),
+        "id": np.frombuffer(b"".join(made), np.uint8).reshape(3, 16),
+        "row": 0,
+    }
+    with closing(SegmentSink(tmp_path / "log", clock=FakeClock())) as sink:
+        sink.write([samples.make_frame(columns=columns)])
+    return [identifier.hex() for identifier in made]
+
+
+def run(data: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of a deletion."""
+    done = CliRunner().invoke(log, ["delete", "--model", "loan", "--data", str(data), *arguments])
+    if isinstance(done.exception, CommandError):
+        return done.exit_code, str(done.exception)
+    return done.exit_code, done.output
+
+
+def test_ids_are_taken_from_options_and_files(tmp_path: Path, ids: list[str]) -> None:
+    """Both together, each id once; the facts say what was done."""
+    written = tmp_path / "ids.txt"
+    written.write_text("\n".join(ids[:2]))
+    code, output = run(
+        tmp_path, "--id", ids[1], "--id", ids[2], "--file", str(written), "--reason", "x", "--json"
+    )
+    found = msgspec.json.decode(output)
+    assert (code, found["ids"], found["predictions"], found["unknown"]) == (0, 3, 3, [])
+
+
+def test_an_unknown_id_is_an_error_and_the_others_are_deleted(tmp_path: Path, ids: list[str]) -> None:
+    """The message names it and says that the rest is done."""
+    code, output = run(tmp_path, "--id", ids[0], "--id", "0" * 32, "--reason", "x")
+    assert code == 1
+    assert "1 of 2 ids" in output
+    assert "0" * 32 in output
+
+
+@pytest.mark.parametrize("arguments", [("--reason", "x"), ("--id", "0" * 32)])
+def test_ids_and_a_reason_are_wanted(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Without either the command is misused, and nothing is touched."""
+    assert run(tmp_path, *arguments)[0] == 2
+    assert list(tmp_path.iterdir()) == []
