@@ -6,7 +6,8 @@
 Rules: a label names its prediction by our id, or by the id that the client gave it; `row` is 0 when left out;
 `value` is a whole number, a number, a text or a truth value and keeps its type. A request's labels are taken
 together or not at all: 202 means that all are in the slot, 503 that none is and they should be sent again.
-Sending a label twice is harmless, for the latest counts. Nothing is looked up here: the monitor joins.
+Sending a label twice is harmless: exports show the latest, the monitor counts the first. Nothing is looked up
+here: the monitor joins.
 """
 
 import asyncio

@@ -9,6 +9,7 @@ None in a column of objects).
 pyarrow is loaded only by `export`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -58,8 +59,8 @@ def export(
 ) -> ExportSummary:
     """Write the model's rows recorded in [since_ns, until_ns) to a Parquet file, frame by frame.
 
-    ExportError without pyarrow or without a log. `out` appears when it is whole. Memory for the labels and
-    for one page of frames.
+    ExportError without pyarrow, without a log, or where `out` cannot be written. `out` appears when it is
+    whole. Memory for the labels and for one page of frames.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415  an extra
@@ -73,6 +74,8 @@ def export(
     types = parts.types()
     schema = pa.schema([(name, _arrow_type(pa, name, dtype)) for name, dtype in types.items()])
     aside = out.with_name(f".{out.name}.part")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise ExportError(f"{out}: {out.parent} is not a folder that can be written; name another file")
     rows = labelled = 0
     try:
         with parquet.ParquetWriter(aside, schema) as writer:

@@ -60,7 +60,7 @@ def send(
 
     FILE is a CSV with a column `label`, a column `id` (or `client_id`), and `row` where a prediction had
     several. A label that reads as a number is one, `true` and `false` are truth values, all else is text.
-    Sending a label again is harmless: the latest counts.
+    Sending a label again is harmless: exports show the latest, the monitor counts the first.
     """
     one = prediction_id or client_id
     if (file is None) == (one is None) or (one is not None) != (label is not None):
@@ -112,8 +112,8 @@ def _read(file: Path) -> Iterator[dict[str, Any]]:
         name = "id" if "id" in columns else "client_id"
         for line, row in enumerate(rows, start=2):
             place = (row.get("row") or "0").strip()
-            if not place.isdigit() or not row[name]:
+            if not place.isdigit() or not row[name] or not row["label"]:
                 raise CommandError(
-                    f"{file}, line {line}: wanted an id and a whole row number, found {dict(row)}"
+                    f"{file}, line {line}: wanted an id, a whole row number and a label, found {dict(row)}"
                 )
             yield {name: row[name].strip(), "row": int(place), "value": typed(row["label"])}

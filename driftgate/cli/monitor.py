@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from driftgate import settings
 from driftgate.cli.options import config_option, ready_option
 from driftgate.cli.up import flag_names
 from driftgate.extras import require
+from driftgate.ready import ready_file
 from driftgate.verbs import TaughtCommand
-from groundwork.files import write_atomic
 
 
 @click.command(
@@ -29,7 +28,7 @@ from groundwork.files import write_atomic
 @click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
 @config_option
 @ready_option
-def monitor(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
+def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     """Start the monitor alone.
 
     It reads the prediction log of the same data folder from where it stopped, compares live rows with the
@@ -41,13 +40,10 @@ def monitor(config_file: Path | None, ready_file: Path | None, **flags: Any) -> 
 
     value = settings.load(config_file, flag_names(flags)).value
 
-    def ready(url: str) -> None:
-        if ready_file is not None:
-            write_atomic(ready_file, msgspec.json.encode({"monitor": url, "pid": os.getpid()}), mode=0o644)
-        click.echo(f"monitor {url}")
+    with ready_file(ready_path) as write:
 
-    try:
+        def ready(url: str) -> None:
+            write({"monitor": url, "pid": os.getpid()})
+            click.echo(f"monitor {url}")
+
         return run(settings.monitor_settings(value), ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)

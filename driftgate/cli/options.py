@@ -75,6 +75,7 @@ config_option = click.option(
 )
 ready_option = click.option(
     "--ready-file",
+    "ready_path",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Written when everything answers: a JSON object of URLs.",

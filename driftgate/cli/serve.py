@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from driftgate import settings
 from driftgate.cli.options import config_option, ready_option
 from driftgate.cli.up import flag_names
+from driftgate.ready import ready_file
 from driftgate.verbs import TaughtCommand
 from gateway import supervisor
 from gateway.listeners import Addresses
-from groundwork.files import write_atomic
 
 
 @click.command(
@@ -31,7 +30,7 @@ from groundwork.files import write_atomic
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
 @config_option
 @ready_option
-def serve(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
+def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     """Start the gateway alone.
 
     Predictions, rollouts and the prediction log work without the monitor; what needs labels or drift waits
@@ -40,13 +39,10 @@ def serve(config_file: Path | None, ready_file: Path | None, **flags: Any) -> in
     """
     value = settings.load(config_file, flag_names(flags)).value
 
-    def ready(addresses: Addresses) -> None:
-        if ready_file is not None:
-            write_atomic(ready_file, msgspec.json.encode(addresses), mode=0o644)
-        click.echo(f"predictions {addresses.http}/v2   rollouts {addresses.operator}")
+    with ready_file(ready_path) as write:
 
-    try:
+        def ready(addresses: Addresses) -> None:
+            write(addresses)
+            click.echo(f"predictions {addresses.http}/v2   rollouts {addresses.operator}")
+
         return supervisor.run(settings.gateway_settings(value), ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)

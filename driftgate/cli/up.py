@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from driftgate import ring, settings, show
 from driftgate.cli.options import config_option, ready_option
 from driftgate.extras import require
+from driftgate.ready import ready_file
 from driftgate.verbs import TaughtCommand
-from groundwork.files import write_atomic
 
 
 @click.command(
@@ -31,7 +30,7 @@ from groundwork.files import write_atomic
 @click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
 @config_option
 @ready_option
-def up(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
+def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     """Start gateway and monitor together, and stop them in order.
 
     Every version found under --models is loaded when it is asked for; a model seen for the first time is
@@ -43,16 +42,13 @@ def up(config_file: Path | None, ready_file: Path | None, **flags: Any) -> int:
     value = settings.load(config_file, flag_names(flags)).value
     gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
 
-    def ready(addresses: ring.Addresses) -> None:
-        if ready_file is not None:
-            write_atomic(ready_file, msgspec.json.encode(addresses), mode=0o644)
-        _greet(addresses, gateway.models, gateway.data, gateway.workers)
+    with ready_file(ready_path) as write:
 
-    try:
+        def ready(addresses: ring.Addresses) -> None:
+            write(addresses)
+            _greet(addresses, gateway.models, gateway.data, gateway.workers)
+
         return ring.run(gateway, monitor, ready=ready, tell=lambda line: click.echo(line, err=True))
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
 
 
 def flag_names(flags: dict[str, Any]) -> dict[str, Any]:

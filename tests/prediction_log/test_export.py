@@ -209,6 +209,13 @@ def test_a_parquet_file_holds_the_same_rows(log: Log) -> None:
     assert not list(log.folder.glob(".*part"))
 
 
+def test_an_export_into_no_folder_says_so(log: Log) -> None:
+    """The error names the file, and what is wrong with its folder."""
+    log.predict(0, 1)
+    with pytest.raises(ExportError, match="nowhere is not a folder"):
+        export(log.folder, "loan", out=log.folder / "nowhere" / "x.parquet")
+
+
 def test_an_export_without_a_log_or_a_library_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
