@@ -53,15 +53,15 @@ def test_a_row_is_frozen_to_the_byte() -> None:
     )
     body = (
         b'{"actor":"pilot","after":{"candidate":"2","key":"request","model":"m","previous":null,"revision":3,'
-        b'"rollout":null,"salt":"","shadow":null,"shadow_share":0,"stable":"1","step":-1,"weight":1},'
+        b'"rollout":null,"salt":"","shadow":null,"shadow_share":0,"stable":"1","step":-1,"unloaded":false,"weight":1},'
         b'"at":1700000000000000000,"before":{"candidate":null,"key":"request","model":"m","previous":null,'
-        b'"revision":2,"rollout":null,"salt":"","shadow":null,"shadow_share":0,"stable":"1","step":-1,"weight":0},'
+        b'"revision":2,"rollout":null,"salt":"","shadow":null,"shadow_share":0,"stable":"1","step":-1,"unloaded":false,"weight":0},'
         b'"evidence":{"accuracy.n":1012,"accuracy.pass_evidence":3.1,"accuracy.verdict":"PASS"},"model":"m",'
         b'"n":1012,"reason":"step 1/2 held","revision":3,"rollout":"m-2-2","sequence":7,"verb":"advance",'
         b'"verdict":"PASS"}'
     )
     assert history.body_of(entry) == body
-    assert history.link("", body) == "4afdffefbd93f2bc74104fe83b60269e8718cea97af056ff309c70a6a02197e6"
+    assert history.link("", body) == "f361bd9aab3bba495fcd35fbad2347b479b2d72795f4edb83615fafaf384c391"
 
 
 def test_rows_are_numbered_over_all_models_without_gaps(connection: sqlite3.Connection) -> None:
