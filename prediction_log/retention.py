@@ -103,9 +103,8 @@ def log_bytes(folder: Path) -> int:
 def _is_over(
     folder: Path, oldest: _Sealed, limits: Limits, clock: Clock, free: Callable[[Path], int]
 ) -> bool:
-    held = sum(files.segment_path(folder, number).stat().st_size for number in files.numbers(folder))
     return (
-        held > limits.max_bytes
+        log_bytes(folder) > limits.max_bytes
         or clock.now() - oldest.last_time > limits.max_age_ns
         or free(folder) < limits.min_free_bytes
     )

@@ -10,8 +10,8 @@ them):
 * *Resumption.* `read(after)` gives the frames strictly after `after`, none twice, none left out, for ever the
   same; an offset is good across restarts and rotation.
 * *Bytes.* What is read is what was written, byte for byte, until values in it are deleted
-  (`prediction_log.deletion`): then it is the same rows without them. A transport does not judge what it carries beyond
-  what it needs to index it; bytes that are no frame are refused by `write`.
+  (`prediction_log.deletion`): then it is the same rows without them. A transport does not judge what it
+  carries beyond what it needs to index it; bytes that are no frame are refused by `write`.
 """
 
 from collections.abc import Sequence

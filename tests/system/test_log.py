@@ -13,7 +13,9 @@ import pytest
 from driftgate.deletion import delete
 from groundwork.clock import SystemClock
 from prediction_log.deletion import Request
+from prediction_log.reading import lost_rows
 from prediction_log.record import ALL_ROWS, Kind, Validity
+from tests.facts import until
 from tests.system import graphs
 from tests.system.load import Load, Plan
 from tests.system.rig import Gateway
@@ -90,3 +92,26 @@ async def test_deleted_predictions_stay_deleted_when_all_is_stopped(gateway: Gat
     done = delete(gateway.data, Request("m", (*ids, bytes(16)), "ada", "test"), SystemClock())
     assert (done.ids, done.predictions, done.unknown) == (3, 3, (bytes(16),))
     assert set(gateway.logged()) == {shot.prediction_id for shot in shots}
+
+
+async def test_a_log_beyond_its_limit_drops_the_oldest_and_says_so(tmp_path: Path) -> None:
+    """Under load the log stays near its limit, and its loss frames tell how many rows went."""
+    limits = {"segment_bytes": 1 << 16, "max_bytes": 1 << 17, "min_free_bytes": 0, "reserve_bytes": 0}
+    gateway = Gateway(tmp_path, log=limits)
+    graphs.put(gateway.models, "m", 1, graphs.linear(1.0))
+    await gateway.start()
+    try:
+        shots = await Load(Plan(gateway.http, "/v2/models/m/infer", rate=400, seconds=3.0)).run()
+        await until(lambda: gateway.total("driftgate_log_bytes") < 1 << 20, "the log is near its limit")
+        assert {shot.status for shot in shots} == {200}
+        assert await gateway.stop() == 0
+    finally:
+        await gateway.close()
+    frames = gateway.frames()
+    told = [frame for frame in frames if frame.kind == Kind.LOSS]
+    assert {frame.strings("reason")[0] for frame in told} == {b"retention"}
+    assert sum(map(lost_rows, frames)) == 0
+    logged = gateway.logged()
+    assert 0 < len(logged) < len(shots)
+    assert set(logged) <= {shot.prediction_id for shot in shots}
+    assert not (gateway.data / "log" / "000001.seg").exists()
