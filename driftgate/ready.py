@@ -1,7 +1,7 @@
 """The ready file: written when everything answers, gone when it does not any more.
 
-Rules: it appears whole; what a dead process left behind is removed before anything starts, so that nobody takes
-it for ours; the file of a living process is left alone, and only who wrote it removes it.
+Rules: it appears whole; what a dead process left behind is removed before anything starts, so that nobody
+takes it for ours; the file of a living process is left alone, and only who wrote it removes it.
 """
 
 from __future__ import annotations
