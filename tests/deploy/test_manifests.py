@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ import yaml
 
 from driftgate import settings
 from gateway.supervisor import PATIENCE_SECONDS
+from groundwork import key_file, keys
 from groundwork.errors import SettingsError
 from tests.deploy import tools
 from tests.sources import ROOT
@@ -59,7 +61,17 @@ def shipped_settings(tmp_path: Path, folder: str, program: str) -> Any:
     file = tmp_path / "driftgate.yaml"
     file.write_text(one(folder, "ConfigMap")["data"]["driftgate.yaml"])
     environ = {part["name"]: part["value"] for part in containers(folder)[program].get("env", ())}
+    if "DRIFTGATE_KEYS_FILE" in environ:
+        environ["DRIFTGATE_KEYS_FILE"] = str(_mounted_keys(tmp_path))
     return settings.load(file, {}, environ).value
+
+
+def _mounted_keys(folder: Path) -> Path:
+    """A keys file with one key, standing for the one that the Secret is mounted as."""
+    path = folder / "keys.yaml"
+    key, _ = keys.create("prober", ["read"], datetime(2026, 1, 1, tzinfo=UTC))
+    key_file.save(path, [key])
+    return path
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -176,13 +188,12 @@ def test_the_shipped_settings_are_honoured(tmp_path: Path) -> None:
     assert containers(BASE)["monitor"]["args"][0] == "monitor"
 
 
-@pytest.mark.xfail(reason="the settings have no section `keys` yet", strict=True)
 @pytest.mark.parametrize("program", ["gateway", "monitor"])
 def test_the_settings_of_the_keys_are_honoured(tmp_path: Path, program: str) -> None:
     """With keys, both programs know where they are and the monitor listens off loopback."""
     value = shipped_settings(tmp_path, OVERLAY, program)
     assert value.monitor.host == "0.0.0.0"
-    assert value.keys.file.startswith("/etc/driftgate/keys/")
+    assert value.keys.file == str(tmp_path / "keys.yaml")
 
 
 @pytest.mark.parametrize("program", ["gateway", "monitor"])
