@@ -20,7 +20,7 @@ TOOLS := $(VENV)/.tools
 LOAD := $(VENV)/.load
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test torture check check-deploy loadtest soak clean
+.PHONY: help venv demo test torture check check-deploy loadtest bench soak clean
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -73,6 +73,9 @@ $(LOAD): $(TOOLS)
 
 loadtest: $(LOAD) ## Put `driftgate up` under load for a minute, with a canary on the way; report in loadtests/report
 	@$(BIN)/python -m loadtests $(ARGS)
+
+bench: $(TOOLS) ## Compare the cost of a request with a hand-written server's, in turns (ARGS="--work one-row --rounds 5")
+	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 MINUTES ?= 20
 soak: $(TOOLS) ## Load for MINUTES=20 with canaries coming and going; memory, files and p99 must stay flat
