@@ -30,8 +30,16 @@ ACTS: Final = (
 
 
 def run(options: Options) -> int:
-    """Play the demo; blocking, from the main thread. DemoError names the fact that did not happen."""
-    return asyncio.run(_run(options, prepare(options.folder)))
+    """Play the demo; blocking, from the main thread.
+
+    Raises:
+        DemoError: a fact did not happen; says which.
+        KeyboardInterrupt: told to stop, by SIGINT or SIGTERM alike; everything it started has ended.
+    """
+    try:
+        return asyncio.run(_run(options, prepare(options.folder)))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def _run(options: Options, stage: Stage) -> int:

@@ -68,7 +68,8 @@ def prepare(folder: Path) -> Stage:
     """An empty folder for a run.
 
     Raises:
-        DemoError: there is a folder of that name that is not a demo's, or whose demo is still running.
+        DemoError: there is a folder of that name that is not a demo's, or whose demo is still running; or none
+            can be made there.
     """
     stage = Stage(folder.resolve())
     if folder.exists():
@@ -77,9 +78,13 @@ def prepare(folder: Path) -> Stage:
             raise DemoError(f"{folder}: {wanted}, found another; move it away")
         if stage.data.exists() and lock_is_held(stage.data):
             raise DemoError(f"{folder}: the demo that was kept here is still running; stop it first")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / MARKER).write_text("Written by `driftgate demo`; the next run clears this folder.\n")
-    stage.models.mkdir()
-    stage.data.mkdir(mode=0o700)
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / MARKER).write_text("Written by `driftgate demo`; the next run clears this folder.\n")
+        stage.models.mkdir()
+        stage.data.mkdir(mode=0o700)
+    except OSError as error:
+        raise DemoError(f"{folder}: cannot be made here ({error.strerror}); name another --folder") from None
     return stage

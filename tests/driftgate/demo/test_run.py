@@ -82,8 +82,9 @@ def test_a_spoilt_world_is_noticed(folder: Path, sabotage: str) -> None:
     assert list(processes_of(folder)) == []
 
 
-def test_an_interrupted_demo_leaves_nothing_running(folder: Path) -> None:
-    """Ctrl-C after the programs answer: exit code 1, one line, no process."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_running(folder: Path, number: signal.Signals) -> None:
+    """Told to stop after the programs answer: exit code 1, one line, no process."""
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "driftgate", "demo"],
         cwd=folder,
@@ -94,9 +95,10 @@ def test_an_interrupted_demo_leaves_nothing_running(folder: Path) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             if "receiver answer" in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         rest = process.stdout.read()
     assert process.returncode == 1
+    assert "Traceback" not in rest
     assert rest.rstrip().endswith("driftgate: stopped")
     assert list(processes_of(folder)) == []

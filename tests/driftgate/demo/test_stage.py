@@ -33,6 +33,12 @@ def test_somebody_elses_folder_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    """The error says which folder and what to do."""
+    with pytest.raises(DemoError, match="cannot be made here .* name another --folder"):
+        prepare(Path("/proc/demo-run"))
+
+
 def test_a_folder_that_a_kept_demo_still_uses_is_refused(tmp_path: Path) -> None:
     """A running gateway does not lose its files."""
     stage = prepare(tmp_path / "demo-run")
