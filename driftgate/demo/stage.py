@@ -68,8 +68,8 @@ def prepare(folder: Path) -> Stage:
     """An empty folder for a run.
 
     Raises:
-        DemoError: there is a folder of that name that is not a demo's, or whose demo is still running; or none
-            can be made there.
+        DemoError: there is a folder of that name that is not a demo's, or whose demo is still running; or
+            none can be made there.
     """
     stage = Stage(folder.resolve())
     if folder.exists():

@@ -35,7 +35,7 @@ def test_somebody_elses_folder_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named() -> None:
     """The error says which folder and what to do."""
-    with pytest.raises(DemoError, match="cannot be made here .* name another --folder"):
+    with pytest.raises(DemoError, match=r"cannot be made here .* name another --folder"):
         prepare(Path("/proc/demo-run"))
 
 
