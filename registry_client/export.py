@@ -24,7 +24,7 @@ from registry_client.errors import (
 )
 from registry_client.graph import Graph, Reading, load_graph, one_line, read_outputs
 from registry_client.manifest import Task
-from registry_client.reference import Column, feed, feed_graph, read_columns
+from registry_client.reference import Column, feed, feed_graph, is_frame, read_columns
 from registry_client.signature import Datatype, Signature
 from registry_client.translation import needs_doubles
 from registry_client.verification import Answers, Difference, Disagreement, Tolerance, best_margin, compare
@@ -106,6 +106,7 @@ def export_estimator(
             "an estimator is published only with reference rows, on which its export is checked; "
             "pass reference= (a few hundred held-out rows in the form it was fitted on)"
         )
+    reference = _as_fitted(estimator, reference)
     columns = read_columns(reference)
     original = _answers(estimator, reference, task)
     closest: Disagreement | None = None
@@ -125,6 +126,19 @@ def export_estimator(
             "published: replace the step that differs, or state the tolerance you accept"
         )
     raise obstacle or ConversionError("no datatypes fit the reference")
+
+
+def _as_fitted(estimator: Any, reference: Any) -> Any:
+    """The reference in the form that the estimator knows: a table read from a file becomes a matrix for one
+    that was fitted on a matrix, when its columns are that many numbers.
+    """
+    if not is_frame(reference) or hasattr(estimator, "feature_names_in_"):
+        return reference
+    is_numeric = all(dtype.kind in "biuf" for dtype in reference.dtypes)
+    is_as_wide = getattr(estimator, "n_features_in_", None) == len(reference.columns)
+    if not (is_numeric and is_as_wide):
+        return reference
+    return reference.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _attempts(

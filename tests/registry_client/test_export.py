@@ -130,6 +130,17 @@ def test_array() -> None:
     ]
 
 
+def test_table_for_an_array_estimator() -> None:
+    """An estimator fitted on an array takes a table of numbers, as a file gives it, for that array."""
+    matrix = np.random.default_rng(0).normal(size=(60, 3))
+    model = LogisticRegression().fit(matrix, matrix[:, 0] > 0)
+    table = pd.DataFrame(matrix, columns=["a", "b", "c"]).assign(b=range(60), c=matrix[:, 2] > 0)
+    export = export_estimator(model, table, Tolerance(), None)
+    assert [(spec.name, spec.datatype, spec.shape) for spec in export.signature.inputs] == [
+        ("input", Datatype.FP32, (-1, 3))
+    ]
+
+
 def test_natural_datatypes() -> None:
     """Floats are FP32, whole numbers INT64, flags BOOL and texts BYTES, where that answers correctly."""
     export = _export(pipeline().fit(FRAME, Y))
