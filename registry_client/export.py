@@ -129,8 +129,9 @@ def export_estimator(
 
 
 def _as_fitted(estimator: Any, reference: Any) -> Any:
-    """The reference in the form that the estimator knows: a table read from a file becomes a matrix for one
-    that was fitted on a matrix, when its columns are that many numbers.
+    """The reference in the form that the estimator knows.
+
+    A table becomes a matrix for one that was fitted on a matrix, when its columns are that many numbers.
     """
     if not is_frame(reference) or hasattr(estimator, "feature_names_in_"):
         return reference
