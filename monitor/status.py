@@ -18,7 +18,7 @@ def status(pipeline: Pipeline) -> dict[str, Any]:
         return {
             "offset": str(pipeline.offset),
             "history": pipeline.history,
-            "versions": [_version(watch) for watch in pipeline.watches],
+            "versions": [_version(pipeline, watch) for watch in pipeline.watches],
             "problems": pipeline.problems(),
         }
 
@@ -27,7 +27,7 @@ def drift(pipeline: Pipeline, model: str | None, version: str | None) -> list[di
     """Every signal of the versions asked for: evidence, threshold, effect."""
     with pipeline.lock:
         return [
-            {**_version(watch), "signals": _signals(watch)}
+            {**_version(pipeline, watch), "signals": _signals(watch)}
             for watch in pipeline.watches
             if model in {None, watch.model} and version in {None, watch.version}
         ]
@@ -42,13 +42,14 @@ def series(pipeline: Pipeline) -> dict[SeriesKey, int]:
         return totals
 
 
-def _version(watch: Watch) -> dict[str, Any]:
+def _version(pipeline: Pipeline, watch: Watch) -> dict[str, Any]:
+    predictions = metrics.key(metrics.ROWS, model=watch.model, version=watch.version, kind="prediction")
     labelled = watch.accuracy.right + watch.accuracy.wrong
     incident = watch.incident
     return {
         "model": watch.model,
         "version": watch.version,
-        "rows": watch.mark.rows,
+        "rows": pipeline.tally.counts.get(predictions, 0),
         "latest": rfc3339(watch.mark.time) if watch.mark.time else None,
         "reference": "" if watch.layout is not None else watch.problem or "no reference profile",
         "problem": watch.problem,

@@ -178,6 +178,7 @@ def test_counts_are_those_of_the_log(folder: Path) -> None:
     counts = pipeline.tally.counts
     of = {"model": MODEL, "version": "1", "kind": "prediction"}
     assert counts[metrics.key(metrics.ROWS, **of)] == 70
+    assert [found["rows"] for found in status(pipeline)["versions"]] == [70]
     assert counts[metrics.key(metrics.FRAMES, **of)] == 1
     assert counts[metrics.key(metrics.LABELS, model=MODEL, outcome="matched")] == 70
     assert counts[metrics.key(metrics.BAD_FRAMES, reason="does not decode")] == 1
