@@ -93,7 +93,9 @@ INSTRUMENTS: Final = (
     ),
     Instrument(name=LABELS, help="Labels taken into the log.", labels=("model",)),
     Instrument(name=LOG_ACCEPTED, help="Rows copied into a slot.", labels=("kind",)),
-    Instrument(name=LOG_SPOOLED, help="Rows that workers wrote to a segment; not those that recovery wrote for a dead one.", labels=("kind",)),
+    Instrument(
+        name=LOG_SPOOLED, help="Rows written to a segment, but for a dead worker's.", labels=("kind",)
+    ),
     Instrument(name=LOG_LOST, help="Rows for which there was no room.", labels=("kind",)),
     Instrument(
         name=LOG_NOT_DRAWN, help="Rows left out of the log by its sampling rate.", labels=("model", "version")
