@@ -110,5 +110,5 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
         return msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
         raise ManifestError(
-            f"{where}: not a manifest of format 1 ({error}); publish the version again"
+            f"{where}: not a manifest of format 1 ({error}); remove the version's folder and publish it again"
         ) from None
