@@ -17,6 +17,8 @@ from driftgate.verbs import TaughtGroup
 from driftgate.waiting import redraw
 from gateway.views import Done
 from rollouts import spec_file
+from rollouts.errors import RouteError
+from rollouts.route import weight_from_percent
 from rollouts.status import Status
 from rollouts.timeline import Moment
 
@@ -101,6 +103,10 @@ def status(model: str, *, watch: bool, as_json: bool, operator: str) -> int:
 @acting
 def set_weight(model: str, percent: str, *, hold: bool, **common: Any) -> None:
     """Give the candidate PERCENT of the requests within its step."""
+    try:
+        weight_from_percent(percent)
+    except RouteError as error:
+        raise click.UsageError(str(error)) from None
     _act(model, "set-weight", common, weight=percent, hold=hold)
 
 
