@@ -45,7 +45,9 @@ def run(options: Options) -> int:
 async def _run(options: Options, stage: Stage) -> int:
     task = asyncio.current_task()
     if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        # SIGINT too: a shell starts what it puts into the background with SIGINT ignored.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     play = Play(options, stage)
     happened = False
     try:
