@@ -24,13 +24,19 @@ _TRACE_LENGTH: Final = 55
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One request as an edge hands it over; `version` is None where the path names none."""
+    """One request as an edge hands it over; `version` is None where the path names none.
+
+    `timeout` is how many seconds its client waits, counted from the call; `priority` is 1 (first) to 9
+    (last), 0 where the client does not say. What a body or a header says of both counts beside them.
+    """
 
     codec: Codec
     model: str
     version: str | None
     headers: Headers
     body: bytes
+    timeout: float | None = None
+    priority: int = 0
 
 
 class Bound(msgspec.Struct, frozen=True):
