@@ -6,6 +6,7 @@ the log. Everything in between is a handful of tasks that each look at one thing
 """
 
 import asyncio
+import contextlib
 import functools
 import gc
 import socket
@@ -28,7 +29,7 @@ from gateway.fleet import Fleet
 from gateway.flusher import Flusher
 from gateway.guards import ErrorWatch
 from gateway.journal import Journal
-from gateway.metrics import disk, exposition
+from gateway.metrics import disk, exposition, rollouts
 from gateway.model import LoadedModel
 from gateway.operator import build_operator
 from gateway.order import Order
@@ -39,6 +40,7 @@ from gateway.presence import Presence
 from gateway.reconcile import Reconciler
 from gateway.repository import Repository
 from groundwork.clock import SystemClock
+from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.gate import Guarded
 from groundwork.logs import Log
@@ -103,8 +105,7 @@ class App:
         self._open_ports(told, data)
 
     def _open_ports(self, told: Order, data: Path) -> None:
-        facts = functools.partial(disk, data, self._settings.log.min_free_bytes)
-        shown = functools.partial(exposition, data / "slots", facts)
+        shown = functools.partial(exposition, data / "slots", functools.partial(self._facts, data))
         catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults)
         doors = self._admission
         repository = Repository(
@@ -235,6 +236,13 @@ class App:
         routes = self._follower.poll()
         if routes is not None:
             self._reconciler.follow(routes)
+
+    def _facts(self, data: Path) -> dict[SeriesKey, int]:
+        """Gauges that no worker counts, in a scrape's thread; a store out of order leaves its own out."""
+        found = disk(data, self._settings.log.min_free_bytes)
+        with contextlib.suppress(DriftgateError):
+            found |= rollouts(self._store, self._clock.now())
+        return found
 
     async def _look(self) -> None:
         """Look for new models and for versions to try again or to let go."""

@@ -212,7 +212,7 @@ class Core:
         values, meters = self._values, model.meters
         values[meters.ok[arm]] += 1
         values[meters.consecutive_errors] = 0
-        meters.observe(noted.latency)
+        meters.observe[arm](noted.latency)
         self._count_stages(work, noted)
         if work.counted:
             values[work.bound.evidence[arm].requests] += 1
@@ -247,6 +247,7 @@ class Core:
         values[meters.rerun() if rerun else meters.failed(arm)] += 1
         values[meters.consecutive_errors] += 1
         values[meters.failed_time()] += noted.latency * 1000
+        meters.observe_failed(arm, noted.latency, rerun=rerun)
         if work.counted:
             evidence = work.bound.evidence[arm]
             values[evidence.requests] += 1

@@ -15,16 +15,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
-from gateway.metrics import LOG_SPOOLED
+from gateway.metrics import FLUSH, LOG_ACCEPTED, LOG_FLUSH_FAILURES, LOG_SPOOLED, LOG_WAITING
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
+from groundwork.metrics import Histogram
 from prediction_log.record import Kind
 from prediction_log.transport import Sink
 from prediction_log.validation import read_head
 
 LONGEST_WAIT_SECONDS: Final = 5.0
 LAST_TRIES: Final = 3
+_MICROSECONDS: Final = 1e6
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
 
 
@@ -75,6 +77,9 @@ class Flusher:
         self._stopping = False
         self._failures = 0
         self._waiting: list[asyncio.Future[bool]] = []
+        self._failed = counters.series(LOG_FLUSH_FAILURES, {})
+        self._observe = Histogram(counters, FLUSH, {}).observe
+        self._kinds = [_kind_series(counters, kind.name.lower()) for kind in Kind]
 
     async def committed(self) -> bool:
         """Wait until every row appended so far is in the log; False where a flush has failed.
@@ -127,16 +132,22 @@ class Flusher:
             rows.swap()
         # A buffer that was full already kept the other one from being handed over: that takes one flush more.
         unready = any(rows.waits for rows in files)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._spool, files)
+            if await loop.run_in_executor(self._thread, self._spool, files):
+                self._observe(round((loop.time() - began) * _MICROSECONDS))
         except (DriftgateError, OSError) as error:
             self._failures += 1
+            self._counters.values[self._failed] += 1
             self._log.warning("log-not-written", times=self._failures, fault=error)
             _settle(waiting, done=False)
             return False
         except BaseException:
             _settle(waiting, done=False)
             raise
+        finally:
+            self._tell_waiting()
         self._failures = 0
         if unready:
             self._waiting = waiting + self._waiting
@@ -146,14 +157,22 @@ class Flusher:
             self._wake.set()
         return True
 
-    def _spool(self, files: Sequence[Rows]) -> None:
+    def _spool(self, files: Sequence[Rows]) -> bool:
+        """Write what was handed over; whether there was anything."""
         filled = [(rows, frame) for rows in files if (frame := rows.take()) is not None]
         if not filled:
-            return
+            return False
         self._sink.write([frame for _, frame in filled])
         for rows, frame in filled:
             rows.release()
             self._count(frame)
+        return True
+
+    def _tell_waiting(self) -> None:
+        """How many rows are in the slot and not in a segment; on the loop, like what counts them."""
+        values = self._counters.values
+        for accepted, spooled, waiting in self._kinds:
+            values[waiting] = max(0, values[accepted] - values[spooled])
 
     def _count(self, frame: bytes) -> None:
         head = read_head(memoryview(frame))
@@ -168,6 +187,16 @@ class Flusher:
             return
         finally:
             self._wake.clear()
+
+
+def _kind_series(counters: Counters, kind: str) -> tuple[int, int, int]:
+    """Where rows of a kind are counted: accepted, spooled, and the difference."""
+    labels = {"kind": kind}
+    return (
+        counters.series(LOG_ACCEPTED, labels),
+        counters.series(LOG_SPOOLED, labels),
+        counters.series(LOG_WAITING, labels, kind="gauge"),
+    )
 
 
 def _settle(waiting: Sequence[asyncio.Future[bool]], *, done: bool) -> None:

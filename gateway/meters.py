@@ -5,7 +5,7 @@ change of the routes, never per request. Refusals are counted by model only wher
 that a client that makes names up makes no series.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway import metrics
@@ -16,6 +16,20 @@ from rollouts.evidence import EVIDENCE_ERRORS, EVIDENCE_REQUESTS
 
 ARM_NAMES: Final[Mapping[Arm, str]] = {arm: arm.name.lower() for arm in Arm}
 _RERUN: Final = "rerun"
+
+
+class Latencies(dict[Arm, Callable[[int], None]]):
+    """The histogram of each arm's latencies with one outcome; made when the arm first answers."""
+
+    def __init__(self, counters: Counters, labels: Mapping[str, str], outcome: str) -> None:
+        super().__init__()
+        self._counters = counters
+        self._labels = {**labels, "outcome": outcome}
+
+    def __missing__(self, arm: Arm) -> Callable[[int], None]:
+        labels = {**self._labels, "arm": ARM_NAMES[arm]}
+        self[arm] = observe = Histogram(self._counters, metrics.SECONDS, labels).observe
+        return observe
 
 
 class ModelMeters:
@@ -37,7 +51,10 @@ class ModelMeters:
         self.ran = counters.series(metrics.RUN_SECONDS, labels)
         self.encoded = counters.series(metrics.ENCODE_SECONDS, labels)
         self.last = counters.series(metrics.LAST_ANSWER, labels, kind="gauge")
-        self.observe = Histogram(counters, metrics.SECONDS, labels).observe
+        self.observe = Latencies(counters, labels, Outcome.OK.name.lower())
+        self.observe[Arm.STABLE]  # made now; the others with their first request
+        self._failed_took = Latencies(counters, labels, Outcome.FAILED.name.lower())
+        self._rerun_took = Latencies(counters, labels, _RERUN)
         self.ok: dict[Arm, int] = {
             arm: self._series(arm, Outcome.OK.name.lower()) for arm in Arm if arm is not Arm.SHADOW
         }
@@ -45,6 +62,10 @@ class ModelMeters:
     def failed(self, arm: Arm) -> int:
         """The index for a run that failed; these are rare, so their series appears with the first."""
         return self._series(arm, Outcome.FAILED.name.lower())
+
+    def observe_failed(self, arm: Arm, latency: int, *, rerun: bool) -> None:
+        """Note what a failed run took, in microseconds."""
+        (self._rerun_took if rerun else self._failed_took)[arm](latency)
 
     def rerun(self) -> int:
         """The index for a candidate's failed run whose request the stable version was run for instead."""

@@ -4,16 +4,19 @@ Rules: a name is part of the public interface. Evidence series and gauges about 
 pilot, the guards and the supervisor straight from the slots; those that only they need are not rendered.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, get_args
 
 from groundwork.connection import REFUSED
+from groundwork.counters import REFUSED as SERIES_REFUSED
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
-from groundwork.slots import totals
+from groundwork.slots import UNREADABLE, totals
 from prediction_log.retention import free_bytes, log_bytes
+from rollouts.rollout import LIVE, Rollout, State
+from rollouts.route import Route
 
 REQUESTS: Final = "driftgate_requests_total"
 REFUSALS: Final = "driftgate_refusals_total"
@@ -35,7 +38,16 @@ LOG_NOT_DRAWN: Final = "driftgate_log_rows_not_drawn_total"
 LOG_UNLOGGED: Final = "driftgate_version_unlogged"
 LOG_BYTES: Final = "driftgate_log_bytes"
 DISK_FREE: Final = "driftgate_disk_free_bytes"
+LOG_WAITING: Final = "driftgate_log_rows_waiting"
+LOG_FLUSH_FAILURES: Final = "driftgate_log_flush_failures_total"
 DISK_FLOOR: Final = "driftgate_disk_floor_bytes"
+ROLLOUT_STATE: Final = "driftgate_rollout_state"
+ROLLOUT_STEP: Final = "driftgate_rollout_step_seconds"
+MONITOR_SILENCE: Final = "driftgate_monitor_silence_seconds"
+
+STEADY: Final = "steady"
+STATES: Final = (STEADY, *get_args(State))
+"""What a model's rollout can be in; steady is a model that never had one."""
 
 EXECUTING: Final = "driftgate_executing"
 CONSECUTIVE_ERRORS: Final = "driftgate_consecutive_errors"
@@ -49,8 +61,15 @@ SECONDS: Final = Instrument(
     name="driftgate_request_seconds",
     help="Time from a whole request to its answer, inside the worker.",
     kind="histogram",
-    labels=("model", "version"),
+    labels=("model", "version", "arm", "outcome"),
     buckets=tuple(25 << power for power in range(17)),
+    scale=1e-6,
+)
+FLUSH: Final = Instrument(
+    name="driftgate_log_flush_seconds",
+    help="Time from handing rows over to their being in a segment.",
+    kind="histogram",
+    buckets=tuple(250 << power for power in range(15)),
     scale=1e-6,
 )
 
@@ -98,6 +117,14 @@ INSTRUMENTS: Final = (
     ),
     Instrument(name=LOG_LOST, help="Rows for which there was no room.", labels=("kind",)),
     Instrument(
+        name=LOG_WAITING,
+        help="Rows in the slots of living workers that are not in a segment yet.",
+        kind="gauge",
+        labels=("kind",),
+    ),
+    FLUSH,
+    Instrument(name=LOG_FLUSH_FAILURES, help="Flushes that could not be written and are tried again."),
+    Instrument(
         name=LOG_NOT_DRAWN, help="Rows left out of the log by its sampling rate.", labels=("model", "version")
     ),
     Instrument(
@@ -131,11 +158,54 @@ INSTRUMENTS: Final = (
         kind="gauge",
         labels=("model", "version"),
     ),
+    Instrument(
+        name=ROLLOUT_STATE,
+        help="1 for the state that a model's latest rollout is in, 0 for the others.",
+        kind="gauge",
+        labels=("model", "state"),
+    ),
+    Instrument(
+        name=ROLLOUT_STEP,
+        help="Time that a live rollout has spent in its step, since it was resumed if it was paused.",
+        kind="gauge",
+        labels=("model",),
+        scale=1e-3,
+    ),
+    Instrument(
+        name=MONITOR_SILENCE,
+        help="Time since the monitor last told the rollouts that it is alive; absent before the first time.",
+        kind="gauge",
+        scale=1e-3,
+    ),
+    Instrument(
+        name=SERIES_REFUSED.name, help="Series that found no room in a worker's table and are not counted."
+    ),
+    Instrument(
+        name=UNREADABLE.name,
+        help="Slots whose counters cannot be read and are missing from the sums.",
+        kind="gauge",
+    ),
 )
 
 
 Facts = Callable[[], Mapping[SeriesKey, int]]
 """Gauges that are looked at when they are asked for."""
+
+
+class Rollouts(Protocol):
+    """What is read of the rollouts store."""
+
+    def routes(self) -> Mapping[str, Route]:
+        """Every route by model name."""
+        ...
+
+    def latest_rollouts(self) -> list[Rollout]:
+        """Each model's most recent rollout."""
+        ...
+
+    def last_beat(self, name: str) -> int | None:
+        """When a program was last noted alive (unix ns)."""
+        ...
 
 
 def exposition(slots_folder: Path, facts: Facts = dict) -> bytes:
@@ -147,3 +217,28 @@ def disk(data: Path, floor_bytes: int) -> dict[SeriesKey, int]:
     """The size of the log in a data folder, and the room beside it."""
     found = {LOG_BYTES: log_bytes(data / "log"), DISK_FREE: free_bytes(data), DISK_FLOOR: floor_bytes}
     return {SeriesKey(name, (), "gauge"): value for name, value in found.items()}
+
+
+def rollout_series(routes: Iterable[str], latest: Iterable[Rollout], now: int) -> dict[SeriesKey, int]:
+    """Where each model with a route stands, `now` in unix ns: a gauge per model and state, and its step."""
+    states = dict.fromkeys(routes, STEADY)
+    found: dict[SeriesKey, int] = {}
+    for rollout in latest:
+        states[rollout.model] = rollout.state
+        if rollout.state in LIVE:
+            entered = max(0, now - rollout.step_entered) // 1_000_000
+            found[SeriesKey(ROLLOUT_STEP, (("model", rollout.model),), "gauge")] = entered
+    for model, current in states.items():
+        for state in STATES:
+            labels = (("model", model), ("state", state))
+            found[SeriesKey(ROLLOUT_STATE, labels, "gauge")] = int(state == current)
+    return found
+
+
+def rollouts(store: Rollouts, now: int) -> dict[SeriesKey, int]:
+    """What the store knows, however many workers look at it; raises what reading the store raises."""
+    found = rollout_series(store.routes(), store.latest_rollouts(), now)
+    beat = store.last_beat("monitor")
+    if beat is not None:
+        found[SeriesKey(MONITOR_SILENCE, (), "gauge")] = max(0, now - beat) // 1_000_000
+    return found

@@ -151,6 +151,10 @@ class SqliteStore:
         """Return the rollouts of one model or of all, oldest first."""
         return self._read(lambda connection: tables.read_rollouts(connection, model))
 
+    def latest_rollouts(self) -> list[Rollout]:
+        """Return each model's most recent rollout, live or ended, by model."""
+        return self._read(tables.read_latest)
+
     def checkpoint(self, rollout_id: str, state: bytes, seen: bytes) -> None:
         """Keep a judge's state together with the totals it has seen, in one transaction."""
         self._write(lambda connection: tables.write_checkpoint(connection, rollout_id, state, seen))

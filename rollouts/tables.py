@@ -121,6 +121,13 @@ def read_rollouts(connection: sqlite3.Connection, model: str | None) -> list[Rol
     return [_rollout(document) for (document,) in rows]
 
 
+def read_latest(connection: sqlite3.Connection) -> list[Rollout]:
+    """Return each model's most recent rollout, the live one where there is one, by model."""
+    # Beside max(), SQLite takes the other columns from the row that has the maximum.
+    rows = connection.execute("SELECT document, max(started) FROM rollouts GROUP BY model ORDER BY model")
+    return [_rollout(document) for document, _ in rows]
+
+
 def write_pairs(connection: sqlite3.Connection, totals: PairTotals) -> None:
     """Put absolute pair totals in the place of the former ones of the same revision and versions."""
     connection.execute(

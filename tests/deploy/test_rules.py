@@ -16,8 +16,6 @@ DECLARED: Final = {
     for instrument in (*gateway_metrics.INSTRUMENTS, *monitor_metrics.INSTRUMENTS)
 }
 NOT_YET: Final = {
-    "driftgate_rollout_state": "rollouts are not among the gateway's metrics yet",
-    "driftgate_rollout_step_seconds": "rollouts are not among the gateway's metrics yet",
     "driftgate_worker_restarts_total": "the supervisor counts in its lines only",
 }
 GIVEN: Final = {"alertname", "severity", "namespace", "pod", "instance", "job"}

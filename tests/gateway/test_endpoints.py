@@ -224,7 +224,8 @@ async def test_metrics_add_up(here: World) -> None:
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'driftgate_requests_total{arm="stable",model="m",outcome="ok",version="1"} 1.0' in response.text
     assert 'driftgate_refusals_total{code="malformed",model="m"} 1.0' in response.text
-    assert 'driftgate_request_seconds_count{model="m",version="1"} 1.0' in response.text
+    latency = 'driftgate_request_seconds_count{arm="stable",model="m",outcome="ok",version="1"} 1.0'
+    assert latency in response.text
 
 
 async def test_our_own_mistake_costs_one_line(here: World) -> None:

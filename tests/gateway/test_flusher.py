@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.flusher import Flusher
-from gateway.metrics import LOG_SPOOLED
+from gateway.metrics import FLUSH, LOG_ACCEPTED, LOG_FLUSH_FAILURES, LOG_SPOOLED, LOG_WAITING
 from groundwork.clock import FakeClock
 from groundwork.counters import Counters
 from groundwork.logs import Log
@@ -141,3 +141,20 @@ async def test_rows_appended_while_flushing_are_not_lost(bench: Bench) -> None:
     await running
     assert bench.sequences() == list(range(800))
     assert bench.rows.lost == 0
+
+
+async def test_what_waits_and_what_fails_is_measured(bench: Bench) -> None:
+    """Rows that cannot be written are shown as waiting, the failure is counted, and a flush is timed."""
+    accepted = bench.counters.series(LOG_ACCEPTED, {"kind": "reject"})
+    bench.counters.values[accepted] += 1
+    bench.rows.append({})
+    bench.full = True
+    assert not await bench.flusher.flush()
+    found = {(key.name, key.labels): value for key, value in bench.counters.read().items()}
+    assert found[LOG_WAITING, (("kind", "reject"),)] == 1
+    assert found[LOG_FLUSH_FAILURES, ()] == 1
+    bench.full = False
+    assert await bench.flusher.flush()
+    read = bench.counters.read()
+    assert {value for key, value in read.items() if key.name == LOG_WAITING} == {0}
+    assert sum(value for key, value in read.items() if key.name == FLUSH.name) >= 1
