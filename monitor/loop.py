@@ -48,6 +48,7 @@ class Loop:
         self.behind = True
         self.errors: Counter[str] = Counter()
         self.failure: BaseException | None = None
+        self._resumed = False
 
     def stop(self) -> None:
         """Ask the loop to end; it reads on until it has all, or for as long as `run` allows."""
@@ -81,6 +82,7 @@ class Loop:
         except (DriftgateError, sqlite3.OperationalError, OSError) as error:
             code = error.code if isinstance(error, DriftgateError) else type(error).__name__
             self.errors[code] += 1
+            self._resumed = False  # the pipeline stands at its last commit again
             _LOG.error("a round of the pipeline failed and is begun again: %s", error)
             return None
         self.beat = self._clock.monotonic()
@@ -89,6 +91,9 @@ class Loop:
 
     def round(self) -> bool:
         """Read what is there, commit what follows, tell the rollouts; whether there was anything."""
+        if not self._resumed:
+            self._pipeline.resume(self._source)
+            self._resumed = True
         frames = self._source.read(self._pipeline.offset, FRAMES)
         entries = self._history.history(None, self._pipeline.history, _ENTRIES)
         if frames or entries:

@@ -13,6 +13,7 @@ ROWS: Final = "driftgate_monitor_rows_total"
 LOST: Final = "driftgate_monitor_lost_rows_total"
 DROPPED: Final = "driftgate_monitor_dropped_rows_total"
 BAD_FRAMES: Final = "driftgate_monitor_bad_frames_total"
+REPEATED: Final = "driftgate_monitor_repeated_rows_total"
 INPUTS: Final = "driftgate_monitor_input_rows_total"
 LABELS: Final = "driftgate_monitor_labels_total"
 HELD: Final = "driftgate_monitor_held_times_total"
@@ -41,6 +42,7 @@ INSTRUMENTS: Final = (
         labels=("read",),
     ),
     Instrument(BAD_FRAMES, "Frames that were skipped.", labels=("reason",)),
+    Instrument(REPEATED, "Rows that came a second time (after a power cut) and were not counted again."),
     Instrument(
         INPUTS, "Predicted rows by what the input detectors did with them.", labels=(*_VERSION, "use")
     ),

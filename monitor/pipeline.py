@@ -7,6 +7,7 @@ is read again from the last commit, so that memory and file never differ. Frames
 counted and skipped: they were committed to the log, and nothing will make them better.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -23,15 +24,17 @@ from monitor.log_time import LogTime
 from monitor.metrics import Tally
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
+from monitor.streams import StreamEnds, resumed
 from monitor.watch import Watch
 from prediction_log.errors import LogError
 from prediction_log.frame import Frame, decode
-from prediction_log.transport import Offset
+from prediction_log.transport import Offset, Source
 from registry_client.registry import Registry
 from rollouts.evidence import PairTotals
 from rollouts.history import Entry
 
 _NS: Final = 1_000_000_000
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -51,6 +54,7 @@ class Pipeline:
         """Take the state of the last commit, whatever is in memory."""
         self.offset = store.load_offset(self._db)
         self.history = int(store.load_fact(self._db, "history") or b"0")
+        self._ends = StreamEnds(self._db)
         self.tally = Tally()
         counts = store.load_fact(self._db, "tally")
         if counts is not None:
@@ -83,6 +87,18 @@ class Pipeline:
         """Every version that was ever seen in the log, by model and version."""
         return [watch for _, watch in sorted(self._intake.watches.items())]
 
+    def resume(self, source: Source) -> None:
+        """Before the first round: stand where the log can be read on, if it lost what was read of it."""
+        at = resumed(self.offset, source)
+        if at != self.offset:
+            _LOG.warning(
+                "the log does not reach the offset %s any more (a power cut, or its files were taken away);"
+                " it is read on from %s, and rows that were counted are not counted again",
+                self.offset,
+                at,
+            )
+            self.offset = at
+
     def feed(self, frames: Sequence[tuple[Offset, bytes]], entries: Sequence[Entry] = ()) -> None:
         """Take in frames and rows of the rollouts' history, and commit what follows with the new offsets.
 
@@ -105,8 +121,10 @@ class Pipeline:
     def _take(self, offset: Offset, content: bytes) -> None:
         """One frame, if it is one."""
         frame = self._decoded(content)
-        if frame is not None:
+        if frame is not None and self._ends.take(frame):
             self._intake.take(frame, offset)
+        elif frame is not None:
+            self.tally.add(metrics.REPEATED, frame.rows)
         self.offset = offset
 
     def _decoded(self, content: bytes) -> Frame | None:
@@ -125,6 +143,7 @@ class Pipeline:
             if watch.incident is not None:
                 store.save_incident(self._db, watch.incident)
         intake.touched.clear()
+        self._ends.save()
         store.save_fact(self._db, "offset", str(self.offset).encode())
         store.save_fact(self._db, "history", str(self.history).encode())
         store.save_fact(self._db, "time", self._time.state())

@@ -79,7 +79,14 @@ CREATE TABLE reports (
 ) STRICT, WITHOUT ROWID;
 """
 
-SCHEMA: Final = Schema("driftgate monitor", (_TABLES,))
+_STREAMS: Final = """
+CREATE TABLE streams (
+    incarnation INTEGER NOT NULL, stream INTEGER NOT NULL, end_seq INTEGER NOT NULL, turn INTEGER NOT NULL,
+    PRIMARY KEY (incarnation, stream)
+) STRICT, WITHOUT ROWID;
+"""
+
+SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS))
 NAME: Final = "monitor.db"
 LOCK: Final = "monitor.lock"
 """Held by the one monitor of a data folder."""

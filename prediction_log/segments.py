@@ -157,7 +157,9 @@ class SegmentSink:
             self._number = files.active_number(self._folder) or 1
             self._connection = self._open(self._number)
             if files.is_sealed(self._connection) is None:
-                files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, ())
+                # On the disk before its first frame: a power cut must not let its rows begin at 1 again.
+                with self._synced(self._connection):
+                    files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, ())
             elif files.boot_of(self._connection) != self._boot:
                 # Asked once, on opening: a power cut ends every process that had the segment open.
                 self._rotate(self._connection)
@@ -189,13 +191,18 @@ class SegmentSink:
 
     def _rotate(self, connection: sqlite3.Connection) -> None:
         """Make the next segment, then seal this one; nothing where another writer has done so."""
+        with self._synced(connection), transaction(connection):
+            if files.is_sealed(connection):
+                return
+            self._begin_next(connection)
+            connection.execute("UPDATE segment SET sealed = 1")
+
+    @contextmanager
+    def _synced(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """What is committed here is on the disk, whatever this sink does otherwise."""
         connection.execute("PRAGMA synchronous = FULL")
         try:
-            with transaction(connection):
-                if files.is_sealed(connection):
-                    return
-                self._begin_next(connection)
-                connection.execute("UPDATE segment SET sealed = 1")
+            yield
         finally:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 

@@ -80,6 +80,24 @@ def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path, held: Held) 
     assert firsts(tmp_path) == [0, 3, 6, 9]
 
 
+def test_a_segment_is_begun_on_the_disk(tmp_path: Path, held: Held) -> None:
+    """Also the first one, and under a sink that syncs now and then: else a cut lets its rows begin anew."""
+    statements: list[str] = []
+
+    class Watching(FakeClock):
+        def now(self) -> int:
+            connection = sink._connection
+            if connection is not None and not statements:
+                connection.set_trace_callback(statements.append)
+            return super().now()
+
+    sink = held(SegmentSink(tmp_path, clock=Watching(1_000, 0.0)))
+    sink.sync()
+    begun = next(at for at, text in enumerate(statements) if text.startswith("INSERT INTO segment"))
+    assert "PRAGMA synchronous = NORMAL" not in statements[:begun]
+    assert statements[begun:].index("COMMIT") < statements[begun:].index("PRAGMA synchronous = NORMAL")
+
+
 def test_a_reader_goes_on_behind_dropped_segments(tmp_path: Path, held: Held) -> None:
     """Where the segment at the offset is gone, reading resumes with the oldest that is there."""
     sink = sink_of(held, tmp_path, segment_bytes=1)

@@ -7,6 +7,7 @@ One archive a version lies in tests/golden/data_folder; it is never written agai
 import contextlib
 import io
 import os
+import re
 import sqlite3
 import tarfile
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_a_newer_database_is_refused_by_its_owner(tmp_path: Path, name: str) -> 
     with pytest.raises(NewerStoreError) as caught:
         _open_all(data)
     assert f"{data / name}: wanted" in str(caught.value)
-    assert "version 1 or lower, found 99" in str(caught.value)
+    assert re.search(r"version \d or lower, found 99", str(caught.value))
 
 
 @pytest.mark.parametrize("name", [*DATABASES, "folder.json", "slots/retired.json", "id.key"])
