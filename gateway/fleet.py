@@ -18,6 +18,8 @@ from gateway.errors import LoadError, UnknownVersionError
 from gateway.journal import Journal
 from gateway.meters import ModelMeters
 from gateway.model import LoadedModel, check_compatible
+from gateway.options import options_of
+from gateway.runtime import check_options
 from gateway.session import Session
 from gateway.settings import GatewaySettings
 from gateway.warmup import Cost, measure
@@ -51,6 +53,8 @@ class Fleet:
         clock: Clock,
     ) -> None:
         self._registry = registry
+        for name in settings.runs.models:
+            check_options(options_of(settings.runs, name), title=f"runs.models, {name!r}")
         self._journal = journal
         self._counters = counters
         self._settings = settings.runs
@@ -128,7 +132,7 @@ class Fleet:
             raise UnknownVersionError(str(error)) from None
         except (RegistryError, OSError) as error:
             raise LoadError(f"{title}: {error}") from None
-        session = Session.open(path, title=title, threads=self._settings.threads)
+        session = Session.open(path, title=title, options=options_of(self._settings, model))
         if manifest.signature is not None and manifest.signature != session.signature:
             raise LoadError(
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"

@@ -1,6 +1,6 @@
-"""The only file that knows the runtime: open a graph, read its signature, run it.
+"""A graph that is loaded: read its signature, run it.
 
-Rules: one thread inside a run unless the settings say otherwise (more spin and lose on small models,
+Rules: one thread inside a run unless the options say otherwise (more spin and lose on small models,
 measured); the runtime's own messages stay off the terminal, for they come back as errors. `run` may be
 called from several threads at once.
 """
@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from gateway.errors import InvalidInputError, LoadError, RunError
 from gateway.inference import Array
+from gateway.options import PLAIN, RunOptions
+from gateway.runtime import onnxruntime, open_session, runtime_errors
 from registry_client.errors import SignatureError
 from registry_client.signature import Datatype, Signature, numpy_dtype, signature_of
 
-_FATAL: Final = 4
 _LINE: Final = 300
 _IN_A_NODE: Final = "while running"
 _BFLOAT16: Final = 16  # onnx.TensorProto.BFLOAT16
@@ -38,20 +37,16 @@ class Session:
         self._run = BitsRun(session, signature) if narrow else _shortest(session)
 
     @classmethod
-    def open(cls, path: Path, *, title: str, threads: int = 1) -> "Session":
+    def open(cls, path: Path, *, title: str, options: RunOptions = PLAIN) -> "Session":
         """Load the graph in `path`; LoadError names `title` and the reason in one line.
 
         Takes milliseconds to seconds; call it off the event loop.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL
         try:
-            session = onnxruntime.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            session = open_session(path, options, title=title)
             signature = signature_of(session.get_inputs(), session.get_outputs())
+        except LoadError:
+            raise
         except SignatureError as error:
             raise LoadError(f"{title}: {error}") from None
         except Exception as error:  # noqa: BLE001  the runtime raises many kinds, some of them bare

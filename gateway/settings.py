@@ -44,6 +44,26 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+Optimisation: TypeAlias = Literal["none", "basic", "extended", "all"]
+Threads: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+
+
+class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """onnxruntime's options for one model; what is left out (None) is as `*` says, then as RunOptions has it.
+
+    The meaning of each stands with `gateway.options.RunOptions`.
+    """
+
+    threads: Threads | None = None
+    branches: Threads | None = None
+    spin: bool | None = None
+    optimisation: Optimisation | None = None
+    providers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    provider_options: dict[str, dict[str, str]] | None = None
+    arena: bool | None = None
+    memory_pattern: bool | None = None
+
+
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How models are run."""
 
@@ -52,6 +72,15 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inline: Annotated[
         Seconds, msgspec.Meta(description="a run expected to be shorter than this stays on the event loop")
     ] = 0.0005
+    models: Annotated[
+        dict[str, ModelOptions],
+        msgspec.Meta(
+            description="model (`*`: every model) to onnxruntime's options: `threads` inside a node, "
+            "`branches` of the graph at once, `spin` (threads that wait keep their cores busy), "
+            "`optimisation`, `providers` in order of preference, `provider_options` by provider, `arena` "
+            "(memory of a run is kept for the next), `memory_pattern` (one block for shapes seen before)"
+        ),
+    ] = {}
 
 
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

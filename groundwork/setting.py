@@ -184,6 +184,9 @@ def _described_one(bare: Any) -> str:
         return f"a mapping from {_described(get_args(bare)[0])} to {_described(get_args(bare)[1])}"
     if get_origin(bare) in _LISTS:
         return f"a list of {_described(get_args(bare)[0])}"
+    if group_of(bare) is not None:
+        parts = (f"{part.name}: {part.type.removesuffix(' or nothing')}" for part in fields(bare))
+        return f"options ({'; '.join(parts)})"
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
         return f"one of {', '.join(str(member.value) for member in bare)}"
     return _PLAIN.get(bare) or str(getattr(bare, "__name__", bare))

@@ -6,6 +6,7 @@ no estimator and no registry.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -70,6 +71,8 @@ def load_graph(model: bytes) -> Graph:
         PublishError: these bytes are not a graph that onnxruntime loads.
         SignatureError: it has inputs or outputs that are not plain tensors, or none.
     """
+    # As it is imported it writes a device id and a database into home, unless it is told not to before.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # noqa: PLC0415  heavy, and publishing alone needs it here
     except ImportError:
