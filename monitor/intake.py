@@ -23,11 +23,12 @@ from monitor.log_time import LogTime, Times
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
+from prediction_log import damage
 from prediction_log.errors import LogError
 from prediction_log.frame import Frame
 from prediction_log.reading import RETENTION
 from prediction_log.record import Arm, Kept, Kind, Outcome
-from prediction_log.transport import Offset
+from prediction_log.transport import START, Offset
 
 _REVISIONS: Final = 2**63
 _JUDGED: Final = frozenset({int(Arm.STABLE), int(Arm.CANDIDATE)})
@@ -195,13 +196,16 @@ class Intake:
                 continue
             name = Kind(kind).name.lower() if kind in set(Kind) else "unknown"
             told = reason.decode("ascii", errors="replace")
+            if reason in damage.REASONS:
+                gone = self._reach.damaged(_place(upto).segment, count)
+                self._tally.add(metrics.DROPPED, gone.read, read="yes")
+                count = gone.unread  # noqa: PLW2901  what was read before was not lost here
             self._tally.add(metrics.LOST, count, model="", version="", kind=name, reason=told)
 
     def _dropped(self, upto: bytes, count: int) -> None:
         """Rows that the log's limits dropped: a loss only as far as they were not read."""
-        try:
-            place = Offset.parse(upto.decode("ascii", errors="replace"))
-        except LogError:
+        place = _place(upto)
+        if place == START:
             self._tally.add(metrics.BAD_FRAMES, 1, reason="a retention without its offset")
             return
         gone = self._reach.dropped(place, count)
@@ -273,3 +277,11 @@ class Intake:
         source, webhooks = self._settings.source, self._settings.webhooks
         if outbox.append(self._db, event, source=source, webhooks=webhooks) is not None:
             self._tally.add(metrics.EVENTS, 1, type=event.type)
+
+
+def _place(upto: bytes) -> Offset:
+    """The offset that a loss names; the start where it names none."""
+    try:
+        return Offset.parse(upto.decode("ascii", errors="replace"))
+    except LogError:
+        return START

@@ -21,6 +21,7 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True, tag="reach-1"):
     since: str
     dropped: int
     segments: tuple[tuple[int, int, int], ...]
+    damaged: tuple[int, ...] = ()
 
 
 class Reach:
@@ -30,6 +31,7 @@ class Reach:
         self._since = since
         self._dropped = 0
         self._read: dict[int, tuple[int, int]] = {}
+        self._damaged: set[int] = set()
 
     def passed(self, offset: Offset, rows: int) -> None:
         """A frame with so many rows was read."""
@@ -47,16 +49,27 @@ class Reach:
             return Dropped(rows, 0)
         return Dropped(min(read, rows), max(0, rows - read))
 
+    def damaged(self, segment: int, rows: int) -> Dropped:
+        """A segment with so many rows could not be read any more; nothing for one that was told of before."""
+        if segment in self._damaged:
+            return Dropped(0, 0)
+        self._damaged.add(segment)
+        _, read = self._read.pop(segment, (0, 0))
+        read = rows if segment < self._since.segment else min(read, rows)
+        return Dropped(read, rows - read)
+
     def state(self) -> bytes:
         """Everything `restore` needs."""
         segments = tuple((segment, *found) for segment, found in sorted(self._read.items()))
-        return msgspec.msgpack.encode(_Saved(str(self._since), self._dropped, segments))
+        return msgspec.msgpack.encode(
+            _Saved(str(self._since), self._dropped, segments, tuple(sorted(self._damaged)))
+        )
 
     @classmethod
     def restore(cls, state: bytes) -> "Reach":
         """The reach that `state` was taken of."""
         saved = msgspec.msgpack.decode(state, type=_Saved)
         reach = cls(Offset.parse(saved.since))
-        reach._dropped = saved.dropped
+        reach._dropped, reach._damaged = saved.dropped, set(saved.damaged)
         reach._read = {segment: (row, rows) for segment, row, rows in saved.segments}
         return reach

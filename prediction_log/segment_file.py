@@ -155,6 +155,14 @@ def sequences(connection: sqlite3.Connection) -> list[StreamEnd]:
     return connection.execute("SELECT incarnation, stream, end_seq FROM streams").fetchall()
 
 
+def begun_at(connection: sqlite3.Connection) -> list[StreamEnd]:
+    """(incarnation, stream, the sequence at which this segment began) of every stream."""
+    return connection.execute(
+        "SELECT incarnation, stream, coalesce((SELECT min(first_seq) FROM frames WHERE"
+        " frames.incarnation = streams.incarnation AND frames.stream = streams.stream), end_seq) FROM streams"
+    ).fetchall()
+
+
 def last_sequence(connection: sqlite3.Connection, incarnation: int, stream: int) -> int | None:
     """The end of the last frame of a stream, or None before its first."""
     found = connection.execute(

@@ -23,12 +23,16 @@ from groundwork.files import FolderLock, sync_folder
 from groundwork.retired import read_retired
 from groundwork.slots import read_slots
 from monitor.store import LOCK as MONITOR_LOCK
-from prediction_log import segment_file
+from prediction_log import damage, segment_file
+from prediction_log.record import Kind, loss_schema
 from prediction_log.recovery import recover_slot
 from prediction_log.segments import SegmentSink, boot_id
 from rollouts.ballast import Ballast
 
 DAMAGED: Final = ".damaged"
+# On its way there: out of the log, and its loss not told yet.
+_OPEN: Final = ".untold"
+_NEWEST: Final = ".untold-newest"
 PRIVATE: Final = 0o600
 
 
@@ -73,14 +77,37 @@ def _segments(data: Path, clock: Clock) -> Iterator[str]:
         fault = database_fault(path, segment_file.SEGMENT, "log")
         if fault is None or "newer" in fault.do:
             continue
+        aside = _OPEN
         if number == segment_file.numbers(log)[-1]:
             # The next number is begun first: this one's rows may have been read, and are given to no other.
             _begin(log, number, clock)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                beside = path.with_name(path.name + suffix)
-                beside.rename(beside.with_name(beside.name + DAMAGED))
-        yield f"set {_set_aside(path)} aside: {fault.what}; readers go on behind it"
+            aside = _NEWEST
+        _rename(path, path.with_name(path.name + aside))
+        yield f"{path}: {fault.what}; readers go on behind it"
+    for path in [*log.glob(f"*{_OPEN}"), *log.glob(f"*{_NEWEST}")]:
+        yield _told(log, path, clock)
+
+
+def _told(log: Path, path: Path, clock: Clock) -> str:
+    """Let the log say what a segment taken out of it held; killed before the end, it says so twice."""
+    number = int(path.name.partition(".")[0])
+    lost = damage.measure(log, number, path, newest=path.name.endswith(_NEWEST))
+    with contextlib.closing(SegmentSink(log, clock=clock)) as sink:
+        sink.note(Kind.LOSS, loss_schema(), lost.columns(clock.now()), rows=1)
+        sink.sync()
+    aside = path.with_name(f"{number:06d}{segment_file.SUFFIX}{DAMAGED}")
+    _rename(path, aside)
+    told = lost.reason.decode().removeprefix("damaged").removeprefix(", ")
+    return f"set {aside} aside and counted its loss in the log: {f'{told} {lost.rows}'.strip()} rows"
+
+
+def _rename(path: Path, to: Path) -> None:
+    """A segment with what SQLite keeps beside it."""
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(to.with_name(to.name + suffix))
+    path.rename(to)
+    sync_folder(path.parent)
 
 
 def _begin(log: Path, after: int, clock: Clock) -> None:
@@ -94,6 +121,7 @@ def _begin(log: Path, after: int, clock: Clock) -> None:
             carried = segment_file.sequences(connection)
             break
     with contextlib.closing(segment_file.open_segment(log, after + 1)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
         segment_file.begin_segment(connection, after + 1, clock.now(), boot_id(), carried)
 
 

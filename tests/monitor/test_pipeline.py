@@ -314,11 +314,28 @@ def test_what_the_limits_dropped_is_no_loss_where_it_was_read(folder: Path) -> N
     db.close()
 
 
-def retention(upto: str, rows: int) -> bytes:
+def test_a_damaged_segment_is_a_loss_as_far_as_it_was_not_read(folder: Path) -> None:
+    """The log's word for a segment set aside is counted once, and less what this monitor had read of it."""
+    traffic = Traffic()
+    db = open_store(folder)
+    Pipeline(db, worlds.settings(), REGISTRY).feed([(Offset(1, 1), traffic.predictions(10)[0])])
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    told = retention("000001:0", 25, b"damaged")
+    unknown = retention("000002:0", 7, b"damaged, at most")
+    pipeline.feed([(Offset(3, row), body) for row, body in enumerate([told, told, unknown], 1)])
+    counts = pipeline.tally.counts
+    assert counts[metrics.key(metrics.DROPPED, read="yes")] == 10
+    of = {"model": "", "version": "", "kind": "unknown"}
+    assert counts[metrics.key(metrics.LOST, reason="damaged", **of)] == 15
+    assert counts[metrics.key(metrics.LOST, reason="damaged, at most", **of)] == 7
+    db.close()
+
+
+def retention(upto: str, rows: int, reason: bytes = b"retention") -> bytes:
     """A loss frame of the log's limits."""
     columns = {
         "time": 1, "kind": 0, "incarnation": 0, "stream": 0, "count": rows,
-        "reason": [b"retention"], "upto": [upto.encode()],
+        "reason": [reason], "upto": [upto.encode()],
     }  # fmt: skip
     return encode(Kind.LOSS, loss_schema(), columns, rows=1, incarnation=0, stream=0, first=0)
 

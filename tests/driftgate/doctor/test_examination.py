@@ -25,6 +25,9 @@ from groundwork.errors import LockedError
 from groundwork.files import FolderLock
 from groundwork.slots import Slot, read_slots, totals
 from monitor.settings import MonitorSettings
+from prediction_log import damage
+from prediction_log.frame import decode
+from prediction_log.record import Kind
 from prediction_log.segments import SegmentSink, SegmentSource
 from prediction_log.transport import START, Offset
 from registry_client.directory import DirectoryRegistry
@@ -210,6 +213,13 @@ def test_a_corrupt_segment_is_set_aside(patient: Patient, which: str) -> None:
         assert [at for at, _ in left][: len(kept)] == kept
         assert source.end() > end
         assert source.read(Offset(number, end.row), 1_000)
+    losses = [frame for frame in (decode(body) for _, body in left) if frame.kind == Kind.LOSS]
+    (loss,) = [frame for frame in losses if frame.strings("reason")[0] in damage.REASONS]
+    assert loss.strings("upto")[0] == str(Offset(number, 0)).encode()
+    held = [decode(body) for at, body in frames if at.segment == number]
+    rows, told = sum(frame.rows for frame in held if frame.incarnation), int(loss.array("count")[0])
+    assert told >= rows if which == "first" else told <= rows
+    assert repair(patient.data, FakeClock(patient.now)) == []
     assert (patient.data / "log" / f"{number:06d}.seg.damaged").exists()
 
 
