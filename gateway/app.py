@@ -11,7 +11,7 @@ import functools
 import gc
 import socket
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,7 @@ from groundwork.slots import Slot
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.segments import SegmentSink
 from registry_client.backends import open_registry
+from registry_client.remembered import Remembered
 from rollouts.follower import Follower
 from rollouts.store import SqliteStore
 
@@ -74,11 +75,12 @@ class App:
         self._admission = Admission(settings, told.place, told.workers, self.slot.counters, clock, self._log)
         self._store = SqliteStore(data / "rollouts.db", clock)
         self._follower = Follower(self._store)
-        self._registry = open_registry(settings.models, data / "cache")
+        self._registry = Remembered(open_registry(settings.models, data / "cache"), data / "cache")
         ids = PredictionIds(load_key(data))
         reserve, sync = settings.log.reserve_bytes, settings.journal.durability == "sync"
         self._journal = Journal(self.slot, ids, clock, settings.journal, reserve_bytes=reserve)
         self._remarked: set[str] = set()
+        self._copied: Mapping[tuple[str, str], str] = {}
         self._fleet = Fleet(self._registry, self._journal, self.slot.counters, settings, clock)
         kind = DurableCore if sync else Core
         self._core = kind({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
@@ -247,6 +249,10 @@ class App:
     async def _look(self) -> None:
         """Look for new models and for versions to try again or to let go."""
         await asyncio.to_thread(self._discovery.look, frozenset(self._reconciler.routes))
+        await asyncio.to_thread(self._registry.look)
+        for (model, version), fault in self._registry.faults.items() - self._copied.items():
+            self._log.warning("version-from-copy", model=model, version=version, fault=fault)
+        self._copied = self._registry.faults
         self._reconciler.look_around()
 
     async def _tend(self) -> None:
@@ -283,5 +289,5 @@ class App:
 
     def _faults(self) -> Faults:
         faults = {key: fault.message for key, fault in self._reconciler.faults.items()}
-        faults = self._journal.faults() | faults
+        faults = {**self._registry.faults, **self._journal.faults(), **faults}
         return faults | {(model, ""): fault for model, fault in self._discovery.faults.items()}

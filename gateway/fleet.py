@@ -131,7 +131,8 @@ class Fleet:
         except (BadNameError, UnknownModelError, NotRegisteredError) as error:
             raise UnknownVersionError(str(error)) from None
         except (RegistryError, OSError) as error:
-            raise LoadError(f"{title}: {error}") from None
+            said = str(error).removeprefix(f"{model} version {version}: ")
+            raise LoadError(f"{title}: {said}") from None
         session = Session.open(path, title=title, options=options_of(self._settings, model))
         if manifest.signature is not None and manifest.signature != session.signature:
             raise LoadError(

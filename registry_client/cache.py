@@ -29,12 +29,14 @@ def verified(path: Path, manifest: Manifest) -> Path:
     with path.open("rb") as file:
         found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     if found != manifest.digest:
-        raise _mismatch(manifest, found, path)
+        raise _mismatch(manifest, found, str(path))
     return path
 
 
-def cached(folder: Path, manifest: Manifest, source: Callable[[], BinaryIO]) -> Path:
+def cached(folder: Path, manifest: Manifest, source: Callable[[], BinaryIO], *, origin: str) -> Path:
     """The cache's copy of a model, made from ``source`` when it is missing or damaged.
+
+    ``origin`` names the source's file in errors.
 
     Raises:
         DigestMismatchError: the source's bytes are not those of the manifest.
@@ -50,7 +52,7 @@ def cached(folder: Path, manifest: Manifest, source: Callable[[], BinaryIO]) -> 
     try:
         found = _copy(source, beside)
         if found != manifest.digest:
-            raise _mismatch(manifest, found, place)
+            raise _mismatch(manifest, found, origin)
         beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
@@ -70,8 +72,8 @@ def _copy(source: Callable[[], BinaryIO], to: Path) -> str:
     return "sha256:" + hasher.hexdigest()
 
 
-def _mismatch(manifest: Manifest, found: str, where: Path) -> DigestMismatchError:
+def _mismatch(manifest: Manifest, found: str, where: str) -> DigestMismatchError:
     return DigestMismatchError(
         f"{manifest.name} version {manifest.version}: wanted {manifest.digest}, found {found} "
-        f"({where.name}); the file was altered: restore it, or publish the model as a new version"
+        f"({where}); the file was altered: restore it, or publish the model as a new version"
     )

@@ -83,7 +83,7 @@ class DirectoryRegistry:
         try:
             if self._cache is None:
                 return verified(model, manifest)
-            return cached(self._cache, manifest, lambda: model.open("rb"))
+            return cached(self._cache, manifest, lambda: model.open("rb"), origin=str(model))
         except FileNotFoundError:
             raise self._unknown(manifest.name, manifest.version) from None
 

@@ -45,7 +45,7 @@ class MemoryRegistry:
             raise RegistryError(
                 "a registry in memory needs a cache folder to hand out files; open it with one"
             )
-        return cached(self._cache, manifest, lambda: io.BytesIO(model))
+        return cached(self._cache, manifest, lambda: io.BytesIO(model), origin="in memory")
 
     def profile(self, manifest: Manifest) -> Profile | None:
         """The reference profile, checked against its digest."""

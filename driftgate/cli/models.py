@@ -83,7 +83,7 @@ def _row(view: ModelView) -> tuple[Any, ...]:
 def _tell_view(view: ModelView) -> None:
     click.echo(f"{click.style(view.name, bold=True)}   route revision {view.revision}")
     rows = []
-    for version in view.versions:
+    for version in sorted({*view.versions, *view.loaded}, key=int):  # a registry that is gone lists none
         loaded = view.loaded.get(version, 0)
         rows.append((version, _place(view, version), loaded or None, view.faults.get(version)))
     show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)

@@ -24,15 +24,15 @@ def test_verified(tmp_path: Path) -> None:
 def test_cached_once(tmp_path: Path) -> None:
     """A good copy is used without asking its source again, is named by digest, and is private."""
     manifest = a_manifest()
-    first = cached(tmp_path / "cache", manifest, lambda: io.BytesIO(b"model"))
-    again = cached(tmp_path / "cache", manifest, lambda: io.BytesIO(b"never read"))
+    first = cached(tmp_path / "cache", manifest, lambda: io.BytesIO(b"model"), origin="here")
+    again = cached(tmp_path / "cache", manifest, lambda: io.BytesIO(b"never read"), origin="here")
     assert first == again
     assert first.name == manifest.digest.removeprefix("sha256:") + ".onnx"
     assert first.stat().st_mode & 0o777 == 0o600
 
 
 def test_bad_source_leaves_nothing(tmp_path: Path) -> None:
-    """A source with other bytes is an error and leaves no file behind."""
-    with pytest.raises(DigestMismatchError):
-        cached(tmp_path, a_manifest(), lambda: io.BytesIO(b"other"))
+    """A source with other bytes is an error that names the source's file, and leaves no file behind."""
+    with pytest.raises(DigestMismatchError, match=r"models/fraud/1/model.onnx"):
+        cached(tmp_path, a_manifest(), lambda: io.BytesIO(b"other"), origin="models/fraud/1/model.onnx")
     assert list(tmp_path.iterdir()) == []
