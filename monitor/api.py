@@ -87,28 +87,27 @@ class Api:
         del request
         totals = await asyncio.to_thread(status.series, self._desk.pipeline)
         deliveries = await self._read(outbox.counts)
-        totals.update(self._desk.series(deliveries))
+        totals.update(self._desk.series(deliveries, await asyncio.to_thread(self._desk.behind)))
         totals.update(self._refusals())
         instruments = (*metrics.INSTRUMENTS, *admission.INSTRUMENTS)
-        return Response(render(instruments, totals), media_type=CONTENT_TYPE)
+        text = await asyncio.to_thread(render, instruments, totals)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
 
     async def status(self, request: Request) -> Response:
         """Everything at a glance."""
         del request
         document = await asyncio.to_thread(status.status, self._desk.pipeline)
         incidents = await self._read(lambda db: store.load_incidents(db, state="open"))
-        return _json({**document, **self._desk.health(), "incidents": incidents})
+        health = await asyncio.to_thread(self._desk.health)
+        return _json({**document, **health, "incidents": incidents})
 
     async def drift(self, request: Request) -> Response:
-        """Every signal: evidence, threshold, effect."""
+        """Every signal: evidence, threshold, effect; and how far the log has been read."""
         query = request.query_params
-        return _json(
-            {
-                "versions": await asyncio.to_thread(
-                    status.drift, self._desk.pipeline, query.get("model"), query.get("version")
-                )
-            }
+        versions = await asyncio.to_thread(
+            status.drift, self._desk.pipeline, query.get("model"), query.get("version")
         )
+        return _json({"versions": versions, "lag": await asyncio.to_thread(self._desk.lag)})
 
     async def schemas(self, request: Request) -> Response:
         """JSON schemas of the data of every event type."""

@@ -1,11 +1,14 @@
 """Everything the API may ask of a running monitor, in one place; the API itself holds no state."""
 
 import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from groundwork.clock import Clock
 from groundwork.counters import SeriesKey
+from groundwork.errors import DriftgateError
 from monitor import metrics
 from monitor.delivery import Dispatcher
 from monitor.errors import UnknownError
@@ -14,6 +17,7 @@ from monitor.loop import Loop
 from monitor.pipeline import Pipeline
 from monitor.reports import Report, TestOrder
 from monitor.settings import MonitorSettings, Webhook
+from prediction_log.backlog import Backlog, Behind
 
 _STALE_S: Final = 30.0
 
@@ -36,6 +40,8 @@ class Desk:
         self._settings = settings
         self._loop = loop
         self._clock = clock
+        self._backlog = Backlog(Path(settings.data) / "log")
+        self._looking = threading.Lock()
 
     def problem(self) -> str:
         """Why the monitor is not healthy, or nothing."""
@@ -44,22 +50,48 @@ class Desk:
         age = self._clock.monotonic() - self._loop.beat
         return f"the pipeline has not gone round for {age:.0f} s" if age > _STALE_S else ""
 
+    def behind(self) -> Behind | None:
+        """What of the log is not read yet, None where that cannot be seen; reads files: off the loop."""
+        with self._looking:
+            try:
+                return self._backlog.look(self.pipeline.offset)
+            except DriftgateError:
+                return None
+
+    def lag(self) -> dict[str, Any] | None:
+        """The same as a document; off the loop."""
+        behind = self.behind()
+        if behind is None:
+            return None
+        return {
+            "frames": behind.frames,
+            "rows": behind.rows,
+            "bytes": behind.bytes,
+            "seconds": round(behind.seconds(self._clock.now()), 3),
+        }
+
     def health(self) -> dict[str, Any]:
-        """What the status says of the program itself."""
+        """What the status says of the program itself; off the loop."""
         return {
             "behind": self._loop.behind,
+            "lag": self.lag(),
             "beat_age_s": round(self._clock.monotonic() - self._loop.beat, 3),
             "errors": dict(self._loop.errors),
             "budget_rows": self._settings.detection.budget_rows,
         }
 
-    def series(self, deliveries: Mapping[tuple[str, str], int]) -> dict[SeriesKey, int]:
-        """The gauges of the program itself."""
+    def series(
+        self, deliveries: Mapping[tuple[str, str], int], behind: Behind | None
+    ) -> dict[SeriesKey, int]:
+        """The gauges of the program itself; `behind` as the method has it."""
         age = self._clock.monotonic() - self._loop.beat
-        found = {
-            metrics.key(metrics.LAG, "gauge"): int(self._loop.behind),
-            metrics.key(metrics.HEARTBEAT, "gauge"): round(age * 1000),
-        }
+        found = {metrics.key(metrics.HEARTBEAT, "gauge"): round(age * 1000)}
+        if behind is not None:
+            found[metrics.key(metrics.LAG_FRAMES, "gauge")] = behind.frames
+            found[metrics.key(metrics.LAG_ROWS, "gauge")] = behind.rows
+            found[metrics.key(metrics.LAG_BYTES, "gauge")] = behind.bytes
+            late = behind.seconds(self._clock.now())
+            found[metrics.key(metrics.LAG_SECONDS, "gauge")] = round(late * 1000)
         for code, count in self._loop.errors.items():
             found[metrics.key(metrics.ERRORS, code=code)] = count
         for (endpoint, state), count in deliveries.items():

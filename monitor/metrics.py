@@ -23,7 +23,10 @@ ACCURACY: Final = "driftgate_monitor_accuracy"
 EVIDENCE: Final = "driftgate_monitor_evidence_nats"
 THRESHOLD: Final = "driftgate_monitor_threshold_nats"
 OPEN: Final = "driftgate_monitor_open_incidents"
-LAG: Final = "driftgate_monitor_lag_frames"
+LAG_FRAMES: Final = "driftgate_monitor_lag_frames"
+LAG_ROWS: Final = "driftgate_monitor_lag_rows"
+LAG_BYTES: Final = "driftgate_monitor_lag_bytes"
+LAG_SECONDS: Final = "driftgate_monitor_lag_seconds"
 HEARTBEAT: Final = "driftgate_monitor_heartbeat_age_seconds"
 ERRORS: Final = "driftgate_monitor_errors_total"
 DELIVERIES: Final = "driftgate_monitor_deliveries"
@@ -55,7 +58,10 @@ INSTRUMENTS: Final = (
     Instrument(THRESHOLD, "ln evidence that is an alarm.", "gauge", _VERSION, scale=_PARTS),
     Instrument(OPEN, "Incidents that are open.", "gauge", _VERSION),
     Instrument(RESTARTED, "Detectors that could not go on from their stored state.", "gauge", _VERSION),
-    Instrument(LAG, "Whether the monitor is behind the log: 0 when it has read all of it.", "gauge"),
+    Instrument(LAG_FRAMES, "Frames of the log that the monitor has not read yet.", "gauge"),
+    Instrument(LAG_ROWS, "Rows in those frames.", "gauge"),
+    Instrument(LAG_BYTES, "Size of those frames.", "gauge"),
+    Instrument(LAG_SECONDS, "Age of the oldest row in them; 0 without any.", "gauge", scale=1e-3),
     Instrument(HEARTBEAT, "Seconds since the pipeline last went round.", "gauge", scale=1e-3),
     Instrument(ERRORS, "Rounds of the pipeline that failed and were begun again.", labels=("code",)),
     Instrument(DELIVERIES, "Webhook deliveries by endpoint and state.", "gauge", ("endpoint", "state")),

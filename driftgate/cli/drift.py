@@ -13,6 +13,8 @@ from driftgate.verbs import TaughtGroup
 
 BAR: Final = 12
 SIGNALS: Final = 3
+LATE_SECONDS: Final = 5.0
+"""A lag below this is the way of things: rows wait for their flush and for the monitor's next look."""
 
 
 @click.group(
@@ -61,6 +63,9 @@ def status(
             click.echo(f"{found['model']} {found['version']}: not compared: {found['reference']}")
         for column, why in found.get("unwatched", {}).items():
             click.echo(f"{found['model']} {found['version']}: {column} is not watched: {why}")
+    lag = answer.get("lag")
+    if lag is not None and lag["seconds"] > LATE_SECONDS:
+        click.echo(f"the monitor is {show.count(lag['rows'])} rows ({lag['seconds']:.0f} s) behind the log")
 
 
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:

@@ -17,11 +17,10 @@ from groundwork.errors import DriftgateError, NewerStoreError
 from groundwork.slots import read_slots, totals
 from monitor import store as monitor_store
 from prediction_log import segment_file
+from prediction_log.backlog import Backlog
 from prediction_log.ids import PredictionIds
 from prediction_log.recovery import UNREADABLE
 from prediction_log.rows import SUFFIX
-from prediction_log.segments import SegmentSource
-from prediction_log.transport import Offset
 from rollouts import history, tables
 
 RESTORE: Final = "restore a backup (`driftgate doctor restore`), or move the file away and lose what it held"
@@ -158,29 +157,29 @@ def _lag(subject: Subject) -> Iterator[Finding]:
     try:
         with contextlib.closing(monitor_store.open_store(subject.data, readonly=True)) as connection:
             at = monitor_store.load_offset(connection)
-        with contextlib.closing(SegmentSource(subject.data / "log")) as source:
-            end = source.end()
+        behind = Backlog(subject.data / "log").look(at)
     except (DriftgateError, sqlite3.Error):
         yield ok("log", "no monitor has read it yet")
         return
-    behind = _behind(subject.data / "log", at, end)
-    if behind <= _AT_ONCE:
-        yield ok("log", f"the monitor has read it up to {at}, {behind} frames are left")
+    late = behind.seconds(subject.now)
+    told = f"{behind.rows} rows in {behind.frames} frames ({behind.bytes >> 10} KiB)"
+    if not behind.frames:
+        yield ok("log", f"the monitor has read all of it, up to {at}")
+    elif late <= _LATE_SECONDS if subject.running else behind.frames <= _AT_ONCE:
+        yield ok("log", f"the monitor has read it up to {at}, {told} are left, the oldest {late:.0f} s old")
     else:
-        yield warn("log", f"the monitor is {behind} frames behind", "start it, or look at its log")
+        yield warn(
+            "log",
+            f"the monitor is {told} behind, the oldest {late:.0f} s old",
+            "let it catch up (it goes on by itself), or look at its lines"
+            if subject.running
+            else "start it: it goes on from there, and counts nothing twice",
+        )
 
 
+_LATE_SECONDS: Final = 60.0
+"""Beside a running gateway; the time since the programs were stopped says nothing."""
 _AT_ONCE: Final = 1000
-
-
-def _behind(folder: Path, at: Offset, end: Offset) -> int:
-    """Frames after an offset."""
-    behind = 0
-    for number in segment_file.numbers(folder):
-        if at.segment <= number <= end.segment:
-            with contextlib.closing(segment_file.open_segment(folder, number, readonly=True)) as connection:
-                behind += segment_file.last_row(connection) - (at.row if number == at.segment else 0)
-    return max(behind, 0)
 
 
 def _disk(subject: Subject) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Tests of monitor.app, monitor.loop and monitor.api: the program as people run it, on loopback."""
 
+import contextlib
 import http.server
 import os
 import signal
@@ -20,7 +21,7 @@ from groundwork.errors import LockedError, SettingsError
 from groundwork.files import FolderLock
 from monitor import app
 from monitor.settings import MonitorSettings, Webhook, checked
-from monitor.store import LOCK
+from monitor.store import LOCK, open_store
 from prediction_log.segments import SegmentSink
 from registry_client.directory import DirectoryRegistry
 from rollouts.store import SqliteStore
@@ -137,9 +138,37 @@ def test_drift_in_the_log_reaches_the_receiver_and_survives_kills(tmp_path: Path
     assert client.get("/v1/retrains").json()["retrains"][0]["report"]["state"] == "running"
     assert client.get("/v1/status").json()["versions"][0]["incident"] == incident["id"]
     assert client.get("/v1/drift").json()["versions"][0]["signals"]
+    until(lambda: client.get("/v1/status").json()["lag"]["frames"] == 0)
+    assert client.get("/v1/drift").json()["lag"] == {"frames": 0, "rows": 0, "bytes": 0, "seconds": 0.0}
     store = SqliteStore(running.data / "rollouts.db", SystemClock())
     assert store.last_beat("monitor") is not None
     store.close()
+    sink.close()
+    client.close()
+    assert running.stop() == 0
+
+
+@pytest.mark.system
+def test_what_is_not_read_yet_is_told_in_frames_rows_bytes_and_seconds(tmp_path: Path) -> None:
+    """A monitor that cannot go on, here because its database is locked, says how far behind it is."""
+    running = Running(tmp_path)
+    sink, traffic = SegmentSink(running.data / "log", clock=SystemClock()), Traffic(1)
+    traffic.time = SystemClock().now() - 90 * 10**9
+    sink.write([traffic.predictions(64)[0]])
+    client = running.start()
+    until(lambda: _has_row(client, 64.0))
+    with contextlib.closing(open_store(running.data)) as held:
+        held.execute("BEGIN IMMEDIATE")
+        body = traffic.predictions(64)[0]
+        sink.write([body])
+        until(lambda: client.get("/v1/status").json()["lag"]["frames"] == 1)
+        lag = client.get("/v1/status").json()["lag"]
+        assert (lag["rows"], lag["bytes"]) == (64, len(body))
+        assert lag["seconds"] > 60.0
+        found = client.get("/metrics").text
+        assert "driftgate_monitor_lag_rows 64.0" in found
+        held.execute("ROLLBACK")
+    until(lambda: "driftgate_monitor_lag_rows 0.0" in client.get("/metrics").text)
     sink.close()
     client.close()
     assert running.stop() == 0
