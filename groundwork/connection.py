@@ -116,6 +116,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head = 0
         self._strange = 0
         self._drained = 0
+        self._farewell = b""
+        """What is still to be said, once the requests before it have been answered."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or turn it away when there are too many."""
@@ -183,24 +185,40 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def refuse(self, reason: str) -> None:
-        """Answer where nothing else is being answered, part, and count; REFUSALS has the reasons.
+        """Part with the client, tell it why, and count; REFUSALS has the reasons.
 
-        What the client is still sending is read and forgotten for a moment: closing on unread bytes would
-        reset the connection, and take the answer away from its reader.
+        Whole requests before the one that is refused are answered first. What the client is still sending is
+        read and forgotten for a moment: closing on unread bytes would reset the connection, and take the
+        answer away from its reader.
         """
         if self._phase == REFUSED_PHASE:
             return
-        self._phase = REFUSED_PHASE
+        in_body, self._phase = self._phase == BODY_PHASE, REFUSED_PHASE
         self._count(reason)
         self._since, self._drained = self._now(), 0
-        cycle: Any = self.cycle
-        answering = cycle is not None and not cycle.response_complete
-        answer = b"" if answering and (cycle.response_started or self.pipeline) else REFUSALS[reason]
-        if answering:
-            # Whatever the application still answers has nowhere to go.
-            cycle.disconnected = True
-            cycle.message_event.set()
-        self._part(answer)
+        answer, cycle = REFUSALS[reason], self.cycle
+        if cycle is None or cycle.response_complete:  # type: ignore[redundant-expr]  # None at first, whatever uvicorn declares
+            self._part(answer)
+            return
+        queued = bool(self.pipeline) and self.pipeline[0][0] is cycle
+        if in_body and queued:
+            self.pipeline.popleft()
+        if answer and (queued or not in_body):
+            self._farewell = answer
+            return
+        # Whatever the application still answers has nowhere to go.
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self._part(b"" if queued or not in_body or cycle.response_started else answer)
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, or part where what follows was refused."""
+        if self._farewell and not self.pipeline:
+            answer, self._farewell = self._farewell, b""
+            self._since = self._now()
+            self._part(answer)
+        else:
+            super().on_response_complete()
 
     def _part(self, answer: bytes) -> None:
         if not answer or self.transport.is_closing():
@@ -233,8 +251,7 @@ class BoundedConnection(HttpToolsProtocol):
             if waited > limits.header_time + limits.body_time + limits.idle:
                 self.transport.abort()
         elif self._phase == REFUSED_PHASE:
-            if waited > LINGER_SECONDS:
-                self.transport.close()
+            self._look_at_parting(waited)
         elif self._phase == FRESH_PHASE and waited > limits.header_time:
             self.refuse("silent")
         elif self._phase == HEAD_PHASE and waited > limits.header_time:
@@ -243,6 +260,12 @@ class BoundedConnection(HttpToolsProtocol):
             self.refuse("slow-body")
         elif self._phase == WHOLE_PHASE and waited > limits.idle + limits.body_time:
             self._look_at_answer()
+
+    def _look_at_parting(self, waited: float) -> None:
+        if not self._farewell and waited > LINGER_SECONDS:
+            self.transport.close()
+        elif waited > self._limits.idle + self._limits.body_time and self.transport.get_write_buffer_size():
+            self.transport.abort()  # answers come before the farewell, and nobody reads them
 
     def _look_at_answer(self) -> None:
         if self.transport.get_write_buffer_size():
