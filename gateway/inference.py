@@ -19,12 +19,14 @@ NO_PARAMETERS: Final[Mapping[str, Any]] = {}
 class Wanted(msgspec.Struct, frozen=True, gc=False):
     """One output the client asked for; `binary` None leaves it to the request how it travels.
 
-    `classes` above 0 asks for that many of the highest values instead of the tensor.
+    `classes` above 0 asks for that many of the highest values instead of the tensor; `base64` for strings in
+    base64 where they travel in JSON.
     """
 
     name: str
     binary: bool | None = None
     classes: int = 0
+    base64: bool = False
 
 
 class InferenceRequest(msgspec.Struct, frozen=True, gc=False):

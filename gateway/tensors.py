@@ -8,7 +8,8 @@ Rules:
    floating datatype null is NaN, a missing value; elsewhere null is refused.
 3. No Python loop walks the elements of a number tensor: the typed decoder checks them, `struct` packs them
    with their range checked (half the cost of `np.array`, measured), `np.frombuffer` wraps the bytes.
-4. Arrays made here are read-only and own their memory, unless they are a view of the request's body.
+4. Strings are bytes on the wire and text in arrays; `gateway.text` says how they become one another.
+5. Arrays made here are read-only and own their memory, unless they are a view of the request's body.
 
 It knows no protocol's field names.
 """
@@ -26,8 +27,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import InvalidInputError
+from gateway.errors import InvalidInputError, UnanswerableError
 from gateway.inference import Array
+from gateway.text import bytes_of, escaped, from_base64, plain, text_of, to_base64
 from registry_client.signature import Datatype, TensorSpec, numpy_dtype
 
 _CODES: Final = MappingProxyType(
@@ -155,7 +157,7 @@ class Tensor:
         """The tensor in nested Python lists, which say its shape; InvalidInputError where it does not fit.
 
         A row of one value may be written without its list. `leaf` turns an element as the protocol writes it
-        into a plain one.
+        into a plain one; of a string, into the text that stands for its bytes.
         """
         flat, shape = _flattened_freely(self, values)
         while len(shape) < len(self.shape) and all(size == 1 for size in self.shape[len(shape) :]):
@@ -167,6 +169,8 @@ class Tensor:
             strict = msgspec.convert(flat, self._list)
         except msgspec.ValidationError as error:
             strict = [self._settle(value) for value in self._convert_leniently(flat, error)]
+        if self.datatype is Datatype.BYTES:
+            return np.array(strict, dtype=object).reshape(shape)
         return self._packed(strict, shape)
 
     def from_binary(self, data: memoryview, shape: Sequence[int]) -> Array:
@@ -191,10 +195,7 @@ class Tensor:
         """
         known = math.prod(size for size in self.shape if size != -1)
         if self.datatype is Datatype.BYTES:
-            try:
-                return np.array([str(body, "utf-8")], dtype=object).reshape(self._filled(1))
-            except UnicodeDecodeError:
-                raise InvalidInputError(f"input {self.name!r} has a string that is not UTF-8") from None
+            return np.array([text_of(body)], dtype=object).reshape(self._filled(1))
         row = known * self.dtype.itemsize
         if not body or not row or len(body) % row:
             raise InvalidInputError(
@@ -211,22 +212,46 @@ class Tensor:
         return tuple(size if extent == -1 else extent for extent in self.shape)
 
     def to_json(self, array: Array) -> list[Any]:
-        """The elements in row-major order; NaN and infinities become null when they are written."""
+        """The elements in row-major order; NaN and infinities become null when they are written.
+
+        UnanswerableError for a string whose bytes are no UTF-8.
+        """
         if self.datatype is Datatype.BF16:
             array = (array.astype("<u4") << 16).view("<f4")
-        return array.ravel().tolist()
+        values = array.ravel().tolist()
+        return self.texts(values) if self.datatype is Datatype.BYTES else values
+
+    def texts(self, values: list[str]) -> list[str]:
+        """Strings as JSON has them; UnanswerableError for one whose bytes are no UTF-8."""
+        try:
+            return [plain(value) for value in values]
+        except UnicodeDecodeError:
+            raise UnanswerableError(
+                f"output {self.name!r} has bytes that are no UTF-8, which JSON does not carry; ask for it in "
+                "binary (parameters.binary_data: true) or in base64 (parameters.content_type: base64)"
+            ) from None
+
+    def to_base64(self, array: Array) -> Array:
+        """The strings of a BYTES tensor, each in base64."""
+        found = [to_base64(value) for value in array.ravel().tolist()]
+        return np.array(found, dtype=object).reshape(array.shape)
+
+    def from_base64(self, array: Array) -> Array:
+        """The strings of a BYTES tensor that came in base64; InvalidInputError for one that is not."""
+        found = [from_base64(value) for value in array.ravel().tolist()]
+        return np.array(found, dtype=object).reshape(array.shape)
 
     def to_binary(self, array: Array) -> bytes:
         """The elements as little-endian bytes; strings each with their 4-byte length before them."""
         if self.datatype is not Datatype.BYTES:
             return array.astype(self.dtype, copy=False).tobytes()
-        encoded = [item.encode() for item in array.ravel().tolist()]
+        encoded = [bytes_of(item) for item in array.ravel().tolist()]
         return b"".join(part for item in encoded for part in (_PREFIX.pack(len(item)), item))
 
     def _packed(self, values: list[Any], shape: Sequence[int]) -> Array:
         """The array of elements that have the type of a leaf; their range is checked here."""
         if self.datatype is Datatype.BYTES:
-            return np.array(values, dtype=object).reshape(shape)
+            return np.array([escaped(value) for value in values], dtype=object).reshape(shape)
         try:
             packed = _packer(len(values), self._code)(*values)
         except (struct.error, OverflowError):
@@ -245,11 +270,9 @@ class Tensor:
                 at += _PREFIX.size + length
                 if at > len(data):
                     break
-                strings.append(str(data[at - length : at], "utf-8"))
+                strings.append(text_of(data[at - length : at]))
         except struct.error:
             at = -1
-        except UnicodeDecodeError:
-            raise InvalidInputError(f"input {self.name!r} has a string that is not UTF-8") from None
         if at != len(data) or len(strings) != count:
             raise InvalidInputError(
                 f"input {self.name!r}: {len(data)} bytes are not {count} strings with 4-byte lengths"

@@ -5,7 +5,8 @@ Our reading of what the specification leaves open:
 * fields that are null are absent; fields we do not know are ignored; a request needs no Content-Type;
 * `data` is flat or nested like `shape`; the shape's rank and fixed sizes are the model's, always explicit;
 * NaN and infinities have no JSON: they are written as null, and null in a floating input is NaN;
-* BYTES elements are strings in UTF-8; FP16 and BF16 travel in binary only;
+* BYTES elements are strings in JSON, or base64 where `parameters.content_type` is "base64"; FP16 and BF16
+  travel in binary only;
 * an output travels in binary when it asks for it, or else when the request does (`binary_data_output`).
 
 A body without any JSON (Inference-Header-Content-Length: 0) is the one input of a model that has one, as it
@@ -34,6 +35,8 @@ from gateway.tensors import Tensor
 from registry_client.signature import Datatype
 
 JSON_LENGTH: Final = b"inference-header-content-length"
+CONTENT_TYPE: Final = "content_type"
+BASE64: Final = "base64"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
 _NOTHING: Final = msgspec.Raw(b"")
 _MOST_DIGITS: Final = 18
@@ -151,8 +154,8 @@ class OpenInference:
             feeds=feeds,
             rows=rows_of(model, feeds),
             client_id=document.id,
-            wanted=_wanted(model, document.outputs) if document.outputs else (),
-            binary=bool(_flag(parameters, "binary_data_output")),
+            wanted=wanted_outputs(model, document.outputs) if document.outputs else (),
+            binary=bool(flag(parameters, "binary_data_output")),
             parameters=checked_parameters(parameters),
         )
 
@@ -161,7 +164,7 @@ class OpenInference:
         outputs: list[OutputDocument] = []
         blobs: list[bytes] = []
         model = answer.model
-        for tensor, array, binary in _chosen(model, request, answer):
+        for tensor, array, binary in chosen_outputs(model, request, answer):
             if binary:
                 blob = tensor.to_binary(array)
                 blobs.append(blob)
@@ -170,7 +173,8 @@ class OpenInference:
             else:
                 _check_json(tensor)
                 data = tensor.to_json(array)
-                outputs.append(OutputDocument(tensor.name, tensor.datatype, array.shape, None, data))
+                told = _told(request, tensor.name) if request.wanted else None
+                outputs.append(OutputDocument(tensor.name, tensor.datatype, array.shape, told, data))
         identity = {"prediction_id": answer.prediction_id, "arm": answer.arm}
         body = _encode(ResponseDocument(model.name, model.version, identity, outputs, request.client_id))
         if not blobs:
@@ -275,16 +279,28 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
                 f"input {name!r} is {tensor.datatype}, which JSON does not carry; "
                 "send it in binary (parameters.binary_data_size)"
             )
-        elif document.data.__class__ is list:
-            feeds[name] = tensor.from_lists(document.data, document.shape)
         else:
-            feeds[name] = tensor.from_json(document.data, document.shape)
+            read = tensor.from_lists if document.data.__class__ is list else tensor.from_json
+            feed = read(document.data, document.shape)
+            feeds[name] = tensor.from_base64(feed) if told is not None and _in_base64(tensor, told) else feed
     if len(feeds) != len(model.inputs):
         absent = [name for name in model.inputs if name not in feeds]
         raise InvalidInputError(f"input {absent[0]!r} is missing; wanted {', '.join(model.inputs)}")
     if blobs is not None and at != len(blobs):
         raise MalformedError(f"{len(blobs) - at} bytes follow the last binary input; wanted none")
     return feeds
+
+
+def _in_base64(tensor: Tensor, parameters: Mapping[str, Any]) -> bool:
+    """Whether strings in JSON are given, or asked for, in base64; other content types say nothing to us."""
+    return tensor.datatype is Datatype.BYTES and parameters.get(CONTENT_TYPE) == BASE64
+
+
+def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
+    """What an output in JSON says of itself."""
+    if any(wanted.base64 for wanted in request.wanted if wanted.name == name):
+        return {CONTENT_TYPE: BASE64}
+    return None
 
 
 def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
@@ -304,15 +320,16 @@ def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
     return size
 
 
-def _flag(parameters: Mapping[str, Any], name: str) -> bool | None:
-    """A parameter that is true, false, or not there."""
+def flag(parameters: Mapping[str, Any], name: str) -> bool | None:
+    """A parameter that is true, false, or not there; InvalidInputError where it is something else."""
     value = parameters.get(name)
     if value is None or isinstance(value, bool):
         return value
     raise InvalidInputError(f"parameter {name!r} is {str(value)[:40]!r}, wanted true or false")
 
 
-def _wanted(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ...]:
+def wanted_outputs(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ...]:
+    """The outputs that a request names, each known and named once; InvalidInputError otherwise."""
     wanted: dict[str, Wanted] = {}
     for output in outputs:
         name = output.name
@@ -323,16 +340,18 @@ def _wanted(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ..
         parameters = checked_parameters(output.parameters or NO_PARAMETERS)
         tensor = model.outputs[model.output_index[name]]
         classes = classes_wanted(tensor, parameters.get(CLASSIFICATION))
-        wanted[name] = Wanted(name, _flag(parameters, "binary_data"), classes)
+        base64 = not classes and _in_base64(tensor, parameters)
+        wanted[name] = Wanted(name, flag(parameters, "binary_data"), classes, base64)
     return tuple(wanted.values())
 
 
-def _chosen(
+def chosen_outputs(
     model: LoadedModel, request: InferenceRequest, answer: Answer
 ) -> list[tuple[Tensor, Array, bool]]:
     """The outputs to send, in the order they were asked for, and whether each travels in binary.
 
-    One that was asked of a candidate and that the stable version, run in its place, lacks is left out.
+    Strings asked for in base64 are so where they do not travel in binary. An output that was asked of a
+    candidate and that the stable version, run in its place, lacks is left out.
     """
     if not request.wanted:
         return [
@@ -347,5 +366,7 @@ def _chosen(
             tensor, array = model.outputs[place], answer.outputs[place]
             if wanted.classes:
                 tensor, array = classify(model, tensor, array, wanted.classes)
+            if wanted.base64 and not binary:
+                array = tensor.to_base64(array)
             chosen.append((tensor, array, binary))
     return chosen

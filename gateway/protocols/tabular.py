@@ -11,8 +11,6 @@ have none of these names, and are as many as the elements, they are taken in ord
 infinities as null. It knows no protocol's field names.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -22,6 +20,7 @@ from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import Array
 from gateway.model import LoadedModel
 from gateway.tensors import Tensor
+from gateway.text import escaped, from_base64, to_base64
 from registry_client.signature import Datatype, element_names
 
 _B64: Final = "b64"
@@ -140,13 +139,10 @@ def to_rows(
 
 
 def plain_text(value: Any) -> Any:
-    """A string, given as it is or as {"b64": "…"}; whatever else it is, unchanged."""
-    if not (isinstance(value, dict) and set(value) == {_B64}):
-        return value
-    try:
-        return str(base64.b64decode(value[_B64], validate=True), "utf-8")
-    except (binascii.Error, TypeError, ValueError):
-        raise InvalidInputError(f"{str(value)[:60]} is no UTF-8 text in base64") from None
+    """What stands for a string, given as it is or as {"b64": "…"}; whatever else it is, unchanged."""
+    if isinstance(value, str):
+        return escaped(value)
+    return from_base64(value[_B64]) if isinstance(value, dict) and set(value) == {_B64} else value
 
 
 def _names_inputs(row: Any) -> bool:
@@ -194,15 +190,18 @@ def _reshaped(tensor: Tensor, cells: list[list[Any]]) -> Array:
 def _nested(tensor: Tensor, array: Array, *, tagged: bool) -> Any:
     if tensor.datatype is Datatype.BF16:
         array = (array.astype("<u4") << 16).view("<f4")
-    if tagged and tensor.datatype is Datatype.BYTES and tensor.name.endswith("_bytes"):
-        return _tagged(array.tolist())
+    if tensor.datatype is Datatype.BYTES:
+        return _texts(tensor, array.tolist(), tagged=tagged and tensor.name.endswith("_bytes"))
     return array.tolist()
 
 
-def _tagged(value: Any) -> Any:
+def _texts(tensor: Tensor, value: Any, *, tagged: bool) -> Any:
+    """Strings as JSON has them, nested as they are."""
     if isinstance(value, list):
-        return [_tagged(inner) for inner in value]
-    return {_B64: base64.b64encode(value.encode()).decode()}
+        if tagged or (value and isinstance(value[0], list)):
+            return [_texts(tensor, inner, tagged=tagged) for inner in value]
+        return tensor.texts(value)
+    return {_B64: to_base64(value)} if tagged else tensor.texts([value])[0]
 
 
 def _listed(names: Mapping[str, object]) -> str:

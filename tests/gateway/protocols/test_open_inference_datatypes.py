@@ -1,8 +1,9 @@
 """Open Inference Protocol v2: every datatype by a released client, over a real socket."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import ml_dtypes  # what tritonclient wants BF16 in; comes with onnx
@@ -136,3 +137,40 @@ def test_a_bare_body_is_the_tensor(place: str, datatype: Datatype) -> None:
     assert response.content[int(response.headers["inference-header-content-length"]) :] == blob * 3
     for wrong in (b"", blob + b"\0", blob[:-1]):
         assert httpx.post(url, content=wrong, headers=headers).status_code == 400
+
+
+RAW: Final = (b"\xff\xd8\x00", b"", "ü".encode(), b"\xed\xa0\x80", "\U0010ff80".encode(), bytes(range(256)))
+"""Strings that are no text, and some that are."""
+
+
+@pytest.mark.parametrize("one", RAW)
+def test_bytes_need_not_be_text(client: InferenceServerClient, place: str, one: bytes) -> None:
+    """Any bytes come back in binary and in base64; JSON without base64 carries those that are text."""
+    sent = InferInput("a", [1, 2], "BYTES")
+    sent.set_data_from_numpy(np.array([[one, b"a"]], dtype=object))
+    assert client.infer("id_bytes", [sent]).as_numpy("a_out").tolist() == [[one, b"a"]]
+    tensor = {"name": "a", "datatype": "BYTES", "shape": [1, 2], "parameters": {"content_type": "base64"}}
+    tensor["data"] = [base64.b64encode(part).decode() for part in (one, b"a")]
+    outputs = [{"name": "a_out", "parameters": {"content_type": "base64"}}]
+    url = f"http://{place}/v2/models/id_bytes/infer"
+    (found,) = httpx.post(url, json={"inputs": [tensor], "outputs": outputs}).json()["outputs"]
+    assert found["data"] == tensor["data"]
+    assert found["parameters"] == {"content_type": "base64"}
+    response = httpx.post(url, json={"inputs": [tensor]})
+    try:
+        text = one.decode()
+    except UnicodeDecodeError:
+        assert response.status_code == 400
+        assert "binary" in response.json()["error"]
+    else:
+        assert response.json()["outputs"][0]["data"] == [text, "a"]
+
+
+@pytest.mark.parametrize("data", [["%", "a"], ["YQ", "a"], ["ü", "YQ=="]])
+def test_what_is_not_base64_is_refused(place: str, data: list[str]) -> None:
+    """Strings that are said to be in base64 and are not are 400."""
+    tensor = {"name": "a", "datatype": "BYTES", "shape": [1, 2], "parameters": {"content_type": "base64"}}
+    url = f"http://{place}/v2/models/id_bytes/infer"
+    response = httpx.post(url, json={"inputs": [{**tensor, "data": data}]})
+    assert response.status_code == 400
+    assert "base64" in response.json()["error"]
