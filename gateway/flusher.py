@@ -119,6 +119,8 @@ class Flusher:
         for _ in range(LAST_TRIES):
             # Twice: a buffer that was full and waiting may have kept the other one from being swapped.
             done = await self.flush() and await self.flush()
+            while done and any(rows.waits for rows in self._files()):
+                done = await self.flush()
             if done:
                 break
         await asyncio.to_thread(self._thread.shutdown)

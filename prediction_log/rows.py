@@ -12,6 +12,8 @@ Rules:
   thread. Neither waits for the other.
 * A frame taken is written to a segment before it is released. A process killed between the two leaves it
   here; the segment's last sequence tells that it is there already.
+* A request that is larger than an empty buffer goes into a file of its own (`spill.py`); what comes after it
+  waits in the active buffer until that is in the log.
 * Where both buffers are full the rows are lost, not waited for: their sequence numbers are used up and the
   active frame's `skipped` counts them, so that the loss travels in the log.
 """
@@ -23,12 +25,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Self
 
+from groundwork.errors import NoRoomError
 from groundwork.files import allocate
 from prediction_log import frame, layout
 from prediction_log.errors import FrameError, LogError
 from prediction_log.layout import Head
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
+from prediction_log.spill import Spills
 from prediction_log.validation import check_schema, read_head
 
 SUFFIX: Final = ".rows"
@@ -52,16 +56,18 @@ class RowFile:
     """One stream's rows on their way to the log; made by `create`, used as the file's rules say.
 
     `lost` counts the rows lost here since creation, `lost_by` by reason: FULL (both buffers), OVERSIZED (no
-    room for these rows in an empty buffer).
+    room for these rows in an empty buffer, nor on the disk for a file of their own).
     """
 
-    def __init__(self, path: Path, active: SlotBuffer, spare: SlotBuffer) -> None:
+    def __init__(self, path: Path, active: SlotBuffer, spare: SlotBuffer, spills: Spills) -> None:
         self.path = path
+        self._spills = spills
         self.lost_by: dict[str, int] = {FULL: 0, OVERSIZED: 0}
         self._active = active
         self._spare = spare
         self._state = _Spare.FREE
         self._finishing = False
+        self._spilling = False
 
     @classmethod
     def create(
@@ -90,11 +96,11 @@ class RowFile:
         allocate(aside, 2 * half)
         memory = _map(aside)
         head = empty_head(kind, incarnation, stream, row_capacity, rate, places)
-        buffers = [
+        active, spare = (
             SlotBuffer(memory[start : start + places.length], head, schema, places) for start in (0, half)
-        ]
+        )
         aside.rename(path)
-        return cls(path, *buffers)
+        return cls(path, active, spare, Spills(path, head, schema))
 
     @property
     def next_sequence(self) -> int:
@@ -109,17 +115,18 @@ class RowFile:
     @property
     def empty(self) -> bool:
         """Whether nothing is left here for a flush."""
-        return self._state is _Spare.FREE and not self._holds(self._active)
+        return self._state is _Spare.FREE and not self._spills and not self._holds(self._active)
 
     @property
     def full_enough(self) -> bool:
-        """Whether the active buffer is half full: time to swap and flush."""
-        return self._active.half_full
+        """Whether the active buffer is half full, or a large request waits: time to swap and flush."""
+        return self._active.half_full or bool(self._spills)
 
     @property
     def waits(self) -> bool:
-        """Whether the active buffer holds something and cannot be handed over, for the other is not free."""
-        return self._state is not _Spare.FREE and self._holds(self._active)
+        """Whether something is left here when the next frame is taken and in the log."""
+        before = (self._state is not _Spare.FREE) + len(self._spills)
+        return before > 1 or (before > 0 and self._holds(self._active))
 
     @property
     def taken_rows(self) -> int:
@@ -137,7 +144,7 @@ class RowFile:
         sequence = active.end
         if active.lacks(columns, rows):
             if active.never_fits(columns, rows):
-                self.lose(rows, OVERSIZED)
+                self._spill(columns, rows, validity)
                 return sequence
             if not self.swap():
                 self.lose(rows, FULL)
@@ -145,6 +152,19 @@ class RowFile:
             active = self._active
         active.write(columns, rows, validity)
         return sequence
+
+    def _spill(self, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
+        """Rows that have no room in any buffer: into a file of their own, or lost and counted."""
+        if self._spills.full:
+            self.lose(rows, FULL)
+            return
+        try:
+            following = self._spills.add(self._active, columns, rows, validity)
+        except (NoRoomError, OSError):  # the disk cannot hold it: counted like any other loss
+            self.lose(rows, OVERSIZED)
+            return
+        self._active.clear()
+        self._active.begin(following)
 
     def takes(self, columns: Mapping[str, Any], rows: int = 1) -> bool:
         """Whether these rows would be kept, and not lost, if they were appended now."""
@@ -171,9 +191,9 @@ class RowFile:
         self._finishing = True
 
     def swap(self) -> bool:
-        """Hand the active buffer over to the flush; False when it holds nothing or the other is not free."""
+        """Hand the active buffer over to the flush; False when it holds nothing or others come before it."""
         filled, fresh = self._active, self._spare
-        if self._state is not _Spare.FREE or not self._holds(filled):
+        if self._state is not _Spare.FREE or self._spills or not self._holds(filled):
             return False
         fresh.begin(filled.end)
         self._active, self._spare = fresh, filled
@@ -181,14 +201,20 @@ class RowFile:
         return True
 
     def take(self) -> bytes | None:
-        """The filled buffer's compact frame, or None; the same frame again until `release`."""
+        """The compact frame that comes next in the log, or None; the same frame again until `release`."""
         if self._state is _Spare.FREE:
-            return None
+            body = self._spills.take()
+            self._spilling = body is not None
+            return body
         self._state = _Spare.TAKEN
         return frame.compact(self._spare.memory)
 
     def release(self) -> None:
         """The frame taken is in the log; its buffer is free again. LogError when none was taken."""
+        if self._spilling:
+            self._spilling = False
+            self._spills.release()
+            return
         if self._state is not _Spare.TAKEN:
             raise LogError(f"{self.path}: a buffer is released after it was taken and written, not before")
         self._spare.clear()

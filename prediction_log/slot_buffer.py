@@ -106,6 +106,12 @@ class SlotBuffer:
         return published
 
     @property
+    def first(self) -> int:
+        """The sequence number at which this buffer was begun."""
+        sequence: int = self._u64[_FIRST]
+        return sequence
+
+    @property
     def end(self) -> int:
         """The sequence number the next row gets."""
         sequence: int = self._u64[_END]
@@ -138,15 +144,23 @@ class SlotBuffer:
             return True
         for arena in self._arenas:  # a plain loop: this runs for every request
             values = columns.get(arena.name)
-            if values and arena.cells[at * arena.width] + _needed(values, arena, rows) > len(arena.data):
+            if values and arena.cells[at * arena.width] + _needed(values, arena.width, rows) > len(
+                arena.data
+            ):
                 return True
         return False
 
     def never_fits(self, columns: Mapping[str, Any], rows: int) -> bool:
         """Whether these rows have no room here even when it is empty."""
         return rows > self.capacity or any(
-            _needed(columns.get(arena.name), arena, rows) > len(arena.data) for arena in self._arenas
+            _needed(columns.get(arena.name), arena.width, rows) > len(arena.data) for arena in self._arenas
         )
+
+    @staticmethod
+    def needs(schema: Schema, columns: Mapping[str, Any], rows: int) -> list[int]:
+        """The arena bytes that these rows take, for each variable-width column of the schema in order."""
+        variable = [column for column in schema.columns if column.dtype == VARIABLE]
+        return [_needed(columns.get(column.name), column.width, rows) for column in variable]
 
     def write(self, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
         """Copy the rows in and publish them; there must be room."""
@@ -257,11 +271,11 @@ def _arena(memory: memoryview, column: ColumnSpec, offsets: tuple[int, int], dat
     )
 
 
-def _needed(values: Any, arena: Arena, rows: int) -> int:
+def _needed(values: Any, width: int, rows: int) -> int:
     if not values:
         return 0
     if values.__class__ is bytes:
-        return len(values) * rows * arena.width
+        return len(values) * rows * width
     return sum(map(len, values))
 
 

@@ -40,6 +40,19 @@ async def test_a_full_log_delays_nobody_and_counts(tmp_path: Path) -> None:
         assert second.skipped == lost
 
 
+async def test_a_request_larger_than_its_buffers_is_recorded(tmp_path: Path) -> None:
+    """However many rows a request has, they are accepted, and in the log with their id and their order."""
+    async with world(tmp_path, SMALL) as here:
+        assert (await here.infer(request([ROW] * 3))).status_code == 200
+        answer = await here.infer(request([ROW] * 500))
+        assert here.counted("driftgate_log_rows_accepted_total", kind="prediction") == 503
+        assert here.counted("driftgate_log_rows_lost_total", kind="prediction") == 0
+        before, large = (*here.frames(Kind.PREDICTION), *here.frames(Kind.PREDICTION))
+        assert (before.rows, large.rows, large.first) == (3, 500, 3)
+        assert {row.tobytes().hex() for row in large.array("id")} == {answer.headers["x-prediction-id"]}
+        assert large.array("row").tolist() == list(range(500))
+
+
 async def test_rows_too_large_to_keep_are_recorded_without_inputs(tmp_path: Path) -> None:
     """Inputs above the limit per row are left out of the schema, and each such row is counted."""
     async with world(tmp_path, GatewaySettings(journal=JournalSettings(max_row_bytes=100))) as here:

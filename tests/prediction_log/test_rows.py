@@ -124,14 +124,15 @@ def test_with_both_buffers_full_rows_are_lost_and_counted(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("columns", [samples.columns(0, 1) | {"city": [b"x" * 65]}, samples.columns(0, 9)])
-def test_what_never_fits_is_lost_as_oversized(tmp_path: Path, columns: dict[str, Any]) -> None:
-    """A request with more rows or bytes than an empty buffer has is lost alone, and still reported."""
+def test_what_has_no_room_in_an_empty_buffer_is_kept(tmp_path: Path, columns: dict[str, Any]) -> None:
+    """A request with more rows or bytes than an empty buffer has is in the log like any other."""
     file = samples.row_file(tmp_path)
     count = len(columns["time"])
     assert file.append(columns, count) == 0
-    assert file.lost_by["oversized"] == count
-    body = decode(flush(file))
-    assert (body.rows, body.first, body.end, body.skipped) == (0, 0, count, count)
+    assert file.lost == 0
+    body = decode(flush_filled(file))
+    assert (body.rows, body.first, body.end, body.skipped) == (count, 0, count, 0)
+    assert body.strings("city").tolist() == columns["city"]
 
 
 def test_sampling_leaves_a_gap_that_is_no_loss(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Spills: a request that is larger than its buffers is in the log as every other, in its place and once."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prediction_log.frame import Frame, decode
+from prediction_log.memory import MemoryLog
+from prediction_log.recovery import recover_slot
+from prediction_log.rows import RowFile
+from prediction_log.spill import MOST
+from prediction_log.transport import START
+from tests.prediction_log import samples
+
+CAPACITY = 4
+
+
+def opened(folder: Path) -> RowFile:
+    """A row file with room for few rows."""
+    return samples.row_file(folder, row_capacity=CAPACITY)
+
+
+def drain(file: RowFile, log: MemoryLog) -> None:
+    """Flush until nothing is left, as the flusher does at the end."""
+    file.finish()
+    while not file.empty:
+        file.swap()
+        body = file.take()
+        assert body is not None
+        assert log.write([body]) == 1
+        file.release()
+
+
+def frames(log: MemoryLog) -> list[Frame]:
+    """What is in the log."""
+    return [decode(body) for _, body in log.read(START, 1000)]
+
+
+def times(log: MemoryLog) -> list[int]:
+    """The times of all rows in the order of the log; in these tests a row's time is its sequence."""
+    return [int(time) for frame in frames(log) for time in frame.array("time")]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_large_request_is_kept_whole(tmp_path: Path, before: int) -> None:
+    """Its rows are one frame with all their values; its file lives until they are in the log."""
+    file, log = opened(tmp_path), MemoryLog()
+    if before:
+        file.append(samples.columns(0, before), before)
+    columns = samples.columns(before, 50) | {"city": [b"x" * 100] * 50}
+    validity = np.zeros((50, 4), np.uint8)
+    validity[7, 1] = 2
+    assert file.append(columns, 50, validity) == before
+    assert (file.next_sequence, file.lost, file.full_enough) == (before + 50, 0, True)
+    assert len(list(tmp_path.iterdir())) == 2
+    drain(file, log)
+    assert times(log) == list(range(before + 50))
+    large = frames(log)[-1]
+    assert large.strings("city").tolist() == [b"x" * 100] * 50
+    assert large.validity is not None
+    assert large.validity.tolist() == validity.tolist()
+    assert [path.name for path in tmp_path.iterdir()] == ["1.rows"]
+
+
+Step = st.one_of(
+    st.tuples(st.just("append"), st.integers(1, 3)),
+    st.tuples(st.just("append"), st.integers(CAPACITY + 1, 20)),
+    st.tuples(st.just("skip"), st.integers(1, 3)),
+    st.tuples(st.just("flush"), st.just(0)),
+)
+
+
+@given(steps=st.lists(Step, max_size=30), killed=st.booleans())
+def test_nothing_is_lost_doubled_or_moved(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]], killed: Any
+) -> None:
+    """Whatever sizes come in whatever order, also when the process dies: rows are there once, in order."""
+    folder = tmp_path_factory.mktemp("slot")
+    file, log, kept = opened(folder), MemoryLog(), []
+    for what, rows in steps:
+        first = file.next_sequence
+        if what == "append":
+            before = file.lost
+            file.append(samples.columns(first, rows), rows)
+            kept += [] if file.lost > before else list(range(first, first + rows))
+        elif what == "skip":
+            file.skip(rows)
+        else:
+            file.swap()
+            if (body := file.take()) is not None:
+                log.write([body])
+                file.release()
+    if killed:
+        recover_slot(folder, log)
+        assert list(folder.iterdir()) == []
+    else:
+        drain(file, log)
+    assert times(log) == kept
+    told = frames(log)
+    assert sum(frame.skipped for frame in told) == file.lost
+    assert all(a.end == b.first for a, b in itertools.pairwise(told))
+
+
+def test_a_kill_between_the_file_and_the_buffer_doubles_nothing(tmp_path: Path) -> None:
+    """Rows that are in the spilled file and in the buffer still are spooled once."""
+    file, log = opened(tmp_path), MemoryLog()
+    file.append(samples.columns(0, 3), 3)
+    held = (tmp_path / "1.rows").read_bytes()
+    file.append(samples.columns(3, 9), 9)
+    (tmp_path / "1.rows").write_bytes(held)
+    assert recover_slot(tmp_path, log) == 12
+    assert times(log) == list(range(12))
+
+
+def test_what_waits_is_bounded(tmp_path: Path) -> None:
+    """While the log cannot be written, only so many large requests are kept; the others are counted lost."""
+    file, log = opened(tmp_path), MemoryLog()
+    for request in range(MOST + 2):
+        file.append(samples.columns(request * 9, 9), 9)
+    assert file.lost_by == {"full": 18, "oversized": 0}
+    drain(file, log)
+    assert times(log) == list(range(MOST * 9))
+    assert sum(frame.skipped for frame in frames(log)) == 18
+
+
+def test_a_request_without_room_on_the_disk_is_counted(tmp_path: Path) -> None:
+    """Where its file cannot be made the rows are lost, told, and nothing is left behind."""
+    file, log = opened(tmp_path), MemoryLog()
+    (tmp_path / ".1-00000000000000000000.rows.new").mkdir()
+    (tmp_path / ".1-00000000000000000000.rows.new" / "in the way").touch()
+    file.append(samples.columns(0, 9), 9)
+    assert file.lost_by == {"full": 0, "oversized": 9}
+    drain(file, log)
+    assert [(frame.rows, frame.skipped) for frame in frames(log)] == [(0, 9)]
