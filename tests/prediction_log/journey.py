@@ -70,8 +70,8 @@ class Worker:
         """What a worker does when it is asked to stop."""
         self.write()
         self.release()
-        self.flush()
-        self.flush()
+        while not self.file.empty:
+            self.flush()
 
 
 def sink(folder: Path, segment_bytes: int, *, boot: str | None = None) -> SegmentSink:
