@@ -4,7 +4,8 @@ Rules:
 
 1. A version is loaded once however many ask for it at the same time, and all of them get the same answer.
 2. Nothing that is in memory is touched by a load that fails.
-3. What is released is forgotten at once and closed when its last request has been answered.
+3. What is released is forgotten at once and closed when its last request has been answered; its memory is
+   given back in the loading thread, which takes only what others leave of the processor (`gateway.memory`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from gateway import memory
 from gateway.errors import LoadError, UnknownVersionError
 from gateway.journal import Journal
 from gateway.meters import ModelMeters
@@ -61,7 +63,8 @@ class Fleet:
         self._clock = clock
         self._loaded: dict[Key, LoadedModel] = {}
         self._loading: dict[Key, asyncio.Task[LoadedModel]] = {}
-        self._pool = ThreadPoolExecutor(1, "load")
+        memory.settle()
+        self._pool = ThreadPoolExecutor(1, "load", initializer=memory.yield_to_others)
 
     @property
     def loaded(self) -> Mapping[Key, LoadedModel]:
@@ -98,6 +101,7 @@ class Fleet:
             self._counters.values[loaded.meters.loaded] -= 1
         await loaded.idle()
         self._journal.close(loaded)
+        await asyncio.get_running_loop().run_in_executor(self._pool, _close, loaded)
 
     async def close(self) -> None:
         """Abandon what is being loaded and let the thread go."""
@@ -114,12 +118,17 @@ class Fleet:
             meters = ModelMeters(self._counters, *key)
             inline_rows = opened.cost.rows_within(self._settings.inline)
             loaded = LoadedModel(opened.manifest, opened.session, meters, opened.cost, inline_rows)
-            await loop.run_in_executor(self._pool, self._journal.open, loaded)
+            await loop.run_in_executor(self._pool, self._begin, loaded)
             self._loaded[key] = loaded
             self._counters.values[meters.loaded] += 1
             return loaded
         finally:
             del self._loading[key]
+
+    def _begin(self, loaded: LoadedModel) -> None:
+        """In the loading thread: give the version its log, and back to the system what loading took."""
+        self._journal.open(loaded)
+        memory.trim()
 
     def _open(self, model: str, version: str) -> Opened:
         """In the loading thread: everything that reads files or runs the graph."""
@@ -139,3 +148,9 @@ class Fleet:
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"
             )
         return Opened(manifest, session, measure(session, profile, self._clock.monotonic))
+
+
+def _close(loaded: LoadedModel) -> None:
+    """In the loading thread: give the memory of a version back."""
+    loaded.session.close()
+    memory.trim()

@@ -25,6 +25,8 @@ _IN_A_NODE: Final = "while running"
 _BFLOAT16: Final = 16  # onnx.TensorProto.BFLOAT16
 _BITS: Final = np.dtype(numpy_dtype(Datatype.BF16))
 
+Run = Callable[[list[str], dict[str, Array], None], list[Array]]
+
 
 class Session:
     """A loaded graph."""
@@ -34,7 +36,7 @@ class Session:
         self._names = [spec.name for spec in signature.outputs]
         specs = (*signature.inputs, *signature.outputs)
         narrow = any(spec.datatype is Datatype.BF16 for spec in specs)
-        self._run = BitsRun(session, signature) if narrow else _shortest(session)
+        self._run: Run = BitsRun(session, signature) if narrow else _shortest(session)
 
     @classmethod
     def open(cls, path: Path, *, title: str, options: RunOptions = PLAIN) -> "Session":
@@ -68,6 +70,14 @@ class Session:
             if isinstance(error, runtime_errors.InvalidArgument) and _IN_A_NODE not in line:
                 raise InvalidInputError(f"the graph refuses the inputs: {line}") from None
             raise RunError(f"the model failed on this request: {line}") from None
+
+    def close(self) -> None:
+        """Let the graph and its memory go; a run afterwards is a RunError. In a thread: milliseconds."""
+        self._run = _closed
+
+
+def _closed(_names: list[str], _feeds: dict[str, Array], _options: None) -> list[Array]:
+    raise RunError("this version was taken out of memory; ask again")
 
 
 class BitsRun:
@@ -103,7 +113,7 @@ def _bits(value: Any) -> Array:
     return np.frombuffer(held, _BITS).reshape(shape).copy()
 
 
-def _shortest(session: Any) -> Callable[[list[str], dict[str, Array], None], Any]:
+def _shortest(session: Any) -> Run:
     """The runtime's own `run` without its Python wrapper, where it is there as expected.
 
     The wrapper looks whether every input is fed, which a decoded request always is, and tries another
@@ -111,7 +121,7 @@ def _shortest(session: Any) -> Callable[[list[str], dict[str, Array], None], Any
     """
     inner = getattr(session, "_sess", None)
     known = type(inner).__name__ == "InferenceSession" and callable(getattr(inner, "run", None))
-    shortest: Callable[..., Any] = inner.run if known and inner is not None else session.run
+    shortest: Run = inner.run if known and inner is not None else session.run
     return shortest
 
 

@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
-from gateway.errors import IncompatibleSignatureError, LoadError, UnknownVersionError
+from gateway.errors import IncompatibleSignatureError, LoadError, RunError, UnknownVersionError
 from registry_client.manifest import Manifest, digest_of
 from registry_client.profile import NumericColumn, Profile, encode
 from registry_client.signature import Datatype, Signature, TensorSpec
@@ -105,6 +106,14 @@ async def test_released_is_forgotten_when_it_is_idle(here: World) -> None:
     assert here.counted("driftgate_version_loaded", version="2") == 0
     again = await here.fleet.load("m", "2")
     assert again is not loaded
+
+
+async def test_a_closed_version_runs_no_more(here: World) -> None:
+    """Once it is let go of, a version holds no graph: a run of it is an error like any other."""
+    loaded = await here.fleet.load("m", "1")
+    await here.fleet.release(loaded)
+    with pytest.raises(RunError, match="taken out of memory"):
+        loaded.session.run({"x": np.zeros((1, 30), np.float32)})
 
 
 async def test_its_rows_outlive_a_version(here: World) -> None:
