@@ -59,7 +59,9 @@ class DriftData(msgspec.Struct, frozen=True, kw_only=True):
     signals: tuple[SignalData, ...]
     window: Window
     rows: int
+    """Rows that this version predicted so far."""
     labelled: int
+    """Those of them that have a label which could be compared."""
 
 
 class RetrainData(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +79,9 @@ class RetrainData(msgspec.Struct, frozen=True, kw_only=True):
     signals: tuple[SignalData, ...]
     window: Window
     rows: int
+    """Rows that this version predicted so far."""
     labelled: int
+    """Those of them that have a label which could be compared."""
     labelled_since_onset: int
     accuracy: float | None
     expires: str

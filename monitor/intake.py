@@ -89,6 +89,7 @@ class Intake:
         times = self._advance(frame)
         rows = self._answered(frame, known, times)
         watch.used = self._time.used
+        watch.rows += frame.rows
         watch.unwatched = unwatched(frame.schema)
         self._ledger.rates[watch.model] = frame.rate
         of = {"model": watch.model, "version": watch.version}

@@ -40,7 +40,7 @@ def drift(
         budget_rows=settings.detection.budget_rows,
         signals=signals(incident),
         window=window(incident.onset, end),
-        rows=end.rows,
+        rows=watch.rows,
         labelled=watch.accuracy.right + watch.accuracy.wrong,
     )
     return Event(
@@ -70,7 +70,7 @@ def retrain(watch: Watch, incident: Incident, last: Asked | None, settings: Moni
         threshold=round(incident.threshold, 3),
         signals=signals(incident),
         window=window(incident.onset, watch.mark),
-        rows=watch.mark.rows,
+        rows=watch.rows,
         labelled=watch.accuracy.right + watch.accuracy.wrong,
         labelled_since_onset=watch.labelled_since(incident.onset.time),
         accuracy=watch.accuracy.recent,

@@ -43,6 +43,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
     restarted: int
     used: int = 0
     unwatched: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
 
 
 class Watch:
@@ -59,6 +60,7 @@ class Watch:
         self.accuracy = LabelAccuracy()
         self.restarted = 0
         self.used = 0
+        self.rows = 0  # predicted; `mark` counts what the detectors took, labels besides
         self.unwatched: dict[str, str] = {}
         self.said = ""
         self.evidence: dict[str, dict[str, float]] = {}
@@ -256,6 +258,7 @@ class Watch:
                 self.restarted,
                 self.used,
                 tuple(self.unwatched.items()),
+                self.rows,
             ),
             # Equal watches are equal bytes, whichever way they came to be.
             order="sorted",
@@ -275,7 +278,7 @@ class Watch:
         watch.accuracy.restore(saved.accuracy)
         watch.mark, watch.incident, watch.asked = saved.mark, saved.incident, saved.asked
         watch.restarted, watch.used = saved.restarted, saved.used
-        watch.unwatched = dict(saved.unwatched)
+        watch.unwatched, watch.rows = dict(saved.unwatched), saved.rows
         watch.attach(profile)
         return watch
 

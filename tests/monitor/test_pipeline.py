@@ -150,11 +150,17 @@ def test_the_story_raises_one_incident_one_request_and_its_end(folder: Path) -> 
     """A drift is detected once, asked about once, and resolved when its version is fine again."""
     db = open_store(folder)
     pipeline = Pipeline(db, worlds.settings(), REGISTRY)
-    traffic = Traffic(3)
+    traffic, told = Traffic(3), 0
     for step in range(260):
         bad = 20 <= step < 60
         body, labels = traffic.predictions(64, shift=1.5 if bad else 0.0, wrong=0.5 if bad else 0.1)
         pipeline.feed([(Offset(1, 2 * step + 1), body), (Offset(1, 2 * step + 2), traffic.labels(labels))])
+        for event in db.execute("SELECT body FROM events WHERE sequence > ? ORDER BY sequence", (told,)):
+            told += 1
+            data = msgspec.json.decode(event[0])["data"]
+            # Rows, and not labels besides; the labels of a step come behind its rows.
+            assert data["rows"] == 64 * (step + 1)
+            assert data["labelled"] <= data["rows"]
     kinds = [kind for (kind,) in db.execute("SELECT type FROM events ORDER BY sequence")]
     assert kinds == ["drift.detected", "retrain.requested", "drift.resolved"]
     body = db.execute("SELECT body FROM events WHERE type = 'retrain.requested'").fetchone()[0]
