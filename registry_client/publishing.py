@@ -7,6 +7,7 @@ own; this one only puts them in order. The heavy libraries load when they are fi
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ import numpy as np
 
 from groundwork.clock import Clock, SystemClock
 from registry_client.backends import open_registry
-from registry_client.errors import PublishError, ReferenceDataError, VersionExistsError
+from registry_client.errors import PublishError, ReferenceDataError, RegistryError, VersionExistsError
 from registry_client.export import Export, export_estimator, export_graph
 from registry_client.manifest import Manifest, check_name, check_version, digest_of
 from registry_client.profile import Profile, encode, identify
@@ -30,6 +31,8 @@ _RACES: Final = 100
 """How often an automatic version is tried again when another publisher took it."""
 
 _DEFAULT: Final = Tolerance()
+
+_log: Final = logging.getLogger(__name__)
 
 
 def publish(  # noqa: PLR0913  one call that people write by hand, all but the model by keyword
@@ -83,9 +86,21 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
 
 
 def _previous(registry: Registry, name: str) -> Signature | None:
-    """The signature of the highest version, where there is one."""
-    versions = registry.versions(name)
-    return registry.manifest(name, versions[-1]).signature if versions else None
+    """The signature of the highest version that can be read, where there is one."""
+    for version in reversed(registry.versions(name)):
+        manifest = _readable(registry, name, version)
+        if manifest is not None:
+            return manifest.signature
+    return None
+
+
+def _readable(registry: Registry, name: str, version: str) -> Manifest | None:
+    """An older version's manifest; None, and a warning, where it is broken: no reason to refuse a new one."""
+    try:
+        return registry.manifest(name, version)
+    except RegistryError as error:
+        _log.warning("version %s of model %s is passed over: %s", version, name, error)
+        return None
 
 
 def _export(model: Any, reference: Any, tolerance: Tolerance, previous: Signature | None) -> Export:
@@ -160,8 +175,8 @@ def _place(
         highest = max((int(known) for known in registry.versions(draft.name)), default=0)
         if highest:
             same, _ = _finish(draft, profile, str(highest))
-            stored = registry.manifest(draft.name, str(highest))
-            if is_same(stored, same):
+            stored = _readable(registry, draft.name, str(highest))
+            if stored is not None and is_same(stored, same):
                 return stored
         manifest, content = _finish(draft, profile, str(highest + 1))
         try:

@@ -93,6 +93,20 @@ def test_other_bytes_under_a_version() -> None:
     assert publish(a_graph(2.0), name="m", registry=registry).version == "4"
 
 
+@pytest.mark.parametrize("version", [None, 3])
+def test_a_broken_older_version_keeps_nobody_from_publishing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, version: int | None
+) -> None:
+    """With the manifest of the highest version cut, the next is published, and the broken one is named."""
+    first = publish(FITTED, name="loans", registry=tmp_path, reference=FRAME)
+    publish(FITTED, name="loans", registry=tmp_path, reference=FRAME, version=2)
+    (tmp_path / "loans" / "2" / "manifest.json").write_text('{"name": "loans", ')
+    third = publish(FITTED, name="loans", registry=tmp_path, reference=FRAME, version=version)
+    assert (third.version, third.digest) == ("3", first.digest)
+    assert third.signature == first.signature
+    assert "version 2 of model loans is passed over" in caplog.text
+
+
 def test_racing_publishers(tmp_path: Path) -> None:
     """Publishers that race without naming a version all get one of their own."""
     start = threading.Barrier(6)
