@@ -3,6 +3,7 @@
 All take X (float32 [-1, 4]) and give score (float32 [-1, 1]) unless they say otherwise.
 """
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,22 @@ def wider() -> bytes:
     )
 
 
+def perceptron(size: int, seed: int) -> bytes:
+    """X (float32 [-1, 64]) → score (float32 [-1, 8]) by four layers, with about `size` bytes of weights."""
+    random = np.random.default_rng(seed)
+    middle = int((size / 8) ** 0.5)
+    widths = [64, middle, middle, middle, 8]
+    nodes, constants, before = [], {}, "X"
+    for layer, (rows, columns) in enumerate(itertools.pairwise(widths)):
+        constants[f"w{layer}"] = random.normal(size=(rows, columns), scale=rows**-0.5).astype(np.float32)
+        after = "score" if columns == widths[-1] else f"h{layer}"
+        nodes.append(helper.make_node("MatMul", [before, f"w{layer}"], [after]))
+        if after != "score":
+            nodes.append(helper.make_node("Relu", [after], [f"r{layer}"]))
+        before = f"r{layer}"
+    return _graph(nodes, constants, width=64, scores=8)
+
+
 def put(models: Path, name: str, version: int, graph: bytes) -> Path:
     """Publish a graph as a bare file; appears whole; returns the file."""
     folder = models / name / str(version)
@@ -77,12 +94,12 @@ def put(models: Path, name: str, version: int, graph: bytes) -> Path:
     return folder / "model.onnx"
 
 
-def _graph(nodes: list[Any], constants: dict[str, Any], *, width: int = WIDTH) -> bytes:
+def _graph(nodes: list[Any], constants: dict[str, Any], *, width: int = WIDTH, scores: int = 1) -> bytes:
     graph = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", width])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", 1])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", scores])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
