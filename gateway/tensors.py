@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from gateway import numbers
 from gateway.errors import InvalidInputError, UnanswerableError
 from gateway.inference import Array
 from gateway.text import bytes_of, escaped, from_base64, plain, text_of, to_base64
@@ -50,6 +51,9 @@ _CODES: Final = MappingProxyType(
     }
 )
 _FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatype.FP64})
+_PLAIN_FLOATS: Final = frozenset({Datatype.FP32, Datatype.FP64})
+_MANY: Final = 2048
+"""From so many floats on, packing them by way of msgpack is quicker than `struct`."""
 _OPEN_BRACKET: Final = ord("[")
 _BLANK: Final = b" \t\r\n"
 _PREFIX: Final = struct.Struct("<I")
@@ -153,6 +157,15 @@ class Tensor:
             )
         return self._packed(values, shape)
 
+    def from_numbers(self, values: Array, shape: Sequence[int]) -> Array:
+        """The tensor in a flat array of its dtype; InvalidInputError where it does not fit."""
+        count = self.count(shape)
+        if len(values) != count:
+            raise InvalidInputError(
+                f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
+            )
+        return values.reshape(shape)
+
     def from_values(self, values: list[Any], leaf: Callable[[Any], Any] | None = None) -> Array:
         """The tensor in nested Python lists, which say its shape; InvalidInputError where it does not fit.
 
@@ -252,6 +265,10 @@ class Tensor:
         """The array of elements that have the type of a leaf; their range is checked here."""
         if self.datatype is Datatype.BYTES:
             return np.array([escaped(value) for value in values], dtype=object).reshape(shape)
+        if len(values) >= _MANY and self.datatype in _PLAIN_FLOATS:
+            array = numbers.packed(values, self.dtype)
+            if array is not None:
+                return array.reshape(shape)
         try:
             packed = _packer(len(values), self._code)(*values)
         except (struct.error, OverflowError):

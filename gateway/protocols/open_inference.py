@@ -26,6 +26,7 @@ import msgspec
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
 from gateway.model import LoadedModel, rows_of
+from gateway.protocols.bulk import BULK_BYTES, Bulk, read_bulk
 from gateway.protocols.classification import PARAMETER as CLASSIFICATION
 from gateway.protocols.classification import classify
 from gateway.protocols.classification import wanted as classes_wanted
@@ -141,7 +142,8 @@ class OpenInference:
         if length is not None and not length.strip(b"0") and length:
             return _raw(model, body)
         if length is None:
-            document = _read(model, body) or _document(body)
+            document = read_bulk(model, body, _decode) if len(body) > BULK_BYTES else None
+            document = document or _read(model, body) or _document(body)
         else:
             end = _json_length(length, len(body))
             document = _document(memoryview(body)[:end])
@@ -280,8 +282,7 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
                 "send it in binary (parameters.binary_data_size)"
             )
         else:
-            read = tensor.from_lists if document.data.__class__ is list else tensor.from_json
-            feed = read(document.data, document.shape)
+            feed = _from_data(tensor, document.data, document.shape)
             feeds[name] = tensor.from_base64(feed) if told is not None and _in_base64(tensor, told) else feed
     if len(feeds) != len(model.inputs):
         absent = [name for name in model.inputs if name not in feeds]
@@ -301,6 +302,14 @@ def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
     if any(wanted.base64 for wanted in request.wanted if wanted.name == name):
         return {CONTENT_TYPE: BASE64}
     return None
+
+
+def _from_data(tensor: Tensor, data: Any, shape: list[int]) -> Array:
+    if data.__class__ is list:
+        return tensor.from_lists(data, shape)
+    if data.__class__ is Bulk:
+        return tensor.from_numbers(data.array, shape)
+    return tensor.from_json(data, shape)
 
 
 def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
