@@ -115,7 +115,7 @@ class DataPort:
                 return
             passed = admitted
         try:
-            answer = await self._answer(target, scope, headers, receive)
+            answer = await self._answer(target, scope, headers, receive, passed)
         except GoneError:
             return
         except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
@@ -189,13 +189,18 @@ class DataPort:
         return await asyncio.to_thread(coding.inflate, body, compressed, self._requests.max_body_bytes)
 
     async def _answer(
-        self, target: Target | None, scope: MutableMapping[str, Any], headers: Headers, receive: Receive
+        self,
+        target: Target | None,
+        scope: MutableMapping[str, Any],
+        headers: Headers,
+        receive: Receive,
+        passed: Pass,
     ) -> Response:
         if target is None:
             return refused(NotFoundError(f"there is nothing at {scope['path'][:200]!r}"))
         codec = target.entry.leads
         if isinstance(codec, Page):
-            return await self._ask(codec, target, scope, headers, receive)
+            return await self._ask(codec, target, scope, headers, receive, passed.name)
         core, model, version = self.core, target.model, target.version
         started = core.clock.monotonic()
         try:
@@ -218,6 +223,7 @@ class DataPort:
         scope: MutableMapping[str, Any],
         headers: Headers,
         receive: Receive,
+        caller: str,
     ) -> Response:
         endpoint = page.methods.get(scope["method"])
         try:
@@ -232,6 +238,7 @@ class DataPort:
                 headers,
                 scope.get("query_string", b""),
                 lambda: self.body(headers, receive),
+                caller,
             )
             return await endpoint(asked)
         except DriftgateError as error:

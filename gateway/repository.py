@@ -78,8 +78,8 @@ class Repository:
                     found.append({"name": view.name, "version": version, "state": state, "reason": reason})
         return found
 
-    async def load(self, model: str) -> None:
-        """Let a model answer, in every worker.
+    async def load(self, model: str, who: str = "") -> None:
+        """Let a model answer, in every worker; `who` asks, for history: a key's name, empty without keys.
 
         Raises:
             UnknownModelError: neither a route nor the registry knows it.
@@ -88,7 +88,7 @@ class Repository:
         """
         route = await asyncio.to_thread(self._route, model)
         if route.unloaded:
-            done = await self._console.act(model, "load", Wish(who=UNKNOWN_CALLER))
+            done = await self._console.act(model, "load", Wish(who=who or UNKNOWN_CALLER))
             revision = done.revision
         else:
             revision = route.revision
@@ -101,8 +101,8 @@ class Repository:
                 raise NotReadyError(f"model {model} is still loading after {self.patience:.0f} s; ask again")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def unload(self, model: str) -> None:
-        """Let a model answer nobody; one that is unloaded stays so.
+    async def unload(self, model: str, who: str = "") -> None:
+        """Let a model answer nobody; one that is unloaded stays so. `who` is as for `load`.
 
         Raises:
             UnknownModelError: neither a route nor the registry knows it.
@@ -110,7 +110,7 @@ class Repository:
         """
         route = await asyncio.to_thread(self._route, model)
         if not route.unloaded:
-            await self._console.act(model, "unload", Wish(who=UNKNOWN_CALLER))
+            await self._console.act(model, "unload", Wish(who=who or UNKNOWN_CALLER))
 
     def _route(self, model: str) -> Route:
         route = self._routes.route(model)

@@ -89,7 +89,7 @@ class Premises(msgspec.Struct, frozen=True):
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """One request as a page sees it; `body` reads it whole."""
+    """One request as a page sees it; `body` reads it whole, `caller` is its key's name ("": without keys)."""
 
     premises: Premises
     model: str
@@ -98,6 +98,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     headers: Headers
     query: bytes
     body: Callable[[], Awaitable[bytes]]
+    caller: str = ""
 
 
 Endpoint = Callable[[Exchange], Awaitable[Response]]

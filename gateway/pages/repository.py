@@ -41,7 +41,7 @@ async def _load(asked: Exchange) -> Response:
         raise UnsupportedError(
             f"load: parameter {next(iter(parameters))[:40]!r} is not offered; publish a version instead"
         )
-    await _repository(asked).load(asked.model)
+    await _repository(asked).load(asked.model, asked.caller)
     return _EMPTY
 
 
@@ -51,7 +51,7 @@ async def _unload(asked: Exchange) -> Response:
     unknown = [name for name in parameters if name != _DEPENDENTS]
     if unknown or not isinstance(parameters.get(_DEPENDENTS, False), bool):
         raise UnsupportedError(f"unload: the one parameter is {_DEPENDENTS}, true or false; no model has any")
-    await _repository(asked).unload(asked.model)
+    await _repository(asked).unload(asked.model, asked.caller)
     return _EMPTY
 
 

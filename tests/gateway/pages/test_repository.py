@@ -14,9 +14,14 @@ from gateway.errors import LoadError, NotReadyError
 from gateway.metrics import exposition
 from gateway.repository import Repository
 from gateway.settings import GatewaySettings, PortSettings
+from groundwork.allowance import Allowance
+from groundwork.denials import Audit
+from groundwork.gate import Gate, Keys
+from groundwork.keys import OPERATE, KeyBook, create
 from groundwork.logs import Log
 from tests.gateway.test_operator import STEPS, Bench
 from tests.gateway.worlds import World
+from tests.keys import NOW, bearer
 from tests.models import logistic
 
 OPEN = PortSettings(port=0, host="0.0.0.0")
@@ -41,13 +46,14 @@ class Shelf(Bench):
         self.repository.patience = 0.0
         self.data = self.port(here)
 
-    def port(self, here: World) -> httpx.AsyncClient:
-        """A client of the data port."""
+    def port(self, here: World, gate: Gate | None = None) -> httpx.AsyncClient:
+        """A client of the data port, which has a gate or none."""
         log = Log(here.lines, here.clock)
         made = build_asgi(
             here.core,
             lambda: exposition(here.slots),
             log,
+            gate,
             slots_folder=here.slots,
             repository=self.repository,
         )
@@ -92,6 +98,24 @@ async def test_unload_and_load_change_what_answers_and_are_in_history(shelf: She
     rows = (await shelf.get("/v1/rollouts/m/history?after=1"))["history"]
     assert [row["verb"] for row in rows] == ["unload", "load"]
     assert {row["actor"] for row in rows} == {"operator:data-port"}
+
+
+async def test_history_names_the_key_that_was_shown(shelf: Shelf) -> None:
+    """Where keys are configured, who unloaded and loaded a model is the name of the key."""
+    here = shelf.here
+    keys = Keys(Allowance.private(), here.clock)
+    key, text = create("night-shift", [OPERATE], NOW)
+    keys.use(KeyBook([key]))
+    gate = Gate(keys, Audit(Log(here.lines, here.clock), lambda _reason, _scope: None, here.clock))
+    async with shelf.port(here, gate) as keyed:
+        for verb in ("unload", "load"):
+            answer = await keyed.post(f"/v2/repository/models/m/{verb}", headers=bearer(text))
+            assert answer.status_code == 200, answer.text
+    rows = (await shelf.get("/v1/rollouts/m/history?after=1"))["history"]
+    assert [(row["verb"], row["actor"]) for row in rows] == [
+        ("unload", "operator:night-shift"),
+        ("load", "operator:night-shift"),
+    ]
 
 
 async def test_a_rollout_refuses_an_unload(shelf: Shelf) -> None:
