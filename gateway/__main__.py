@@ -14,8 +14,10 @@ import msgspec
 from gateway import supervisor
 from gateway.listeners import Addresses
 from gateway.settings import GatewaySettings
+from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.files import write_atomic
+from groundwork.logs import program_log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,9 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         settings = msgspec.json.decode(given.settings.read_bytes(), type=GatewaySettings)
-        return supervisor.run(settings, ready)
-    except (DriftgateError, OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201  the one line of a program that cannot run
+        return 1
+    try:
+        return supervisor.run(settings, ready)
+    except (DriftgateError, OSError) as error:
+        program_log(settings.messages, SystemClock()).error("gateway-failed", fault=error)
         return 1
 
 

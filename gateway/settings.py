@@ -10,6 +10,7 @@ import msgspec
 
 from groundwork.errors import SettingsError
 from groundwork.key_file import load
+from groundwork.logs import MessageSettings
 from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Bytes, Seconds
 
@@ -238,6 +239,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operator: PortSettings = PortSettings(port=8081)
     keys: KeysSettings = KeysSettings()
     limits: LimitSettings = LimitSettings()
+    messages: MessageSettings = MessageSettings()
     pace: PaceSettings = PaceSettings()
     stop: StopSettings = StopSettings()
     log: LogSettings = LogSettings()

@@ -32,7 +32,7 @@ from groundwork.clock import SystemClock
 from groundwork.data_folder import claim
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
-from groundwork.logs import Log
+from groundwork.logs import Log, capture, program_log
 from groundwork.slots import SlotReading
 from prediction_log.recovery import recover_slot
 from prediction_log.segments import SegmentSink
@@ -79,7 +79,8 @@ async def _supervise(
     clock = SystemClock()
     sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
     places = Places.create(settings.workers)
-    log = Log(sys.stderr, clock)
+    log = program_log(settings.messages, clock)
+    capture(log)
     sweeper = Sweeper(data / "slots", functools.partial(recover_slot, sink=sink), clock, log, sync=sink.sync)
     guard = CrashGuard.open(data, clock, log)
     upkeep = Upkeep(data / "log", settings.log, clock, log)

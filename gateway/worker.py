@@ -20,7 +20,7 @@ from gateway.app import App
 from gateway.order import Order
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
-from groundwork.logs import Log
+from groundwork.logs import Log, capture, program_log
 
 ORDERS: Final = 0
 """The descriptor orders come by: standard input."""
@@ -31,7 +31,8 @@ PATIENCE_SECONDS: Final = 5.0
 def main() -> int:
     """Run one worker to its end; the exit code."""
     told = order.read(ORDERS)
-    log = Log(sys.stderr, SystemClock()).bind(worker=told.place)
+    log = program_log(told.settings.messages, SystemClock()).bind(worker=told.place)
+    capture(log)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_live(told, log))

@@ -3,15 +3,16 @@
 Exit status 0 when it was stopped, 1 when it refused or failed, 2 when it was called wrongly.
 """
 
-import logging
 import os
 import sys
 from pathlib import Path
 
 import msgspec
 
+from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.files import write_atomic
+from groundwork.logs import program_log
 from monitor.app import run
 from monitor.settings import MonitorSettings
 
@@ -23,14 +24,16 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != _ARGUMENTS:
         sys.stderr.write("usage: python -m monitor SETTINGS.json READY.json\n")
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     ready = Path(arguments[2])
     try:
         settings = msgspec.json.decode(Path(arguments[1]).read_bytes(), type=MonitorSettings)
-        return run(settings, lambda url: _tell(ready, url))
-    except (DriftgateError, OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         sys.stderr.write(f"monitor: {error}\n")
+        return 1
+    try:
+        return run(settings, lambda url: _tell(ready, url))
+    except (DriftgateError, OSError) as error:
+        program_log(settings.messages, SystemClock()).error("monitor-failed", fault=error)
         return 1
 
 

@@ -7,7 +7,6 @@ since the program started; unlike the monitor's other counts it is no part of it
 """
 
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -43,9 +42,9 @@ def scope_of(method: str, path: str) -> str | None:
 class Admission:
     """The door of the monitor; owned by its loop."""
 
-    def __init__(self, settings: MonitorSettings, clock: Clock) -> None:
+    def __init__(self, settings: MonitorSettings, clock: Clock, log: Log) -> None:
         """SettingsError when the keys file or a certificate cannot be used."""
-        log = Log(sys.stderr, clock).bind(port=_PORT)
+        log = log.bind(port=_PORT)
         file = settings.keys.file
         self._settings = settings
         self._counts: dict[SeriesKey, int] = {}

@@ -10,7 +10,6 @@ commits, the dispatcher has one more try, and `run` returns 0. A failed pipeline
 
 import asyncio
 import contextlib
-import logging
 import random
 import signal
 import socket
@@ -28,6 +27,7 @@ from groundwork.connection import Sweep
 from groundwork.data_folder import read_stamp
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
+from groundwork.logs import Log, capture, program_log
 from monitor import api
 from monitor.admission import LOOK_SECONDS, Admission
 from monitor.delivery import Dispatcher
@@ -42,7 +42,6 @@ from prediction_log.segments import SegmentSource
 from registry_client.backends import open_registry
 from rollouts.store import SqliteStore
 
-_LOG: Final = logging.getLogger(__name__)
 _LAST_TRY_S: Final = 3.0
 _IDLE_S: Final = 5.0
 _SOON_S: Final = 0.2
@@ -82,13 +81,15 @@ async def _run(
     running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
-    with _assembled(settings, data) as parts:
-        admission = Admission(settings, parts.clock)
+    log = program_log(settings.messages, SystemClock())
+    capture(log)
+    with _assembled(settings, data, log) as parts:
+        admission = Admission(settings, parts.clock, log)
         server = _Server(admission.server_config(api.build(parts.desk, admission.series)))
         guarding = asyncio.create_task(_guard(admission, server))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         pipeline = _start_pipeline(parts, lambda: _wake(running, stop))
-        dispatching = asyncio.create_task(_dispatch(parts.dispatcher, stop))
+        dispatching = asyncio.create_task(_dispatch(parts.dispatcher, stop, log))
         await asyncio.to_thread(parts.loop.went_round.wait)
         if not stop.is_set():
             host, port = listener.getsockname()[:2]
@@ -112,7 +113,7 @@ async def _run(
 
 
 @contextlib.contextmanager
-def _assembled(settings: MonitorSettings, data: Path) -> Iterator[Parts]:
+def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Parts]:
     """Everything opened, each on a connection of its own; closed afterwards."""
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
@@ -123,7 +124,7 @@ def _assembled(settings: MonitorSettings, data: Path) -> Iterator[Parts]:
         sending = stack.enter_context(contextlib.closing(open_store(data)))
         reading = stack.enter_context(contextlib.closing(open_store(data, readonly=True)))
         pipeline = Pipeline(writing, settings, registry)
-        loop = Loop(pipeline, source, rollouts, EvidenceOut(rollouts, clock), clock)
+        loop = Loop(pipeline, source, rollouts, EvidenceOut(rollouts, clock), clock, log)
         dispatcher = Dispatcher(sending, settings.webhooks, clock, random.random, keep=settings.keep_events)
         yield Parts(
             settings, clock, loop, dispatcher, Desk(settings, pipeline, loop, dispatcher, reading, clock)
@@ -144,14 +145,14 @@ def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread
     return thread
 
 
-async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event, log: Log) -> None:
     """Deliver what is due; look again soon, because the pipeline tells nobody what it wrote."""
     while not stop.is_set():
         try:
             due = await dispatcher.step()
         except (DriftgateError, sqlite3.OperationalError) as error:
             # A full disk or a locked file: what is pending stays pending.
-            _LOG.error("deliveries wait, monitor.db cannot be used: %s", error)
+            log.error("deliveries-wait", fault=error)  # noqa: TRY400  our own log writes one line
             due = None
         pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
         with contextlib.suppress(TimeoutError):

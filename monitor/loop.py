@@ -5,20 +5,20 @@ an error that is no one's in particular ends the program, with its traceback in 
 after it could only be wrong.
 """
 
-import logging
 import sqlite3
 import threading
+import traceback
 from collections import Counter
 from typing import Final, Protocol
 
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
+from groundwork.logs import Log
 from monitor.evidence_out import EvidenceOut
 from monitor.pipeline import Pipeline
 from prediction_log.transport import Source
 from rollouts.history import Entry
 
-_LOG: Final = logging.getLogger(__name__)
 FRAMES: Final = 64
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
@@ -35,13 +35,20 @@ class Loop:
     """Goes round on the thread that calls `run`; `stop` may be called from any."""
 
     def __init__(
-        self, pipeline: Pipeline, source: Source, history: History, out: EvidenceOut, clock: Clock
+        self,
+        pipeline: Pipeline,
+        source: Source,
+        history: History,
+        out: EvidenceOut,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._pipeline = pipeline
         self._source = source
         self._history = history
         self._out = out
         self._clock = clock
+        self._log = log
         self._stopping = threading.Event()
         self.went_round = threading.Event()
         self.beat = clock.monotonic()
@@ -69,7 +76,7 @@ class Loop:
             while self._try_round() and self._clock.monotonic() < deadline:
                 pass
         except BaseException as error:
-            _LOG.exception("the pipeline failed")
+            self._log.error("pipeline-failed", fault="".join(traceback.format_exception(error)))
             self.failure = error
             raise
         finally:
@@ -83,7 +90,7 @@ class Loop:
             code = error.code if isinstance(error, DriftgateError) else type(error).__name__
             self.errors[code] += 1
             self._resumed = False  # the pipeline stands at its last commit again
-            _LOG.error("a round of the pipeline failed and is begun again: %s", error)
+            self._log.error("round-failed", code=code, fault=error)
             return None
         self.beat = self._clock.monotonic()
         self.went_round.set()
@@ -92,7 +99,9 @@ class Loop:
     def round(self) -> bool:
         """Read what is there, commit what follows, tell the rollouts; whether there was anything."""
         if not self._resumed:
-            self._pipeline.resume(self._source)
+            reached = self._pipeline.resume(self._source)
+            if reached is not None:
+                self._log.warning("log-cut-short", reached=str(reached), read_on=str(self._pipeline.offset))
             self._resumed = True
         frames = self._source.read(self._pipeline.offset, FRAMES)
         entries = self._history.history(None, self._pipeline.history, _ENTRIES)

@@ -7,7 +7,6 @@ is read again from the last commit, so that memory and file never differ. Frames
 counted and skipped: they were committed to the log, and nothing will make them better.
 """
 
-import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -34,7 +33,6 @@ from rollouts.evidence import PairTotals
 from rollouts.history import Entry
 
 _NS: Final = 1_000_000_000
-_LOG: Final = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -87,17 +85,14 @@ class Pipeline:
         """Every version that was ever seen in the log, by model and version."""
         return [watch for _, watch in sorted(self._intake.watches.items())]
 
-    def resume(self, source: Source) -> None:
-        """Before the first round: stand where the log can be read on, if it lost what was read of it."""
-        at = resumed(self.offset, source)
-        if at != self.offset:
-            _LOG.warning(
-                "the log does not reach the offset %s any more (a power cut, or its files were taken away);"
-                " it is read on from %s, and rows that were counted are not counted again",
-                self.offset,
-                at,
-            )
-            self.offset = at
+    def resume(self, source: Source) -> Offset | None:
+        """Before the first round: stand where the log can be read on, if it lost what was read of it.
+
+        Returns the offset that the log does not reach any more (a power cut, or its files were taken away),
+        None where it does; rows that were counted are not counted again.
+        """
+        reached, self.offset = self.offset, resumed(self.offset, source)
+        return None if reached == self.offset else reached
 
     def feed(self, frames: Sequence[tuple[Offset, bytes]], entries: Sequence[Entry] = ()) -> None:
         """Take in frames and rows of the rollouts' history, and commit what follows with the new offsets.

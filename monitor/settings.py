@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from groundwork.errors import SettingsError
 from groundwork.key_file import load
+from groundwork.logs import MessageSettings
 from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Seconds
 
@@ -130,6 +131,7 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
     keys: KeysSettings = KeysSettings()
     limits: LimitSettings = LimitSettings()
+    messages: MessageSettings = MessageSettings()
     source: Annotated[str, Meta(description="the `source` attribute of events")] = "/driftgate/monitor"
     webhooks: tuple[Webhook, ...] = ()
     policy: PolicySettings = PolicySettings()

@@ -9,11 +9,13 @@ from typing import Any
 import click
 
 from driftgate import settings
-from driftgate.cli.options import config_option, ready_option
+from driftgate.cli.options import config_option, messages_option, ready_option
 from driftgate.cli.up import flag_names
 from driftgate.extras import require
 from driftgate.ready import ready_file
+from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
+from groundwork.logs import Log
 
 
 @click.command(
@@ -26,6 +28,7 @@ from driftgate.verbs import TaughtCommand
 @click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
 @click.option("--data", metavar="DIR", help="The data folder of the gateway.  [default: driftgate-data]")
 @click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
+@messages_option
 @config_option
 @ready_option
 def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
@@ -40,10 +43,15 @@ def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> 
 
     value = settings.load(config_file, flag_names(flags)).value
 
-    with ready_file(ready_path) as write:
+    own = settings.monitor_settings(value)
 
-        def ready(url: str) -> None:
-            write({"monitor": url, "pid": os.getpid()})
-            click.echo(f"monitor {url}")
+    def work(log: Log) -> int:
+        with ready_file(ready_path) as write:
 
-        return run(settings.monitor_settings(value), ready)
+            def ready(url: str) -> None:
+                write({"monitor": url, "pid": os.getpid()})
+                greet(own.messages, log, lambda: click.echo(f"monitor {url}"), monitor=url)
+
+            return run(own, ready)
+
+    return told(own.messages, work)

@@ -73,6 +73,11 @@ config_option = click.option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A YAML file of settings.",
 )
+messages_option = click.option(
+    "--messages-form",
+    type=click.Choice(["text", "json"]),
+    help="What is told on standard error: lines for eyes, or JSON objects.  [default: text]",
+)
 ready_option = click.option(
     "--ready-file",
     "ready_path",

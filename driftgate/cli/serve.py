@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from driftgate import settings
-from driftgate.cli.options import config_option, ready_option
+from driftgate.cli.options import config_option, messages_option, ready_option
 from driftgate.cli.up import flag_names
 from driftgate.ready import ready_file
+from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
 from gateway import supervisor
 from gateway.listeners import Addresses
+from groundwork.logs import Log
 
 
 @click.command(
@@ -28,6 +31,7 @@ from gateway.listeners import Addresses
 @click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
 @click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
+@messages_option
 @config_option
 @ready_option
 def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
@@ -39,10 +43,16 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
     """
     value = settings.load(config_file, flag_names(flags)).value
 
-    with ready_file(ready_path) as write:
+    gateway = settings.gateway_settings(value)
 
-        def ready(addresses: Addresses) -> None:
-            write(addresses)
-            click.echo(f"predictions {addresses.http}/v2   rollouts {addresses.operator}")
+    def work(log: Log) -> int:
+        with ready_file(ready_path) as write:
 
-        return supervisor.run(settings.gateway_settings(value), ready)
+            def ready(addresses: Addresses) -> None:
+                write(addresses)
+                line = f"predictions {addresses.http}/v2   rollouts {addresses.operator}"
+                greet(gateway.messages, log, lambda: click.echo(line), **msgspec.structs.asdict(addresses))
+
+            return supervisor.run(gateway, ready)
+
+    return told(gateway.messages, work)

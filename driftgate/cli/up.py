@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from driftgate import ring, settings, show
-from driftgate.cli.options import config_option, ready_option
+from driftgate.cli.options import config_option, messages_option, ready_option
 from driftgate.extras import require
 from driftgate.ready import ready_file
+from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
+from groundwork.logs import Log
 
 
 @click.command(
@@ -28,6 +32,7 @@ from driftgate.verbs import TaughtCommand
 @click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
 @click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
+@messages_option
 @config_option
 @ready_option
 def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
@@ -42,18 +47,31 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     value = settings.load(config_file, flag_names(flags)).value
     gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
 
-    with ready_file(ready_path) as write:
+    def work(log: Log) -> int:
+        with ready_file(ready_path) as write:
 
-        def ready(addresses: ring.Addresses) -> None:
-            write(addresses)
-            _greet(addresses, gateway.models, gateway.data, gateway.workers)
+            def ready(addresses: ring.Addresses) -> None:
+                write(addresses)
+                show_it = functools.partial(_greet, addresses, gateway.models, gateway.data, gateway.workers)
+                greet(gateway.messages, log, show_it, **msgspec.structs.asdict(addresses))
 
-        return ring.run(gateway, monitor, ready=ready, tell=lambda line: click.echo(line, err=True))
+            return ring.run(
+                gateway, monitor, ready=ready, tell=lambda line: log.warning("program-ended", says=line)
+            )
+
+    return told(gateway.messages, work)
 
 
 def flag_names(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags by the name of their setting: http_port is http.port; those not given are None."""
-    return {name.replace("_port", ".port"): value for name, value in flags.items()}
+    parts = {"_port": ".port", "messages_": "messages."}
+    found = {}
+    for flag, value in flags.items():
+        name = flag
+        for part, setting in parts.items():
+            name = name.replace(part, setting)
+        found[name] = value
+    return found
 
 
 def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> None:

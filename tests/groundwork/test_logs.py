@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundwork.clock import FakeClock
-from groundwork.logs import Form, Level, Log
+from groundwork.logs import Form, Level, Log, MessageSettings, program_log
 
 FIELDS: Mapping[str, object] = {"model": "loans", "note": "two words", "n": 3, "nothing": ""}
 
@@ -72,3 +74,70 @@ def test_an_event_is_one_line_whatever_its_fields_hold(value: str, form: Form) -
     log(stream, form=form).info("event", value=value)
     assert stream.getvalue().count("\n") == 1
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_only_a_terminal_is_sent_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The level's word is coloured where asked, and a program asks where standard error is a terminal."""
+    stream = io.StringIO()
+    Log(stream, FakeClock(), coloured=True).error("broken", n=1)
+    assert "\x1b[31merror\x1b[0m broken n=1" in stream.getvalue()
+    for is_terminal, no_color, wanted in ((True, "", True), (True, "1", False), (False, "", False)):
+        screen = Screen(is_terminal=is_terminal)
+        monkeypatch.setattr("sys.stderr", screen)
+        monkeypatch.setenv("NO_COLOR", no_color)
+        program_log(MessageSettings(), FakeClock()).info("event")
+        assert ("\x1b" in screen.getvalue()) is wanted
+
+
+class Screen(io.StringIO):
+    """Standard error, of a terminal or not."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """As asked."""
+        return self._is_terminal
+
+
+PROGRAM = """
+import logging, threading, warnings
+from groundwork.clock import FakeClock
+from groundwork.logs import MessageSettings, capture, program_log
+capture(program_log(MessageSettings(form="json", level="LEVEL"), FakeClock()))
+library = logging.getLogger("some.library")
+library.info("only with debug")
+library.warning("two\\nlines of %s", "text")
+library.warning("%d", "no number")
+try:
+    1 / 0
+except ZeroDivisionError:
+    library.exception("it broke")
+warnings.warn("old", DeprecationWarning, stacklevel=1)
+thread = threading.Thread(target=lambda: [][0])
+thread.start()
+thread.join()
+raise KeyError("the end")
+"""
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 6), ("debug", 7)])
+def test_what_libraries_and_python_say_is_one_line_each(level: str, lines: int) -> None:
+    """Sentences of libraries, warnings and uncaught errors of any thread are events, each a JSON object."""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", PROGRAM.replace("LEVEL", level)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [json.loads(line) for line in done.stderr.splitlines()]
+    assert len(found) == lines, done.stderr
+    assert {"some-library", "py-warnings", "uncaught"} == {event["event"] for event in found}
+    by_text = {event["says"]: event for event in found}
+    assert by_text["two lines of text"]["level"] == "warning"
+    assert by_text["%d"]["event"] == "some-library"
+    assert "ZeroDivisionError" in by_text["it broke"]["fault"]
+    assert by_text["KeyError: 'the end'"]["level"] == "error"
+    assert "IndexError: list index out of range" in by_text
+    assert done.returncode == 1

@@ -1,5 +1,6 @@
 """Every route of the monitor's port, with no key, wrong keys, keys for something else, and the right one."""
 
+import io
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from starlette.routing import Route
 
 from groundwork.clock import FakeClock
+from groundwork.logs import Log
 from groundwork.ports import KeysSettings, TlsSettings
 from monitor import api
 from monitor.admission import Admission
@@ -43,7 +45,7 @@ async def test_every_route_asks_for_its_key(tmp_path: Path) -> None:
     # What a route does is not asked here: without a running monitor it fails, once it is reached.
     texts = one_key_per_scope(tmp_path / "keys.yaml")
     settings = worlds.settings(keys=KeysSettings(file=str(tmp_path / "keys.yaml")))
-    admission = Admission(settings, FakeClock(10**18))
+    admission = Admission(settings, FakeClock(10**18), Log(io.StringIO(), FakeClock()))
     app = api.build(cast("Desk", object()), admission.series)
     found = [route for route in app.routes if isinstance(route, Route)]
     assert {route.path for route in found} == set(MONITOR)

@@ -1,6 +1,7 @@
 """Streams: what was read is known by its sequences, wherever in the log it comes again."""
 
 import contextlib
+import io
 import itertools
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from groundwork.clock import FakeClock
 from groundwork.database import transaction
+from groundwork.logs import Log
 from monitor import metrics
 from monitor.evidence_out import EvidenceOut
 from monitor.loop import Loop
@@ -61,7 +63,7 @@ def read(data: Path) -> dict[str, int]:
         contextlib.closing(SegmentSource(data / "log")) as source,
     ):
         pipeline = Pipeline(db, worlds.settings(), REGISTRY)
-        loop = Loop(pipeline, source, Quiet(), EvidenceOut(Quiet(), clock), clock)
+        loop = Loop(pipeline, source, Quiet(), EvidenceOut(Quiet(), clock), clock, Log(io.StringIO(), clock))
         while loop.round():
             pass
         of = {"model": worlds.MODEL, "version": "1", "kind": "prediction"}

@@ -1,0 +1,38 @@
+"""What a program that keeps running tells on its way, in the form that its settings ask for.
+
+For eyes, where it answers is a table on standard output, and an error the command's one line. For machines
+all of it is events on standard error, like everything the program says afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from groundwork.clock import SystemClock
+from groundwork.errors import DriftgateError
+from groundwork.logs import Log, MessageSettings, capture, program_log
+
+
+def told(messages: MessageSettings, work: Callable[[Log], int]) -> int:
+    """Do `work` with the program's log; its exit code, 1 for an error that was told as an event.
+
+    Raises:
+        DriftgateError: what `work` raises, where lines are for eyes: the command tells it.
+    """
+    log = program_log(messages, SystemClock())
+    capture(log)
+    try:
+        return work(log)
+    except DriftgateError as error:
+        if messages.form == "text":
+            raise
+        log.error("failed", code=error.code, fault=error)  # noqa: TRY400  our own log writes one line
+        return 1
+
+
+def greet(messages: MessageSettings, log: Log, show: Callable[[], None], **facts: object) -> None:
+    """Say that everything answers: by `show`, or for machines as an event with these facts."""
+    if messages.form == "text":
+        show()
+    else:
+        log.info("ready", **facts)

@@ -1,0 +1,48 @@
+"""What a program that keeps running tells on its way."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from driftgate.errors import CommandError
+from driftgate.telling import greet
+from groundwork.clock import FakeClock
+from groundwork.logs import MessageSettings, program_log
+
+
+def test_that_all_answers_is_a_table_or_an_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """For eyes it is shown on standard output, for machines it is one object on standard error."""
+    for form in ("text", "json"):
+        messages = MessageSettings(form=form)
+        log = program_log(messages, FakeClock())
+        greet(messages, log, lambda: print("WHAT WHERE"), http="http://h")  # noqa: T201  what is shown
+        out, err = capsys.readouterr()
+        if form == "text":
+            assert (out, err) == ("WHAT WHERE\n", "")
+        else:
+            assert out == ""
+            found = json.loads(err)
+            assert (found["event"], found["http"]) == ("ready", "http://h")
+
+
+PROGRAM = """
+import sys
+from driftgate.errors import CommandError
+from driftgate.telling import told
+from groundwork.logs import MessageSettings
+
+def work(log):
+    raise CommandError("port 1: taken; choose another")
+
+sys.exit(told(MessageSettings(form=sys.argv[1]), work))
+"""
+
+
+def test_an_error_is_an_event_where_lines_are_for_machines() -> None:
+    """It is told once, with its code, and ends the program with 1; for eyes the command tells it."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "json"], capture_output=True, check=False)
+    found = json.loads(done.stderr)
+    assert (done.returncode, found["event"], found["code"]) == (1, "failed", CommandError.code)
+    assert found["fault"] == "port 1: taken; choose another"
