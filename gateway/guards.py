@@ -73,7 +73,7 @@ class ErrorWatch:
                 continue
             decision = guards.consecutive_errors(rollout, {self._incarnation: count})
             if decision is not None:
-                post(self._store, route.model, decision, self._clock, self._log)
+                post(self._store, rollout, decision, self._clock, self._log)
 
 
 class CrashGuard:
@@ -120,20 +120,29 @@ class CrashGuard:
         )
         decision = guards.crashes(rollout, count)
         if decision is not None:
-            post(self._store, model, decision, self._clock, self._log)
+            post(self._store, rollout, decision, self._clock, self._log)
 
 
-def post(store: SqliteStore, model: str, decision: Decision, clock: Clock, log: Log) -> None:
-    """Carry out a guard's decision; that somebody else has gone back already is no error."""
+def post(store: SqliteStore, judged: Rollout, decision: Decision, clock: Clock, log: Log) -> None:
+    """Carry out a guard's decision; that somebody else has gone back already is no error.
+
+    It holds for the rollout that was judged, on whichever step that is by now, and for no later one.
+    """
     verb = verbs.of_decision(decision)
     if verb is None:
         return
+
+    def only_it(route: Route, rollout: Rollout | None, now: int) -> verbs.Change:
+        if rollout is None or rollout.id != judged.id:
+            raise RouteError(f"rollout {judged.id}: it has ended already")
+        return verb(route, rollout, now)
+
     try:
-        verbs.apply(store, model, verb, verbs.entry_of(decision, ACTOR), clock.now())
+        verbs.apply(store, judged.model, only_it, verbs.entry_of(decision, ACTOR), clock.now())
     except RouteError as error:
-        log.info("guard-overtaken", model=model, fault=error)
+        log.info("guard-overtaken", model=judged.model, fault=error)
         return
-    log.warning("rollout-aborted", model=model, reason=decision.reason)
+    log.warning("rollout-aborted", model=judged.model, reason=decision.reason)
 
 
 def is_crash(code: int, *, oom: bool) -> bool:

@@ -1,18 +1,19 @@
 """The fuses' wiring: a candidate that fails in a row, a worker that dies while it runs one."""
 
+import functools
 import io
 import signal
 from pathlib import Path
 
 import pytest
 
-from gateway.guards import CrashGuard, ErrorWatch, executing, is_crash, oom_kills
+from gateway.guards import CrashGuard, ErrorWatch, executing, is_crash, oom_kills, post
 from gateway.metrics import EXECUTING
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
 from groundwork.logs import Log
 from groundwork.slots import SlotReading
-from rollouts import spec_file, verbs
+from rollouts import guards, spec_file, verbs
 from rollouts.history import Entry
 from rollouts.store import SqliteStore
 
@@ -82,6 +83,22 @@ def test_a_blown_guard_finds_nothing_left_the_second_time(bench: Bench) -> None:
     watch(bench, 30).look(suspects)
     watch(bench, 30).look(suspects)
     assert bench.verbs() == [("guard", "abort")]
+
+
+def test_a_judgement_holds_for_its_own_rollout_only(bench: Bench) -> None:
+    """The rollout that was judged ends and another begins: the late abort finds nothing, and harms nobody."""
+    judged = bench.store.active("m")
+    assert judged is not None
+    act = functools.partial(verbs.apply, bench.store, "m", now=bench.clock.now())
+    act(verbs.abort(), entry=Entry(actor="operator:ada", verb="abort"))
+    act(verbs.start(SPEC, "3"), entry=Entry(actor="operator:ada", verb="start"))
+    decision = guards.consecutive_errors(judged, {7: 30})
+    assert decision is not None
+    post(bench.store, judged, decision, bench.clock, bench.log)
+    assert bench.verbs() == [("operator:ada", "abort"), ("operator:ada", "start")]
+    route = bench.store.route("m")
+    assert route is not None
+    assert route.candidate == "3"
 
 
 def test_the_second_crash_aborts(bench: Bench) -> None:
