@@ -28,10 +28,14 @@ Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """What a database file holds: its name in messages, and the scripts from version i to i + 1."""
+    """What a database file holds: its name in messages, and the scripts from version i to i + 1.
+
+    `page_bytes` is what a new file is read and written by; one that is there keeps what it was made with.
+    """
 
     name: str
     migrations: tuple[str, ...]
+    page_bytes: int = 4096
 
     @property
     def application_id(self) -> int:
@@ -102,6 +106,8 @@ def _open(
     )
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
+        if fresh:
+            connection.execute(f"PRAGMA page_size = {schema.page_bytes}")
         if not readonly:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")

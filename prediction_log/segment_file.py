@@ -20,12 +20,15 @@ from typing import Final, NamedTuple, TypeAlias
 from groundwork.database import Schema, open_database, transaction
 
 SUFFIX: Final = ".seg"
+PAGE_BYTES: Final = 16 << 10
+"""Frames are long: with pages of 4 KiB a frame of 2 MB costs twice the processor time."""
 
 StreamEnd: TypeAlias = tuple[int, int, int]
 """(incarnation, stream, last sequence)."""
 
 SEGMENT: Final = Schema(
     name="log segment",
+    page_bytes=PAGE_BYTES,
     migrations=(
         """
         CREATE TABLE segment (

@@ -36,6 +36,15 @@ def test_a_new_database_is_whole_and_private(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_pages_are_those_a_file_was_made_with(tmp_path: Path) -> None:
+    """A schema's size of a page holds for new files; one that is there keeps its own."""
+    path, wide = tmp_path / "things.db", Schema("things", FIRST.migrations, page_bytes=16384)
+    for schema, wanted in ((wide, 16384), (FIRST, 16384)):
+        connection = open_database(path, schema)
+        assert pragma(connection, "page_size") == wanted
+        connection.close()
+
+
 def test_an_older_database_is_brought_forward(tmp_path: Path) -> None:
     """Each migration that the file has not seen is applied once, and the rows stay."""
     path = tmp_path / "things.db"
