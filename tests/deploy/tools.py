@@ -13,13 +13,13 @@ INSTALL: Final = {
 }
 
 
-def run(program: str, *arguments: str, folder: Path) -> str:
-    """What the program prints, run in a folder; fails the test with all of it when it says no."""
+def run(program: str, *arguments: str, folder: Path, given: str | None = None) -> str:
+    """What the program prints, run in a folder, `given` on its input; where it says no, the test fails."""
     place = shutil.which(program)
     if place is None:
         pytest.skip(f"{program} is not on PATH; install it: {INSTALL[program]}")
     finished = subprocess.run(
-        [place, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        [place, *arguments], cwd=folder, input=given, capture_output=True, text=True, check=False, timeout=60
     )
     if finished.returncode:
         pytest.fail(f"{program} {' '.join(arguments)}:\n{finished.stdout}{finished.stderr}")
