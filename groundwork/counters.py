@@ -2,9 +2,9 @@
 
 The file (native byte order: it never leaves its machine) is four regions, each 8-aligned:
 
-    header    8 words   magic, format, capacity, label capacity, published, refused, 0, 0
+    header    8 words   magic, format, capacity, label capacity, published, refused, moves, 0
     entries   16 bytes per series: offset u32, length u32 (into the label bytes), crc32 u32, 0 u32
-    labels    msgpack [name, [[label, value], …], kind] of each series, appended
+    labels    msgpack [name, [[label, value], …], kind] of each series; a length of 0 marks a free cell
     values    8 bytes per series
 
 Rules:
@@ -15,6 +15,10 @@ Rules:
 3. A value is one aligned word: a reader sees it before or after an add, never between. Only the one thread
    that owns a series may add to it.
 4. The file is allocated in full before it is mapped, and never shrinks.
+5. Series that are done with are released: what a counter counted is added to a series that gathers such, so
+   that sums stay, and the cell is used again. `moves` is odd meanwhile; a reader that saw it odd or changed
+   looks again. (A writer that is killed within the microsecond between two steps of one move leaves that one
+   count twice.)
 
 Refuses to know: what is counted. Cost: `values[i] += 1` is some 60 ns; `series` and `read` are for set-up and
 for readers.
@@ -32,6 +36,7 @@ import msgspec
 
 from groundwork.errors import NewerStoreError, StoreError
 from groundwork.files import allocate
+from groundwork.spans import Spans
 from groundwork.versioned import newer
 
 Kind = Literal["counter", "gauge"]
@@ -58,6 +63,11 @@ _FORMAT: Final = 1
 _WORDS: Final = 8
 _PUBLISHED: Final = 4
 _REFUSED: Final = 5
+_MOVES: Final = 6
+_GRAIN: Final = 16
+_LOOKS: Final = 200
+"""How often a reader looks again before it takes the table as a writer that died has left it."""
+_PAUSE_SECONDS: Final = 0.0005
 _ENTRY_WORDS: Final = 4
 _LARGEST: Final = 1 << 20
 
@@ -79,9 +89,12 @@ class Counters:
         self._labels = self._view[regions[1] : regions[2]]
         self.values = self._view[regions[2] : regions[3]].cast("q")
         self._capacity = capacity
-        self._used = 0
+        self._cells = Spans(RESERVED, capacity)
+        self._spans = Spans(0, len(self._labels), grain=_GRAIN)
         self._indexes: dict[SeriesKey, int] = {}
-        self._keys: list[SeriesKey] = []
+        self._blocks: dict[int, int] = {}
+        self._keys: list[SeriesKey | None] = []
+        self._moves = 0
         self._adding = threading.Lock()
 
     @classmethod
@@ -141,13 +154,33 @@ class Counters:
             [SeriesKey(name, tuple(sorted({**labels, "le": str(i)}.items()))) for i in range(size)],
         )
 
+    def release(self, labels: Mapping[str, str], into: Mapping[str, str]) -> None:
+        """Let every series go that has all of `labels`; nobody may add to one of them any more.
+
+        A gauge is forgotten. What a counter counted goes to the series that has the labels of `into` in place
+        of its own; a label that it lacks is left out. Some 10 µs a series.
+        """
+        wanted = tuple(labels.items())
+        with self._adding:
+            leaving = [key for key in self._indexes if all(label in key.labels for label in wanted)]
+            if not leaving:
+                return
+            self._words[_MOVES] += 1
+            for key in leaving:
+                self._move(key, into)
+            self._words[_MOVES] += 1
+
     def read(self) -> dict[SeriesKey, int]:
         """Every published series and its value now; a half-published one is left out."""
-        self._catch_up()
-        values = self.values[RESERVED : RESERVED + len(self._keys)].tolist()
-        found = dict(zip(self._keys, values, strict=True))
-        found[REFUSED] = self._words[_REFUSED]
-        return found
+        pause = threading.Event()
+        for _ in range(_LOOKS):
+            moves = self._words[_MOVES]
+            if moves % 2 == 0:
+                found = self._look(moves)
+                if self._words[_MOVES] == moves:
+                    return found
+            pause.wait(_PAUSE_SECONDS)
+        return self._look(-1)
 
     def close(self) -> None:
         """Let the mapping go; `values` must not be used afterwards. Twice is nothing."""
@@ -161,35 +194,107 @@ class Counters:
             if known is not None:
                 return known
             encoded = [_encoded(key) for key in keys]
-            first = self._words[_PUBLISHED]
-            if first + len(keys) > self._capacity or self._used + sum(map(len, encoded)) > len(self._labels):
+            first = self._room_for(encoded)
+            if first is None:
                 self._words[_REFUSED] += 1
                 return 0
+            is_new = first >= self._words[_PUBLISHED]
+            self._words[_MOVES] += 0 if is_new else 1
             for index, (key, label) in enumerate(zip(keys, encoded, strict=True), first):
                 self._enter(index, label)
                 self._indexes[key] = index
-            self._words[_PUBLISHED] = first + len(keys)
+            self._blocks[first] = len(keys)
+            if is_new:
+                self._words[_PUBLISHED] = first + len(keys)
+            else:
+                self._words[_MOVES] += 1
             return first
 
-    def _enter(self, index: int, label: bytes) -> None:
-        """Label bytes, then the entry; nobody looks at either until the count says so."""
-        offset, end = self._used, self._used + len(label)
-        self._labels[offset:end] = label
-        self._used = end
+    def _room_for(self, labels: list[bytes]) -> int | None:
+        """The first of as many cells, their entries pointing to room for these labels; None without room."""
+        first = self._cells.take(len(labels))
+        if first is None:
+            return None
+        taken: list[tuple[int, int]] = []
+        for label in labels:
+            offset = self._spans.take(len(label))
+            if offset is None:
+                for start, length in taken:
+                    self._spans.give(start, length)
+                self._cells.give(first, len(labels))
+                return None
+            taken.append((offset, len(label)))
+        for index, (offset, _) in enumerate(taken, first):
+            self._entries[index * _ENTRY_WORDS] = offset
+        return first
+
+    def _move(self, key: SeriesKey, into: Mapping[str, str]) -> None:
+        """Gather one series, or give it the gathering one's name where that is not there yet."""
+        index = self._indexes.pop(key)
+        target = SeriesKey(
+            key.name, tuple((name, into.get(name, value)) for name, value in key.labels), key.kind
+        )
+        other = self._indexes.get(target)
+        if key.kind == "counter" and other is None:
+            self._rename(index, key, target)
+            return
+        if key.kind == "counter" and other is not None:
+            self.values[other] += self.values[index]
+        self.values[index] = 0
+        self._free(index)
+
+    def _rename(self, index: int, key: SeriesKey, target: SeriesKey) -> None:
+        """Give a cell another name; without room for that it keeps its own."""
+        label = _encoded(target)
+        offset = self._spans.take(len(label))
+        if offset is None:
+            self._indexes[key] = index
+            return
         at = index * _ENTRY_WORDS
+        self._spans.give(self._entries[at], self._entries[at + 1])
         self._entries[at] = offset
+        self._enter(index, label)
+        self._indexes[target] = index
+
+    def _free(self, index: int) -> None:
+        """Take the name from a cell; its block is used again when all its cells are free."""
+        at = index * _ENTRY_WORDS
+        self._spans.give(self._entries[at], self._entries[at + 1])
+        self._entries[at + 1] = self._entries[at + 2] = 0
+        first = next(start for start in range(index, -1, -1) if start in self._blocks)
+        size = self._blocks[first]
+        if all(self._entries[cell * _ENTRY_WORDS + 1] == 0 for cell in range(first, first + size)):
+            del self._blocks[first]
+            self._cells.give(first, size)
+
+    def _enter(self, index: int, label: bytes) -> None:
+        """Label bytes where the entry points, then the entry; nobody looks at it until that is said."""
+        at = index * _ENTRY_WORDS
+        offset = self._entries[at]
+        self._labels[offset : offset + len(label)] = label
         self._entries[at + 1] = len(label)
         self._entries[at + 2] = zlib.crc32(label)
 
+    def _look(self, moves: int) -> dict[SeriesKey, int]:
+        """One look at all of it; names are decoded anew where cells have moved since the last one."""
+        if moves != self._moves:
+            self._keys.clear()
+            self._moves = moves
+        self._catch_up()
+        values = self.values[RESERVED : RESERVED + len(self._keys)].tolist()
+        found = {key: value for key, value in zip(self._keys, values, strict=True) if key is not None}
+        found[REFUSED] = self._words[_REFUSED]
+        return found
+
     def _catch_up(self) -> None:
-        """Decode the entries published since the last look; entries never change, so each is decoded once."""
+        """Decode the entries published since the last look; until cells move, entries never change."""
         published = min(self._words[_PUBLISHED], self._capacity)
         for index in range(RESERVED + len(self._keys), published):
             at = index * _ENTRY_WORDS
             offset, length, checksum = self._entries[at : at + 3]
             label = bytes(self._labels[offset : offset + length])
-            key = _decoded(label) if zlib.crc32(label) == checksum else None
-            if key is None:
+            key = _decoded(label) if length and zlib.crc32(label) == checksum else None
+            if key is None and length:
                 return
             self._keys.append(key)
 

@@ -26,6 +26,21 @@ for number in range(4000):
 sys.stdin.read()
 """
 
+RELEASER = """
+import sys
+from pathlib import Path
+from groundwork.counters import Counters
+table = Counters.create(Path(sys.argv[1]), capacity=100)
+print("ready", flush=True)
+for number in range(int(sys.argv[2])):
+    labels = {"version": str(number)}
+    for name in range(10):
+        table.values[table.series(f"s{name}", labels)] += 1
+    table.release(labels, {"version": "gone"})
+    for _ in range(3000):  # as a worker does: versions leave seldom, counts are added all the time
+        table.values[0] += 1
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -100,6 +115,78 @@ def test_long_labels_fill_the_table_too(path: Path) -> None:
     table = Counters.create(path, capacity=2)
     assert table.series("a", {"x": "y" * 10_000}) == 0
     assert table.series("a", {"x": "y"}) == RESERVED
+
+
+GONE = {"version": "gone"}
+
+
+def test_what_is_released_is_gathered(path: Path) -> None:
+    """Released counters go on in the series that gathers them, gauges and the rest of the labels do not."""
+    writer = Counters.create(path)
+    reader = Counters.open(path)
+    for version in ("1", "2", "3"):
+        labels = {"model": "m", "version": version}
+        writer.values[writer.series("requests_total", labels)] = 10 * int(version)
+        writer.values[writer.series("loaded", labels, kind="gauge")] = 1
+        writer.values[writer.block("seconds", labels, 3) + 2] = int(version)
+    reader.read()
+    for version in ("1", "2"):
+        writer.release({"model": "m", "version": version}, GONE)
+    found = {key: value for key, value in without_refused(reader.read()).items() if value}
+    assert found == {
+        SeriesKey("requests_total", (("model", "m"), ("version", "gone"))): 30,
+        SeriesKey("seconds", (("le", "2"), ("model", "m"), ("version", "gone"))): 3,
+        SeriesKey("requests_total", (("model", "m"), ("version", "3"))): 30,
+        SeriesKey("loaded", (("model", "m"), ("version", "3")), "gauge"): 1,
+        SeriesKey("seconds", (("le", "2"), ("model", "m"), ("version", "3"))): 3,
+    }
+    assert writer.read() == reader.read()
+
+
+def test_a_thousand_versions_fit_a_small_table(path: Path) -> None:
+    """Versions that come and go use the same cells again, and no count is lost."""
+    writer = Counters.create(path, capacity=200)
+    reader = Counters.open(path)
+    for number in range(1000):
+        labels = {"model": "m" * (number % 7 + 1), "version": str(number)}
+        writer.values[writer.series("requests_total", labels)] += 1
+        writer.values[writer.block("seconds", labels, 5) + number % 5] += 1
+        writer.values[writer.series("loaded", labels, kind="gauge")] = 1
+        if number % 100 == 0:
+            assert sum(reader.read().values()) == sum(writer.read().values())
+        writer.release(labels, GONE)
+    found = reader.read()
+    assert found.pop(REFUSED) == 0
+    assert sum(found.values()) == 2000
+    assert {dict(key.labels)["version"] for key in found} == {"gone"}
+
+
+def test_released_cells_begin_at_nothing(path: Path) -> None:
+    """A new series in the place of an old one has nothing of what that counted."""
+    writer = Counters.create(path, capacity=3)
+    writer.values[writer.series("a_total", {"version": "gone"})] = 1
+    writer.values[writer.series("a_total", {"version": "1"})] = 5
+    writer.release({"version": "1"}, GONE)
+    again = writer.series("b_total", {"version": "2"})
+    assert writer.values[again] == 0
+    assert writer.read()[SeriesKey("a_total", (("version", "gone"),))] == 6
+
+
+def test_a_reader_of_a_releasing_writer_loses_no_count(path: Path) -> None:
+    """While versions come and go in another process, a look never shows less than the one before."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RELEASER, str(path), str(count(300, 5_000))], stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        reader = Counters.open(path)
+        before = 0
+        while writer.poll() is None:
+            found = without_refused(reader.read())
+            assert sum(found.values()) >= before
+            before = sum(found.values())
+        assert writer.returncode == 0
+    assert sum(without_refused(reader.read()).values()) == 10 * count(300, 5_000)
 
 
 def test_the_file_is_private_whole_and_new(path: Path) -> None:
