@@ -18,7 +18,7 @@ import msgspec
 from gateway import memory
 from gateway.errors import LoadError, UnknownVersionError
 from gateway.journal import Journal
-from gateway.meters import ModelMeters
+from gateway.meters import ModelMeters, forget
 from gateway.model import LoadedModel, check_compatible
 from gateway.options import options_of
 from gateway.runtime import check_options
@@ -101,6 +101,8 @@ class Fleet:
             self._counters.values[loaded.meters.loaded] -= 1
         await loaded.idle()
         self._journal.close(loaded)
+        if key not in self._loaded and key not in self._loading:  # else its series go on
+            forget(self._counters, *key)
         await asyncio.get_running_loop().run_in_executor(self._pool, _close, loaded)
 
     async def close(self) -> None:

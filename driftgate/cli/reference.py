@@ -18,6 +18,11 @@ from monitor import metrics as monitor_metrics
 
 HEAD: Final = "Written by `driftgate config reference {page}`; a test holds this page against the program."
 
+GATEWAY_METRICS: Final = (
+    "of all workers together, on any of them; what a version counted that a worker has no longer in memory stands "
+    'under `version="unloaded"`'
+)
+
 
 @click.command(
     cls=TaughtCommand,
@@ -54,7 +59,7 @@ def metrics_page() -> str:
     """docs/metrics.md: a table for each program."""
     lines = ["# Metrics", "", HEAD.format(page="metrics")]
     programs = (
-        ("The gateway", "of all workers together, on any of them", gateway_metrics.INSTRUMENTS),
+        ("The gateway", GATEWAY_METRICS, gateway_metrics.INSTRUMENTS),
         ("The monitor", "on its port; its counts survive a restart", monitor_metrics.INSTRUMENTS),
     )
     for title, where, instruments in programs:

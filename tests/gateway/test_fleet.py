@@ -116,6 +116,20 @@ async def test_a_closed_version_runs_no_more(here: World) -> None:
         loaded.session.run({"x": np.zeros((1, 30), np.float32)})
 
 
+async def test_versions_that_roll_through_use_the_same_series(here: World) -> None:
+    """What left memory is counted under `unloaded`: sums stay, and the table does not fill."""
+    await here.publish("m", "2", logistic())
+    sizes = []
+    for round_number in range(4):
+        await here.infer(request(), path="versions/2/infer")
+        sizes.append(len(here.slot.counters.read()))
+        await here.fleet.release(here.fleet.loaded["m", "2"])
+        assert here.counted("driftgate_rows_total", model="m") == round_number + 1
+    assert here.counted("driftgate_rows_total", version="unloaded") == 4
+    assert here.counted("driftgate_requests_total", version="2") == 0
+    assert sizes[-1] == sizes[1]
+
+
 async def test_its_rows_outlive_a_version(here: World) -> None:
     """What a released version recorded is still flushed; then its file is gone."""
     await here.infer(request())
