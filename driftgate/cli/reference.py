@@ -19,8 +19,8 @@ from monitor import metrics as monitor_metrics
 HEAD: Final = "Written by `driftgate config reference {page}`; a test holds this page against the program."
 
 GATEWAY_METRICS: Final = (
-    "of all workers together, on any of them; what a version counted that a worker has no longer in memory stands "
-    'under `version="unloaded"`'
+    "of all workers together, on any of them; what a version counted that a worker has no longer in memory "
+    'stands under `version="unloaded"`'
 )
 
 
