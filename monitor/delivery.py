@@ -25,6 +25,7 @@ from monitor.reports import save as save_report
 from monitor.retries import Answer, Next, judge
 from monitor.settings import Webhook
 from monitor.signing import secrets_of, sign
+from monitor.traces import span_id, trace_id, trace_of, traceparent
 
 T = TypeVar("T")
 _NS: Final = 1_000_000_000
@@ -143,6 +144,7 @@ class Dispatcher:
             "accept-encoding": "identity",
             "content-type": webhook.content_type,
             "user-agent": self._agent,
+            "traceparent": _context(body, identifier, webhook.endpoint, attempt),
             "webhook-id": identifier,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(self._keys[webhook.endpoint], identifier, timestamp, body),
@@ -199,6 +201,18 @@ class Dispatcher:
         """Run storage work in a thread, one piece at a time."""
         async with self._storage:
             return await asyncio.to_thread(work)
+
+
+class _Traced(msgspec.Struct, frozen=True):
+    """What is read of an event that is about to be sent."""
+
+    traceparent: str = ""
+
+
+def _context(body: bytes, identifier: str, endpoint: str, attempt: int) -> str:
+    """The trace context of one attempt: the event's trace, a span of the attempt's own."""
+    trace = trace_of(msgspec.json.decode(body, type=_Traced).traceparent) or trace_id(identifier)
+    return traceparent(trace, span_id(identifier, endpoint, attempt))
 
 
 async def _start_of(response: httpx.Response) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from monitor.blocks import Mark
 from monitor.incidents import Finding, Incident
+from monitor.traces import span_id, trace_id, traceparent
 
 _NS: Final = 1_000_000_000
 
@@ -62,6 +63,8 @@ class DriftData(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that this version predicted so far."""
     labelled: int
     """Those of them that have a label which could be compared."""
+    traces: tuple[str, ...] = ()
+    """Trace ids of some of the newest rows at the first alarm, of those that carried one."""
 
 
 class RetrainData(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +88,8 @@ class RetrainData(msgspec.Struct, frozen=True, kw_only=True):
     labelled_since_onset: int
     accuracy: float | None
     expires: str
+    traces: tuple[str, ...] = ()
+    """As in drift.detected."""
 
 
 class RolloutData(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +125,7 @@ DATA: Final[Mapping[str, type[msgspec.Struct]]] = {
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The CloudEvents attributes, with the two that Standard Webhooks adds."""
+    """The CloudEvents attributes, those of its tracing extension, and what Standard Webhooks adds."""
 
     specversion: str
     id: str
@@ -133,11 +138,15 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dataschema: str
     sequence: str
     partitionkey: str
+    traceparent: str
     data: Any
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event before it is numbered: `time` is unix ns, `expires` too (None: never)."""
+    """An event before it is numbered: `time` is unix ns, `expires` too (None: never).
+
+    Events with the same `about` (an incident, a rollout) are one trace; empty: it is one of its own.
+    """
 
     id: str
     type: str
@@ -146,6 +155,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     time: int
     data: msgspec.Struct
     expires: int | None = None
+    about: str = ""
 
 
 def event_id(*parts: object) -> str:
@@ -177,6 +187,7 @@ def encode(event: Event, *, source: str, sequence: int) -> bytes:
             dataschema=f"/v1/schemas/{schema}",
             sequence=f"{sequence:020d}",
             partitionkey=event.model or event.type,
+            traceparent=traceparent(trace_id(event.about or event.id), span_id(event.id)),
             data=event.data,
         )
     )

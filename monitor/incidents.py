@@ -31,7 +31,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """A change of one version's data, from its first alarm to its end.
 
     `onset` is where the strongest signal was last quiet. `low_since` is the row count at which the evidence
-    fell low, None while it is not. `trigger` is the id of the retrain request, empty without one.
+    fell low, None while it is not. `trigger` is the id of the retrain request, empty without one. `traces`
+    are trace ids of some of the newest rows at the first alarm.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     resolved: Mark | None = None
     reason: str = ""
     trigger: str = ""
+    traces: tuple[str, ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -98,6 +98,7 @@ class Intake:
         self._tally.add(metrics.INPUTS, len(chosen), use=use if known.manifest else "no manifest", **of)
         if watch.layout is not None and known.manifest is not None and len(chosen):
             columns = msgspec.structs.replace(watch.layout.rows(frame, chosen), times=times[chosen])
+            watch.note_traces(frame.array("trace_id")[chosen])
             self._note(watch, watch.feed_inputs(columns, offset.segment, offset.row))
         tally: Counter[str] = Counter()
         joined = self._ledger.add_predictions(watch.model, watch.version, rows, tally)

@@ -42,6 +42,7 @@ def drift(
         window=window(incident.onset, end),
         rows=watch.rows,
         labelled=watch.accuracy.right + watch.accuracy.wrong,
+        traces=incident.traces,
     )
     return Event(
         id=event_id("drift", kind, incident.id, end.rows),
@@ -50,6 +51,7 @@ def drift(
         subject=f"models/{watch.model}/versions/{watch.version}",
         time=end.time,
         data=data,
+        about=incident.id,
     )
 
 
@@ -75,6 +77,7 @@ def retrain(watch: Watch, incident: Incident, last: Asked | None, settings: Moni
         labelled_since_onset=watch.labelled_since(incident.onset.time),
         accuracy=watch.accuracy.recent,
         expires=rfc3339(expires),
+        traces=incident.traces,
     )
     return Event(
         id=event_id("retrain", watch.model, watch.version, part),
@@ -84,6 +87,7 @@ def retrain(watch: Watch, incident: Incident, last: Asked | None, settings: Moni
         time=watch.mark.time,
         expires=expires,
         data=data,
+        about=incident.id,
     )
 
 
@@ -110,4 +114,5 @@ def rollout(entry: Entry) -> Event:
         subject=f"models/{entry.model}/revisions/{entry.revision}",
         time=entry.at,
         data=data,
+        about=entry.rollout or "",
     )

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from monitor.accuracy import LabelAccuracy
 from monitor.blocks import PRESENT, Block, BlockBuilder, Mark, Rows
@@ -27,6 +28,7 @@ from registry_client.profile import Profile
 
 _NS: Final = 1_000_000_000
 _BUCKETS: Final = 4_096
+_TRACES: Final = 8
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
@@ -44,6 +46,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
     used: int = 0
     unwatched: tuple[tuple[str, str], ...] = ()
     rows: int = 0
+    traces: tuple[str, ...] = ()
 
 
 class Watch:
@@ -62,6 +65,7 @@ class Watch:
         self.used = 0
         self.rows = 0  # predicted; `mark` counts what the detectors took, labels besides
         self.unwatched: dict[str, str] = {}
+        self.traces: tuple[str, ...] = ()
         self.said = ""
         self.evidence: dict[str, dict[str, float]] = {}
         self.groups: dict[str, float] = {}
@@ -146,6 +150,15 @@ class Watch:
         """Take in sampled rows; yields what happened to the incident, as it happens."""
         yield from self._feed("inputs", rows, segment, row)
 
+    def note_traces(self, traces: npt.NDArray[np.uint8]) -> None:
+        """Remember the trace ids of the newest requests that had one; [rows, 16], zeros without one."""
+        carried = traces[traces.any(axis=1)]
+        if not len(carried):
+            return
+        begins = np.flatnonzero(np.append((carried[1:] != carried[:-1]).any(axis=1), [True]))
+        newest = [carried[place].tobytes().hex() for place in begins[::-1][:_TRACES]]
+        self.traces = tuple(dict.fromkeys([*newest, *self.traces]))[:_TRACES]
+
     def feed_labels(self, joined: Sequence[Joined], segment: int, row: int) -> Iterator[Change]:
         """Take in labelled predictions that could be compared; yields what happened to the incident."""
         scored = [found for found in joined if found.right is not None]
@@ -180,6 +193,8 @@ class Watch:
             version=self.version,
             gather_rows=self._settings.detection.gather_rows,
         )
+        if change == "opened" and self.incident is not None:
+            self.incident = msgspec.structs.replace(self.incident, traces=self.traces)
         return change
 
     def _reading(self) -> Reading:
@@ -259,6 +274,7 @@ class Watch:
                 self.used,
                 tuple(self.unwatched.items()),
                 self.rows,
+                self.traces,
             ),
             # Equal watches are equal bytes, whichever way they came to be.
             order="sorted",
@@ -279,6 +295,7 @@ class Watch:
         watch.mark, watch.incident, watch.asked = saved.mark, saved.incident, saved.asked
         watch.restarted, watch.used = saved.restarted, saved.used
         watch.unwatched, watch.rows = dict(saved.unwatched), saved.rows
+        watch.traces = saved.traces
         watch.attach(profile)
         return watch
 

@@ -1,5 +1,6 @@
 """Tests of monitor.delivery and monitor.outbox together: what was promised arrives, or is shown as dead."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +115,21 @@ async def test_a_failing_receiver_is_tried_on_schedule_with_the_same_id(bench: B
     assert len({request.content for request in bench.received}) == 1
     assert {request.headers["webhook-id"] for request in bench.received} == {event}
     assert [attempt.status for attempt in bench.delivery(event).history] == [503, 503, 200]
+
+
+async def test_every_attempt_is_a_span_of_the_events_trace(bench: Bench) -> None:
+    """The header is a W3C trace context: the trace of the event's own attribute, a new span each time."""
+    bench.answer = lambda _: httpx.Response(500)
+    bench.promise(1)
+    await bench.dispatcher.step()
+    bench.clock.advance(60.0)
+    bench.answer = lambda _: httpx.Response(204)
+    await bench.dispatcher.step()
+    first, second = (request.headers["traceparent"] for request in bench.received)
+    told = msgspec.json.decode(bench.received[0].content)["traceparent"]
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", context) for context in (first, second, told))
+    assert first[:36] == second[:36] == told[:36]
+    assert len({first, second, told}) == 3
 
 
 async def test_a_receiver_that_never_answers_ends_in_the_dead_letters(bench: Bench) -> None:
