@@ -18,7 +18,7 @@ from typing import Final
 
 from gateway.admission import LOOK_SECONDS as ADMISSION_SECONDS
 from gateway.admission import Admission, operator_scope
-from gateway.catalogue import Catalogue, Faults
+from gateway.catalogue import Catalogue, Faults, Schedules
 from gateway.console import Console
 from gateway.core import Core
 from gateway.discover import Discovery
@@ -108,7 +108,9 @@ class App:
 
     def _open_ports(self, told: Order, data: Path) -> None:
         shown = functools.partial(exposition, data / "slots", functools.partial(self._facts, data))
-        catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults)
+        catalogue = Catalogue(
+            self._registry, self._store, data / "slots", self._faults, self._schedules
+        )
         doors = self._admission
         repository = Repository(
             catalogue,
@@ -230,6 +232,7 @@ class App:
 
     async def _tick(self) -> None:
         self._places.beat(self._place, self._clock.monotonic())
+        self._core.lag.beat(self._settings.pace.follow)
         self._follow()
         self._flusher.look()
 
@@ -286,6 +289,9 @@ class App:
         """How often a version has failed in this worker since its last good run."""
         loaded = self._fleet.loaded.get((model, version))
         return 0 if loaded is None else int(self.slot.counters.values[loaded.meters.consecutive_errors])
+
+    def _schedules(self) -> Schedules:
+        return {key: loaded.schedule for key, loaded in dict(self._fleet.loaded).items()}
 
     def _faults(self) -> Faults:
         faults = {key: fault.message for key, fault in self._reconciler.faults.items()}

@@ -11,7 +11,8 @@ import msgspec
 
 from gateway.errors import UnknownModelError
 from gateway.metrics import LOADED
-from gateway.views import Models, ModelView
+from gateway.schedule import Schedule, seconds_for
+from gateway.views import Models, ModelView, RunView
 from groundwork.errors import DriftgateError
 from groundwork.slots import read_slots
 from registry_client.registry import Registry
@@ -19,6 +20,9 @@ from rollouts.route import Route, percent
 
 Faults = Mapping[tuple[str, str], str]
 """(model, version) to why it is not served in this worker; an empty version means the model itself."""
+
+Schedules = Mapping[tuple[str, str], Schedule]
+"""(model, version) to how this worker runs it."""
 
 
 class Routes(Protocol):
@@ -33,12 +37,18 @@ class Catalogue:
     """Views of models; used in threads."""
 
     def __init__(
-        self, registry: Registry, store: Routes, slots_folder: Path, faults: Callable[[], Faults]
+        self,
+        registry: Registry,
+        store: Routes,
+        slots_folder: Path,
+        faults: Callable[[], Faults],
+        schedules: Callable[[], Schedules] = dict,
     ) -> None:
         self._registry = registry
         self._store = store
         self._slots_folder = slots_folder
         self._faults = faults
+        self._schedules = schedules
 
     def models(self) -> Models:
         """Every model of the registry and of the routes; a registry that cannot be read is a fault."""
@@ -66,7 +76,8 @@ class Catalogue:
         except (DriftgateError, OSError) as error:
             faults[""] = str(error)
         loaded = {version: count for (model, version), count in copies.items() if model == name and count}
-        view = ModelView(name=name, versions=versions, loaded=loaded, faults=faults)
+        runs = {version: _run(one) for (model, version), one in self._schedules().items() if model == name}
+        view = ModelView(name=name, versions=versions, loaded=loaded, faults=faults, runs=runs)
         if route is None:
             return view
         return msgspec.structs.replace(
@@ -91,3 +102,17 @@ class Catalogue:
                     place = (labels["model"], labels["version"])
                     copies[place] = copies.get(place, 0) + value
         return copies
+
+
+def _run(schedule: Schedule) -> RunView:
+    measured, rows = schedule.measured, schedule.batch_rows
+    return RunView(
+        schedule.mode,
+        rows,
+        seconds_for(measured.times, 1),
+        seconds_for(measured.times, rows) / rows,
+        measured.handoff,
+        measured.agreement,
+        measured.deviation,
+        schedule.reason,
+    )

@@ -3,6 +3,8 @@
     begin(call) ─▶ Response                      everything was cheap: answered in this turn of the loop
                 └▶ coroutine ─▶ Response         a large body, an expensive run, or a version to be loaded
 
+Cancel the coroutine when nobody waits for the answer any more: what has not begun to run is then not run.
+
 Rules:
 
 1. Each request is answered by the table that stood when it began; `core.table = table` is the only swap.
@@ -22,12 +24,16 @@ from typing import Any, Final
 
 from gateway import metrics
 from gateway.call import Bound, Call, Work, arm_headers, asked_version, trace_id
-from gateway.errors import InvalidInputError, NotReadyError, RunError, UnknownModelError
+from gateway.deadlines import MIDDLE, TIMEOUT
+from gateway.dispatch import Dispatch
+from gateway.errors import InvalidInputError, NotReadyError, OverloadedError, RunError, UnknownModelError
 from gateway.inference import Array
 from gateway.journal import Journal, Noted
+from gateway.loop_lag import LoopLag
 from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer, Headers
+from gateway.queueing import Waiting
 from gateway.responses import OK, Fault, Header, Response, plain_fault, refused, status_of
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
@@ -40,6 +46,8 @@ from prediction_log.record import Arm, Kept
 _MOST_MICROSECONDS: Final = 2**32 - 1
 _MICROSECONDS: Final = 1e6
 _NANOSECONDS: Final = 1e9
+_GONE: Final = "client-gone"
+_PRIORITY: Final = b"priority"
 
 OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
 """Load (model, version) because a request names it; raises as `Fleet.load` does."""
@@ -71,6 +79,8 @@ class Core:
         self._counters = counters
         self._values = counters.values
         self._monotonic = clock.monotonic
+        self.lag = LoopLag(settings.queue.max_lag, clock.monotonic)
+        self._dispatch = Dispatch(settings, counters, self.lag, clock.monotonic)
         self._on_demand = on_demand
         self._inline_body = settings.requests.inline_body_bytes
         self._pool = ThreadPoolExecutor(settings.runs.pool, "run")
@@ -98,6 +108,8 @@ class Core:
         """Answer the request now, or give the coroutine that will; never raises for what a client can do."""
         started = self._monotonic()
         try:
+            if started > self.lag.sheds_at:
+                raise OverloadedError("more requests come in than can be answered; try again later")
             bound = self._bound.get(call.model)
             if bound is None:
                 raise self.absent(call.model)
@@ -154,6 +166,7 @@ class Core:
     async def close(self) -> None:
         """Finish the shadow runs and let the threads go; no request may be under way."""
         await self.shadow.close()
+        self._dispatch.close()
         self._pool.shutdown(wait=False)
 
     def _bind(self, lane: Lane) -> Bound:
@@ -179,16 +192,20 @@ class Core:
         return self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
 
     def _proceed(self, work: Work) -> Response | Pending:
-        call = work.call
+        call, batcher = work.call, work.model.batcher
+        if batcher is not None and work.model.inline_rows < 1 and _PRIORITY not in call.body:
+            batcher.check_room(call.priority or MIDDLE)
         if len(call.body) > self._inline_body:
             return self._decode_away(work)
         work.request = call.codec.decode(work.model, call.headers, call.body)
         return self._run(work)
 
     def _run(self, work: Work) -> Response | Pending:
-        model = work.model
-        if work.request.rows > model.inline_rows:
-            return self._run_away(work)
+        model, request, call = work.model, work.request, work.call
+        if request.rows > model.inline_rows:
+            return self._run_away(work, self._dispatch.submit(work))
+        if request.parameters or call.timeout is not None or TIMEOUT in call.headers:
+            self._dispatch.check_time(work)
         values, executing = self._values, model.meters.executing
         values[executing] += 1
         work.began = self._monotonic()
@@ -199,6 +216,8 @@ class Core:
         finally:
             values[executing] -= 1
         work.ended = self._monotonic()
+        if request.rows != 1:
+            model.meters.lone.note(request.rows, work.ended - work.began)
         return self._answer(work, outputs)
 
     def _answer(self, work: Work, outputs: list[Array]) -> Response:
@@ -304,31 +323,27 @@ class Core:
         finally:
             model.let_go()
 
-    async def _run_away(self, work: Work) -> Response:
-        model, values = work.model, self._values
+    async def _run_away(self, work: Work, entry: Waiting) -> Response:
+        model = work.model
         model.hold()
-        values[model.meters.executing] += 1
-        work.began = self._monotonic()
         try:
-            outputs = await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)
+            outputs = await entry.future
+            self._take_times(work, entry)
             return self._answer(work, outputs)
         except (RunError, InvalidInputError) as error:
+            self._take_times(work, entry)
             return await self._failed_away(work, error)
         except DriftgateError as error:
             call = work.call
             return self.refuse(error, call.model, model.version, work.started, call.codec.fault)
+        except asyncio.CancelledError:
+            self.count(metrics.REFUSALS, {"model": model.name, "code": _GONE})
+            raise
         finally:
             model.let_go()
-            values[model.meters.executing] -= 1
 
-    def _timed(self, work: Work) -> list[Array]:
-        """In a thread: the run, and when it began and ended; its wait for the thread is told apart."""
-        asked = work.began
-        work.began = self._monotonic()
-        work.queued = work.began - asked
-        outputs = work.model.session.run(work.request.feeds)
-        work.ended = self._monotonic()
-        return outputs
+    def _take_times(self, work: Work, entry: Waiting) -> None:
+        work.began, work.ended, work.queued = entry.began, entry.ended, entry.began - entry.asked
 
     async def _failed_away(self, work: Work, error: RunError | InvalidInputError) -> Response:
         try:

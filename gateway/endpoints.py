@@ -35,6 +35,7 @@ from gateway.pages.page import (
     default_model,
     labelled_version,
 )
+from gateway.parting import GoneError, unless_gone
 from gateway.paths import Paths, Target
 from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Codec, Headers
 from gateway.repository import Repository
@@ -63,10 +64,6 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     leads: Codec | Page
     named: bool
     fault: Fault
-
-
-class GoneError(Exception):
-    """The client left before its request was whole; nobody is there to be answered."""
 
 
 class DataPort:
@@ -214,7 +211,7 @@ class DataPort:
         except DriftgateError as error:
             return core.refuse(error, model, version, started, codec.fault)
         answer = core.begin(Call(codec, model, version, headers, body))
-        return answer if isinstance(answer, Response) else await answer
+        return answer if isinstance(answer, Response) else await unless_gone(answer, receive)
 
     async def _ask(
         self,

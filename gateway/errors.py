@@ -17,6 +17,10 @@
     ├── RunError                       "run-failed"           the model's graph failed on this request
     ├── UnanswerableError              "unanswerable"         the answer cannot be written in this form
     ├── NotReadyError                  "not-ready"            starting, stopping, or the version is gone
+    ├── OverloadedError                "overloaded"           more work than can be done now
+    │   ├── QueueFullError             "queue-full"           as much waits for this version as may
+    │   └── LateError                  "too-late"             it would not be its turn within its time
+    ├── ExpiredError                   "deadline-exceeded"    its time was up before it could be run
     ├── LogFullError                   "log-full"             a label that could not be kept
     │   └── NotLoggedError             "not-logged"           a prediction that could not be, and had to be
     └── LoadError                      "load-failed"          a version that cannot be served
@@ -128,6 +132,34 @@ class NotReadyError(DriftgateError):
     """This worker cannot answer now; another time it may."""
 
     code: ClassVar[str] = "not-ready"
+
+
+class OverloadedError(DriftgateError):
+    """There is more to do than can be done now; `retry_after` is in whole seconds, from what was measured."""
+
+    code: ClassVar[str] = "overloaded"
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFullError(OverloadedError):
+    """As many requests wait for this version as may."""
+
+    code: ClassVar[str] = "queue-full"
+
+
+class LateError(OverloadedError):
+    """What waits before this request leaves it no time within its deadline."""
+
+    code: ClassVar[str] = "too-late"
+
+
+class ExpiredError(DriftgateError):
+    """The client's deadline passed, or cannot be met even by a run that begins at once."""
+
+    code: ClassVar[str] = "deadline-exceeded"
 
 
 class LogFullError(DriftgateError):

@@ -112,6 +112,13 @@ class FastConnection(Connection):
         self._parts: list[bytes] = []
         self._turn = 0
         self._read = b""
+        self._answering: asyncio.Task[Any] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take back the request that waits for its answer, as the client has gone."""
+        super().connection_lost(exc)
+        if self._answering is not None:
+            self._answering.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Answer at once where this is one whole request with a head seen before; else let it be parsed."""
@@ -251,7 +258,16 @@ class FastConnection(Connection):
         """Let one of uvicorn's cycles wait for the answer and send it."""
 
         async def app(_scope: Any, _receive: Any, send: Send) -> None:
-            await deliver(await pending, send)
+            self._answering = asyncio.current_task()
+            try:
+                answer = await pending
+            except asyncio.CancelledError:
+                if self.cycle.disconnected:
+                    return
+                raise
+            finally:
+                self._answering = None
+            await deliver(answer, send)
 
         self._unset_keepalive_if_required()
         self.cycle = httptools_impl.RequestResponseCycle(

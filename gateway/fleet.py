@@ -18,10 +18,12 @@ import msgspec
 from gateway import memory
 from gateway.errors import LoadError, UnknownVersionError
 from gateway.journal import Journal
+from gateway.measuring import study
 from gateway.meters import ModelMeters, forget
 from gateway.model import LoadedModel, check_compatible
 from gateway.options import options_of
 from gateway.runtime import check_options
+from gateway.schedule import Schedule, decide
 from gateway.session import Session
 from gateway.settings import GatewaySettings
 from gateway.warmup import Cost, measure
@@ -41,6 +43,7 @@ class Opened(msgspec.Struct, frozen=True):
     manifest: Manifest
     session: Session
     cost: Cost
+    schedule: Schedule
 
 
 class Fleet:
@@ -118,8 +121,10 @@ class Fleet:
         try:
             opened = await loop.run_in_executor(self._pool, self._open, *key)
             meters = ModelMeters(self._counters, *key)
-            inline_rows = opened.cost.rows_within(self._settings.inline)
-            loaded = LoadedModel(opened.manifest, opened.session, meters, opened.cost, inline_rows)
+            schedule = opened.schedule
+            loaded = LoadedModel(
+                opened.manifest, opened.session, meters, opened.cost, schedule.inline_rows, schedule
+            )
             await loop.run_in_executor(self._pool, self._begin, loaded)
             self._loaded[key] = loaded
             self._counters.values[meters.loaded] += 1
@@ -149,7 +154,11 @@ class Fleet:
             raise LoadError(
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"
             )
-        return Opened(manifest, session, measure(session, profile, self._clock.monotonic))
+        cost = measure(session, profile, self._clock.monotonic)
+        runs = self._settings
+        measured = study(session, profile, runs.batch_rows, self._clock.monotonic)
+        schedule = decide(session.signature, measured, cost.rows_within(runs.inline), runs)
+        return Opened(manifest, session, cost, schedule)
 
 
 def _close(loaded: LoadedModel) -> None:

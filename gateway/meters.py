@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway import metrics
+from gateway.queue_meters import LONE_RUNS, LONE_SECONDS, Sizes
 from groundwork.counters import Counters
 from groundwork.metrics import Histogram
 from prediction_log.record import Arm, Kind, Outcome
@@ -58,6 +59,7 @@ class ModelMeters:
         self.observe[Arm.STABLE]  # made now; the others with their first request
         self._failed_took = Latencies(counters, labels, Outcome.FAILED.name.lower())
         self._rerun_took = Latencies(counters, labels, _RERUN)
+        self.lone = Sizes(counters, labels, LONE_RUNS, LONE_SECONDS)
         self.ok: dict[Arm, int] = {
             arm: self._series(arm, Outcome.OK.name.lower()) for arm in Arm if arm is not Arm.SHADOW
         }

@@ -6,30 +6,44 @@ session alone may be run from threads.
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
+from gateway.batching import Batcher
 from gateway.errors import IncompatibleSignatureError, InvalidInputError
 from gateway.inference import Array
 from gateway.meters import ModelMeters
+from gateway.schedule import Schedule
 from gateway.session import Session
 from gateway.tensors import Tensor
 from gateway.warmup import Cost
 from registry_client.manifest import Manifest
 
+UNSTUDIED: Final = Schedule()
+
 
 class LoadedModel:
     """One version in memory; made by the fleet, given to lanes, released by the fleet.
 
-    `inline_rows`: the most rows whose run may stay on the event loop (-1: none).
+    `inline_rows`: the most rows whose run may stay on the event loop (-1: none); `schedule` is the choice
+    that this follows. `batcher` runs the rest, and is made when there is something to run.
     """
 
     def __init__(
-        self, manifest: Manifest, session: Session, meters: ModelMeters, cost: Cost, inline_rows: int
+        self,
+        manifest: Manifest,
+        session: Session,
+        meters: ModelMeters,
+        cost: Cost,
+        inline_rows: int,
+        schedule: Schedule = UNSTUDIED,
     ) -> None:
         self.manifest = manifest
         self.session = session
         self.meters = meters
         self.cost = cost
         self.inline_rows = inline_rows
+        self.schedule = schedule
+        self.batcher: Batcher | None = None
         self.name = manifest.name
         self.version = manifest.version
         self.digest = manifest.digest

@@ -11,12 +11,14 @@ import msgspec
 
 from gateway.errors import (
     EncodingError,
+    ExpiredError,
     ForbiddenError,
     LoadError,
     LogFullError,
     NotFoundError,
     NotOfferedError,
     NotReadyError,
+    OverloadedError,
     Refusal,
     RunError,
     TooLargeError,
@@ -52,6 +54,8 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (Refusal, 400),
     (UnanswerableError, 400),
     (NotReadyError, 503),
+    (OverloadedError, 503),
+    (ExpiredError, 504),
     (LogFullError, 503),
     (LoadError, 503),
     (RunError, FAILED),
@@ -90,7 +94,8 @@ def refused(error: DriftgateError, fault: Fault = plain_fault) -> Response:
     if isinstance(error, WrongMethodError):
         headers = (JSON, (b"allow", error.allow.encode()))
     elif status_of(error) == UNAVAILABLE:
-        headers = (JSON, (b"retry-after", b"1"))
+        seconds = error.retry_after if isinstance(error, OverloadedError) else 1
+        headers = (JSON, (b"retry-after", b"%d" % seconds))
     status = status_of(error)
     return Response(status, headers, fault(status, error.code, str(error)))
 

@@ -45,6 +45,23 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may wait for a version, in each worker; beyond it requests are refused with 503."""
+
+    max_waiting: Annotated[
+        int, msgspec.Meta(ge=1, description="requests that wait for runs of one version, in each worker")
+    ] = 256
+    max_bytes: Annotated[Bytes, msgspec.Meta(description="inputs that wait for runs of one version")] = (
+        256 * MIB
+    )
+    max_lag: Annotated[
+        Seconds,
+        msgspec.Meta(
+            description="requests that may have waited longer than this for the event loop are refused unread"
+        ),
+    ] = 1.0
+
+
 Optimisation: TypeAlias = Literal["none", "basic", "extended", "all"]
 Threads: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
@@ -69,10 +86,24 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How models are run."""
 
     threads: Annotated[int, msgspec.Meta(ge=1, description="onnxruntime threads inside one run")] = 1
-    pool: Annotated[int, msgspec.Meta(ge=1, description="runs of expensive models at the same time")] = 2
+    pool: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="runs of one expensive version at once, where they are not joined"),
+    ] = 2
     inline: Annotated[
         Seconds, msgspec.Meta(description="a run expected to be shorter than this stays on the event loop")
     ] = 0.0005
+    batching: Annotated[
+        Literal["off", "exact", "close"],
+        msgspec.Meta(
+            description="whether requests run together: `exact` where that changes no bit of an answer, "
+            "`close` also where it changes the last digits (matrix products of another size are added up in "
+            "another order), `off` never"
+        ),
+    ] = "close"
+    batch_rows: Annotated[
+        int, msgspec.Meta(ge=1, le=1024, description="the most rows of requests that run together")
+    ] = 64
     models: Annotated[
         dict[str, ModelOptions],
         msgspec.Meta(
@@ -246,6 +277,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: RequestSettings = RequestSettings()
     platform: PlatformSettings = PlatformSettings()
     runs: RunSettings = RunSettings()
+    queue: QueueSettings = QueueSettings()
     journal: JournalSettings = JournalSettings()
     shadow: ShadowSettings = ShadowSettings()
 

@@ -4,7 +4,9 @@ Rules:
 
 1. Nobody waits for it: what is offered is taken up at the loop's next turn, when the answer is on its way,
    and runs in one thread, in batches of what came in while the last batch was running.
-2. What waits is bounded in requests and in bytes; beyond that it is dropped and counted.
+2. What waits is bounded in requests and in bytes; beyond that it is dropped and counted. So is what would
+   compete with callers: where requests wait for a run of the version beside, or more of them for the one that
+   answered than its next run will take.
 3. The arrays offered are never written to by anybody, so they are kept, not copied.
 4. Everything but the runs themselves (rows, counters, budgets) happens on the event loop.
 """
@@ -74,6 +76,9 @@ class Shadow:
 
     def offer(self, job: Job) -> None:
         """Take the job up soon, or drop it and count that where the budget is used up."""
+        if _busy(job):
+            self._drop(job, "busy")
+            return
         if self._held >= self._settings.max_waiting:
             self._drop(job, "waiting")
             return
@@ -102,7 +107,7 @@ class Shadow:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch = self._unhindered()
                 running = {job.beside.meters.executing for job in batch}
                 for index in running:
                     self._values[index] += 1
@@ -113,6 +118,24 @@ class Shadow:
                     self._record(job, outcome)
         finally:
             self._batch = None
+
+    def _unhindered(self) -> list[Job]:
+        """What waits now, but for jobs that would compete with callers; these are dropped."""
+        waiting, self._waiting = self._waiting, []
+        batch = []
+        for job in waiting:
+            if _busy(job):
+                self._let_go(job)
+                self._drop(job, "busy")
+            else:
+                batch.append(job)
+        return batch
+
+    def _let_go(self, job: Job) -> None:
+        self._held -= 1
+        self._bytes -= job.size
+        job.answered.let_go()
+        job.beside.let_go()
 
     def _run(self, batch: Sequence[Job]) -> list[Outcome]:
         """In the thread: every job of the batch, and the streams that its pairs need."""
@@ -126,10 +149,7 @@ class Shadow:
         return outcomes
 
     def _record(self, job: Job, outcome: Outcome) -> None:
-        self._held -= 1
-        self._bytes -= job.size
-        job.answered.let_go()
-        job.beside.let_go()
+        self._let_go(job)
         pair = job.pair
         stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)
         self._journal.paired(pair, job.noted, stable, candidate, job.rows)
@@ -147,3 +167,9 @@ class Shadow:
     def _drop(self, job: Job, reason: str) -> None:
         labels = {"model": job.beside.name, "version": job.beside.version, "reason": reason}
         self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += 1
+
+
+def _busy(job: Job) -> bool:
+    """Whether callers wait for what this run would take."""
+    beside, answered = job.beside.batcher, job.answered.batcher
+    return bool((beside is not None and beside.waiting) or (answered is not None and answered.crowded))

@@ -1,21 +1,31 @@
 """The statistics extension of the Open Inference Protocol: what all workers have counted of a version.
 
-Counts are of requests, `inference_count` of rows; times are whole nanoseconds. Times are kept per version and
-not per size of batch, so `batch_stats` is empty. What the caches of other servers would count is 0.
+Counts are of requests, `inference_count` of rows, `execution_count` of runs; times are whole nanoseconds.
+`batch_stats` are the runs by their rows, joining requests and taking them apart included. What the caches of
+other servers would count is 0.
 
 Reads a file per slot: call it off the event loop.
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from gateway import metrics
+from gateway import metrics, queue_meters
 from groundwork.counters import SeriesKey
 from groundwork.slots import read_slots, totals
 
 Version = tuple[str, str]
 """(model, version)."""
+
+_TOLD_APART: Final = {
+    metrics.REQUESTS: "outcome",
+    queue_meters.BATCH_RUNS: "rows",
+    queue_meters.BATCH_SECONDS: "rows",
+    queue_meters.LONE_RUNS: "rows",
+    queue_meters.LONE_SECONDS: "rows",
+}
+_NOTHING: Final = {"count": 0, "ns": 0}
 
 
 def model_stats(slots_folder: Path, versions: Iterable[Version]) -> dict[str, Any]:
@@ -29,12 +39,12 @@ def model_stats(slots_folder: Path, versions: Iterable[Version]) -> dict[str, An
 
 
 def _by_version(series: Mapping[SeriesKey, int]) -> dict[Version, dict[str, int]]:
-    """(model, version) to the sums by name; requests are told apart by their outcome."""
+    """(model, version) to the sums by name; requests are told apart by outcome, joined runs by their rows."""
     found: dict[Version, dict[str, int]] = {}
     for key, value in series.items():
         labels = dict(key.labels)
         if "model" in labels and "version" in labels:
-            name = f"{key.name} {labels['outcome']}" if key.name == metrics.REQUESTS else key.name
+            name = f"{key.name} {labels[_TOLD_APART[key.name]]}" if key.name in _TOLD_APART else key.name
             held = found.setdefault((labels["model"], labels["version"]), {})
             held[name] = held.get(name, 0) + value
     return found
@@ -54,7 +64,7 @@ def _stats(model: str, version: str, sums: Mapping[str, int], last: int) -> dict
         "version": version,
         "last_inference": last,
         "inference_count": sums.get(metrics.ROWS, 0),
-        "execution_count": good,
+        "execution_count": good - sums.get(queue_meters.JOINED, 0) + sums.get(queue_meters.RUNS, 0),
         "inference_stats": {
             "success": {"count": good, "ns": sum(stages.values())},
             "fail": {"count": bad, "ns": sums.get(metrics.FAILED_SECONDS, 0)},
@@ -63,6 +73,38 @@ def _stats(model: str, version: str, sums: Mapping[str, int], last: int) -> dict
             "cache_miss": {"count": 0, "ns": 0},
         },
         "response_stats": {},
-        "batch_stats": [],
+        "batch_stats": _batches(sums),
         "memory_usage": [],
     }
+
+
+def _batches(sums: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Good runs by their rows, of one request or of several; what is counted nowhere else had one row."""
+    runs = _sizes(sums, queue_meters.BATCH_RUNS, queue_meters.LONE_RUNS)
+    spent = _sizes(sums, queue_meters.BATCH_SECONDS, queue_meters.LONE_SECONDS)
+    lone = _sizes(sums, queue_meters.LONE_RUNS), _sizes(sums, queue_meters.LONE_SECONDS)
+    good, ran = sums.get(f"{metrics.REQUESTS} ok", 0), sums.get(metrics.RUN_SECONDS, 0)
+    single = good - sums.get(queue_meters.JOINED, 0) - sum(lone[0].values())
+    if single > 0:
+        rest = ran - sums.get(queue_meters.JOINED_SECONDS, 0) - sum(lone[1].values())
+        runs[1] = runs.get(1, 0) + single
+        spent[1] = spent.get(1, 0) + max(0, rest)
+    return [
+        {
+            "batch_size": rows,
+            "compute_input": _NOTHING,
+            "compute_infer": {"count": runs[rows], "ns": spent.get(rows, 0)},
+            "compute_output": _NOTHING,
+        }
+        for rows in sorted(runs)
+    ]
+
+
+def _sizes(sums: Mapping[str, int], *names: str) -> dict[int, int]:
+    """Rows to the sum over these series."""
+    found: dict[int, int] = {}
+    for key, value in sums.items():
+        name, _, rows = key.partition(" ")
+        if name in names and rows:
+            found[int(rows)] = found.get(int(rows), 0) + value
+    return found

@@ -21,11 +21,31 @@ class Done(msgspec.Struct, frozen=True):
     status: Status
 
 
+class RunView(msgspec.Struct, frozen=True):
+    """How a version is run in the worker that was asked, and what that follows from.
+
+    `mode` is inline (on the event loop), batched (requests run together, off it) or queued (one by one, off
+    it); `batch_rows` the most rows of a joined run. Seconds as measured when it was loaded: a run of one row,
+    a row of a run of `batch_rows`, a hand-off to a thread and back. `agreement`: whether joined rows come out
+    as alone (exact, close, differs, unknown), `deviation` by how much of the largest value they do not.
+    """
+
+    mode: str
+    batch_rows: int
+    run_seconds: float
+    row_seconds: float
+    handoff_seconds: float
+    agreement: str
+    deviation: float
+    reason: str
+
+
 class ModelView(msgspec.Struct, frozen=True):
     """A model: what the registry has, what answers, and what went wrong.
 
     `loaded` says in how many workers each version is in memory; `faults` why a version (or, under an empty
-    name, the model itself) is not served here; `unloaded` that it was taken out and answers nobody.
+    name, the model itself) is not served here; `unloaded` that it was taken out and answers nobody; `runs`
+    how the versions that this worker has in memory are run.
     """
 
     name: str
@@ -40,6 +60,7 @@ class ModelView(msgspec.Struct, frozen=True):
     unloaded: bool = False
     loaded: dict[str, int] = {}
     faults: dict[str, str] = {}
+    runs: dict[str, RunView] = {}
 
 
 class Models(msgspec.Struct, frozen=True):

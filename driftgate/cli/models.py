@@ -87,6 +87,9 @@ def _tell_view(view: ModelView) -> None:
         loaded = view.loaded.get(version, 0)
         rows.append((version, _place(view, version), loaded or None, view.faults.get(version)))
     show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)
+    for version, run in view.runs.items():
+        most = f", up to {run.batch_rows} rows" if run.mode == "batched" else ""
+        click.echo(f"  version {version} runs {run.mode}{most}: {run.reason}")
     if "" in view.faults:
         click.echo(f"{click.style('!', fg='yellow')} {view.faults['']}")
 

@@ -1,0 +1,273 @@
+"""Runs off the loop for one version: greedy, in order, and joined where that pays.
+
+    submit ─▶ line ─▶ (a run ends) ─▶ all that may run together ─▶ thread ─▶ each one's own rows
+
+Rules:
+
+1. What waited while the last run was going is the next run; nothing waits for a clock but in rule 2.
+2. When a run ends and at least two requests were in flight, the next waits for those that were just answered
+   to come back, as long as that saves time (`schedule.window`) and has paid lately.
+3. A version has threads of its own: a slow one keeps nobody else's requests waiting.
+4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run.
+5. Line, estimates and meters belong to the loop; a thread sees the requests of its run and nothing else.
+
+It knows no protocol and no model, only its graph and its schedule: nothing here keeps a version in memory.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from gateway.deadlines import LAST
+from gateway.errors import ExpiredError, LateError, QueueFullError
+from gateway.joining import Feeds, Outcome, Run, settle
+from gateway.queue_meters import QueueMeters
+from gateway.queueing import NEVER, Line, Waiting
+from gateway.schedule import Pace, Schedule, window
+from gateway.settings import QueueSettings
+
+_LONGEST_RETRY: Final = 3600
+_LEARNING: Final = 0.25
+_PAYS: Final = 0.5
+_AGAIN: Final = 16
+"""Where waiting has not paid, every so many chances it is tried again."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What is run, and how.
+
+    `open_inputs` are those whose size beyond the batch axis is left to the request; `threads` is how many
+    runs may go on at once where requests are not joined.
+    """
+
+    title: str
+    run: Run
+    schedule: Schedule
+    open_inputs: tuple[str, ...]
+    threads: int
+
+
+class Batcher:
+    """The runs of one version in one worker; used on its loop."""
+
+    def __init__(
+        self, subject: Subject, settings: QueueSettings, meters: QueueMeters, monotonic: Callable[[], float]
+    ) -> None:
+        self._subject = subject
+        self._settings = settings
+        self._meters = meters
+        self._monotonic = monotonic
+        self._line = Line(settings.max_waiting, settings.max_bytes)
+        self._most_rows = subject.schedule.batch_rows
+        self._times = subject.schedule.measured.times
+        self._pace = Pace(self._times)
+        self._lanes = 1 if self._most_rows > 1 else subject.threads
+        self._pool = ThreadPoolExecutor(self._lanes, "run")
+        self._running = 0
+        self._ends = 0.0
+        self._starting = False
+        self._hope = Hope()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._line)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits than the next run will take."""
+        return self._line.rows > self._most_rows
+
+    def close(self) -> None:
+        """Begin no more runs, and let the threads go; nobody may wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pool.shutdown(wait=False)
+
+    def check_room(self, priority: int) -> None:
+        """QueueFullError where a request could not be taken however small it is: before it is decoded."""
+        if not self._line.has_room(0, priority):
+            raise self._full()
+
+    def submit(self, feeds: Feeds, rows: int, deadline: float | None, priority: int) -> Waiting:
+        """Take a request; its `future` gets the outputs, or the error of its own run.
+
+        Cancel the future to take the request back: it is then not run, if its run has not begun.
+
+        Raises:
+            QueueFullError: as much waits as may.
+            LateError: what is before it leaves no time within `deadline` (monotonic).
+            ExpiredError: `deadline` has passed, or no run is that quick.
+        """
+        now = self._monotonic()
+        future = asyncio.get_running_loop().create_future()
+        limit = NEVER if deadline is None else deadline
+        alike = self._likeness(feeds)
+        entry = Waiting(feeds, rows, future, now, deadline=limit, priority=priority, alike=alike)
+        entry.alone = not self._running and not self._line
+        if not self._line.has_room(entry.size, priority):
+            raise self._full()
+        if deadline is not None:
+            self._check_time(entry, now)
+        for lost in self._line.push(entry):
+            lost.future.set_exception(self._full())
+        self._meters.length(len(self._line))
+        self._consider()
+        return entry
+
+    def _check_time(self, entry: Waiting, now: float) -> None:
+        left, needs = entry.deadline - now, self._pace.least(entry.rows)
+        if left <= 0 or left < needs:
+            raise ExpiredError(
+                f"{self._subject.title} needs {needs * 1e3:.3g} ms for a run, the request has "
+                f"{max(0.0, left) * 1e3:.3g} ms left; give it longer"
+            )
+        if not entry.alone and left < self._until_answered(entry.rows, entry.priority, now):
+            raise LateError(
+                f"{self._subject.title} has {len(self._line)} requests waiting, this one would be answered "
+                "after its deadline; try again later, or give it longer",
+                self._retry_after(now),
+            )
+
+    def _until_answered(self, rows: int, priority: int, now: float) -> float:
+        """Seconds until a request that came now would be answered."""
+        entries, ahead = self._line.ahead(priority)
+        left = max(0.0, self._ends - now) if self._running else 0.0
+        if self._lanes == 1 and self._most_rows > 1:
+            full, rest = divmod(ahead, self._most_rows)
+            own = max(rows, min(rest + rows, self._most_rows))
+            return left + full * self._pace.seconds(self._most_rows) + self._pace.seconds(own)
+        each = self._pace.seconds(max(1, ahead // entries)) if entries else 0.0
+        return (left + entries * each) / self._lanes + self._pace.seconds(rows)
+
+    def _retry_after(self, now: float) -> int:
+        """Whole seconds until what waits now will have been run."""
+        return min(max(1, math.ceil(self._until_answered(1, LAST, now))), _LONGEST_RETRY)
+
+    def _full(self) -> QueueFullError:
+        return QueueFullError(
+            f"{self._subject.title} has {len(self._line)} requests waiting, which is as many as may "
+            "(queue.max_waiting, queue.max_bytes); try again later",
+            self._retry_after(self._monotonic()),
+        )
+
+    def _likeness(self, feeds: Feeds) -> Hashable:
+        return tuple([feeds[name].shape[1:] for name in self._subject.open_inputs])
+
+    def _consider(self) -> None:
+        """Begin a run in the loop's next turn, where one may begin: what was read in this turn goes along."""
+        if self._starting or self._running >= self._lanes or not self._line:
+            return
+        if self._timer is not None and self._line.rows < self._hope.rows:
+            return
+        self._starting = True
+        asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._starting = False
+        self._end_wait()
+        if not self._line:
+            return
+        now = self._monotonic()
+        planned = min(self._line.rows, self._most_rows)
+        for late in self._line.sweep(now, self._pace.seconds(planned)):
+            late.future.set_exception(
+                ExpiredError(f"{self._subject.title} did not come to the request within its deadline")
+            )
+        while self._running < self._lanes and self._line:
+            run = self._line.take(self._most_rows)
+            self._running += 1
+            self._ends = now + self._pace.seconds(sum(entry.rows for entry in run))
+            self._meters.begin()
+            self._pool.submit(self._work, run, now, asyncio.get_running_loop())
+        self._meters.length(len(self._line))
+
+    def _work(self, run: Sequence[Waiting], asked: float, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: the run, then back to the loop."""
+        began = self._monotonic()
+        outcomes: list[Outcome] | BaseException
+        try:
+            feeds = [entry.feeds for entry in run]
+            outcomes = settle(self._subject.run, feeds, [entry.rows for entry in run])
+        except BaseException as error:  # noqa: BLE001  a mistake of ours must end the waiting of these requests
+            outcomes = error
+        ended = self._monotonic()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._ended, run, outcomes, asked, began, ended)
+
+    def _ended(
+        self,
+        run: Sequence[Waiting],
+        outcomes: list[Outcome] | BaseException,
+        asked: float,
+        began: float,
+        ended: float,
+    ) -> None:
+        rows = sum(entry.rows for entry in run)
+        self._running -= 1
+        self._pace.note(rows, self._monotonic() - asked)
+        results = [outcomes] * len(run) if isinstance(outcomes, BaseException) else outcomes
+        good = [
+            not isinstance(result, BaseException) and not entry.future.done()
+            for entry, result in zip(run, results, strict=True)
+        ]
+        self._meters.end(sum(good), rows, ended - began)
+        self._plan(run, rows)
+        for entry, result in zip(run, results, strict=True):
+            entry.began, entry.ended = began, ended
+            self._meters.waited(began - entry.asked)
+            if entry.future.done():
+                continue
+            if isinstance(result, BaseException):
+                entry.future.set_exception(result)
+            else:
+                entry.future.set_result(result)
+
+    def _plan(self, run: Sequence[Waiting], rows: int) -> None:
+        """Begin the next run, or wait for company."""
+        if self._running:
+            self._consider()
+            return
+        line = self._line
+        seconds = 0.0
+        if len(run) + len(line) > 1 and line.rows < self._most_rows:
+            seconds = window(self._times, line.rows, rows, self._most_rows) * self._pace.factor
+        if seconds and self._hope.begin(line.rows, min(line.rows + rows, self._most_rows)):
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._start)
+        else:
+            self._consider()
+
+    def _end_wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._hope.end(self._line.rows)
+
+
+class Hope:
+    """Whether waiting for company has paid lately, and how many rows the present wait is for."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._had = 0
+        self._paid = 1.0
+        self._chances = 0
+
+    def begin(self, had: int, rows: int) -> bool:
+        """Whether to wait until `had` rows have become `rows`."""
+        self._had, self.rows = had, rows
+        if self._paid >= _PAYS:
+            return True
+        self._chances = (self._chances + 1) % _AGAIN
+        return not self._chances
+
+    def end(self, rows: int) -> None:
+        """The wait is over, and so many rows are there."""
+        came = min(1.0, max(0, rows - self._had) / max(1, self.rows - self._had))
+        self._paid += _LEARNING * (came - self._paid)

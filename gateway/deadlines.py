@@ -1,0 +1,75 @@
+"""What a request says of its hurry: how long its client waits, and how urgent it is.
+
+    header X-Request-Timeout: SECONDS      any protocol; a number above 0, fractions allowed
+    parameter timeout: MICROSECONDS        Open Inference Protocol, as Triton has it; 0 says nothing
+    parameter priority: N                  Open Inference Protocol; 1 first … 9 last, 0 says nothing
+    Call.timeout, Call.priority            what the edge itself knows, such as gRPC's deadline
+
+Rules: the shortest time counts, from the moment the request was read. What cannot be read is refused, never
+ignored: a deadline that is silently dropped is worse than none. Pure.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import InvalidInputError, MalformedError
+
+TIMEOUT: Final = b"x-request-timeout"
+MIDDLE: Final = 5
+"""The priority of a request that says nothing."""
+LAST: Final = 9
+_SECONDS: Final = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
+_MICROSECONDS: Final = 1e6
+_LONGEST: Final = 1e9
+
+
+class Hurry(msgspec.Struct, frozen=True, gc=False):
+    """Seconds that the client waits, None for as long as it takes; and a priority from 1 to 9."""
+
+    timeout: float | None
+    priority: int
+
+
+def hurry_of(
+    timeout: float | None, priority: int, headers: Mapping[bytes, bytes], parameters: Mapping[str, Any]
+) -> Hurry:
+    """What all sources together say; MalformedError or InvalidInputError names the one that is wrong."""
+    said = [timeout, _header(headers.get(TIMEOUT)), _parameter(parameters.get("timeout"))]
+    known = [seconds for seconds in said if seconds is not None]
+    return Hurry(min(known) if known else None, _level(priority or parameters.get("priority", 0)))
+
+
+def _header(value: bytes | None) -> float | None:
+    if value is None:
+        return None
+    seconds = float(value) if _SECONDS.fullmatch(value) else 0.0
+    if not seconds:
+        raise MalformedError(
+            f"X-Request-Timeout is {value[:40]!r}, wanted a number of seconds above 0, such as 0.25"
+        )
+    return seconds
+
+
+def _parameter(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not _is_count(value):
+        raise InvalidInputError(
+            f"parameter 'timeout' is {str(value)[:40]!r}, wanted a whole number of microseconds, 0 for none"
+        )
+    return min(value / _MICROSECONDS, _LONGEST) if value else None
+
+
+def _level(value: Any) -> int:
+    if not _is_count(value):
+        raise InvalidInputError(
+            f"parameter 'priority' is {str(value)[:40]!r}, wanted 1 (first) to {LAST} (last), or 0"
+        )
+    return min(value, LAST) if value else MIDDLE
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,80 @@
+"""When a decoded request is run: at once on the loop, or in its version's queue; and whether there is time.
+
+Rules: a deadline counts from the moment when the request may have come in, so what it waited for a late loop
+is taken from it. A request without one costs nothing here. The queue of a version is made when it is needed.
+"""
+
+from collections.abc import Callable
+from weakref import WeakSet
+
+from gateway.batching import Batcher, Subject
+from gateway.call import Work
+from gateway.deadlines import Hurry, hurry_of
+from gateway.errors import ExpiredError, LateError
+from gateway.loop_lag import LoopLag
+from gateway.model import LoadedModel
+from gateway.queue_meters import QueueMeters
+from gateway.queueing import Waiting
+from gateway.settings import GatewaySettings
+from groundwork.counters import Counters
+
+
+class Dispatch:
+    """The queues of one worker; used on its loop."""
+
+    def __init__(
+        self, settings: GatewaySettings, counters: Counters, lag: LoopLag, monotonic: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._counters = counters
+        self._lag = lag
+        self._monotonic = monotonic
+        self._batchers: WeakSet[Batcher] = WeakSet()
+
+    def check_time(self, work: Work) -> None:
+        """Refuse what a run on the loop would answer too late, as LateError or ExpiredError."""
+        timeout = _hurry(work).timeout
+        if timeout is None:
+            return
+        cost = work.model.cost
+        left = self._deadline(work, timeout) - self._monotonic()
+        if left > 0 and left >= cost.fixed + cost.per_row * work.request.rows:
+            return
+        if self._lag.late:
+            raise LateError("the request waited too long for its turn to be answered within its deadline")
+        raise ExpiredError(f"no answer is possible within the request's deadline of {timeout:.6g} s")
+
+    def submit(self, work: Work) -> Waiting:
+        """Let the request wait for its run, off the loop; refuses as `Batcher.submit` does."""
+        model, hurry = work.model, _hurry(work)
+        batcher = model.batcher
+        if batcher is None:
+            batcher = model.batcher = self._batcher(model)
+        deadline = None if hurry.timeout is None else self._deadline(work, hurry.timeout)
+        return batcher.submit(work.request.feeds, work.request.rows, deadline, hurry.priority)
+
+    def close(self) -> None:
+        """Let all threads go; no request may be under way."""
+        for batcher in list(self._batchers):
+            batcher.close()
+
+    def _deadline(self, work: Work, timeout: float) -> float:
+        return work.started - self._lag.waited(work.started) + timeout
+
+    def _batcher(self, model: LoadedModel) -> Batcher:
+        subject = Subject(
+            f"model {model.name} version {model.version}",
+            model.session.run,
+            model.schedule,
+            tuple([name for name, tensor in model.inputs.items() if tensor.row_shape is None]),
+            self._settings.runs.pool,
+        )
+        meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)
+        batcher = Batcher(subject, self._settings.queue, meters, self._monotonic)
+        self._batchers.add(batcher)
+        return batcher
+
+
+def _hurry(work: Work) -> Hurry:
+    call = work.call
+    return hurry_of(call.timeout, call.priority, call.headers, work.request.parameters)

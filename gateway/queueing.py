@@ -1,0 +1,153 @@
+"""What waits for one version: bounded, the urgent first, and in its order of arrival within a priority.
+
+Rules: an entry whose client has gone, or whose time is up, is never handed out for a run. Beyond the bounds
+nothing is taken in, but an urgent entry may have the place of the youngest of the least urgent. Owned by the
+event loop; nothing here waits or runs.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable, Iterator
+from typing import Final
+
+from gateway.deadlines import LAST, MIDDLE
+from gateway.inference import Array
+
+NEVER: Final = float("inf")
+
+
+class Waiting:
+    """One request that waits for its run; `future` gets its outputs, `began` and `ended` its run's times.
+
+    `deadline` is monotonic; `alike` is equal for requests that may be joined; `alone` says that nothing was
+    before it when it came.
+    """
+
+    __slots__ = (
+        "alike",
+        "alone",
+        "asked",
+        "began",
+        "deadline",
+        "ended",
+        "feeds",
+        "future",
+        "priority",
+        "rows",
+        "size",
+    )
+
+    def __init__(
+        self,
+        feeds: dict[str, Array],
+        rows: int,
+        future: "asyncio.Future[list[Array]]",
+        asked: float,
+        *,
+        deadline: float = NEVER,
+        priority: int = MIDDLE,
+        alike: Hashable = None,
+    ) -> None:
+        self.feeds = feeds
+        self.rows = rows
+        self.future = future
+        self.asked = asked
+        self.began = asked
+        self.ended = asked
+        self.deadline = deadline
+        self.priority = priority
+        self.alike = alike
+        self.alone = False
+        self.size = sum(array.nbytes for array in feeds.values())
+
+
+class Line:
+    """The entries that wait; `len` counts them, `rows` and `size` (bytes) add them up."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._levels: list[deque[Waiting]] = [deque() for _ in range(LAST + 1)]
+        self._rows = [0] * len(self._levels)
+        self._count = 0
+        self.rows = 0
+        self.size = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Waiting]:
+        for level in self._levels:
+            yield from level
+
+    def ahead(self, priority: int) -> tuple[int, int]:
+        """(entries, rows) that run before a new one of this priority."""
+        return sum(map(len, self._levels[: priority + 1])), sum(self._rows[: priority + 1])
+
+    def has_room(self, size: int = 0, priority: int = LAST) -> bool:
+        """Whether an entry of so many bytes may join; one that is more urgent than another always may."""
+        if self._count < self._most and (not self._count or self.size + size <= self._most_bytes):
+            return True
+        return any(self._levels[priority + 1 :])
+
+    def push(self, entry: Waiting) -> list[Waiting]:
+        """Take an entry for which there is room, and give back those that lose their place to it."""
+        lost = []
+        while self._count and (self._count >= self._most or self.size + entry.size > self._most_bytes):
+            least = next((level for level in reversed(self._levels[entry.priority + 1 :]) if level), None)
+            if least is None:
+                break
+            lost.append(least.pop())
+            self._subtract(lost[-1])
+        self._levels[entry.priority].append(entry)
+        self._rows[entry.priority] += entry.rows
+        self._count += 1
+        self.rows += entry.rows
+        self.size += entry.size
+        return lost
+
+    def sweep(self, now: float, lasts: float) -> list[Waiting]:
+        """Remove those whose client has gone, and those that a run of `lasts` seconds would answer too late.
+
+        The latter are returned. An entry that came first of all keeps its place until its deadline is over.
+        """
+        late: list[Waiting] = []
+        for level in self._levels:
+            if not level:
+                continue
+            kept: list[Waiting] = []
+            for entry in level:
+                limit = entry.deadline if entry.alone else entry.deadline - lasts
+                if entry.future.done():
+                    self._subtract(entry)
+                elif now > limit:
+                    late.append(entry)
+                    self._subtract(entry)
+                else:
+                    kept.append(entry)
+            if len(kept) < len(level):
+                level.clear()
+                level.extend(kept)
+        return late
+
+    def take(self, most: int) -> list[Waiting]:
+        """The next entries to run together: the first, and those like it up to `most` rows in all."""
+        taken: list[Waiting] = []
+        rows = 0
+        for level in self._levels:
+            for entry in list(level):
+                if taken and (entry.alike != taken[0].alike or rows + entry.rows > most):
+                    continue
+                taken.append(entry)
+                level.remove(entry)
+                self._subtract(entry)
+                rows += entry.rows
+                if rows >= most:
+                    return taken
+        return taken
+
+    def _subtract(self, entry: Waiting) -> None:
+        self._rows[entry.priority] -= entry.rows
+        self._count -= 1
+        self.rows -= entry.rows
+        self.size -= entry.size

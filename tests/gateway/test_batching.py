@@ -1,0 +1,254 @@
+"""Runs off the loop: what runs together, what waits, what is refused."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway import queue_meters
+from gateway.batching import Batcher, Subject
+from gateway.errors import ExpiredError, LateError, QueueFullError, RunError
+from gateway.inference import Array
+from gateway.joining import Feeds
+from gateway.queue_meters import QueueMeters
+from gateway.queueing import Waiting
+from gateway.schedule import Measured, Schedule, Times
+from gateway.settings import QueueSettings
+from groundwork.clock import FakeClock
+from groundwork.counters import Counters
+
+FLAT: Times = ((1, 1.0), (16, 1.0))
+PATIENCE = 10.0
+
+
+class Graph:
+    """A graph that doubles, fails for negative numbers, and runs when it is let."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """Wait to be let, then run."""
+        self.begun.release()
+        assert self.go.acquire(timeout=PATIENCE)
+        self.rows.append(len(feeds["x"]))
+        if (feeds["x"] < 0).any():
+            raise RunError("the model failed on this request: a negative number")
+        return [feeds["x"] * 2]
+
+    def let(self, runs: int = 1) -> None:
+        """Let so many runs go on."""
+        self.go.release(runs)
+
+    async def running(self) -> None:
+        """Wait until a run has begun."""
+        assert await asyncio.to_thread(self.begun.acquire, timeout=PATIENCE)
+
+
+class Bench:
+    """A batcher over such a graph, with a clock that stands still."""
+
+    def __init__(self, folder: Path, times: Times = FLAT, rows: int = 16, **settings: int) -> None:
+        self.graph = Graph()
+        self.clock = FakeClock()
+        self.counters = Counters.create(folder / f"counters-{rows}-{len(settings)}")
+        executing = self.counters.series("executing", {}, kind="gauge")
+        meters = QueueMeters(self.counters, "m", "1", executing)
+        schedule = Schedule("batched", -1, rows, "", Measured(times))
+        subject = Subject("model m version 1", self.graph.run, schedule, (), 2)
+        self.batcher = Batcher(subject, QueueSettings(**settings), meters, self.clock.monotonic)
+
+    def ask(self, value: float = 1.0, deadline: float | None = None, priority: int = 5) -> Waiting:
+        """One request of one row."""
+        feeds = {"x": np.array([[value]], np.float32)}
+        return self.batcher.submit(feeds, 1, deadline, priority)
+
+    def counted(self, name: str) -> int:
+        """The sum of the series of this name."""
+        return sum(value for key, value in self.counters.read().items() if key.name == name)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A batcher of up to 16 rows, whose runs take as long whatever their rows."""
+    made = Bench(tmp_path)
+    yield made
+    made.batcher.close()
+
+
+async def answers(*entries: Waiting) -> list[float]:
+    """The one number that each was answered with."""
+    async with asyncio.timeout(PATIENCE):
+        return [float((await entry.future)[0][0, 0]) for entry in entries]
+
+
+async def test_what_waited_for_a_run_is_the_next_one(bench: Bench) -> None:
+    """Requests that come while a run is going are run together, and each has its own answer."""
+    first = bench.ask(1.0)
+    await bench.graph.running()
+    rest = [bench.ask(float(n)) for n in range(2, 7)]
+    bench.graph.let(2)
+    assert await answers(first, *rest) == [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
+    assert bench.graph.rows == [1, 5]
+    assert bench.counted(queue_meters.RUNS) == 2
+    assert bench.counted(queue_meters.JOINED) == 6
+    assert bench.counted("executing") == bench.counted(queue_meters.LENGTH) == 0
+
+
+async def test_what_comes_in_one_turn_runs_together(bench: Bench) -> None:
+    """The first request does not run off alone while others of the same turn are read."""
+    entries = [bench.ask(), bench.ask(), bench.ask()]
+    bench.graph.let()
+    await answers(*entries)
+    assert bench.graph.rows == [3]
+
+
+async def test_a_run_has_no_more_rows_than_the_most(tmp_path: Path) -> None:
+    """What waits beyond it is for the run after."""
+    bench = Bench(tmp_path, rows=2)
+    entries = [bench.ask() for _ in range(5)]
+    bench.graph.let(3)
+    await answers(*entries)
+    assert bench.graph.rows == [2, 2, 1]
+    bench.batcher.close()
+
+
+async def test_one_bad_request_fails_alone(bench: Bench) -> None:
+    """The others of its run are answered as if it had not been there."""
+    bad, good = bench.ask(-1.0), [bench.ask(1.0), bench.ask(2.0), bench.ask(3.0)]
+    bench.graph.let(10)
+    assert await answers(*good) == [2.0, 4.0, 6.0]
+    with pytest.raises(RunError):
+        await bad.future
+
+
+async def test_who_has_gone_is_not_run(bench: Bench) -> None:
+    """A request taken back before its run began never runs, and the others do."""
+    first = bench.ask()
+    await bench.graph.running()
+    gone, stays = bench.ask(), bench.ask()
+    gone.future.cancel()
+    bench.graph.let(2)
+    await answers(first, stays)
+    assert bench.graph.rows == [1, 1]
+
+
+async def test_who_goes_during_a_run_harms_nobody(bench: Bench) -> None:
+    """An answer that nobody waits for any more is dropped, its neighbours' are given."""
+    gone, stays = bench.ask(), bench.ask()
+    await bench.graph.running()
+    gone.future.cancel()
+    bench.graph.let()
+    assert await answers(stays) == [2.0]
+    assert bench.counted(queue_meters.JOINED) == 1
+
+
+async def test_beyond_the_bound_requests_are_refused(tmp_path: Path) -> None:
+    """A full queue refuses with a time to come back, computed from what its runs take."""
+    bench = Bench(tmp_path, times=((1, 2.5), (2, 5.0)), rows=2, max_waiting=4)
+    first = bench.ask()
+    await bench.graph.running()
+    waiting = [bench.ask() for _ in range(4)]
+    with pytest.raises(QueueFullError, match=r"max_waiting") as refused:
+        bench.ask()
+    assert refused.value.retry_after == 2 * 5 + 5
+    with pytest.raises(QueueFullError):
+        bench.batcher.check_room(5)
+    bench.batcher.check_room(4)
+    urgent = bench.ask(7.0, priority=1)
+    with pytest.raises(QueueFullError):
+        await waiting[-1].future
+    bench.graph.let(10)
+    assert await answers(first, urgent) == [2.0, 14.0]
+    await answers(*waiting[:-1])
+    bench.batcher.close()
+
+
+async def test_what_cannot_be_in_time_is_refused_at_once(bench: Bench) -> None:
+    """A run takes a second here: shorter deadlines never work, longer ones not behind a run in progress."""
+    for deadline in (-1.0, 0.0, 0.5):
+        with pytest.raises(ExpiredError, match="1e"):
+            bench.ask(deadline=bench.clock.monotonic() + deadline)
+    first = bench.ask(deadline=bench.clock.monotonic() + 1.5)
+    await bench.graph.running()
+    with pytest.raises(LateError) as late:
+        bench.ask(deadline=bench.clock.monotonic() + 1.5)
+    assert late.value.retry_after >= 1
+    second = bench.ask(deadline=bench.clock.monotonic() + 2.5)
+    bench.graph.let(2)
+    await answers(first, second)
+
+
+async def test_what_expires_in_the_queue_is_never_run(bench: Bench) -> None:
+    """When its turn comes too late, a request is refused; those with time left run."""
+    first = bench.ask()
+    await bench.graph.running()
+    late, patient = bench.ask(deadline=bench.clock.monotonic() + 2.5), bench.ask()
+    bench.clock.advance(5.0)
+    bench.graph.let(2)
+    await answers(first, patient)
+    with pytest.raises(ExpiredError):
+        await late.future
+    assert bench.graph.rows == [1, 1]
+
+
+async def test_a_run_waits_for_those_just_answered(bench: Bench) -> None:
+    """With several in flight, who comes back within the time that joining saves runs along."""
+    first = bench.ask()
+    await bench.graph.running()
+    second = bench.ask()
+    bench.graph.let()
+    await answers(first)
+    again = bench.ask()
+    bench.graph.let()
+    await answers(second, again)
+    assert bench.graph.rows == [1, 2]
+
+
+async def test_one_client_never_waits(bench: Bench) -> None:
+    """A client that is alone has its run begun at once, again and again."""
+    for _ in range(3):
+        entry = bench.ask()
+        await bench.graph.running()
+        bench.graph.let()
+        await answers(entry)
+    assert bench.graph.rows == [1, 1, 1]
+
+
+async def test_a_slow_version_stalls_nobody_else(tmp_path: Path, bench: Bench) -> None:
+    """Versions have threads of their own: while one runs for ever, another's requests are answered."""
+    other = Bench(tmp_path, rows=1)
+    slow = [other.ask() for _ in range(8)]
+    await other.graph.running()
+    entry = bench.ask()
+    bench.graph.let()
+    assert await answers(entry) == [2.0]
+    other.graph.let(8)
+    await answers(*slow)
+    other.batcher.close()
+
+
+async def test_what_is_not_joined_runs_side_by_side(tmp_path: Path) -> None:
+    """A version whose requests are not joined has as many runs at once as it has threads."""
+    bench = Bench(tmp_path, rows=1)
+    entries = [bench.ask() for _ in range(3)]
+    await bench.graph.running()
+    await bench.graph.running()
+    bench.graph.let(3)
+    await answers(*entries)
+    assert bench.graph.rows == [1, 1, 1]
+    bench.batcher.close()
+
+
+async def test_a_mistake_of_ours_ends_the_waiting(bench: Bench) -> None:
+    """Whatever is raised in the thread reaches the requests of that run, and the next ones run."""
+    entry = bench.batcher.submit({"y": np.zeros((1, 1), np.float32)}, 1, None, 5)
+    bench.graph.let(2)
+    with pytest.raises(KeyError):
+        await entry.future
+    assert await answers(bench.ask()) == [2.0]

@@ -1,0 +1,165 @@
+"""Requests with deadlines and priorities, on the loop and off it, through the whole path."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.model import LoadedModel
+from gateway.responses import Response
+from gateway.schedule import Measured, Schedule
+from gateway.settings import GatewaySettings, QueueSettings
+from gateway.warmup import Cost
+from prediction_log.record import Kind
+from tests.gateway.worlds import ROW, World, call, request, world
+from tests.models import fragile_logistic
+
+SECOND = ((1, 1.0), (16, 1.0))
+
+
+def batched(here: World, *, rows: int = 16) -> LoadedModel:
+    """Let model `m` run off the loop, joined, as if a run took a second."""
+    model = here.core.table["m"].stable
+    model.inline_rows = -1
+    model.schedule = Schedule("batched", -1, rows, "", Measured(SECOND))
+    return model
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[World]:
+    """A world in which two requests may wait."""
+    async with world(tmp_path, GatewaySettings(queue=QueueSettings(max_waiting=2))) as made:
+        yield made
+
+
+async def test_joined_answers_are_those_of_requests_alone(here: World) -> None:
+    """What is asked together is answered as if each were alone, and recorded and counted as such."""
+    documents = [request([[float(n)] * 30] * rows, id=f"r{n}") for n, rows in enumerate((1, 3, 2, 1))]
+    alone = [(await here.infer(document)).json()["outputs"] for document in documents]
+    batched(here)
+    together = await asyncio.gather(*(here.infer(document) for document in documents))
+    assert [answer.json()["outputs"] for answer in together] == alone
+    assert [answer.json()["id"] for answer in together] == ["r0", "r1", "r2", "r3"]
+    assert here.counted("driftgate_requests_total", outcome="ok") == 8
+    assert here.counted("driftgate_runs_total") == 1
+    assert here.counted("driftgate_executing") == 0
+    (frame,) = here.frames(Kind.PREDICTION)
+    assert frame.rows == 14
+
+
+async def test_a_bad_request_fails_alone(here: World) -> None:
+    """A request that the graph fails on is 500, and those that ran with it are answered."""
+    await here.add("f", fragile_logistic())
+    model = here.core.table["f"].stable
+    model.inline_rows, model.schedule = -1, Schedule("batched", -1, 8, "", Measured(SECOND))
+    rows = [ROW, [5.0, *ROW[1:]], ROW]
+    found = await asyncio.gather(*(here.infer(request([row]), model="f") for row in rows))
+    assert [answer.status_code for answer in found] == [200, 500, 200]
+
+
+async def test_outputs_and_parameters_are_each_request_s_own(here: World) -> None:
+    """Named outputs of one request change nothing for those that ran with it."""
+    batched(here)
+    one, other = await asyncio.gather(
+        here.infer(request(outputs=[{"name": "label"}])), here.infer(request(parameters={"priority": 1}))
+    )
+    assert [output["name"] for output in one.json()["outputs"]] == ["label"]
+    assert [output["name"] for output in other.json()["outputs"]] == ["label", "probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "parameters", "status"),
+    [
+        ({"X-Request-Timeout": "0.5"}, {}, 504),
+        ({}, {"timeout": 500_000}, 504),
+        ({"X-Request-Timeout": "2"}, {"timeout": 0}, 200),
+        ({"X-Request-Timeout": "soon"}, {}, 400),
+        ({}, {"timeout": "5"}, 400),
+        ({}, {"priority": -1}, 400),
+        ({}, {"priority": 3, "timeout": 2_000_000}, 200),
+    ],
+)
+@pytest.mark.parametrize("inline", [True, False])
+async def test_what_no_run_can_answer_in_time_is_refused(
+    here: World, headers: dict[str, str], parameters: dict[str, object], status: int, *, inline: bool
+) -> None:
+    """A run takes a second; on the loop and off it, a shorter deadline is 504 and is never run."""
+    model = batched(here)
+    if inline:
+        model.inline_rows, model.cost = 64, Cost(1.0, 0.0)
+    answer = await here.infer(request(parameters=parameters), headers=headers)
+    assert answer.status_code == status, answer.text
+    assert here.counted("driftgate_requests_total", outcome="ok") == (status == 200)
+    if status == 504:
+        assert here.counted("driftgate_refusals_total", code="deadline-exceeded") == 1
+        (frame,) = here.frames(Kind.REJECT)
+        assert frame.rows == 1
+
+
+async def test_an_edge_s_own_deadline_counts(here: World) -> None:
+    """What the edge knows, such as gRPC's deadline, holds as a header does."""
+    batched(here)
+    refused = here.core.begin(msgspec.structs.replace(call(), timeout=0.25))
+    assert isinstance(refused, Response)
+    assert refused.status == 504
+
+
+async def test_a_full_queue_says_when_to_come_back(small: World) -> None:
+    """Beyond the bound requests are refused with 503 and a computed Retry-After, before they are decoded."""
+    batched(small, rows=1)
+    begun = [small.core.begin(call()) for _ in range(2)]
+    refused = small.core.begin(msgspec.structs.replace(call(), body=b"{"))
+    assert isinstance(refused, Response)
+    assert refused.status == 503
+    assert (b"retry-after", b"2") in refused.headers
+    for pending in begun:
+        assert not isinstance(pending, Response)
+        assert (await pending).status == 200
+    assert small.counted("driftgate_refusals_total", code="queue-full") == 1
+
+
+async def test_who_leaves_is_not_run_and_not_recorded(here: World) -> None:
+    """A request taken back before its run is counted, and nothing says that it was answered."""
+    batched(here)
+    pending = here.core.begin(call())
+    assert not isinstance(pending, Response)
+    task = asyncio.ensure_future(pending)
+    here.core.table["m"].stable.batcher = None  # nothing of it is looked at again
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert here.counted("driftgate_refusals_total", code="client-gone") == 1
+    assert here.counted("driftgate_requests_total") == 0
+    assert here.frames(Kind.PREDICTION) == []
+
+
+async def test_a_late_loop_sheds_what_waited_too_long(here: World) -> None:
+    """While the loop is late, a request is refused unread beyond `queue.max_lag`, or beyond its deadline."""
+    here.core.lag.beat(0.01)
+    here.clock.advance(0.5)
+    here.core.lag.beat(0.01)
+    timed = here.core.begin(msgspec.structs.replace(call(), timeout=0.3))
+    assert isinstance(timed, Response)
+    assert timed.status == 503
+    assert isinstance(patient := here.core.begin(call()), Response)
+    assert patient.status == 200
+    here.clock.advance(1.0)
+    shed = here.core.begin(call())
+    assert isinstance(shed, Response)
+    assert (shed.status, here.counted("driftgate_refusals_total", code="overloaded")) == (503, 1)
+
+
+async def test_statistics_tell_runs_by_their_rows(here: World) -> None:
+    """Runs of one request and of several, on the loop and off it, are in `batch_stats` by their rows."""
+    await here.infer(request())
+    await here.infer(request([ROW] * 4))
+    batched(here)
+    await asyncio.gather(*(here.infer(request()) for _ in range(3)))
+    (stats,) = (await here.client.get("/v2/models/m/stats")).json()["model_stats"]
+    sizes = {one["batch_size"]: one["compute_infer"]["count"] for one in stats["batch_stats"]}
+    assert sizes == {1: 1, 3: 1, 4: 1}
+    assert (stats["inference_count"], stats["execution_count"]) == (8, 3)
+    assert stats["inference_stats"]["success"]["count"] == 5

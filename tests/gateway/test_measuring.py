@@ -1,0 +1,88 @@
+"""What a version is seen to do when it is loaded; and whether onnxruntime gives joined rows bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from gateway.measuring import compare, deviation_of, study
+from gateway.session import Session
+from groundwork.clock import SystemClock
+from loadtests.bench.works import perceptron
+from registry_client.signature import Datatype
+from tests.models import identity, logistic, lookup
+
+SECONDS = SystemClock().monotonic
+
+
+def opened(folder: Path, model: bytes) -> Session:
+    """A session of these bytes."""
+    path = folder / "model.onnx"
+    path.write_bytes(model)
+    return Session.open(path, title="m")
+
+
+def mixing() -> bytes:
+    """`x` FP32 [-1, 2] → `y` FP32 [-1, 2]: what it adds up to over all rows, so that rows share an answer."""
+    node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
+    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "mixing", tensors[:1], tensors[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(onnx.ModelProto.SerializeToString(model))
+
+
+def test_independent_rows_come_out_alike(tmp_path: Path) -> None:
+    """A regression over numbers and a graph over texts give the same bits joined as alone."""
+    found = study(opened(tmp_path, logistic()), None, 8, SECONDS)
+    assert found.agreement == "exact"
+    assert [rows for rows, _ in found.times] == [1, 2, 4, 8]
+    assert found.handoff > 0
+    texts = opened(tmp_path, identity([("s", "BYTES", [None, 2]), ("n", "INT64", [None])]))
+    assert study(texts, None, 4, SECONDS).agreement == "exact"
+
+
+def test_rows_that_influence_one_another_are_found_out(tmp_path: Path) -> None:
+    """A batch axis in the signature is no promise: a graph that mixes rows is seen to do so."""
+    assert study(opened(tmp_path, mixing()), None, 8, SECONDS).agreement == "differs"
+
+
+def test_matrix_products_stay_within_the_tolerance(tmp_path: Path) -> None:
+    """Products of other sizes may be added up in another order; they differ by less than a ten-thousandth."""
+    session = opened(tmp_path, perceptron((64, 128, 10)).SerializeToString())
+    source = np.random.default_rng(5)
+    singles = [{"X": source.standard_normal((1, 64)).astype(np.float32)} for _ in range(16)]
+    agreement, deviation = compare(session, singles)
+    assert agreement in ("exact", "close")
+    assert deviation < 1e-4
+
+
+def test_a_graph_without_a_batch_axis_is_timed_alone(tmp_path: Path) -> None:
+    """One length is measured, and nothing is joined."""
+    found = study(opened(tmp_path, identity([("x", "FP32", [3])])), None, 8, SECONDS)
+    assert [rows for rows, _ in found.times] == [1]
+    assert found.agreement == "unknown"
+
+
+def test_made_up_rows_that_are_refused_condemn_nothing(tmp_path: Path) -> None:
+    """A graph that takes only some values is measured as far as it goes."""
+    assert study(opened(tmp_path, lookup()), None, 4, SECONDS).agreement in ("exact", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "left", "right", "found"),
+    [
+        (Datatype.FP32, [1.0, np.nan], [1.0, np.nan], 0.0),
+        (Datatype.FP32, [2.0, 1.0], [2.0, 0.5], 0.25),
+        (Datatype.FP32, [1.0], [np.inf], np.inf),
+        (Datatype.INT64, [1], [2], np.inf),
+        (Datatype.INT64, [3], [3], 0.0),
+    ],
+)
+def test_a_deviation_is_relative(
+    datatype: Datatype, left: list[float], right: list[float], found: float
+) -> None:
+    """Numbers are compared with the largest; whole numbers and texts are equal or they are not."""
+    kind = np.float32 if datatype is Datatype.FP32 else np.int64
+    assert deviation_of(datatype, np.array(left, kind), np.array(right, kind)) == found

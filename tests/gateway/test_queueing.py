@@ -1,0 +1,90 @@
+"""What waits for a version."""
+
+import asyncio
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.queueing import NEVER, Line, Waiting
+
+
+def entry(rows: int = 1, priority: int = 5, deadline: float = NEVER, alike: object = None) -> Waiting:
+    """One that waits since 0; 4 bytes a row."""
+    loop = asyncio.new_event_loop()
+    try:
+        feeds = {"x": np.zeros((rows, 1), np.float32)}
+        future: asyncio.Future[list[object]] = loop.create_future()
+        return Waiting(feeds, rows, future, 0.0, deadline=deadline, priority=priority, alike=alike)  # type: ignore[arg-type]
+    finally:
+        loop.close()
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9)), max_size=30), st.integers(1, 8))
+def test_everything_is_taken_once_and_the_urgent_first(asked: list[tuple[int, int]], most: int) -> None:
+    """Runs have at most so many rows (or one entry), and together everything, by priority, then arrival."""
+    line = Line(100, 1 << 20)
+    entries = [entry(rows, priority) for rows, priority in asked]
+    for one in entries:
+        line.push(one)
+    runs = []
+    while line:
+        runs.append(line.take(most))
+    assert all(sum(one.rows for one in run) <= most or len(run) == 1 for run in runs)
+    taken = [one for run in runs for one in run]
+    assert sorted(map(id, taken)) == sorted(map(id, entries))
+    assert (line.rows, line.size, len(line)) == (0, 0, 0)
+    firsts = [run[0].priority for run in runs]
+    assert firsts == sorted(firsts)
+
+
+def test_what_is_not_alike_does_not_run_together() -> None:
+    """A run is of one kind; the others keep their order."""
+    line = Line(10, 1 << 20)
+    entries = [entry(alike=kind) for kind in "abab"]
+    for one in entries:
+        line.push(one)
+    assert [[one.alike for one in line.take(8)] for _ in range(2)] == [["a", "a"], ["b", "b"]]
+
+
+def test_the_bounds_hold() -> None:
+    """Beyond so many entries or bytes there is no room; one entry has room however large it is."""
+    line = Line(2, 8)
+    assert line.has_room(1000)
+    line.push(entry())
+    assert line.has_room(4)
+    assert not line.has_room(5)
+    line.push(entry())
+    assert not line.has_room(0)
+
+
+def test_the_urgent_takes_the_place_of_the_youngest_of_the_least_urgent() -> None:
+    """A full line lets a more urgent entry in, at the cost of one that is less urgent and came last."""
+    line = Line(3, 1 << 20)
+    first, least, last = entry(priority=2), entry(priority=9), entry(priority=9)
+    for one in (first, least, last):
+        line.push(one)
+    assert not line.has_room(0, 9)
+    assert line.has_room(0, 5)
+    assert line.push(entry(priority=5)) == [last]
+    assert len(line) == 3
+
+
+def test_the_late_and_the_gone_are_not_run() -> None:
+    """A sweep removes both and tells of the late; one that came first of all has until its deadline."""
+    line = Line(10, 1 << 20)
+    gone, late, alone, good = entry(), entry(deadline=5.0), entry(deadline=5.0), entry(deadline=9.0)
+    alone.alone = True
+    for one in (gone, late, alone, good):
+        line.push(one)
+    gone.future.cancel()
+    assert line.sweep(4.5, 1.0) == [late]
+    assert line.take(10) == [alone, good]
+
+
+def test_what_is_ahead_is_known() -> None:
+    """Entries and rows that are as urgent, or more."""
+    line = Line(10, 1 << 20)
+    for priority, rows in ((1, 2), (5, 3), (9, 4)):
+        line.push(entry(rows, priority))
+    assert [line.ahead(priority) for priority in (1, 5, 9)] == [(1, 2), (2, 5), (3, 9)]

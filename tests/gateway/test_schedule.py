@@ -1,0 +1,142 @@
+"""How a version is run, from what was measured."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.schedule import (
+    Measured,
+    Mode,
+    Pace,
+    Schedule,
+    Times,
+    best_rows,
+    decide,
+    joins,
+    lengths,
+    seconds_for,
+    window,
+)
+from gateway.settings import RunSettings
+from registry_client.signature import Datatype, Signature, TensorSpec
+
+# A perceptron of 21 MB on one core: seconds by rows.
+PERCEPTRON: Times = ((1, 793e-6), (2, 800e-6), (4, 814e-6), (8, 1021e-6), (16, 1201e-6), (32, 2250e-6))
+TREES: Times = ((1, 0.001), (2, 0.002), (4, 0.004), (8, 0.008))
+
+
+def signature(inputs: tuple[int, ...] = (-1, 4), outputs: tuple[int, ...] = (-1, 2)) -> Signature:
+    """One input and one output of these shapes."""
+    return Signature(
+        inputs=(TensorSpec(name="x", datatype=Datatype.FP32, shape=inputs),),
+        outputs=(TensorSpec(name="y", datatype=Datatype.FP32, shape=outputs),),
+    )
+
+
+def chosen(
+    times: Times, inline_rows: int = -1, *, agreement: str = "exact", runs: RunSettings | None = None
+) -> Schedule:
+    """The choice for these times, with a hand-off of 20 µs."""
+    measured = Measured(times, 20e-6, agreement)  # type: ignore[arg-type]
+    return decide(signature(), measured, inline_rows, runs or RunSettings())
+
+
+@pytest.mark.parametrize(
+    ("times", "inline_rows", "mode", "rows"),
+    [
+        (((1, 4e-6), (2, 5e-6), (64, 9e-6)), 5000, "inline", 64),
+        (PERCEPTRON, -1, "batched", 16),
+        (((1, 300e-6), (16, 400e-6)), 3, "batched", 16),
+        (((1, 300e-6), (2, 600e-6)), 1, "inline", 1),
+        (TREES, -1, "queued", 1),
+        ((), -1, "queued", 1),
+    ],
+)
+def test_the_choice_follows_the_measures(times: Times, inline_rows: int, mode: Mode, rows: int) -> None:
+    """Cheaper than a hand-off: the loop; cheaper together: batched; neither: one by one, off the loop."""
+    found = chosen(times, inline_rows)
+    assert (found.mode, found.batch_rows) == (mode, rows)
+    assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("agreement", "batching", "mode"),
+    [
+        ("close", "close", "batched"),
+        ("close", "exact", "queued"),
+        ("exact", "exact", "batched"),
+        ("exact", "off", "queued"),
+        ("differs", "close", "queued"),
+        ("unknown", "close", "queued"),
+    ],
+)
+def test_rows_that_are_not_independent_never_run_together(agreement: str, batching: str, mode: str) -> None:
+    """What was not seen to come out alike, as closely as the settings ask, is not joined."""
+    runs = RunSettings(batching=batching)  # type: ignore[arg-type]
+    assert chosen(PERCEPTRON, agreement=agreement, runs=runs).mode == mode
+
+
+def test_a_batch_axis_belongs_to_every_tensor() -> None:
+    """Every input and output needs one, and no output may choose a size that no input has."""
+    assert joins(signature()) is None
+    assert joins(signature((-1, -1), (-1, -1, 3))) is None
+    assert "x" in (joins(signature((4,))) or "")
+    assert "y" in (joins(signature((-1, 4), (2,))) or "")
+    assert "y" in (joins(signature((-1, 4), (-1, -1))) or "")
+
+
+def test_growth_stops_where_a_row_gets_no_cheaper() -> None:
+    """A length is chosen that no longer one beats by a tenth per row."""
+    assert best_rows(PERCEPTRON) == 16
+    assert best_rows(TREES) == 1
+    assert best_rows(()) == 1
+
+
+@given(st.integers(1, 300))
+def test_estimates_grow_with_the_rows(rows: int) -> None:
+    """Between, at and beyond the measured sizes an estimate is positive and no smaller for more rows."""
+    assert 0 < seconds_for(PERCEPTRON, rows) <= seconds_for(PERCEPTRON, rows + 1)
+
+
+@given(st.integers(0, 40), st.integers(1, 40), st.integers(1, 64))
+def test_a_wait_is_shorter_than_what_it_saves(waiting: int, ran: int, most: int) -> None:
+    """A run waits no longer than one run lasts, and no longer than joining saves."""
+    seconds = window(PERCEPTRON, waiting, ran, most)
+    together = min(waiting + ran, most)
+    assert 0 <= seconds <= seconds_for(PERCEPTRON, together)
+    if together > 1:
+        first = max(1, waiting)
+        apart = seconds_for(PERCEPTRON, first) + seconds_for(PERCEPTRON, max(1, together - first))
+        assert seconds + seconds_for(PERCEPTRON, together) <= apart + 1e-9 or not seconds
+
+
+def test_nothing_waits_where_joining_saves_nothing() -> None:
+    """Where rows cost the same together as apart, or one request is all there is, there is no wait."""
+    assert window(TREES, 3, 1, 8) == 0
+    assert window(PERCEPTRON, 0, 1, 16) == 0
+    assert window(PERCEPTRON, 16, 16, 16) == 0
+
+
+def test_the_pace_follows_the_machine() -> None:
+    """Runs that take longer than at load raise the estimate, one wild run only a little; none is below 0."""
+    pace = Pace(PERCEPTRON)
+    pace.note(1, 100.0)
+    assert pace.factor < 2
+    for _ in range(60):
+        pace.note(1, 2 * 793e-6)
+    assert pace.seconds(1) == pytest.approx(2 * 793e-6, rel=0.05)
+    assert pace.least(1) == pytest.approx(793e-6)
+
+
+def test_the_pace_of_an_unmeasured_version_is_its_last_run() -> None:
+    """Where nothing could be measured at load, runs themselves say what they take."""
+    pace = Pace(())
+    assert pace.seconds(3) == 0
+    pace.note(2, 0.5)
+    assert pace.seconds(3) == 0.5
+
+
+def test_lengths_double_up_to_the_most() -> None:
+    """Powers of two are measured, and the most rows themselves."""
+    assert lengths(24) == [1, 2, 4, 8, 16, 24]
+    assert lengths(1) == [1]
