@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway import metrics
+from gateway.bulk import check_lists
 from gateway.core import Core
 from gateway.errors import LogFullError, MalformedError
 from gateway.responses import Response, document
@@ -48,6 +49,7 @@ _decode: Final = msgspec.json.Decoder(LabelsDocument).decode
 
 def read(body: bytes, now_ns: int) -> list[LabelRow]:
     """The labels in a request's body; MalformedError names the first that cannot be taken."""
+    check_lists(body)
     try:
         labels = _decode(body).labels
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

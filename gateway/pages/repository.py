@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.bulk import check_lists
 from gateway.errors import ForbiddenError, MalformedError, NotOfferedError, UnsupportedError
 from gateway.pages.page import Exchange, post
 from gateway.repository import Repository
@@ -76,6 +77,7 @@ def _check_open(asked: Exchange) -> None:
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    check_lists(body)
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

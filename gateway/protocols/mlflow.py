@@ -14,12 +14,13 @@ is 415. Errors are {"error_code", "message"}.
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from gateway.bulk import check_table
 from gateway.errors import EncodingError, InvalidInputError, MalformedError
 from gateway.inference import Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
@@ -146,27 +147,40 @@ def from_records(model: LoadedModel, records: list[dict[str, Any]]) -> dict[str,
 
 
 def _from_csv(model: LoadedModel, body: bytes) -> dict[str, Array]:
+    check_table(body)
+    text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+        lines = (line for line in csv.reader(text, strict=True) if line)
+        names = next(lines, None)
+        if names is None:
+            raise MalformedError("the body is empty; wanted CSV whose first line names the columns")
+        rows = _cells(lines, names, _cell_readers(model, names))
     except (UnicodeDecodeError, csv.Error) as error:
         raise MalformedError(f"the body is not CSV in UTF-8: {error}") from None
-    lines = [line for line in lines if line]
-    if not lines:
-        raise MalformedError("the body is empty; wanted CSV whose first line names the columns")
-    names, rows = lines[0], lines[1:]
-    for place, row in enumerate(rows):
-        if len(row) != len(names):
-            raise InvalidInputError(f"row {place} of the table has {len(row)} cells, wanted {len(names)}")
+    return from_table(model, names, rows)
+
+
+def _cells(
+    lines: Iterable[list[str]], names: Sequence[str], readers: Sequence[Callable[[str], Any]]
+) -> list[list[Any]]:
+    """The values of a table's cells; its text is let go of line by line, for it is as large again."""
+    rows = []
+    for place, line in enumerate(lines):
+        if len(line) != len(names):
+            raise InvalidInputError(f"row {place} of the table has {len(line)} cells, wanted {len(names)}")
+        rows.append([read(cell) for read, cell in zip(readers, line, strict=True)])
+    return rows
+
+
+def _cell_readers(model: LoadedModel, names: Sequence[str]) -> list[Callable[[str], Any]]:
+    """What reads each column."""
     kinds = {
         element: tensor.datatype
         for tensor in model.inputs.values()
         for element in (tensor.name, *element_names(tensor.name, tensor.row_shape or ()))
     }
     only = next(iter(model.inputs.values())).datatype if len(model.inputs) == 1 else Datatype.BYTES
-    readers = [_cell_reader(kinds.get(name, only)) for name in names]
-    return from_table(
-        model, names, [[read(cell) for read, cell in zip(readers, row, strict=True)] for row in rows]
-    )
+    return [_cell_reader(kinds.get(name, only)) for name in names]
 
 
 def _cell_reader(datatype: Datatype) -> Callable[[str], Any]:

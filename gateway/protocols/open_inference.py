@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.bulk import check_lists
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
 from gateway.model import LoadedModel, rows_of
@@ -143,9 +144,12 @@ class OpenInference:
             return _raw(model, body)
         if length is None:
             document = read_bulk(model, body, _decode) if len(body) > BULK_BYTES else None
-            document = document or _read(model, body) or _document(body)
+            if document is None:
+                check_lists(body)
+                document = _read(model, body) or _document(body)
         else:
             end = _json_length(length, len(body))
+            check_lists(body, end)
             document = _document(memoryview(body)[:end])
             blobs = memoryview(body)[end:]
         feeds = _feeds(model, document.inputs, blobs)

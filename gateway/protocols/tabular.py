@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from gateway.bulk import check_lists
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import Array
 from gateway.model import LoadedModel
@@ -30,7 +31,8 @@ T = TypeVar("T")
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
-    """The document in `body`; MalformedError says that it is no `what`."""
+    """The document in `body`; MalformedError says that it is no `what`, TooLargeError that it is too much."""
+    check_lists(body)
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:

@@ -1,5 +1,6 @@
 """What every protocol promises, whatever its words: one core, one log, its own errors."""
 
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import Refusal, RunError
+from gateway.bulk import MOST_LISTS
+from gateway.errors import Refusal, RunError, TooLargeError
 from gateway.model import LoadedModel
 from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Answer, Codec, Headers
 from gateway.settings import GatewaySettings, PlatformSettings
@@ -197,6 +199,38 @@ def a_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A model of a number, of a text, or of both."""
     kinds = {"x": ("x", "FP32", [None, 1]), "s": ("s", "BYTES", [None, 1])}
     return opened(tmp_path_factory.mktemp("model"), identity([kinds[name] for name in request.param]))
+
+
+MANY = MOST_LISTS + 1
+HUGE = (
+    b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[' + b"[]," * MANY + b"[]]}]}",
+    b'{"inputs":[],"parameters":{"a":[' + b"{}," * MANY + b"{}]}}",
+    b'{"instances":[' + b"[]," * MANY + b"[]]}",
+    b'{"input_data":[' + b"{}," * MANY + b"{}]}",
+    b'{"dataframe_records":[' + b"{}," * MANY + b"{}]}",
+)
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("body", HUGE, ids=range(len(HUGE)))
+def test_a_body_is_not_turned_into_millions_of_lists(a_model: LoadedModel, name: str, body: bytes) -> None:
+    """What would cost hundreds of times its bytes is refused before it is read."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError):
+            resolve_name(name).decode(a_model, {}, body)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_table_is_not_turned_into_millions_of_rows(a_model: LoadedModel) -> None:
+    """The same holds for CSV."""
+    body = b"x\n" + b"1\n" * MANY
+    with pytest.raises(TooLargeError):
+        resolve_name("gateway.protocols.sagemaker:CODEC").decode(
+            a_model, {b"content-type": b"text/csv"}, body
+        )
 
 
 @pytest.mark.parametrize("name", CODECS)

@@ -1,0 +1,31 @@
+"""What a text may turn into, told before it does."""
+
+import pytest
+
+from gateway.bulk import MOST_CELLS, MOST_LISTS, check_lists, check_table
+from gateway.errors import TooLargeError
+
+
+@pytest.mark.parametrize("one", [b"[],", b"{},", b'{"a":[1]},'])
+def test_lists_and_objects_are_counted(one: bytes) -> None:
+    """As many lists and objects as may be pass, one more does not, whichever they are."""
+    each = one.count(b"[") + one.count(b"{")
+    text = one * (MOST_LISTS // each)
+    check_lists(text)
+    with pytest.raises(TooLargeError, match="lists and objects"):
+        check_lists(text + one)
+
+
+def test_what_follows_the_json_is_not_counted() -> None:
+    """Binary tensors may have any bytes."""
+    check_lists(b"{}" + b"[" * (3 * MOST_LISTS), end=2)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_lines_and_cells_are_counted(end: bytes) -> None:
+    """A table of as many lines as may be passes; one with more lines or more cells does not."""
+    check_table((b"1" + end) * (MOST_LISTS // len(end)))
+    with pytest.raises(TooLargeError, match="lines"):
+        check_table((b"1" + end) * (MOST_LISTS + 1))
+    with pytest.raises(TooLargeError, match="cells"):
+        check_table((b"1" + b",1" * 1023 + end) * (MOST_CELLS // 1024 + 1))
