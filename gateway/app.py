@@ -87,6 +87,7 @@ class App:
         self._reconciler = Reconciler(
             self._core, self._fleet, settings.pace, clock, self._presence, self._log
         )
+        self._fleet.room = self._reconciler.make_room
         self._discovery = Discovery(self._registry, self._store, self._log)
         self._sink = SegmentSink(
             data / "log",
@@ -108,9 +109,7 @@ class App:
 
     def _open_ports(self, told: Order, data: Path) -> None:
         shown = functools.partial(exposition, data / "slots", functools.partial(self._facts, data))
-        catalogue = Catalogue(
-            self._registry, self._store, data / "slots", self._faults, self._schedules
-        )
+        catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults, self._schedules)
         doors = self._admission
         repository = Repository(
             catalogue,

@@ -58,7 +58,8 @@ class Core:
     """Answers requests; owned by one worker's loop.
 
     `ready` says whether this worker should be sent requests; it answers them either way. `unserved` says
-    of models that have a route, but no version in memory to answer by it, why that is so.
+    of models that have a route, but no version in memory to answer by it, why that is so; `dormant` which
+    version of others is to be loaded when a request asks for them.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Core:
         self._requests = 0
         self._bound: dict[str, Bound] = {}
         self.unserved: Mapping[str, str] = MappingProxyType({})
+        self.dormant: Mapping[str, str] = MappingProxyType({})
         self.table = table
 
     @property
@@ -111,6 +113,8 @@ class Core:
             if started > self.lag.sheds_at:
                 raise OverloadedError("more requests come in than can be answered; try again later")
             bound = self._bound.get(call.model)
+            if bound is None and call.model in self.dormant:
+                return self._wake(call, started)
             if bound is None:
                 raise self.absent(call.model)
             version = call.version or asked_version(call.headers)
@@ -127,6 +131,8 @@ class Core:
     async def find(self, model: str, version: str | None) -> LoadedModel:
         """The version that describes a model: the one named, else stable; raises as for a request."""
         bound = self._bound.get(model)
+        if bound is None and model in self.dormant:
+            return await self._on_demand(model, version or self.dormant[model])
         if bound is None:
             raise self.absent(model)
         if version is None:
@@ -300,6 +306,17 @@ class Core:
     def _since(self, started: float) -> int:
         """Whole microseconds since then, as many as a row can hold."""
         return min(int((self._monotonic() - started) * _MICROSECONDS), _MOST_MICROSECONDS)
+
+    async def _wake(self, call: Call, started: float) -> Response:
+        """Answer by a model that had left memory, once it is back."""
+        try:
+            await self._on_demand(call.model, self.dormant[call.model])
+            if call.model not in self._bound:
+                raise NotReadyError(f"model {call.model!r} is being loaded; ask again")
+        except DriftgateError as error:
+            return self.refuse(error, call.model, call.version, started, call.codec.fault)
+        answer = self.begin(call)
+        return answer if isinstance(answer, Response) else await answer
 
     async def _load(self, call: Call, bound: Bound, version: str, started: float) -> Response:
         try:

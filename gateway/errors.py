@@ -17,6 +17,7 @@
     ├── RunError                       "run-failed"           the model's graph failed on this request
     ├── UnanswerableError              "unanswerable"         the answer cannot be written in this form
     ├── NotReadyError                  "not-ready"            starting, stopping, or the version is gone
+    │   └── OverBudgetError            "over-budget"          no room in memory for a version, nor to be had
     ├── OverloadedError                "overloaded"           more work than can be done now
     │   ├── QueueFullError             "queue-full"           as much waits for this version as may
     │   └── LateError                  "too-late"             it would not be its turn within its time
@@ -160,6 +161,12 @@ class ExpiredError(DriftgateError):
     """The client's deadline passed, or cannot be met even by a run that begins at once."""
 
     code: ClassVar[str] = "deadline-exceeded"
+
+
+class OverBudgetError(NotReadyError):
+    """A version for which `runs.max_bytes` leaves no room, while others may not leave."""
+
+    code: ClassVar[str] = "over-budget"
 
 
 class LogFullError(DriftgateError):

@@ -9,13 +9,16 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
 
-from gateway import memory
+from gateway import fleet_meters, memory
+from gateway.budget import Budget
 from gateway.errors import LoadError, UnknownVersionError
 from gateway.journal import Journal
 from gateway.measuring import study
@@ -32,22 +35,35 @@ from groundwork.counters import Counters
 from registry_client.errors import BadNameError, RegistryError, UnknownModelError
 from registry_client.errors import UnknownVersionError as NotRegisteredError
 from registry_client.manifest import Manifest
+from registry_client.profile import Profile
 from registry_client.registry import Registry
 
 Key = tuple[str, str]
+Room = Callable[[str, int], Collection[Key]]
+"""Begin to let go of so many bytes for a model's sake; who leaves: nobody where not enough may."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the registry has of a version."""
+
+    manifest: Manifest
+    path: Path
+    profile: Profile | None
 
 
 class Opened(msgspec.Struct, frozen=True):
     """What the loading thread brings back."""
 
-    manifest: Manifest
     session: Session
     cost: Cost
     schedule: Schedule
 
 
 class Fleet:
-    """Loads and releases versions; used on one event loop."""
+    """Loads and releases versions; used on one event loop.
+
+    `room` is asked where a version does not fit into the budget beside the others.
+    """
 
     def __init__(
         self,
@@ -66,6 +82,8 @@ class Fleet:
         self._clock = clock
         self._loaded: dict[Key, LoadedModel] = {}
         self._loading: dict[Key, asyncio.Task[LoadedModel]] = {}
+        self._budget = Budget(settings.runs.max_bytes, settings.pace.load)
+        self.room: Room = lambda _model, _size: ()
         memory.settle()
         self._pool = ThreadPoolExecutor(1, "load", initializer=memory.yield_to_others)
 
@@ -81,6 +99,7 @@ class Fleet:
 
         Raises:
             UnknownVersionError: the registry has no such model or version.
+            OverBudgetError: there is no room for it.
             IncompatibleSignatureError: it does not fit `joins`; it stays in memory for those who name it.
             LoadError: it cannot be served; one line says why.
         """
@@ -102,11 +121,16 @@ class Fleet:
         if self._loaded.get(key) is loaded:
             del self._loaded[key]
             self._counters.values[loaded.meters.loaded] -= 1
+        self._budget.leave(loaded.size)
         await loaded.idle()
         self._journal.close(loaded)
         if key not in self._loaded and key not in self._loading:  # else its series go on
             forget(self._counters, *key)
-        await asyncio.get_running_loop().run_in_executor(self._pool, _close, loaded)
+        self._count(fleet_meters.UNLOADS, model=loaded.name)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._pool, _close, loaded)
+        finally:
+            self._budget.give(loaded.size)
 
     async def close(self) -> None:
         """Abandon what is being loaded and let the thread go."""
@@ -117,48 +141,83 @@ class Fleet:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _load(self, key: Key) -> LoadedModel:
-        loop = asyncio.get_running_loop()
         try:
-            opened = await loop.run_in_executor(self._pool, self._open, *key)
-            meters = ModelMeters(self._counters, *key)
-            schedule = opened.schedule
-            loaded = LoadedModel(
-                opened.manifest, opened.session, meters, opened.cost, schedule.inline_rows, schedule
-            )
-            await loop.run_in_executor(self._pool, self._begin, loaded)
-            self._loaded[key] = loaded
-            self._counters.values[meters.loaded] += 1
-            return loaded
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._find, *key)
+            size = found.manifest.size
+            await self._budget.take(size, functools.partial(self._free, key[0]), title=_title(*key))
+            try:
+                loaded = await self._enter(key, found)
+            except BaseException:
+                self._budget.give(size, left=False)
+                raise
+        except LoadError:
+            self._count(fleet_meters.LOADS, model=key[0], outcome="failed")
+            raise
         finally:
             del self._loading[key]
+        self._count(fleet_meters.LOADS, model=key[0], outcome="ok")
+        return loaded
+
+    async def _enter(self, key: Key, found: Found) -> LoadedModel:
+        """Open a version for which there is room, and take it in."""
+        loop = asyncio.get_running_loop()
+        opened = await loop.run_in_executor(self._pool, self._open, found)
+        meters = ModelMeters(self._counters, *key)
+        schedule = opened.schedule
+        loaded = LoadedModel(
+            found.manifest, opened.session, meters, opened.cost, schedule.inline_rows, schedule
+        )
+        loaded.since = self._clock.now()
+        await loop.run_in_executor(self._pool, self._begin, loaded)
+        self._loaded[key] = loaded
+        self._counters.values[meters.loaded] += 1
+        labels = {"model": loaded.name, "version": loaded.version}
+        self._counters.values[self._counters.series(fleet_meters.BYTES, labels, kind="gauge")] = loaded.size
+        return loaded
 
     def _begin(self, loaded: LoadedModel) -> None:
         """In the loading thread: give the version its log, and back to the system what loading took."""
         self._journal.open(loaded)
         memory.trim()
 
-    def _open(self, model: str, version: str) -> Opened:
-        """In the loading thread: everything that reads files or runs the graph."""
-        title = f"model {model} version {version}"
+    def _find(self, model: str, version: str) -> Found:
+        """In the loading thread: what the registry has, verified."""
         try:
             manifest = self._registry.manifest(model, version)
-            path = self._registry.artifact(manifest)
-            profile = self._registry.profile(manifest)
+            return Found(manifest, self._registry.artifact(manifest), self._registry.profile(manifest))
         except (BadNameError, UnknownModelError, NotRegisteredError) as error:
             raise UnknownVersionError(str(error)) from None
         except (RegistryError, OSError) as error:
             said = str(error).removeprefix(f"{model} version {version}: ")
-            raise LoadError(f"{title}: {said}") from None
-        session = Session.open(path, title=title, options=options_of(self._settings, model))
+            raise LoadError(f"{_title(model, version)}: {said}") from None
+
+    def _open(self, found: Found) -> Opened:
+        """In the loading thread: open the graph and run it."""
+        manifest, runs = found.manifest, self._settings
+        title = _title(manifest.name, manifest.version)
+        session = Session.open(found.path, title=title, options=options_of(runs, manifest.name))
         if manifest.signature is not None and manifest.signature != session.signature:
             raise LoadError(
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"
             )
-        cost = measure(session, profile, self._clock.monotonic)
-        runs = self._settings
-        measured = study(session, profile, runs.batch_rows, self._clock.monotonic)
+        cost = measure(session, found.profile, self._clock.monotonic)
+        measured = study(session, found.profile, runs.batch_rows, self._clock.monotonic)
         schedule = decide(session.signature, measured, cost.rows_within(runs.inline), runs)
-        return Opened(manifest, session, cost, schedule)
+        return Opened(session, cost, schedule)
+
+    def _free(self, model: str, size: int) -> bool:
+        """Begin to let go of so many bytes; False where they are not to be had."""
+        leaving = self.room(model, size)
+        for name, _ in leaving:
+            self._count(fleet_meters.EVICTIONS, model=name)
+        return bool(leaving)
+
+    def _count(self, name: str, **labels: str) -> None:
+        self._counters.values[self._counters.series(name, labels)] += 1
+
+
+def _title(model: str, version: str) -> str:
+    return f"model {model} version {version}"
 
 
 def _close(loaded: LoadedModel) -> None:

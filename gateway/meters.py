@@ -72,6 +72,10 @@ class ModelMeters:
         """Note what a failed run took, in microseconds."""
         (self._rerun_took if rerun else self._failed_took)[arm](latency)
 
+    def last_answer(self) -> int:
+        """When it last answered, in unix milliseconds; 0: not yet."""
+        return int(self._counters.values[self.last])
+
     def rerun(self) -> int:
         """The index for a candidate's failed run whose request the stable version was run for instead."""
         return self._series(Arm.CANDIDATE, _RERUN)

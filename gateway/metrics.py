@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol, get_args
 
-from gateway import queue_meters
+from gateway import fleet_meters, queue_meters
 from groundwork.connection import REFUSED
 from groundwork.counters import REFUSED as SERIES_REFUSED
 from groundwork.counters import SeriesKey
@@ -112,6 +112,7 @@ INSTRUMENTS: Final = (
         labels=("model", "version", "reason"),
     ),
     *queue_meters.INSTRUMENTS,
+    *fleet_meters.INSTRUMENTS,
     Instrument(name=LABELS, help="Labels taken into the log.", labels=("model",)),
     Instrument(name=LOG_ACCEPTED, help="Rows copied into a slot.", labels=("kind",)),
     Instrument(

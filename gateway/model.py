@@ -19,13 +19,15 @@ from gateway.warmup import Cost
 from registry_client.manifest import Manifest
 
 UNSTUDIED: Final = Schedule()
+_MILLISECOND: Final = 1_000_000
 
 
 class LoadedModel:
     """One version in memory; made by the fleet, given to lanes, released by the fleet.
 
     `inline_rows`: the most rows whose run may stay on the event loop (-1: none); `schedule` is the choice
-    that this follows. `batcher` runs the rest, and is made when there is something to run.
+    that this follows. `size` are the bytes of its file, `since` says when it was loaded (unix ns). `batcher`
+    runs the rest, and is made when there is something to run.
     """
 
     def __init__(
@@ -57,9 +59,16 @@ class LoadedModel:
         self.batched = all(tensor.batched for tensor in self.inputs.values())
         self.label_output = manifest.label_output
         self.score_output = manifest.score_output
+        self.size = manifest.size
+        self.since = 0
         self._holders = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def used(self) -> int:
+        """When a request last used it, or else when it was loaded (unix ns)."""
+        return max(self.since, self.meters.last_answer() * _MILLISECOND)
 
     def hold(self) -> None:
         """A run begins that lasts beyond this turn of the loop."""

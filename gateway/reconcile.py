@@ -4,7 +4,10 @@ The loop of one worker owns everything here; loads run in threads inside the fle
 itself, so a slow or broken version of one model never holds back a rollback of another, and a rollback of the
 same model, whose versions are in memory, overtakes its loads.
 
-It decides nothing (`gateway.plan` does) and edits no route.
+Where memory is budgeted, a model that nobody has asked for longest makes room for another: it is *dormant*,
+out of the table with all its versions, until a request or a rollout asks for it; its route counts as applied.
+
+It decides nothing (`gateway.plan` and `gateway.budget` do) and edits no route.
 """
 
 import asyncio
@@ -14,6 +17,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from gateway.budget import Resident, leavers
+from gateway.errors import NotReadyError, OverBudgetError
 from gateway.model import LoadedModel
 from gateway.plan import plan, unneeded
 from gateway.routing import Lane, Table, lane_of
@@ -25,6 +30,7 @@ from rollouts.route import Route
 
 PINNED_MOST: Final = 8
 """Versions kept in memory only because requests named them; the longest loaded leaves first."""
+_NANOSECONDS: Final = 1e9
 Versions = Mapping[tuple[str, str], LoadedModel]
 
 
@@ -46,10 +52,14 @@ class Fleet(Protocol):
 
 
 class Holder(Protocol):
-    """What holds the table that requests are answered by, and why a model is not in it."""
+    """What holds the table that requests are answered by, and why a model is not in it.
+
+    `dormant` are the models that are loaded when a request asks for them, with the version to load.
+    """
 
     table: Table
     unserved: Mapping[str, str]
+    dormant: Mapping[str, str]
 
 
 class Shown(Protocol):
@@ -99,6 +109,7 @@ class Reconciler:
         # What the log was last told of each version that failed: a retry that fails alike is not told again.
         self._told: dict[tuple[str, str], str] = {}
         self._pinned: list[tuple[str, str]] = []
+        self._dormant: set[str] = set()
         self.faults: dict[tuple[str, str], Fault] = {}
 
     @property
@@ -126,11 +137,21 @@ class Reconciler:
     async def demand(self, model: str, version: str) -> LoadedModel:
         """Load a version because a request names it; it then stays among the PINNED_MOST last asked for.
 
-        Raises as Fleet.load does.
+        Raises as Fleet.load does, and NotReadyError where that takes longer than a request waits.
         """
-        loaded = await self._fleet.load(model, version)
+        try:
+            async with asyncio.timeout(self._pace.load):
+                loaded = await self._fleet.load(model, version)
+        except TimeoutError:
+            raise NotReadyError(f"model {model} version {version} is still being loaded; ask again") from None
         key = (model, version)
-        if key not in self._pinned:
+        route = self._routes.get(model)
+        if model in self._dormant and route is not None:
+            self._wake(model)
+            if version == route.stable:
+                self._fit.add(key)
+            self._settle(model)
+        if key not in self._pinned and (route is None or version not in route.versions()):
             self._pinned.append(key)
             del self._pinned[:-PINNED_MOST]
         self._rebuild(model)
@@ -145,6 +166,20 @@ class Reconciler:
                 self._settle(key[0])
         for model in {name for name, _ in self._fleet.loaded}:
             self._let_go(model, now)
+
+    def make_room(self, model: str, size: int) -> tuple[tuple[str, str], ...]:
+        """Begin to let go of `size` bytes for the sake of `model`; who leaves: nobody where too few may."""
+        asked_before = self._clock.now() - int(self._pace.idle * _NANOSECONDS)
+        leaving = leavers(self._residents(model), size, asked_before)
+        for resident in leaving or ():
+            self._log.info("evicted", model=resident.model, versions=resident.versions, made_for=model)
+            if resident.whole:
+                self._dormant.add(resident.model)
+                self._show_dormant()
+                self._take_out(resident.model)
+            for version in resident.versions:
+                self._release((resident.model, version))
+        return tuple((one.model, version) for one in leaving or () for version in one.versions)
 
     async def close(self) -> None:
         """Stop loading; what is loaded stays for the requests in flight."""
@@ -161,8 +196,14 @@ class Reconciler:
         if route is None:
             return
         if route.unloaded:
+            self._wake(model)
             self._withdraw(route)
             return
+        if model in self._dormant and route.candidate is None and route.shadow is None:
+            self._show_dormant()
+            self._shown.applied(model, route.revision)
+            return
+        self._wake(model)
         failed = {version for name, version in self.faults if name == model}
         fit = {version for name, version in self._in_memory().keys() & self._fit if name == model}
         decided = plan(route, fit - failed, failed, serving=model in self._core.table)
@@ -196,10 +237,12 @@ class Reconciler:
             self._fit.add(key)
             self._told.pop(key, None)
             self._forgive(key)
+        elif isinstance(error, OverBudgetError) and self._may_sleep(key):
+            self._dormant.add(key[0])
         else:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
             self.faults[key] = Fault(message, self._clock.monotonic())
-            self._shown.failed(*key, now=True)
+            self._shown.failed(*key, now=not isinstance(error, OverBudgetError))
             self._excuse(key[0], message)
             if self._told.get(key) != message:
                 self._told[key] = message
@@ -227,10 +270,46 @@ class Reconciler:
 
     def _withdraw(self, route: Route) -> None:
         """Take the model out of the table; what is in memory leaves as what nothing names does."""
-        self._core.table = MappingProxyType(
-            {name: lane for name, lane in self._core.table.items() if name != route.model}
-        )
+        self._take_out(route.model)
         self._shown.applied(route.model, route.revision)
+
+    def _take_out(self, model: str) -> None:
+        self._core.table = MappingProxyType(
+            {name: lane for name, lane in self._core.table.items() if name != model}
+        )
+
+    def _wake(self, model: str) -> None:
+        if model in self._dormant:
+            self._dormant.discard(model)
+            self._show_dormant()
+
+    def _show_dormant(self) -> None:
+        self._core.dormant = MappingProxyType(
+            {model: self._routes[model].stable for model in self._dormant if model in self._routes}
+        )
+
+    def _may_sleep(self, key: tuple[str, str]) -> bool:
+        """Whether this is the version that a model which nothing answers yet waits for."""
+        model, version = key
+        route = self._routes[model]
+        at_rest = route.candidate is None and route.shadow is None
+        return at_rest and version == route.stable and model not in self._core.table
+
+    def _residents(self, asking: str) -> list[Resident]:
+        """What may leave memory for the sake of a model: versions that no route names, and models at rest."""
+        found = []
+        for model in {name for name, _ in self._in_memory()}:
+            held = {version: loaded for (name, version), loaded in self._in_memory().items() if name == model}
+            lane, route = self._core.table.get(model), self._routes.get(model)
+            named = set() if route is None else set(route.versions())
+            named |= set() if lane is None else set(lane.route.versions())
+            found += [_resident(model, {one: held[one]}, whole=False) for one in held.keys() - named]
+            rests = route is not None and not (route.candidate or route.shadow or route.rollout)
+            loading = any(name == model for name, _ in self._loads)
+            answering = {one: held[one] for one in held.keys() & named}
+            if answering and rests and model != asking and not loading:
+                found.append(_resident(model, answering, whole=True))
+        return found
 
     def _rebuild(self, model: str) -> None:
         """The same route again, after the set of versions in memory has changed."""
@@ -255,9 +334,11 @@ class Reconciler:
 
     def _release(self, key: tuple[str, str]) -> None:
         """Take a version out of the table, then forget it when its last request is answered."""
-        del self._idle_since[key]
+        self._idle_since.pop(key, None)
         self._leaving.add(key)
         self._fit.discard(key)
+        if key in self._pinned:
+            self._pinned.remove(key)
         loaded = self._fleet.loaded[key]
         self._rebuild(key[0])
         task = asyncio.get_running_loop().create_task(self._fleet.release(loaded))
@@ -270,3 +351,9 @@ class Reconciler:
         if not task.cancelled() and task.exception() is not None:
             self._log.error("version-not-released", model=key[0], version=key[1], fault=task.exception())
         self._settle(key[0])
+
+
+def _resident(model: str, held: Mapping[str, LoadedModel], *, whole: bool) -> Resident:
+    size = sum(loaded.size for loaded in held.values())
+    used = max(loaded.used for loaded in held.values())
+    return Resident(model, tuple(held), size, used, whole)

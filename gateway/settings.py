@@ -104,6 +104,13 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_rows: Annotated[
         int, msgspec.Meta(ge=1, le=1024, description="the most rows of requests that run together")
     ] = 64
+    max_bytes: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="of model files in each worker's memory; where a load would exceed it, models that "
+            "no request has used for longest leave, and are loaded again when a request asks; 0: no limit"
+        ),
+    ] = 0
     models: Annotated[
         dict[str, ModelOptions],
         msgspec.Meta(
@@ -187,6 +194,15 @@ class PaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unload: Annotated[
         Seconds, msgspec.Meta(description="how long a version that no route names stays loaded")
     ] = 30.0
+    load: Annotated[
+        Seconds, msgspec.Meta(description="how long a request waits for a version to be loaded for it")
+    ] = 30.0
+    idle: Annotated[
+        Seconds,
+        msgspec.Meta(
+            description="a model that was asked so recently leaves memory for no other (`runs.max_bytes`)"
+        ),
+    ] = 60.0
 
 
 class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
