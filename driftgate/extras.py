@@ -16,6 +16,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "publish": ("pandas", "sklearn", "skl2onnx"),
     "export": ("pyarrow",),
     "demo": ("matplotlib", "rich"),
+    "otel": ("opentelemetry",),
 }
 """Name of the extra to the modules it brings."""
 

@@ -1,9 +1,9 @@
 """Every setting of the product in one struct: the gateway's at the top level, the monitor's under `monitor`.
 
 Rules: this file adds no setting; it joins those of the two programs and shares `data`, `models`, `keys`,
-`limits` and `messages` between them, so that a new setting of either needs no line here. One YAML file,
-`DRIFTGATE_…` variables and flags set them, in rising order; below all of them stands what a platform says
-(`gateway.platforms`).
+`limits`, `messages` and `traces` between them, so that a new setting of either needs no line here. One YAML
+file, `DRIFTGATE_…` variables and flags set them, in rising order; below all of them stands what a platform
+says (`gateway.platforms`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 
 MONITOR: Final = "monitor"
-SHARED: Final = frozenset({"data", "models", "keys", "limits", "messages"})
+SHARED: Final = frozenset({"data", "models", "keys", "limits", "messages", "traces"})
 
 
 def _fields(

@@ -20,9 +20,7 @@ from gateway.admission import LOOK_SECONDS as ADMISSION_SECONDS
 from gateway.admission import Admission, operator_scope
 from gateway.catalogue import Catalogue, Faults, Schedules
 from gateway.console import Console
-from gateway.core import Core
 from gateway.discover import Discovery
-from gateway.durable import DurableCore
 from gateway.endpoints import build_asgi
 from gateway.fast import connections
 from gateway.fleet import Fleet
@@ -39,12 +37,14 @@ from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
 from gateway.repository import Repository
+from gateway.spans import core_of
 from groundwork.clock import SystemClock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.gate import Guarded
 from groundwork.logs import Log
 from groundwork.slots import Slot
+from groundwork.tracing import open_tracer
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.segments import SegmentSink
 from registry_client.backends import open_registry
@@ -82,7 +82,8 @@ class App:
         self._remarked: set[str] = set()
         self._copied: Mapping[tuple[str, str], str] = {}
         self._fleet = Fleet(self._registry, self._journal, self.slot.counters, settings, clock)
-        kind = DurableCore if sync else Core
+        self._tracer = open_tracer(settings.traces, "gateway")
+        kind = core_of(self._tracer, durable=sync)
         self._core = kind({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
         self._reconciler = Reconciler(
             self._core, self._fleet, settings.pace, clock, self._presence, self._log
@@ -209,6 +210,8 @@ class App:
         await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._pilot.close)
         self._pilot_thread.shutdown()
         self._console.close()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
         await self._fleet.close()
         self._sink.close()
         self._follower.close()

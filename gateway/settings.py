@@ -13,6 +13,7 @@ from groundwork.key_file import load
 from groundwork.logs import MessageSettings
 from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Bytes, Seconds
+from groundwork.tracing import TraceSettings
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -287,6 +288,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysSettings = KeysSettings()
     limits: LimitSettings = LimitSettings()
     messages: MessageSettings = MessageSettings()
+    traces: TraceSettings = TraceSettings()
     pace: PaceSettings = PaceSettings()
     stop: StopSettings = StopSettings()
     log: LogSettings = LogSettings()

@@ -28,6 +28,7 @@ from groundwork.data_folder import read_stamp
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
+from groundwork.tracing import open_tracer
 from monitor import api
 from monitor.admission import LOOK_SECONDS, Admission
 from monitor.delivery import Dispatcher
@@ -125,7 +126,12 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
         reading = stack.enter_context(contextlib.closing(open_store(data, readonly=True)))
         pipeline = Pipeline(writing, settings, registry)
         loop = Loop(pipeline, source, rollouts, EvidenceOut(rollouts, clock), clock, log)
-        dispatcher = Dispatcher(sending, settings.webhooks, clock, random.random, keep=settings.keep_events)
+        tracer = open_tracer(settings.traces, "monitor")
+        if tracer is not None:
+            stack.callback(tracer.close)
+        dispatcher = Dispatcher(
+            sending, settings.webhooks, clock, random.random, keep=settings.keep_events, tracer=tracer
+        )
         yield Parts(
             settings, clock, loop, dispatcher, Desk(settings, pipeline, loop, dispatcher, reading, clock)
         )

@@ -18,6 +18,7 @@ import msgspec
 
 from groundwork.clock import Clock
 from groundwork.database import transaction
+from groundwork.tracing import Tracer, Value, parent_of
 from monitor import outbox
 from monitor.outbox import Attempt, Delivery
 from monitor.reports import Report
@@ -32,6 +33,7 @@ _NS: Final = 1_000_000_000
 _AT_ONCE: Final = 4
 _READ: Final = 4_096
 _SHOWN: Final = 400
+_REFUSED: Final = 300
 _BREAKER: Final = 10
 _PROBE_S: Final = 60
 KEEP_S: Final = 30 * 86_400.0
@@ -52,8 +54,10 @@ class Dispatcher:
         keep: float = KEEP_S,
         agent: str = "driftgate/0 (+webhooks)",
         transport: httpx.AsyncBaseTransport | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._db = connection
+        self._tracer = tracer
         self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
         # Looked up once at the start: a secret that cannot be had is an error before anything is promised.
         self._keys: Mapping[str, tuple[bytes, ...]] = {hook.endpoint: secrets_of(hook) for hook in webhooks}
@@ -139,12 +143,30 @@ class Dispatcher:
         await self._settle(delivery, what, Attempt(now, answer.status, answer.said, took))
 
     async def _post(self, webhook: Webhook, identifier: str, body: bytes, *, attempt: int) -> Answer:
+        context = _context(body, identifier, webhook.endpoint, attempt)
+        if self._tracer is None:
+            return await self._sent(webhook, identifier, body, attempt, context)
+        parent = parent_of(context)
+        span = self._tracer.begin("webhook", "client", self._clock.now(), parent)
+        answer = await self._sent(webhook, identifier, body, attempt, span.traceparent)
+        told: dict[str, Value] = {
+            "driftgate.endpoint": webhook.endpoint,
+            "driftgate.event": identifier,
+            "driftgate.attempt": attempt,
+        }
+        error = "" if answer.status < _REFUSED and answer.status else answer.said
+        span.end(self._clock.now(), {**told, "http.response.status_code": answer.status}, error)
+        return answer
+
+    async def _sent(
+        self, webhook: Webhook, identifier: str, body: bytes, attempt: int, context: str
+    ) -> Answer:
         timestamp = self._clock.now() // _NS
         headers = {
             "accept-encoding": "identity",
             "content-type": webhook.content_type,
             "user-agent": self._agent,
-            "traceparent": _context(body, identifier, webhook.endpoint, attempt),
+            "traceparent": context,
             "webhook-id": identifier,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(self._keys[webhook.endpoint], identifier, timestamp, body),

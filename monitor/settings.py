@@ -18,6 +18,7 @@ from groundwork.key_file import load
 from groundwork.logs import MessageSettings
 from groundwork.ports import KeysSettings, LimitSettings, TlsSettings, check_reach, check_tls
 from groundwork.quantities import Seconds
+from groundwork.tracing import TraceSettings
 
 Group = Literal["inputs", "risk"]
 
@@ -132,6 +133,7 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysSettings = KeysSettings()
     limits: LimitSettings = LimitSettings()
     messages: MessageSettings = MessageSettings()
+    traces: TraceSettings = TraceSettings()
     source: Annotated[str, Meta(description="the `source` attribute of events")] = "/driftgate/monitor"
     webhooks: tuple[Webhook, ...] = ()
     policy: PolicySettings = PolicySettings()

@@ -8,10 +8,13 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from standardwebhooks.webhooks import Webhook as Reference
 
 from groundwork.clock import FakeClock
 from groundwork.database import transaction
+from groundwork.tracing import Tracer
 from monitor import outbox
 from monitor.delivery import Dispatcher
 from monitor.events import Event, TestData, event_id
@@ -35,7 +38,7 @@ class Bench:
         self.answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(204)
         self.dispatcher = self.make()
 
-    def make(self) -> Dispatcher:
+    def make(self, tracer: Tracer | None = None) -> Dispatcher:
         """A dispatcher as a new process would make it."""
         return Dispatcher(
             open_store(self.folder),
@@ -43,6 +46,7 @@ class Bench:
             self.clock,
             lambda: 0.5,
             transport=httpx.MockTransport(self._receive),
+            tracer=tracer,
         )
 
     def _receive(self, request: httpx.Request) -> httpx.Response:
@@ -130,6 +134,23 @@ async def test_every_attempt_is_a_span_of_the_events_trace(bench: Bench) -> None
     assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", context) for context in (first, second, told))
     assert first[:36] == second[:36] == told[:36]
     assert len({first, second, told}) == 3
+
+
+async def test_an_attempt_is_a_span_where_spans_are_wanted(bench: Bench) -> None:
+    """It is in the event's trace, its context is the one that is sent, and a failure is its error."""
+    kept = InMemorySpanExporter()
+    bench.dispatcher = bench.make(Tracer(SimpleSpanProcessor(kept), "monitor"))
+    bench.answer = lambda _: httpx.Response(500, content=b"no")
+    event = bench.promise(1)
+    await bench.dispatcher.step()
+    (span,) = kept.get_finished_spans()
+    sent = bench.received[0].headers["traceparent"]
+    assert span.context is not None
+    assert sent == f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
+    assert msgspec.json.decode(bench.received[0].content)["traceparent"][:36] == sent[:36]
+    attributes = span.attributes or {}
+    assert (attributes["driftgate.event"], attributes["http.response.status_code"]) == (event, 500)
+    assert span.status.description == "no"
 
 
 async def test_a_receiver_that_never_answers_ends_in_the_dead_letters(bench: Bench) -> None:
