@@ -20,7 +20,7 @@ TOOLS := $(VENV)/.tools
 LOAD := $(VENV)/.load
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test torture check check-deploy loadtest bench soak clean
+.PHONY: help venv demo test torture check check-deploy loadtest bench bench-peers soak clean
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -76,6 +76,9 @@ loadtest: $(LOAD) ## Put `driftgate up` under load for a minute, with a canary o
 
 bench: $(TOOLS) ## Compare the cost of a request with a hand-written server's, in turns (ARGS="--work one-row --rounds 5")
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-peers: $(TOOLS) ## Compare with MLServer, KServe, LitServe and BentoML, each in its own environment below .cache/peers
+	@$(BIN)/python -m loadtests.bench.peers $(ARGS)
 
 MINUTES ?= 20
 soak: $(TOOLS) ## Load for MINUTES=20 with canaries coming and going; memory, files and p99 must stay flat

@@ -35,21 +35,24 @@ class Server:
     beside: list[int]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def wait_until(ready: Callable[[], bool], what: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until(
+    ready: Callable[[], bool], what: str, process: subprocess.Popen[bytes], seconds: float = READY_S
+) -> None:
     """Until `ready()`; RuntimeError when the process ended or the time is up."""
-    limit = time.monotonic() + READY_S
+    limit = time.monotonic() + seconds
     pause = threading.Event()
     while not ready():
         if process.poll() is not None:
             raise RuntimeError(f"{what}: its process ended with {process.returncode} before it was ready")
         if time.monotonic() > limit:
-            raise RuntimeError(f"{what}: not ready within {READY_S:g} s")
+            raise RuntimeError(f"{what}: not ready within {seconds:g} s")
         pause.wait(0.02)
 
 
@@ -81,8 +84,8 @@ def started(command: list[str], env: Mapping[str, str] | None = None) -> Iterato
 def naive(work: Work, cores: str | None = None, workers: int = 1) -> Iterator[Server]:
     """The hand-written server; `workers` is always one."""
     del workers
-    port = _free_port()
-    command = [*_pin(cores), sys.executable, "-m", "loadtests.bench.naive", str(work.model), str(port)]
+    port = free_port()
+    command = [*pinned(cores), sys.executable, "-m", "loadtests.bench.naive", str(work.model), str(port)]
     with started(command) as process:
         wait_until(_answers(f"http://127.0.0.1:{port}/"), "naive", process)
         yield Server("naive", f"http://127.0.0.1:{port}/infer", tree(process.pid), [])
@@ -93,7 +96,7 @@ def driftgate(work: Work, cores: str | None = None, workers: int = 1) -> Iterato
     """The whole product: routing, log to the spool, a live monitor, metrics; nothing switched off."""
     with tempfile.TemporaryDirectory(prefix="driftgate-bench-") as folder:
         ready_file = Path(folder) / "ready.json"
-        command = [*_pin(cores), sys.executable, "-P", "-m", "driftgate", "up"]
+        command = [*pinned(cores), sys.executable, "-P", "-m", "driftgate", "up"]
         command += ["--models", str(work.model.parents[2]), "--data", str(Path(folder) / "data")]
         command += ["--workers", str(workers), "--http-port", "0", "--operator-port", "0"]
         command += ["--monitor-port", "0", "--ready-file", str(ready_file)]
@@ -115,7 +118,8 @@ def _runs(pid: int, package: str) -> bool:
     return any(word == package.encode() or word.startswith(f"{package}.".encode()) for word in words)
 
 
-def _pin(cores: str | None) -> list[str]:
+def pinned(cores: str | None) -> list[str]:
+    """What stands before a command that is to run on these processors only."""
     return ["taskset", "-c", cores] if cores else []
 
 
