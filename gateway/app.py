@@ -110,7 +110,9 @@ class App:
 
     def _open_ports(self, told: Order, data: Path) -> None:
         shown = functools.partial(exposition, data / "slots", functools.partial(self._facts, data))
-        catalogue = Catalogue(self._registry, self._store, data / "slots", self._faults, self._schedules)
+        catalogue = Catalogue(
+            self._registry, self._store, data / "slots", self._faults, self._schedules, self._settings.runs
+        )
         doors = self._admission
         repository = Repository(
             catalogue,

@@ -5,13 +5,15 @@ Everything is read when it is asked for, in the caller's thread; nothing is kept
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from gateway.errors import UnknownModelError
 from gateway.metrics import LOADED
+from gateway.options import options_of
 from gateway.schedule import Schedule, seconds_for
+from gateway.settings import RunSettings
 from gateway.views import Models, ModelView, RunView
 from groundwork.errors import DriftgateError
 from groundwork.slots import read_slots
@@ -23,6 +25,8 @@ Faults = Mapping[tuple[str, str], str]
 
 Schedules = Mapping[tuple[str, str], Schedule]
 """(model, version) to how this worker runs it."""
+
+RUNS: Final = RunSettings()
 
 
 class Routes(Protocol):
@@ -43,12 +47,14 @@ class Catalogue:
         slots_folder: Path,
         faults: Callable[[], Faults],
         schedules: Callable[[], Schedules] = dict,
+        runs: RunSettings = RUNS,
     ) -> None:
         self._registry = registry
         self._store = store
         self._slots_folder = slots_folder
         self._faults = faults
         self._schedules = schedules
+        self._runs = runs
 
     def models(self) -> Models:
         """Every model of the registry and of the routes; a registry that cannot be read is a fault."""
@@ -77,7 +83,10 @@ class Catalogue:
             faults[""] = str(error)
         loaded = {version: count for (model, version), count in copies.items() if model == name and count}
         runs = {version: _run(one) for (model, version), one in self._schedules().items() if model == name}
-        view = ModelView(name=name, versions=versions, loaded=loaded, faults=faults, runs=runs)
+        options = msgspec.to_builtins(options_of(self._runs, name))
+        view = ModelView(
+            name=name, versions=versions, loaded=loaded, faults=faults, runs=runs, options=options
+        )
         if route is None:
             return view
         return msgspec.structs.replace(

@@ -1,5 +1,7 @@
 """What the operator API answers with, besides `rollouts.status.Status` and the moments of history."""
 
+from typing import Any
+
 import msgspec
 
 from rollouts.status import Status
@@ -45,7 +47,7 @@ class ModelView(msgspec.Struct, frozen=True):
 
     `loaded` says in how many workers each version is in memory; `faults` why a version (or, under an empty
     name, the model itself) is not served here; `unloaded` that it was taken out and answers nobody; `runs`
-    how the versions that this worker has in memory are run.
+    how the versions that this worker has in memory are run; `options` what onnxruntime is told for the model.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ModelView(msgspec.Struct, frozen=True):
     loaded: dict[str, int] = {}
     faults: dict[str, str] = {}
     runs: dict[str, RunView] = {}
+    options: dict[str, Any] = {}
 
 
 class Models(msgspec.Struct, frozen=True):

@@ -87,11 +87,21 @@ def _tell_view(view: ModelView) -> None:
         loaded = view.loaded.get(version, 0)
         rows.append((version, _place(view, version), loaded or None, view.faults.get(version)))
     show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)
+    if view.options:
+        said = (f"{name} {_option(value)}" for name, value in view.options.items() if value not in ({}, []))
+        click.echo(f"  onnxruntime: {', '.join(said)}")
     for version, run in view.runs.items():
         most = f", up to {run.batch_rows} rows" if run.mode == "batched" else ""
         click.echo(f"  version {version} runs {run.mode}{most}: {run.reason}")
     if "" in view.faults:
         click.echo(f"{click.style('!', fg='yellow')} {view.faults['']}")
+
+
+def _option(value: Any) -> str:
+    """An option of onnxruntime as a person writes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _place(view: ModelView, version: str) -> str | None:
