@@ -1,10 +1,10 @@
 """Bring what the slot's row files hold into the prediction log, in the background.
 
-Every flush interval, or sooner when a buffer is half full: the buffers of every row file are swapped on the
-loop (so that no row is being copied meanwhile), then one thread turns the filled ones into frames and writes
-all of them in one transaction; only then are they given free. When the log cannot be written the frames stay
-where they are and the write is tried again with growing waits; rows are lost only when the other buffer fills
-as well, and the row files count them.
+Every flush interval, sooner when a buffer is half full, hardly ever while there is nothing: the buffers of
+every row file are swapped on the loop (so that no row is being copied meanwhile), then one thread turns the
+filled ones into frames and writes all of them in one transaction; only then are they given free. When the
+log cannot be written the frames stay where they are and the write is tried again with growing waits; rows are
+lost only when the other buffer fills as well, and the row files count them.
 
 Who must not go on before its rows are in the log waits in `committed`; then the next flush begins at once,
 and one transaction serves everybody who waits.
@@ -26,6 +26,8 @@ from prediction_log.validation import read_head
 
 LONGEST_WAIT_SECONDS: Final = 5.0
 LAST_TRIES: Final = 3
+IDLE_SECONDS: Final = 1.0
+"""Between two flushes while there is nothing to flush, whatever anybody sees of new rows."""
 _MICROSECONDS: Final = 1e6
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
 
@@ -36,6 +38,11 @@ class Rows(Protocol):
     @property
     def full_enough(self) -> bool:
         """Whether the buffer being filled is half full."""
+        ...
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is here for a flush."""
         ...
 
     @property
@@ -77,6 +84,8 @@ class Flusher:
         self._stopping = False
         self._failures = 0
         self._waiting: list[asyncio.Future[bool]] = []
+        self.idle = False
+        """Whether the last flush found nothing, and no row has been seen since."""
         self._failed = counters.series(LOG_FLUSH_FAILURES, {})
         self._observe = Histogram(counters, FLUSH, {}).observe
         self._kinds = [_kind_series(counters, kind.name.lower()) for kind in Kind]
@@ -92,14 +101,18 @@ class Flusher:
         return await waiter
 
     def look(self) -> None:
-        """Flush soon when a buffer is half full; a few hundred nanoseconds per file."""
-        if any(rows.full_enough for rows in self._files()):
+        """Flush soon when a buffer is half full, or after a silence; a few hundred nanoseconds per file."""
+        files = self._files()
+        if self.idle and not all(rows.empty for rows in files):
+            self.idle = False
+            self._wake.set()
+        elif any(rows.full_enough for rows in files):
             self._wake.set()
 
     async def run(self) -> None:
-        """Flush again and again until `close`."""
+        """Flush again and again until `close`; while nothing comes, `look` is what wakes it."""
         while not self._stopping:
-            wait = self._interval
+            wait = max(self._interval, IDLE_SECONDS) if self.idle else self._interval
             if self._failures:
                 wait = min(LONGEST_WAIT_SECONDS, self._interval * float(2**self._failures))
             await self._pause(wait)
@@ -137,7 +150,9 @@ class Flusher:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            if await loop.run_in_executor(self._thread, self._spool, files):
+            # An idle worker wakes no thread: that would be most of what it costs.
+            self.idle = all(rows.empty for rows in files)
+            if not self.idle and await loop.run_in_executor(self._thread, self._spool, files):
                 self._observe(round((loop.time() - began) * _MICROSECONDS))
         except (DriftgateError, OSError) as error:
             self._failures += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -158,3 +159,24 @@ async def test_what_waits_and_what_fails_is_measured(bench: Bench) -> None:
     read = bench.counters.read()
     assert {value for key, value in read.items() if key.name == LOG_WAITING} == {0}
     assert sum(value for key, value in read.items() if key.name == FLUSH.name) >= 1
+
+
+async def test_silence_costs_no_thread(tmp_path: Path) -> None:
+    """A flush that finds nothing hands nothing to the thread, and says that the worker is idle."""
+    bench = Bench(tmp_path)
+    before = threading.active_count()
+    assert await bench.flusher.flush()
+    assert bench.flusher.idle
+    assert threading.active_count() == before
+    await bench.flusher.close()
+
+
+async def test_the_first_row_after_a_silence_is_seen(bench: Bench) -> None:
+    """A look at an idle flusher's files begins the next flush as soon as there is a row."""
+    running = asyncio.create_task(bench.flusher.run())
+    await until(lambda: bench.flusher.idle, "nothing is there to flush")
+    bench.rows.append({"id": bytes(16)})
+    bench.flusher.look()
+    assert not bench.flusher.idle
+    await until(lambda: bench.sequences() == [0], "the row is in the log")
+    running.cancel()
