@@ -29,7 +29,7 @@ import click  # noqa: E402  only after the working folder is forgotten
 
 from driftgate.access import Access  # noqa: E402  only after the working folder is forgotten
 from driftgate.verbs import VERBS, LazyGroup  # noqa: E402  only after the working folder is forgotten
-from groundwork.errors import DriftgateError  # noqa: E402  only after the working folder is forgotten
+from groundwork.errors import DriftgateError, FlagError  # noqa: E402  only after the working folder is forgotten
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -73,6 +73,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.format_message()}{_hint(error)}", MISUSED)
     except click.ClickException as error:
         return _fail(error.format_message(), FAILED)
+    except FlagError as error:
+        return _fail(str(error), MISUSED)
     except DriftgateError as error:
         return _fail(str(error), FAILED)
     except (click.Abort, KeyboardInterrupt):

@@ -103,8 +103,13 @@ class Console:
         return await self._off_loop(self._status, model)
 
     async def history(self, model: str | None, after: int) -> History:
-        """History rows with a sequence above `after`, of one model or of all; at most HISTORY_LIMIT."""
+        """History rows with a sequence above `after`, of one model or of all; at most HISTORY_LIMIT.
+
+        UnknownModelError for a model that nothing is known of.
+        """
         entries = await self._off_loop(self._store.history, model, after, HISTORY_LIMIT)
+        if model is not None and not entries:
+            await self._off_loop(self._route, model)
         return History(history=moments(entries), after=entries[-1].sequence if entries else after)
 
     def close(self) -> None:

@@ -308,6 +308,8 @@ def checked(settings: GatewaySettings) -> GatewaySettings:
     if settings.keys.file:
         load(Path(settings.keys.file))
     _check_log(settings.log)
+    if Path(settings.models).is_file():
+        raise SettingsError(f"models is {settings.models}, a file; give the folder that models are published to")
     return settings
 
 

@@ -2,6 +2,7 @@
 
     DriftgateError                 code "error"
     ├── SettingsError              "bad-settings"   a setting cannot be honoured
+    │   └── FlagError              "bad-flag"       the value of a flag cannot
     ├── StoreError                 "bad-store"      a file of ours is not what it should be
     │   └── NewerStoreError        "newer-store"    a later version of the product wrote the file
     ├── LockedError                "locked"         another process holds what we need for ourselves
@@ -25,6 +26,12 @@ class SettingsError(DriftgateError):
     """A setting, or a quantity written by a person, that cannot be honoured."""
 
     code: ClassVar[str] = "bad-settings"
+
+
+class FlagError(SettingsError):
+    """A flag of the command line whose value its setting does not take: a misuse."""
+
+    code: ClassVar[str] = "bad-flag"
 
 
 class StoreError(DriftgateError):

@@ -26,17 +26,18 @@ import difflib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import yaml
 
-from groundwork.errors import SettingsError
+from groundwork.errors import FlagError, SettingsError
 from groundwork.setting import REQUIRED, Setting, convert, fields, group_of, one_line
 
 __all__ = ["REQUIRED", "Loaded", "Setting", "fields", "load"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+_FLAG: Final = "flag --"
 
 
 class Loaded(msgspec.Struct, Generic[T], frozen=True):
@@ -80,16 +81,23 @@ def load(
     }
     sources = {name: given[name].source if name in given else "default" for name in known}
     values = {name: setting.default for name, setting in known.items()}
-    values.update(
-        (name, convert(known[name], found.value, found.source, is_text=found.is_text))
-        for name, found in given.items()
-    )
+    values.update((name, _converted(known[name], found)) for name, found in given.items())
     for name, value in values.items():
         if value is REQUIRED:
             raise SettingsError(
                 f"{name} is required: set it in the file, or by {known[name].variable(prefix)}"
             )
     return Loaded(_built(kind, values, sources, ""), sources)
+
+
+def _converted(setting: Setting, found: _Given) -> Any:
+    """The value as its setting's type; FlagError where a flag of the command line gave another."""
+    try:
+        return convert(setting, found.value, found.source, is_text=found.is_text)
+    except SettingsError as error:
+        if found.source.startswith(_FLAG):
+            raise FlagError(str(error)) from error
+        raise
 
 
 def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
@@ -169,7 +177,7 @@ def _from_flags(flags: Mapping[str, object], known: Mapping[str, Setting]) -> di
             raise SettingsError(f"flag {name}: unknown setting{_nearest(name, known)}")
         if value is not None:
             flag = name.replace(".", "-").replace("_", "-")
-            found[name] = _Given(value, f"flag --{flag}", is_text=isinstance(value, str))
+            found[name] = _Given(value, f"{_FLAG}{flag}", is_text=isinstance(value, str))
     return found
 
 

@@ -103,10 +103,11 @@ class Api:
 
     async def drift(self, request: Request) -> Response:
         """Every signal: evidence, threshold, effect; and how far the log has been read."""
-        query = request.query_params
-        versions = await asyncio.to_thread(
-            status.drift, self._desk.pipeline, query.get("model"), query.get("version")
-        )
+        model, version = request.query_params.get("model"), request.query_params.get("version")
+        versions = await asyncio.to_thread(status.drift, self._desk.pipeline, model, version)
+        if model and not versions and not await asyncio.to_thread(self._desk.pipeline.knows, model, version):
+            named = f"model {model[:100]!r}" + (f" version {version[:100]!r}" if version else "")
+            raise UnknownError(f"there is no {named} in the registry, and the monitor has seen no rows of it")
         return _json({"versions": versions, "lag": await asyncio.to_thread(self._desk.lag)})
 
     async def schemas(self, request: Request) -> Response:

@@ -49,6 +49,14 @@ class Catalogue:
             )
         return known
 
+    def holds(self, model: str, version: str | None) -> bool:
+        """Whether the registry has the model, and this version of it where one is named; it is asked now."""
+        try:
+            versions = self._registry.versions(model)
+        except (DriftgateError, OSError):
+            return False
+        return bool(versions) if version is None else version in versions
+
     def _is_time(self, key: tuple[str, str]) -> bool:
         """Whether enough frames went by since the last failure."""
         frames = self._frames.get(key, 0) + 1

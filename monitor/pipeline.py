@@ -168,6 +168,11 @@ class Pipeline:
             for model, revision, stable, candidate, *counted in rows
         ]
 
+    def knows(self, model: str, version: str | None) -> bool:
+        """Whether a model (and version) was seen in the log or is in the registry."""
+        seen = any(watch.model == model and version in {None, watch.version} for watch in self.watches)
+        return seen or self._catalogue.holds(model, version)
+
     def problems(self) -> dict[str, str]:
         """What cannot be watched as it should be: "model/version" -> why."""
         return {f"{watch.model}/{watch.version}": watch.problem for watch in self.watches if watch.problem}

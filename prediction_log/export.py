@@ -24,7 +24,7 @@ from prediction_log.frame import Frame, Strings
 from prediction_log.joining import Truth, read_truth
 from prediction_log.labels import Value
 from prediction_log.record import META, Arm, ColumnSpec, Kept, Kind, Outcome, Validity, element_names
-from prediction_log.selecting import select
+from prediction_log.selecting import models, select
 
 Array: TypeAlias = NDArray[Any]
 Cells: TypeAlias = tuple[Array, Array | None]
@@ -35,6 +35,7 @@ _NAMES: Final[Mapping[str, Mapping[int, str]]] = {
     "outcome": {member.value: member.name.lower() for member in Outcome},
     "kept": {member.value: member.name.lower() for member in Kept},
 }
+_NAMED: Final = 10
 _PLAIN_META: Final = ("row", "time", "revision", "latency")
 _TEXT_META: Final = ("id", "version", *_NAMES, "client_id", "trace_id")
 _TAKEN: Final = frozenset({*_PLAIN_META, *_TEXT_META, "label", "labelled"})
@@ -59,8 +60,8 @@ def export(
 ) -> ExportSummary:
     """Write the model's rows recorded in [since_ns, until_ns) to a Parquet file, frame by frame.
 
-    ExportError without pyarrow, without a log, or where `out` cannot be written. `out` appears when it is
-    whole. Memory for the labels and for one page of frames.
+    ExportError without pyarrow, without a log, for a model of which nothing is in it, or where `out` cannot
+    be written. `out` appears when it is whole. Memory for the labels and for one page of frames.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415  an extra
@@ -70,6 +71,9 @@ def export(
             "an export needs pyarrow; install it with: pip install 'driftgate[export]'"
         ) from error
     truth = _truth(log_folder, model)
+    if model not in (known := models(log_folder)):
+        there = f"it holds {', '.join(known[:_NAMED])}" if known else "it holds nothing yet"
+        raise ExportError(f"{log_folder} holds no row of model {model!r}; {there}")
     parts = _Parts(log_folder, model, since_ns, until_ns, truth)
     types = parts.types()
     schema = pa.schema([(name, _arrow_type(pa, name, dtype)) for name, dtype in types.items()])

@@ -1,5 +1,6 @@
 """Frames of one model and kind, in log order, found by index instead of by reading the whole log."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,15 @@ _QUERY: Final = """
 """
 
 _ALWAYS: Final = (-(2**63), 2**63 - 1)
+
+
+def models(log_folder: Path) -> list[str]:
+    """The models of which the log holds anything; one walk over each segment's index."""
+    found: set[str] = set()
+    for number in files.numbers(log_folder):
+        with contextlib.closing(files.open_segment(log_folder, number, readonly=True)) as connection:
+            found.update(name for (name,) in connection.execute("SELECT DISTINCT model FROM frames"))
+    return sorted(found - {""})
 
 
 def select(

@@ -52,7 +52,7 @@ def status(
         return
     versions = answer["versions"]
     if not versions:
-        click.echo("the monitor has seen no rows yet")
+        click.echo(f"the monitor has seen no rows{f' of {model}' if model else ''} yet")
     show.table(
         ("MODEL", "VERSION", "ROWS", "ACCURACY", "RECENT", "EVIDENCE", "INCIDENT"),
         [_row(found) for found in versions],

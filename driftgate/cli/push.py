@@ -15,6 +15,8 @@ from driftgate.extras import require
 from driftgate.frames import read_frame
 from driftgate.verbs import TaughtCommand
 from registry_client.backends import open_registry
+from registry_client.errors import BadNameError
+from registry_client.manifest import check_name, check_version
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
@@ -74,6 +76,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     compares live traffic with. A version appears whole or not at all, and never changes; publishing never
     changes what answers.
     """
+    _check(name, version)
     require("publish")
     from registry_client import publish  # noqa: PLC0415  loads scikit-learn
 
@@ -92,6 +95,16 @@ def push(  # noqa: PLR0913  one parameter for each option
         show.facts(msgspec.to_builtins(manifest))
     else:
         _tell(manifest, models_place)
+
+
+def _check(name: str, version: str | None) -> None:
+    """UsageError for a name or a version that none can have."""
+    try:
+        check_name(name)
+        if version is not None:
+            check_version(version)
+    except BadNameError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _tolerance(score: float | None, rows: int | None) -> Tolerance:

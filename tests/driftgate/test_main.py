@@ -67,6 +67,27 @@ def test_an_option_that_is_missing_is_misuse(capsys: pytest.CaptureFixture[str])
     assert "--model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["up", "--http-port", "99999"], "http.port (flag --http-port)"),
+        (["up", "--workers", "-1"], "workers (flag --workers)"),
+        (["serve", "--operator-port", "-1"], "operator.port (flag --operator-port)"),
+        (["push", __file__, "--name", "a b"], "'a b'"),
+        (["push", __file__, "--name", "a", "--version", "0"], "'0'"),
+        (["push", __file__, "--name", "a", "--version", "one"], "'one'"),
+    ],
+)
+def test_a_value_that_no_flag_takes_is_misuse(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and one line that names the flag or the value, before anything is begun."""
+    assert run(arguments) == MISUSED
+    line = capsys.readouterr().err
+    assert said in line
+    assert line.count("\n") == 1
+
+
 def test_a_verb_that_did_what_it_says_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0."""
     assert run(["config", "show", "--changed"]) == DONE

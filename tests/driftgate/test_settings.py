@@ -80,6 +80,15 @@ def test_what_the_gateway_cannot_honour_is_found_before_it_starts() -> None:
         settings.load(None, {}, {"DRIFTGATE_OPERATOR_HOST": "0.0.0.0"})
 
 
+def test_models_are_a_folder(tmp_path: Path) -> None:
+    """A file where the registry should be is an error; a folder that is not there yet is made later."""
+    file = tmp_path / "model.onnx"
+    file.touch()
+    with pytest.raises(SettingsError, match=r"model\.onnx, a file; give the folder"):
+        settings.load(None, {"models": str(file)}, {})
+    settings.load(None, {"models": str(tmp_path / "later")}, {})
+
+
 def test_what_the_monitor_cannot_honour_is_found_before_it_starts() -> None:
     """The monitor's own checks run as the settings are loaded."""
     with pytest.raises(SettingsError, match=r"monitor\.host is .*keys\.file"):

@@ -178,10 +178,10 @@ async def test_a_broken_candidate_is_refused_before_the_edit(bench: Bench) -> No
 
 async def test_unknown_models(bench: Bench) -> None:
     """A model nobody knows is a 404, whatever is asked of it."""
-    asked = ["/v1/models/absent", "/v1/rollouts/absent"]
+    asked = ["/v1/models/absent", "/v1/rollouts/absent", "/v1/rollouts/absent/history"]
     statuses = [(await bench.client.get(path)).status_code for path in asked]
     statuses.append((await bench.act("start", model="absent", candidate="1")).status_code)
-    assert statuses == [404, 404, 404]
+    assert statuses == [404, 404, 404, 404]
 
 
 async def test_models_show_registry_route_and_workers(bench: Bench) -> None:

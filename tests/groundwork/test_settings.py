@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundwork.errors import SettingsError
+from groundwork.errors import FlagError, SettingsError
 from groundwork.quantities import Bytes, Seconds
 from groundwork.settings import REQUIRED, Loaded, fields, load
 
@@ -198,6 +198,15 @@ def test_an_unknown_flag_is_an_error(tmp_path: Path) -> None:
         SettingsError, match=r"flag log\.flash: unknown setting; the closest known is log\.flush"
     ):
         settings(tmp_path, flags={"log.flash": 1})
+
+
+def test_a_value_that_a_flag_cannot_have_is_told_apart(tmp_path: Path) -> None:
+    """It is a misuse of the command, which a wrong file or variable is not."""
+    with pytest.raises(FlagError, match=r"flag --log-flush"):
+        settings(tmp_path, flags={"log.flush": "soon"})
+    with pytest.raises(SettingsError) as caught:
+        settings(tmp_path, "log: {flush: soon}")
+    assert not isinstance(caught.value, FlagError)
 
 
 def test_flags_are_texts_or_values(tmp_path: Path) -> None:

@@ -192,6 +192,8 @@ def test_the_api_answers_mistakes_in_one_line(tmp_path: Path, receiver: Receiver
         ("GET", "/v1/webhooks/none", b"", 404),
         ("GET", "/v1/schemas/none", b"", 404),
         ("GET", "/nothing", b"", 404),
+        ("GET", "/v1/drift?model=none", b"", 404),
+        ("GET", f"/v1/drift?model={worlds.MODEL}&version=77", b"", 404),
         ("POST", "/v1/status", b"", 405),
         ("GET", "/v1/incidents?limit=0", b"", 400),
         ("GET", "/v1/incidents?limit=x", b"", 400),

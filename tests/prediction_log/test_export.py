@@ -209,6 +209,14 @@ def test_a_parquet_file_holds_the_same_rows(log: Log) -> None:
     assert not list(log.folder.glob(".*part"))
 
 
+def test_an_export_of_an_unknown_model_is_an_error(log: Log) -> None:
+    """A name that is in no frame is a mistake, and those that are there are told; a window may be empty."""
+    log.predict(0, 1)
+    with pytest.raises(ExportError, match="holds no row of model 'nope'; it holds loan"):
+        export(log.folder, "nope", out=log.folder / "x.parquet")
+    assert export(log.folder, "loan", until_ns=0, out=log.folder / "x.parquet").rows == 0
+
+
 def test_an_export_into_no_folder_says_so(log: Log) -> None:
     """The error names the file, and what is wrong with its folder."""
     log.predict(0, 1)
