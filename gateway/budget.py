@@ -1,7 +1,7 @@
 """The bytes of models in one worker: counted before they are loaded, and who leaves when there is no room.
 
 What a version counts for is the size of its model file. onnxruntime holds about that much once a graph is
-loaded (1.0 to 1.2 times for graphs of 25 to 60 MB, docs/performance.md), and up to twice that more while it
+loaded (1.02 to 1.07 times for graphs of 25 to 60 MB, docs/performance.md), and up to as much again while it
 loads; a small graph holds more than its file, but little.
 
 Rules: room is taken before a graph is opened and given back when it is closed; whoever wants room waits for
