@@ -15,6 +15,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "monitor": ("river",),
     "publish": ("pandas", "sklearn", "skl2onnx"),
     "export": ("pyarrow",),
+    "grpc": ("grpc", "google.protobuf"),
     "demo": ("matplotlib", "rich"),
     "otel": ("opentelemetry",),
 }

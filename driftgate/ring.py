@@ -38,7 +38,7 @@ GRACE_SECONDS: Final = 20.0
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """What the ready file says: three URLs, the gRPC address (none yet), and the process to stop."""
+    """What the ready file says: three URLs, gRPC's "host:port" (None: not offered), the process to stop."""
 
     http: str
     operator: str
@@ -106,7 +106,9 @@ class Ring:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._hold_ports(gateway, monitor)
-        return Addresses(gateway["http"], gateway["operator"], monitor["monitor"], None, os.getpid())
+        return Addresses(
+            gateway["http"], gateway["operator"], monitor["monitor"], gateway["grpc"], os.getpid()
+        )
 
     async def _answer(self, name: str) -> Any:
         return await self._programs[name].ready(self._ready_file(name), READY_SECONDS)
@@ -116,7 +118,10 @@ class Ring:
         replace = msgspec.structs.replace
         http = replace(self._gateway.http, port=urlsplit(gateway["http"]).port)
         operator = replace(self._gateway.operator, port=urlsplit(gateway["operator"]).port)
-        self._write("gateway", replace(self._gateway, http=http, operator=operator))
+        grpc = self._gateway.grpc
+        if gateway["grpc"] is not None:
+            grpc = replace(grpc, port=urlsplit(f"//{gateway['grpc']}").port)
+        self._write("gateway", replace(self._gateway, http=http, operator=operator, grpc=grpc))
         self._write("monitor", replace(self._monitor, port=urlsplit(monitor["monitor"]).port))
 
     async def _keep(self, name: str) -> None:

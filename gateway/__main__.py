@@ -1,7 +1,8 @@
 """The gateway as a program: `python -m gateway SETTINGS.json [--ready-file FILE]`.
 
 The settings are `GatewaySettings` as JSON, whole: whoever starts us has merged files, variables and flags.
-The ready file appears when every worker answers: {"http": URL, "operator": URL, "pid": N}.
+The ready file appears when every worker answers: {"http": URL, "operator": URL, "grpc": "HOST:PORT",
+"pid": N}, `grpc` null where it is not offered.
 """
 
 import argparse

@@ -5,6 +5,7 @@ port's own. What is checked here may be replaced while the worker runs: `look` t
 
     data port       health and readiness open; metrics, statistics, index `read`; load, unload `operate`;
                     labels `labels:write`; everything else `infer`
+    gRPC port       as the data port
     operator port   health open; GET and HEAD `read`; everything else `operate`
 """
 
@@ -27,7 +28,7 @@ from groundwork.ports import LimitSettings, Tls
 
 LOOK_SECONDS: Final = 1.0
 ALLOWANCE: Final = "allowance"
-Name = Literal["http", "operator"]
+Name = Literal["http", "operator", "grpc"]
 
 DATA_SCOPES: Final[Mapping[str, str | None]] = MappingProxyType(
     {

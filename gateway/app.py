@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import functools
 import gc
+import os
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission import LOOK_SECONDS as ADMISSION_SECONDS
 from gateway.admission import Admission, operator_scope
@@ -31,6 +32,7 @@ from gateway.metrics import disk, exposition, rollouts
 from gateway.model import LoadedModel
 from gateway.operator import build_operator
 from gateway.order import Order
+from gateway.pages.page import Premises
 from gateway.pilot_task import Pilot
 from gateway.places import Places, Stage
 from gateway.port import Connection, Port
@@ -51,6 +53,9 @@ from registry_client.backends import open_registry
 from registry_client.remembered import Remembered
 from rollouts.follower import Follower
 from rollouts.store import SqliteStore
+
+if TYPE_CHECKING:
+    from gateway.grpc_port.port import GrpcPort
 
 GUARD_SECONDS: Final = 0.1
 JOURNAL_SECONDS: Final = 1.0
@@ -144,6 +149,7 @@ class App:
             refused=doors.refused("http"),
             connect=connections(app, self._log) if self._settings.requests.fast else Connection,
         )
+        self._grpc = None if told.grpc is None else self._grpc_port(told.grpc, app.premises)
         self._operator = Port(
             Guarded(build_operator(self._console, catalogue, shown), doors.gate("operator"), operator_scope),
             socket.socket(fileno=told.operator_fd),
@@ -152,6 +158,13 @@ class App:
             tls=doors.tls["operator"],
             refused=doors.refused("operator"),
         )
+
+    def _grpc_port(self, address: str, premises: Premises) -> "GrpcPort":
+        # A stranger's bytes must not fill the log; gRPC's core reads this when it is loaded.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        from gateway.grpc_port.port import GrpcPort  # noqa: PLC0415  an extra, and 16 MB of memory
+
+        return GrpcPort(address, premises, self._admission.gate("grpc"), self._log)
 
     async def run(self, stop: asyncio.Event) -> int:
         """Start, answer until `stop`, stop in order; the exit code."""
@@ -185,6 +198,8 @@ class App:
         gc.collect()
         gc.freeze()
         self._http.open()
+        if self._grpc is not None:
+            await self._grpc.open()
         self._operator.open()
         self._places.beat(self._place, self._clock.monotonic())
         self._places.reach(self._place, Stage.READY)
@@ -195,7 +210,7 @@ class App:
         self._core.ready = False
         self._places.reach(self._place, Stage.DRAINING)
         await asyncio.sleep(stop.delay)
-        cut = await self._http.close(linger=stop.linger, limit=stop.limit)
+        cut = await self._close_data_ports()
         await self._operator.close(linger=0.0, limit=1.0)
         self._presence.answering(now=False)
         for task in tasks:
@@ -209,6 +224,15 @@ class App:
         await self._close_stores()
         self._log.info("worker-stopped", cut_connections=cut, log_flushed=flushed)
         return flushed
+
+    async def _close_data_ports(self) -> int:
+        """Part with the clients of both at once; how many connections were cut."""
+        stop = self._settings.stop
+        closing = None if self._grpc is None else asyncio.create_task(self._grpc.close(stop.limit))
+        cut = await self._http.close(linger=stop.linger, limit=stop.limit)
+        if closing is not None:
+            await closing
+        return cut
 
     async def _close_stores(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._pilot.close)

@@ -23,6 +23,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http_fd: int
     operator_fd: int
     settings: GatewaySettings
+    grpc: str | None = None
+    """Where to listen for gRPC, as "host:port"; None: nowhere."""
 
 
 def encode(order: Order) -> bytes:

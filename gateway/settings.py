@@ -175,6 +175,21 @@ class PortSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
 
 
+class GrpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gRPC port, where the extra `grpc` is installed; its messages may be as long as a body."""
+
+    enabled: Annotated[bool, msgspec.Meta(description="listen, where the extra is installed")] = True
+    port: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=65535)] | None,
+        msgspec.Meta(
+            description="the TCP port; 0 takes any free one. Unset: 8082 where `http.port` is 8080, else any "
+            "free one, and none without the extra"
+        ),
+    ] = None
+    host: Annotated[str, msgspec.Meta(description="the address to listen on")] = "127.0.0.1"
+    tls: TlsSettings = TlsSettings()
+
+
 class PaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often a worker looks at what it follows."""
 
@@ -285,6 +300,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, msgspec.Meta(ge=1, le=256, description="worker processes")] = 2
     http: PortSettings = PortSettings(port=8080)
     operator: PortSettings = PortSettings(port=8081)
+    grpc: GrpcSettings = GrpcSettings()
     keys: KeysSettings = KeysSettings()
     limits: LimitSettings = LimitSettings()
     messages: MessageSettings = MessageSettings()
@@ -305,6 +321,7 @@ def checked(settings: GatewaySettings) -> GatewaySettings:
     check_reach("operator.host", settings.operator.host, settings.keys)
     check_tls("http.tls", settings.http.tls)
     check_tls("operator.tls", settings.operator.tls)
+    check_tls("grpc.tls", settings.grpc.tls)
     if settings.keys.file:
         load(Path(settings.keys.file))
     _check_log(settings.log)

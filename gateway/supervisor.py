@@ -204,7 +204,15 @@ class Supervisor:
             _signal(child, signal.SIGTERM)
         if child.stdin is not None:
             places_fd, http_fd, operator_fd = fds
-            told = order.Order(place, self._settings.workers, places_fd, http_fd, operator_fd, self._settings)
+            told = order.Order(
+                place,
+                self._settings.workers,
+                places_fd,
+                http_fd,
+                operator_fd,
+                self._settings,
+                grpc=self._listeners.grpc,
+            )
             child.stdin.write(order.encode(told))
         code = await child.wait()
         if child.stdin is not None:

@@ -4,6 +4,7 @@ Libraries that are too heavy to be installed for this alone are used where they 
 requests are sent as bytes.
 """
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from rollouts.route import Route
+from tests.gateway.grpc_port.ports import served as served_grpc
 from tests.gateway.served import served
 from tests.gateway.worlds import ROW, World
 from tests.models import logistic
@@ -66,6 +68,15 @@ def test_tritonclient_is_answered(place: str) -> None:
     printed = python("triton.py", place)
     assert "is_server_ready True" in printed
     assert printed.count("[[b'0.") == 1
+
+
+async def test_tritonclient_is_answered_by_grpc(tmp_path: Path) -> None:
+    """grpc_triton.py gets its predictions, its classes and its refusal."""
+    async with served_grpc(tmp_path) as there:
+        printed = await asyncio.to_thread(python, "grpc_triton.py", there.address)
+    assert "is_server_ready True" in printed
+    assert printed.count("[[b'0.") == 1
+    assert "NOT_FOUND there is no model 'nobody' here" in printed
 
 
 def test_a_sagemaker_call_is_answered(place: str) -> None:

@@ -30,6 +30,7 @@ from groundwork.logs import Log
 @click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
 @click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
 @click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
+@click.option("--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]")
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
 @messages_option
 @config_option

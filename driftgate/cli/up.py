@@ -30,6 +30,7 @@ from groundwork.logs import Log
 @click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
 @click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
 @click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
+@click.option("--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]")
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
 @click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
 @messages_option
@@ -79,9 +80,14 @@ def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> N
         ("WHAT", "WHERE", ""),
         (
             ("predictions", f"{addresses.http}/v2", f"{workers} workers, models from {models}"),
+            *_grpc_line(addresses.grpc),
             ("rollouts", addresses.operator, "driftgate rollout status MODEL"),
             ("monitor", addresses.monitor, "driftgate drift status"),
             ("metrics", f"{addresses.operator}/metrics", f"and {addresses.monitor}/metrics"),
             ("state", data, f"Ctrl-C or kill {addresses.pid} stops in order"),
         ),
     )
+
+
+def _grpc_line(address: str | None) -> list[tuple[str, str, str]]:
+    return [] if address is None else [("gRPC", address, "the same predictions by gRPC")]

@@ -6,6 +6,7 @@ Health bodies name both facts, because released clients read either from either;
 import asyncio
 from typing import Any, Final
 
+from gateway.core import Core
 from gateway.model import LoadedModel
 from gateway.pages.page import Exchange, Premises, get
 from gateway.responses import OK, UNAVAILABLE, Response, document
@@ -47,9 +48,9 @@ async def _ready(asked: Exchange) -> Response:
 
 
 async def _model(asked: Exchange) -> Response:
-    model = await asked.premises.core.find(asked.model, asked.version)
-    versions = asked.premises.core.table[model.name].versions
-    return document(describe(model, sorted({*versions, model.version}, key=int)))
+    core = asked.premises.core
+    model = await core.find(asked.model, asked.version)
+    return document(describe(model, versions_beside(core, model)))
 
 
 async def _model_ready(asked: Exchange) -> Response:
@@ -64,21 +65,26 @@ async def _config(asked: Exchange) -> Response:
 
 
 async def _statistics(asked: Exchange) -> Response:
-    table = asked.premises.core.table
-    versions = [
-        (name, version) for name in sorted(table) for version in sorted(table[name].versions, key=int)
-    ]
-    return await _stats(asked, versions)
+    return document(await statistics(asked.premises, asked.model, asked.version))
 
 
-async def _model_statistics(asked: Exchange) -> Response:
-    model = await asked.premises.core.find(asked.model, asked.version)
-    held = [model.version] if asked.version else asked.premises.core.table[model.name].versions
-    return await _stats(asked, [(model.name, version) for version in sorted(held, key=int)])
+async def statistics(here: Premises, name: str, version: str | None) -> dict[str, Any]:
+    """The statistics document of a version, of all of a model's in memory, or, without a name, of all."""
+    if name:
+        model = await here.core.find(name, version)
+        held = [model.version] if version else versions_beside(here.core, model)
+        versions: list[Version] = [(name, one) for one in held]
+    else:
+        table = here.core.table
+        versions = [
+            (one, version) for one in sorted(table) for version in sorted(table[one].versions, key=int)
+        ]
+    return await asyncio.to_thread(model_stats, here.slots_folder, versions)
 
 
-async def _stats(asked: Exchange, versions: list[Version]) -> Response:
-    return document(await asyncio.to_thread(model_stats, asked.premises.slots_folder, versions))
+def versions_beside(core: Core, model: LoadedModel) -> list[str]:
+    """The versions of a model that are in memory, in order, the one given among them."""
+    return sorted({*core.table[model.name].versions, model.version}, key=int)
 
 
 def describe(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
@@ -138,4 +144,4 @@ MODEL: Final = get(_model)
 MODEL_READY: Final = get(_model_ready)
 CONFIG: Final = get(_config)
 STATISTICS: Final = get(_statistics)
-MODEL_STATISTICS: Final = get(_model_statistics)
+MODEL_STATISTICS: Final = STATISTICS

@@ -89,7 +89,7 @@ async def rows_read(url: str) -> int:
 async def test_it_serves_watches_and_stops_in_order(up: Up) -> None:
     """Fixed names in the ready file, predictions answered, SIGTERM ends it with 0, and nothing is lost."""
     assert set(up.urls) == {"http", "operator", "monitor", "grpc", "pid"}
-    assert up.urls["grpc"] is None
+    assert up.urls["grpc"].startswith("127.0.0.1:")
     answers = [await ask(up.urls["http"]) for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200}
     assert await up.program.stop(SECONDS), up.said()

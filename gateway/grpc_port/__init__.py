@@ -1,0 +1,1 @@
+"""The gRPC port: Open Inference and health checks by gRPC, through the same core as the data port."""

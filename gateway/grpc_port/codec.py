@@ -1,0 +1,244 @@
+"""Inference by gRPC: a ModelInferRequest for a model, and the ModelInferResponse that answers it.
+
+Our reading of what the protocol leaves open:
+
+* tensors travel raw (`raw_input_contents`, one per input, in order) or typed (`contents` of each), not both;
+* a typed tensor is in the one field that its datatype has; FP16 and BF16 have none and travel raw only;
+* an answer travels as its request did, or as the request's `binary_data_output` says; all of it raw where an
+  output has no typed form;
+* an empty string is a field that is not there; a parameter without a value too; an unsigned one is read;
+* shared memory is not offered.
+
+Rules: sizes are compared before a list is made of anything; what the message says is checked against the
+signature by the same functions as JSON. Its memory is bounded by `check_size` before a large message is
+parsed: a field of two bytes may become a message of eighty.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from gateway.errors import InvalidInputError, MalformedError, TooLargeError, UnsupportedError
+from gateway.grpc_port.schema import Schema
+from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
+from gateway.model import LoadedModel, rows_of
+from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.open_inference import OutputChoice, chosen_outputs, flag, wanted_outputs
+from gateway.responses import Header
+from gateway.tensors import Tensor
+from gateway.text import bytes_of, text_of
+from registry_client.signature import Datatype
+
+MOST_FIELDS: Final = 100_000
+"""Inputs, outputs and other top-level fields of one message."""
+MOST_PARAMETERS: Final = 1000
+SMALL_BYTES: Final = 256 * 1024
+"""A message up to this needs no `check_size`, whatever it holds: it parses to 11 MB at most."""
+_SHARED_MEMORY: Final = "shared_memory_region"
+_TYPED: Final = MappingProxyType(
+    {
+        Datatype.BOOL: "bool_contents",
+        Datatype.INT8: "int_contents",
+        Datatype.INT16: "int_contents",
+        Datatype.INT32: "int_contents",
+        Datatype.INT64: "int64_contents",
+        Datatype.UINT8: "uint_contents",
+        Datatype.UINT16: "uint_contents",
+        Datatype.UINT32: "uint_contents",
+        Datatype.UINT64: "uint64_contents",
+        Datatype.FP32: "fp32_contents",
+        Datatype.FP64: "fp64_contents",
+        Datatype.BYTES: "bytes_contents",
+    }
+)
+"""Datatype to the field of InferTensorContents that carries it."""
+_VARINT: Final = 0
+_FIXED64: Final = 1
+_DELIMITED: Final = 2
+_FIXED32: Final = 5
+_MOST_VARINT: Final = 10
+
+
+class InferCodec:
+    """The codec of one request, which was parsed already: its model's name stands in it."""
+
+    __slots__ = ("_message", "_response")
+
+    def __init__(self, message: Any, response: Any) -> None:
+        """`message` is the parsed request, `response` the class of its answer."""
+        self._message = message
+        self._response = response
+
+    def decode(self, model: LoadedModel, _headers: Headers, _body: bytes) -> InferenceRequest:
+        """The request, checked against the model's signature; a Refusal says what is wrong."""
+        message = self._message
+        raw = message.raw_input_contents
+        if raw and len(raw) != len(message.inputs):
+            raise MalformedError(
+                f"raw_input_contents has {len(raw)} tensors, wanted one for each of the "
+                f"{len(message.inputs)} inputs"
+            )
+        feeds = _feeds(model, message.inputs, raw)
+        parameters = read_parameters(message.parameters)
+        as_asked = flag(parameters, "binary_data_output")
+        return InferenceRequest(
+            feeds=feeds,
+            rows=rows_of(model, feeds),
+            client_id=message.id or None,
+            wanted=wanted_outputs(model, _choices(message.outputs)) if message.outputs else (),
+            binary=bool(raw) if as_asked is None else as_asked,
+            parameters=parameters,
+        )
+
+    def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """No headers, and the serialized answer."""
+        model = answer.model
+        chosen = chosen_outputs(model, request, answer)
+        raw = request.binary or any(
+            binary or tensor.datatype not in _TYPED for tensor, _array, binary in chosen
+        )
+        response = self._response(
+            model_name=model.name, model_version=model.version, id=request.client_id or ""
+        )
+        for tensor, array, _binary in chosen:
+            output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=array.shape)
+            if raw:
+                response.raw_output_contents.append(tensor.to_binary(array))
+            else:
+                values = array.ravel().tolist()
+                if tensor.datatype is Datatype.BYTES:
+                    values = [bytes_of(value) for value in values]
+                getattr(output.contents, _TYPED[tensor.datatype]).extend(values)
+        response.parameters["prediction_id"].string_param = answer.prediction_id
+        response.parameters["arm"].string_param = answer.arm
+        return (), response.SerializeToString()
+
+    fault = staticmethod(lambda _status, _code, sentence: sentence.encode())
+
+
+def parse(schema: Schema, body: bytes) -> Any:
+    """The request in a message's bytes; MalformedError or TooLargeError when there is none."""
+    if len(body) > SMALL_BYTES:
+        check_size(body)
+    try:
+        return schema.messages["ModelInferRequest"].FromString(body)
+    except DecodeError:
+        raise MalformedError(f"the {len(body)} bytes sent are no ModelInferRequest") from None
+
+
+def check_size(body: bytes) -> None:
+    """TooLargeError when a message has more than MOST_FIELDS top-level fields; about 0.5 µs for each.
+
+    MalformedError when its fields cannot be told apart.
+    """
+    at, end = 0, len(body)
+    for _ in range(MOST_FIELDS):
+        if at >= end:
+            break
+        key, at = _varint(body, at)
+        kind = key & 7
+        if kind == _VARINT:
+            _, at = _varint(body, at)
+        elif kind == _DELIMITED:
+            length, at = _varint(body, at)
+            at += length
+        elif kind in (_FIXED32, _FIXED64):
+            at += 4 if kind == _FIXED32 else 8
+        else:
+            at = end + 1
+    if at < end:
+        raise TooLargeError(f"the message has more than {MOST_FIELDS} fields; send fewer tensors at a time")
+    if at > end:
+        raise MalformedError(f"the {end} bytes sent are no ModelInferRequest")
+
+
+def read_parameters(found: Any) -> Mapping[str, Any]:
+    """A map of InferParameter as plain values; MalformedError where there are too many."""
+    if not found:
+        return NO_PARAMETERS
+    if len(found) > MOST_PARAMETERS:
+        raise MalformedError(f"found {len(found)} parameters, wanted {MOST_PARAMETERS} at most")
+    values = {name: (value.WhichOneof("parameter_choice"), value) for name, value in found.items()}
+    return {name: getattr(value, choice) for name, (choice, value) in values.items() if choice}
+
+
+def _feeds(model: LoadedModel, inputs: Any, raw: Any) -> dict[str, Array]:
+    """Every input of the model, each exactly once."""
+    feeds: dict[str, Array] = {}
+    for place, given in enumerate(inputs):
+        name = given.name
+        tensor = model.inputs.get(name)
+        if tensor is None or name in feeds:
+            what = "twice" if name in feeds else f"unknown; the model has {', '.join(model.inputs)}"
+            raise InvalidInputError(f"input {name[:100]!r} is {what}")
+        if given.datatype != tensor.datatype:
+            raise InvalidInputError(
+                f"input {name!r} has datatype {given.datatype[:20]!r}, wanted {tensor.datatype.value!r}"
+            )
+        if given.parameters:
+            _check_memory(name, read_parameters(given.parameters))
+        contents = given.contents.ListFields() if given.HasField("contents") else ()
+        if not raw:
+            feeds[name] = _from_contents(tensor, contents, given.shape[:])
+        elif contents:
+            raise MalformedError(f"input {name!r} has contents beside raw_input_contents; send one of them")
+        else:
+            feeds[name] = tensor.from_binary(memoryview(raw[place]), given.shape[:])
+    if len(feeds) != len(model.inputs):
+        absent = [name for name in model.inputs if name not in feeds]
+        raise InvalidInputError(f"input {absent[0]!r} is missing; wanted {', '.join(model.inputs)}")
+    return feeds
+
+
+def _from_contents(tensor: Tensor, contents: Any, shape: list[int]) -> Array:
+    wanted = _TYPED.get(tensor.datatype)
+    if wanted is None:
+        raise InvalidInputError(
+            f"input {tensor.name!r} is {tensor.datatype}, which has no typed contents; "
+            "send it in raw_input_contents"
+        )
+    found = [field.name for field, _values in contents]
+    if found != [wanted]:
+        raise InvalidInputError(
+            f"input {tensor.name!r} has {' and '.join(found) or 'no contents'}, "
+            f"wanted {wanted} for {tensor.datatype}"
+        )
+    values, count = contents[0][1], tensor.count(shape)
+    if len(values) != count:
+        raise InvalidInputError(
+            f"input {tensor.name!r} has {len(values)} values, wanted {count} for shape {shape}"
+        )
+    if tensor.datatype is Datatype.BYTES:
+        return np.array([text_of(value) for value in values], dtype=object).reshape(shape)
+    return tensor.from_lists(values[:], shape)
+
+
+def _choices(outputs: Any) -> list[OutputChoice]:
+    choices = [OutputChoice(output.name, dict(read_parameters(output.parameters))) for output in outputs]
+    for choice in choices:
+        _check_memory(choice.name, choice.parameters or NO_PARAMETERS)
+    return choices
+
+
+def _check_memory(name: str, parameters: Mapping[str, Any]) -> None:
+    if _SHARED_MEMORY in parameters:
+        raise UnsupportedError(
+            f"tensor {name[:100]!r}: shared memory is not offered; send the tensor in the message"
+        )
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length, and where it ends; MalformedError when there is none."""
+    value = 0
+    for shift in range(0, 7 * _MOST_VARINT, 7):
+        if at >= len(body):
+            break
+        byte = body[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004  the bit that says another one follows
+            return value, at
+    raise MalformedError(f"the {len(body)} bytes sent are no ModelInferRequest")

@@ -1,0 +1,93 @@
+"""grpc.health.v1: whether the port, or one model, should be sent requests.
+
+    ""  inference.GRPCInferenceService     as readiness: SERVING until a stop begins
+    a model's name                         SERVING where it answers, NOT_SERVING where it cannot now
+
+Nobody is asked for a key, as for readiness by HTTP. A watch looks again every LOOK_SECONDS; it ends with the
+port, so that it holds no stop up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from gateway.core import Core
+from gateway.grpc_port.schema import Schema
+
+LOOK_SECONDS: Final = 0.1
+MOST_WATCHES: Final = 256
+"""Of one worker; each costs it ten looks a second."""
+_SERVING: Final = 1
+_NOT_SERVING: Final = 2
+_SERVICE_UNKNOWN: Final = 3
+
+
+class Health:
+    """Answers health checks; owned by one worker's loop."""
+
+    def __init__(self, core: Core, schema: Schema, services: frozenset[str]) -> None:
+        """`services` are those of the port, by their full names."""
+        self._core = core
+        self._schema = schema
+        self._services = services | {""}
+        self._closing = asyncio.Event()
+        self._watches = 0
+
+    async def check(self, body: bytes, context: Any) -> bytes:
+        """How it is now; NOT_FOUND for what is no service and no model."""
+        service = await self._service(body, context)
+        status = self._status(service)
+        if status == _SERVICE_UNKNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {service[:100]!r} here")
+        return self._message(status)
+
+    async def watch(self, body: bytes, context: Any) -> AsyncIterator[bytes]:
+        """How it is now, and again whenever that changes; what is unknown may come to be known."""
+        service = await self._service(body, context)
+        if self._watches >= MOST_WATCHES:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"this worker has {MOST_WATCHES} watches; use Check"
+            )
+        self._watches += 1
+        try:
+            told = 0
+            while True:
+                status = self._status(service)
+                if status != told:
+                    told = status
+                    yield self._message(status)
+                if self._closing.is_set():
+                    return
+                await self._pause()
+        finally:
+            self._watches -= 1
+
+    def close(self) -> None:
+        """Let every watch say its last word."""
+        self._closing.set()
+
+    def _status(self, service: str) -> int:
+        core = self._core
+        if service in self._services or service in core.table:
+            return _SERVING if core.ready else _NOT_SERVING
+        return _NOT_SERVING if service in core.unserved else _SERVICE_UNKNOWN
+
+    async def _service(self, body: bytes, context: Any) -> str:
+        try:
+            return str(self._schema.messages["HealthCheckRequest"].FromString(body).service)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "these bytes are no HealthCheckRequest")
+            raise
+
+    def _message(self, status: int) -> bytes:
+        return bytes(self._schema.messages["HealthCheckResponse"](status=status).SerializeToString())
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._closing.wait()
+        except TimeoutError:
+            return

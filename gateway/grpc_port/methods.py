@@ -1,0 +1,135 @@
+"""The methods beside inference: health, metadata, configuration, statistics, repository.
+
+Each is a function from a parsed message to the fields of its answer, in the terms of the pages that say the
+same over HTTP. A new one is a line in METHODS and its messages in inference.proto.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import ForbiddenError, NotOfferedError, UnsupportedError
+from gateway.pages.open_inference import (
+    configuration,
+    describe,
+    extensions,
+    statistics,
+    versions_beside,
+)
+from gateway.pages.page import Premises
+from gateway.repository import Repository
+from groundwork.errors import DriftgateError
+from groundwork.keys import INFER, OPERATE, READ
+
+_DEPENDENTS: Final = "unload_dependents"
+_STATISTICS: Final = (
+    "name",
+    "version",
+    "last_inference",
+    "inference_count",
+    "execution_count",
+    "inference_stats",
+)
+
+Fields = dict[str, Any]
+Answers = Callable[[Premises, Any], Awaitable[Fields]]
+
+
+class Rpc(msgspec.Struct, frozen=True):
+    """One method: the scope that a key needs for it (None: no key is asked for), and what answers it."""
+
+    scope: str | None
+    answers: Answers
+
+
+async def _server_live(_here: Premises, _asked: Any) -> Fields:
+    return {"live": True}
+
+
+async def _server_ready(here: Premises, _asked: Any) -> Fields:
+    return {"ready": here.core.ready}
+
+
+async def _model_ready(here: Premises, asked: Any) -> Fields:
+    """A model that nobody knows is not ready: released clients take an error for a failure of their own."""
+    try:
+        await here.core.find(asked.name, asked.version or None)
+    except DriftgateError:
+        return {"ready": False}
+    return {"ready": True}
+
+
+async def _server_metadata(here: Premises, _asked: Any) -> Fields:
+    return {"name": "driftgate", "version": here.version, "extensions": extensions(here)}
+
+
+async def _model_metadata(here: Premises, asked: Any) -> Fields:
+    model = await here.core.find(asked.name, asked.version or None)
+    return describe(model, versions_beside(here.core, model))
+
+
+async def _model_config(here: Premises, asked: Any) -> Fields:
+    model = await here.core.find(asked.name, asked.version or None)
+    return {"config": configuration(model, here.core.settings.requests.max_body_bytes)}
+
+
+async def _model_statistics(here: Premises, asked: Any) -> Fields:
+    found = (await statistics(here, asked.name, asked.version or None))["model_stats"]
+    return {"model_stats": [{name: one[name] for name in _STATISTICS} for one in found]}
+
+
+async def _index(here: Premises, asked: Any) -> Fields:
+    return {"models": await _repository(here).index(ready_only=asked.ready)}
+
+
+async def _load(here: Premises, asked: Any) -> Fields:
+    repository = _commanded(here)
+    for name in asked.parameters:
+        raise UnsupportedError(f"load: parameter {name[:40]!r} is not offered; publish a version instead")
+    await repository.load(asked.model_name)
+    return {}
+
+
+async def _unload(here: Premises, asked: Any) -> Fields:
+    repository = _commanded(here)
+    for name, value in asked.parameters.items():
+        if name != _DEPENDENTS or value.WhichOneof("parameter_choice") != "bool_param":
+            raise UnsupportedError(
+                f"unload: the one parameter is {_DEPENDENTS}, true or false; no model has any"
+            )
+    await repository.unload(asked.model_name)
+    return {}
+
+
+def _repository(here: Premises) -> Repository:
+    if here.repository is None:
+        raise NotOfferedError("this port has no registry behind it")
+    return here.repository
+
+
+def _commanded(here: Premises) -> Repository:
+    """The repository, where this port takes commands: whoever gets here without keys may be anybody."""
+    if not here.commands():
+        raise ForbiddenError(
+            "this port takes no commands from whoever reaches it: set keys.file, or listen on loopback"
+        )
+    return _repository(here)
+
+
+METHODS: Final[Mapping[str, Rpc]] = MappingProxyType(
+    {
+        "ServerLive": Rpc(None, _server_live),
+        "ServerReady": Rpc(None, _server_ready),
+        "ModelReady": Rpc(INFER, _model_ready),
+        "ServerMetadata": Rpc(INFER, _server_metadata),
+        "ModelMetadata": Rpc(INFER, _model_metadata),
+        "ModelConfig": Rpc(INFER, _model_config),
+        "ModelStatistics": Rpc(READ, _model_statistics),
+        "RepositoryIndex": Rpc(READ, _index),
+        "RepositoryModelLoad": Rpc(OPERATE, _load),
+        "RepositoryModelUnload": Rpc(OPERATE, _unload),
+    }
+)
+"""Every method of the service but inference."""

@@ -1,0 +1,179 @@
+"""What happens between gRPC's server and the core: one call, from its bytes and metadata to its status.
+
+Rules:
+
+1. Keys come first, before a byte of the message is read; metadata are the headers of HTTP.
+2. A message is parsed here, never by gRPC, which would call a malformed one an error of ours.
+3. A request that was to be predicted and is refused is in the prediction log, as on the data port.
+4. A client that leaves costs its run nothing: what has begun is finished and recorded, for a thread that runs
+   a model cannot be taken back, and the version must be held until it is done.
+5. What is our own mistake is told to the operator in full and to the client in one line.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from grpc.aio import AbortError
+
+from gateway.call import Call
+from gateway.core import Core
+from gateway.errors import MalformedError
+from gateway.grpc_port.codec import InferCodec, parse
+from gateway.grpc_port.methods import Rpc
+from gateway.grpc_port.schema import Method, Schema
+from gateway.grpc_port.statuses import code_of, metadata_of, sentence_of
+from gateway.pages.page import Premises
+from gateway.protocols.codec import Headers
+from gateway.responses import OK, Response, refused
+from groundwork.denials import Denial
+from groundwork.errors import DriftgateError
+from groundwork.gate import OPEN, Gate, Pass
+from groundwork.keys import INFER
+from groundwork.logs import Log
+
+Context = Any
+"""grpc.aio.ServicerContext; grpcio publishes no types."""
+Handler = Callable[[Any, Context], Awaitable[bytes]]
+_INTERNAL: Final = "internal error; see the log"
+
+
+class Calls:
+    """Answers calls; owned by one worker's loop."""
+
+    def __init__(self, premises: Premises, gate: Gate | None, schema: Schema, log: Log) -> None:
+        """`gate` None asks nobody for a key."""
+        self.premises = premises
+        self.schema = schema
+        self._core: Core = premises.core
+        self._gate = gate
+        self._log = log
+        self._inline = self._core.settings.requests.inline_body_bytes
+        self._response = schema.messages["ModelInferResponse"]
+        self._running: set[asyncio.Task[Response]] = set()
+
+    async def infer(self, body: bytes, context: Context) -> bytes:
+        """ModelInfer: the serialized answer, or an abort."""
+        started = self._core.clock.monotonic()
+        headers = headers_of(context)
+        passed = await self.admit(INFER, "ModelInfer", headers, context)
+        try:
+            answer = self._begin(body, headers, context.time_remaining(), started)
+            if not isinstance(answer, Response):
+                answer = await self._finished(answer)
+        except Exception:  # noqa: BLE001  a mistake of ours costs one call, not the worker
+            answer = self._mistake("ModelInfer")
+        finally:
+            self.leave(passed)
+        if answer.status == OK:
+            context.set_trailing_metadata(metadata_of(answer.headers))
+            return answer.body
+        return await _abort(context, answer)
+
+    def handler(self, name: str, method: Method, rpc: Rpc) -> Handler:
+        """What answers a method that is not inference."""
+
+        async def answer(body: bytes, context: Context) -> bytes:
+            passed = await self.admit(rpc.scope, name, headers_of(context), context)
+            try:
+                found = method.answered(**await rpc.answers(self.premises, _message(method, name, body)))
+                return bytes(found.SerializeToString())
+            except DriftgateError as error:
+                fault = refused(error, InferCodec.fault)
+            except Exception:  # noqa: BLE001  as in `infer`
+                fault = self._mistake(name)
+            finally:
+                self.leave(passed)
+            return await _abort(context, fault)
+
+        return answer
+
+    async def stream(self, _requests: Any, context: Context) -> None:
+        """ModelStreamInfer is not offered, and says so at once: a client that waits would wait for ever."""
+        await self.admit(INFER, "ModelStreamInfer", headers_of(context), context)
+        sentence = b"streams are not offered; send each request with ModelInfer"
+        await _abort(context, Response(501, (), sentence))
+
+    async def admit(self, scope: str | None, name: str, headers: Headers, context: Context) -> Pass:
+        """The pass of the caller's key, to be given to `leave`; aborts the call where there is none."""
+        gate = self._gate
+        if gate is None or scope is None or not gate.keys.closed:
+            return OPEN
+        address = context.peer().removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0]
+        path = f"/{self.schema.service}/{name}"
+        found = gate.admit(headers, scope, {"client": (address, 0), "method": "POST", "path": path})
+        if isinstance(found, Denial):
+            await _abort(context, Response(found.status, found.headers, found.sentence.encode()))
+        else:
+            return found
+        raise AssertionError  # an abort never returns
+
+    def leave(self, passed: Pass) -> None:
+        """Give back what a key's share was taken from."""
+        if self._gate is not None and passed.counted:
+            self._gate.keys.leave(passed)
+
+    async def drained(self) -> None:
+        """Wait for the runs whose clients have left."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def _begin(
+        self, body: bytes, headers: Headers, left: float | None, started: float
+    ) -> Response | Coroutine[Any, Any, Response]:
+        if len(body) > self._inline:
+            return self._parse_away(body, headers, left, started)
+        try:
+            message = parse(self.schema, body)
+        except DriftgateError as error:
+            return self._core.refuse(error, "", None, started, InferCodec.fault)
+        return self._core.begin(self._call(message, headers, left, body))
+
+    async def _parse_away(
+        self, body: bytes, headers: Headers, left: float | None, started: float
+    ) -> Response:
+        try:
+            message = await asyncio.to_thread(parse, self.schema, body)
+        except DriftgateError as error:
+            return self._core.refuse(error, "", None, started, InferCodec.fault)
+        answer = self._core.begin(self._call(message, headers, left, body))
+        return answer if isinstance(answer, Response) else await answer
+
+    def _call(self, message: Any, headers: Headers, left: float | None, body: bytes) -> Call:
+        codec = InferCodec(message, self._response)
+        version = message.model_version or None
+        return Call(codec, message.model_name, version, headers, body, left)
+
+    async def _finished(self, pending: Coroutine[Any, Any, Response]) -> Response:
+        """The answer of what takes longer; it goes on where the client does not wait for it."""
+        task = asyncio.get_running_loop().create_task(pending)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    def _mistake(self, name: str) -> Response:
+        self._log.error("request-failed", path=f"/{self.schema.service}/{name}", fault=traceback.format_exc())
+        return refused(DriftgateError(_INTERNAL), InferCodec.fault)
+
+
+def headers_of(context: Context) -> dict[bytes, bytes]:
+    """A call's metadata as headers: lower-case names, of a repeated one the last."""
+    return {
+        name.encode(): value.encode() if isinstance(value, str) else value
+        for name, value in context.invocation_metadata() or ()
+    }
+
+
+def _message(method: Method, name: str, body: bytes) -> Any:
+    try:
+        return method.asked.FromString(body)
+    except DecodeError:
+        raise MalformedError(f"the {len(body)} bytes sent are no request of {name}") from None
+
+
+async def _abort(context: Context, answer: Response) -> bytes:
+    """End the call with an answer's status; never returns."""
+    await context.abort(code_of(answer.status), sentence_of(answer.body), metadata_of(answer.headers))
+    raise AbortError

@@ -1,0 +1,170 @@
+"""gRPC from real workers: a port they share, a client library that people use, deaths and stops."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
+
+from gateway.listeners import ListenError, Listeners
+from gateway.settings import GatewaySettings, GrpcSettings, PortSettings
+from groundwork.errors import SettingsError
+from prediction_log.record import Kind
+from registry_client import publish as publish_pipeline
+from registry_client.backends import open_registry
+from tests.facts import until
+from tests.gateway.grpc_port.ports import CODES, HEALTH, Client, raw
+from tests.gateway.protocols.test_open_inference_client import loans, pipeline
+from tests.models import logistic, publish
+from tests.system.rig import Gateway
+
+pytestmark = pytest.mark.system
+FREE = PortSettings(port=0)
+NOT_SERVING = 2
+
+
+class Served(Gateway):
+    """A gateway with the graph `m`, and where it answers gRPC."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        super().__init__(folder, **settings)
+        self.registry = open_registry(str(self.models), folder / "cache")
+        publish(self.registry, "m", "1", logistic())
+
+    @property
+    def grpc(self) -> str:
+        """The address, from the ready file."""
+        return str(msgspec.json.decode((self.folder / "ready.json").read_bytes())["grpc"])
+
+
+def column(frame: pd.DataFrame, name: str) -> InferInput:
+    """One column as an input."""
+    values = frame[[name]].to_numpy()
+    words = values.dtype == object
+    tensor = InferInput(name, list(values.shape), "BYTES" if words else "FP32")
+    tensor.set_data_from_numpy(values if words else values.astype(np.float32))
+    return tensor
+
+
+def use(address: str) -> None:
+    """What a person does with tritonclient."""
+    frame = loans()
+    sample, original = frame[:40], pipeline(frame)
+    with InferenceServerClient(address) as client:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert client.is_model_ready("loans")
+        assert not client.is_model_ready("nobody")
+        names = [output.name for output in client.get_model_metadata("loans").outputs]
+        result = client.infer("loans", [column(sample, name) for name in sample.columns], request_id="ü 1")
+        assert result.get_response().id == "ü 1"
+        labels = result.as_numpy(names[0]).ravel().tolist()
+        assert [int(label) for label in labels] == original.predict(sample).tolist()
+        assert np.allclose(result.as_numpy(names[1]), original.predict_proba(sample), atol=1e-4)
+        with pytest.raises(InferenceServerException, match="has shape"):
+            client.infer("m", [InferInput("x", [1, 29], "FP32").set_data_from_numpy(np.zeros((1, 29), "f4"))])
+        client.unload_model("m")
+        assert not client.is_model_ready("m")
+        client.load_model("m")
+        assert client.is_model_ready("m")
+
+
+async def test_a_released_client_is_served(tmp_path: Path) -> None:
+    """A pushed pipeline with words and numbers gives scikit-learn's own answers through tritonclient."""
+    gateway = Served(tmp_path, workers=1)
+    frame = loans()
+    publish_pipeline(pipeline(frame), name="loans", reference=frame, registry=gateway.registry)
+    try:
+        await gateway.start()
+        await asyncio.to_thread(use, gateway.grpc)
+        assert await gateway.stop() == 0, gateway.output()
+        assert len(gateway.logged()) == 40
+        assert [frame.rows for frame in gateway.frames() if frame.kind == Kind.REJECT] == [1]
+    finally:
+        await gateway.close()
+
+
+async def test_workers_share_the_port_and_outlive_one_another(tmp_path: Path) -> None:
+    """Channels spread over the workers; when one is killed, all are answered again, on the same port."""
+    gateway = Served(tmp_path)
+    clients: list[Client] = []
+    try:
+        await gateway.start()
+        clients = [Client(gateway.grpc) for _ in range(16)]
+        answers = [(await client.infer(wait_for_ready=True)) for client in clients]
+        assert {answer.code for answer in answers} == {CODES.OK}
+        ids = [answer.metadata["x-prediction-id"] for answer in answers]
+        assert len({gateway.incarnation(found) for found in ids}) == 2
+        gateway.signal_worker(0, signal.SIGKILL)
+        for client in clients:
+            await until_answered(client)
+        await until(lambda: len(gateway.workers()) == 2, "there are two workers again")
+        fresh = Client(gateway.grpc)
+        clients.append(fresh)
+        assert (await fresh.infer()).code is CODES.OK
+    finally:
+        await asyncio.gather(*(client.channel.close() for client in clients))
+        await gateway.close()
+
+
+async def until_answered(client: Client) -> None:
+    """Ask until a call that broke off with its worker is answered by another one."""
+    async with asyncio.timeout(60):
+        code = None
+        while code is not CODES.OK:
+            code = (await client.infer(wait_for_ready=True)).code
+
+
+async def test_a_stop_finishes_what_is_in_flight(tmp_path: Path) -> None:
+    """Every call that was begun before the stop is answered and logged; health says so first."""
+    gateway = Served(tmp_path, workers=1, stop={"delay": 1.0})
+    client = None
+    try:
+        await gateway.start()
+        client = Client(gateway.grpc)
+        first = client
+        rows = np.zeros((2000, 30), "f4")
+        assert (await first.infer()).code is CODES.OK
+        calls = [asyncio.create_task(first.infer(raw(rows))) for _ in range(5)]
+        stopping = asyncio.create_task(gateway.stop())
+        async with asyncio.timeout(60):
+            status = 0
+            while status != NOT_SERVING:
+                status = (await first.ask("Check", {}, of=HEALTH)).message.status
+        assert {(await call).code for call in calls} == {CODES.OK}
+        assert await stopping == 0, gateway.output()
+        assert len(set(gateway.logged())) == 6
+    finally:
+        if client is not None:
+            await client.channel.close()
+        await gateway.close()
+
+
+def test_a_port_of_another_gateway_is_refused() -> None:
+    """A port that is reserved already, whether workers listen there yet or not, is named in the error."""
+    one = Listeners.open(GatewaySettings(http=FREE, operator=FREE))
+    port = int(str(one.grpc).rpartition(":")[2])
+    with pytest.raises(ListenError, match=r"\(grpc\.port\): Address already in use"):
+        Listeners.open(GatewaySettings(http=FREE, operator=FREE, grpc=GrpcSettings(port=port)))
+    assert one.addresses(1).grpc == f"127.0.0.1:{port}"
+    one.close()
+
+
+def test_grpc_may_be_switched_off() -> None:
+    """Without gRPC nothing is reserved and the ready file says null."""
+    made = Listeners.open(GatewaySettings(http=FREE, operator=FREE, grpc=GrpcSettings(enabled=False)))
+    assert (made.grpc, made.addresses(1).grpc) == (None, None)
+    made.close()
+
+
+def test_a_half_set_certificate_is_refused() -> None:
+    """TLS of the gRPC port is checked with the other settings."""
+    settings = msgspec.convert({"grpc": {"tls": {"key": "a.pem"}}}, GatewaySettings)
+    with pytest.raises(SettingsError, match=r"grpc\.tls"):
+        Listeners.open(settings)
