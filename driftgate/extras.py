@@ -17,6 +17,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "export": ("pyarrow",),
     "grpc": ("grpc", "google.protobuf"),
     "demo": ("matplotlib", "rich"),
+    "bulk": ("simdjson",),
     "otel": ("opentelemetry",),
 }
 """Name of the extra to the modules it brings."""

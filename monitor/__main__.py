@@ -17,6 +17,8 @@ from monitor.app import run
 from monitor.settings import MonitorSettings
 
 _ARGUMENTS = 3
+# On a machine that it shares with a gateway the monitor gives way: what it reads waits for it in the log.
+_NICENESS = 5
 
 
 def main(arguments: list[str]) -> int:
@@ -42,4 +44,5 @@ def _tell(ready: Path, url: str) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(_NICENESS)
     sys.exit(main(sys.argv))
