@@ -28,7 +28,7 @@ from gateway.fleet import Fleet
 from gateway.flusher import Flusher
 from gateway.guards import ErrorWatch
 from gateway.journal import Journal
-from gateway.metrics import disk, exposition, rollouts
+from gateway.metrics import Scrapes, disk, rollouts
 from gateway.model import LoadedModel
 from gateway.operator import build_operator
 from gateway.order import Order
@@ -116,7 +116,7 @@ class App:
         self._open_ports(told, data)
 
     def _open_ports(self, told: Order, data: Path) -> None:
-        shown = functools.partial(exposition, data / "slots", functools.partial(self._facts, data))
+        shown = Scrapes(data / "slots", functools.partial(self._facts, data))
         catalogue = Catalogue(
             self._registry, self._store, data / "slots", self._faults, self._schedules, self._settings.runs
         )

@@ -4,6 +4,7 @@ Rules: a name is part of the public interface. Evidence series and gauges about 
 pilot, the guards and the supervisor straight from the slots; those that only they need are not rendered.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol, get_args
@@ -14,7 +15,7 @@ from groundwork.counters import REFUSED as SERIES_REFUSED
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
-from groundwork.slots import UNREADABLE, totals
+from groundwork.slots import UNREADABLE, SlotsReader, totals
 from prediction_log.retention import free_bytes, log_bytes
 from rollouts.rollout import LIVE, Rollout, State
 from rollouts.route import Route
@@ -214,6 +215,20 @@ class Rollouts(Protocol):
 def exposition(slots_folder: Path, facts: Facts = dict) -> bytes:
     """The text of /metrics over every worker of the machine; reads a file per slot: off the loop."""
     return render(INSTRUMENTS, {**totals(slots_folder), **facts()})
+
+
+class Scrapes:
+    """The same again and again, from any thread: tables stay mapped, names are read once."""
+
+    def __init__(self, slots_folder: Path, facts: Facts) -> None:
+        self._slots = SlotsReader(slots_folder)
+        self._facts = facts
+        self._reading = threading.Lock()
+
+    def __call__(self) -> bytes:
+        """The text now."""
+        with self._reading:
+            return render(INSTRUMENTS, {**self._slots.totals(), **self._facts()})
 
 
 def disk(data: Path, floor_bytes: int) -> dict[SeriesKey, int]:

@@ -8,23 +8,25 @@ Rules:
 4. A histogram is a block of cells: one per bucket, one above them, one for the sum. Cells are separate
    counts; adding up from below happens here.
 
-Refuses to know: what is measured. prometheus_client escapes and formats; its multiprocess mode is not used.
+Refuses to know: what is measured. The text is prometheus_client's, written faster; its registry and its
+multiprocess mode are not used.
 """
 
+import functools
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
-from prometheus_client import CollectorRegistry, exposition
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import exposition
+from prometheus_client.utils import floatToGoString
 
 from groundwork.counters import RESERVED, Counters, SeriesKey
 
 CONTENT_TYPE: Final = exposition.CONTENT_TYPE_PLAIN_0_0_4
 """What `render` writes."""
+_REMEMBERED: Final = 65_536
+_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -75,65 +77,78 @@ class Histogram:
 
 
 def render(instruments: Iterable[Instrument], totals: Mapping[SeriesKey, int]) -> bytes:
-    """The exposition text of these instruments over these sums, series ordered by their labels."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Sums(tuple(instruments), totals))
-    return exposition.generate_latest(registry)
+    """The exposition text of these instruments over these sums, series ordered by their labels.
+
+    A few microseconds per line, off the loop. prometheus_client writes the same text at several times the
+    cost; a test holds both together.
+    """
+    found: dict[str, list[tuple[SeriesKey, int]]] = {}
+    for key, value in totals.items():
+        found.setdefault(key.name, []).append((key, value))
+    lines: list[str] = []
+    for instrument in instruments:
+        told = instrument.help.replace("\\", r"\\").replace("\n", r"\n")
+        lines += (f"# HELP {instrument.name} {told}", f"# TYPE {instrument.name} {instrument.kind}")
+        series = found.get(instrument.name, ())
+        lines += _histogram(instrument, series) if instrument.buckets else _numbers(instrument, series)
+    lines.append("")
+    return "\n".join(lines).encode()
 
 
-class _Sums(Collector):
-    """prometheus_client's view of one reading of the slots."""
-
-    def __init__(self, instruments: Sequence[Instrument], totals: Mapping[SeriesKey, int]) -> None:
-        self._instruments = instruments
-        self._series: dict[str, list[tuple[dict[str, str], int]]] = {}
-        for key, value in totals.items():
-            self._series.setdefault(key.name, []).append((dict(key.labels), value))
-
-    def collect(self) -> Iterator[Metric]:
-        """One family per instrument, in the order they were declared."""
-        for instrument in self._instruments:
-            found = self._series.get(instrument.name, [])
-            if instrument.kind == "histogram":
-                yield _histogram(instrument, found)
-            else:
-                yield _numbers(instrument, found)
+_Found = Iterable[tuple[SeriesKey, int]]
 
 
-def _numbers(instrument: Instrument, found: list[tuple[dict[str, str], int]]) -> Metric:
+def _numbers(instrument: Instrument, found: _Found) -> Iterator[str]:
     sums: dict[tuple[str, ...], int] = {}
-    for labels, value in found:
-        key = tuple(labels.get(label, "") for label in instrument.labels)
+    for series, value in found:
+        key = _values(series.labels, instrument.labels)
         sums[key] = sums.get(key, 0) + value
-    family: CounterMetricFamily | GaugeMetricFamily
-    if instrument.kind == "counter":
-        family = CounterMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
-    else:
-        family = GaugeMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
     for key in sorted(sums):
-        family.add_metric(key, _scaled(sums[key], instrument.scale))
-    return family
+        labels = _pairs(instrument.labels, key)
+        shown = f"{instrument.name}{{{labels}}}" if labels else instrument.name
+        yield f"{shown} {_number(_scaled(sums[key], instrument.scale))}"
 
 
-def _histogram(instrument: Instrument, found: list[tuple[dict[str, str], int]]) -> Metric:
+def _histogram(instrument: Instrument, found: _Found) -> Iterator[str]:
     blocks: dict[tuple[str, ...], list[int]] = {}
-    for labels, value in found:
-        cell = labels.get("le", "")
+    for series, value in found:
+        (cell,) = _values(series.labels, ("le",))
         if not cell.isdecimal() or int(cell) >= instrument.cells:
             continue
-        key = tuple(labels.get(label, "") for label in instrument.labels)
+        key = _values(series.labels, instrument.labels)
         blocks.setdefault(key, [0] * instrument.cells)[int(cell)] += value
-    family = HistogramMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
     edges = [f"{edge * instrument.scale:.12g}" for edge in instrument.buckets] + ["+Inf"]
     for key in sorted(blocks):
         *counts, total = blocks[key]
         below = 0
-        cumulative = []
         for edge, count in zip(edges, counts, strict=True):
             below += count
-            cumulative.append((edge, float(below)))
-        family.add_metric(key, cumulative, sum_value=_scaled(total, instrument.scale))
-    return family
+            labels = _pairs((*instrument.labels, "le"), (*key, edge))
+            yield f"{instrument.name}_bucket{{{labels}}} {_number(below)}"
+        labels = _pairs(instrument.labels, key)
+        shown = f"{{{labels}}}" if labels else ""
+        yield f"{instrument.name}_count{shown} {_number(below)}"
+        yield f"{instrument.name}_sum{shown} {_number(_scaled(total, instrument.scale))}"
+
+
+@functools.lru_cache(_REMEMBERED)
+def _values(labels: tuple[tuple[str, str], ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of the wanted labels, "" for one that is not there."""
+    given = dict(labels)
+    return tuple(given.get(label, "") for label in wanted)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _pairs(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    """Labels as they stand between braces: by name, their values escaped."""
+    return ",".join(
+        f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(zip(names, values, strict=True))
+    )
+
+
+def _number(value: float) -> str:
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return text
 
 
 def _scaled(value: int, scale: float) -> float:

@@ -11,6 +11,7 @@ from gateway.meters import ModelMeters
 from gateway.metrics import rollout_series
 from groundwork.counters import Counters, SeriesKey
 from groundwork.metrics import render
+from groundwork.slots import Slot, retire
 from prediction_log.record import Arm
 from rollouts.rollout import Rollout, RolloutSpec
 
@@ -61,6 +62,23 @@ def test_only_a_live_rollout_has_a_step() -> None:
     found = shown(rollout_series([], latest, 12 * SECOND + SECOND // 2))
     steps = {labels: value for (name, labels), value in found.items() if name == metrics.ROLLOUT_STEP}
     assert steps == {(("model", "moving"),): 2.5, (("model", "early"),): 0.0}
+
+
+def test_scrapes_say_what_one_look_says(tmp_path: Path) -> None:
+    """A reader that remembers names tells the same as one that reads all, slots that come and go included."""
+    folder = tmp_path / "slots"
+    facts = {SeriesKey(metrics.DISK_FREE, (), "gauge"): 7}
+    scrapes = metrics.Scrapes(folder, lambda: facts)
+    for place in range(3):
+        slot = Slot.create(folder, place=place)
+        ModelMeters(slot.counters, "m", str(place)).observe[Arm.PINNED](30)
+        assert scrapes() == metrics.exposition(folder, lambda: facts)
+        incarnation = slot.incarnation
+        slot.close()
+        if place:
+            retire(folder, incarnation)
+        assert scrapes() == metrics.exposition(folder, lambda: facts)
+    assert b'version="2"' in scrapes()
 
 
 def test_latency_is_told_by_arm_and_outcome(counters: Counters) -> None:

@@ -1,12 +1,18 @@
 """Prometheus text from sums of series."""
 
+import itertools
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from groundwork.counters import REFUSED, Counters, SeriesKey
 from groundwork.metrics import CONTENT_TYPE, Histogram, Instrument, render
@@ -123,3 +129,51 @@ def test_any_label_value_survives_the_page(counts: dict[str, int]) -> None:
     totals = {key("requests_total", model=value): number for value, number in counts.items()}
     expected = {("requests_total", (("model", value),)): number for value, number in counts.items()}
     assert samples(render([instrument], totals)) == expected
+
+
+LABELS = st.tuples(st.sampled_from(["", "a", "b", 'c"\\', "d\n"]), st.sampled_from(["", "x", "y"]))
+
+
+@given(
+    st.dictionaries(LABELS, st.integers(-(2**40), 2**60), max_size=5),
+    st.dictionaries(LABELS, st.lists(st.integers(0, 2**50), min_size=5, max_size=5), max_size=3),
+)
+def test_the_page_is_prometheus_client_s_to_the_byte(
+    numbers: dict[tuple[str, str], int], blocks: dict[tuple[str, str], list[int]]
+) -> None:
+    """What is written here for speed is what their library writes of the same sums."""
+    counter = Instrument("requests_total", "Re\\quests\n.", labels=("model", "arm"), scale=1e-3)
+    depth = Instrument("depth", "Depth.", "gauge")
+    totals = {key("requests_total", model=model, arm=arm): value for (model, arm), value in numbers.items()}
+    wide = replace(LATENCY, labels=("model", "arm"))
+    for (model, arm), cells in blocks.items():
+        for cell, value in enumerate(cells):
+            totals[key("latency_seconds", model=model, arm=arm, le=str(cell))] = value
+    instruments = [counter, depth, wide]
+    assert render(instruments, totals) == generate_latest(theirs(numbers, blocks, instruments))
+
+
+def theirs(
+    numbers: dict[tuple[str, str], int],
+    blocks: dict[tuple[str, str], list[int]],
+    instruments: list[Instrument],
+) -> CollectorRegistry:
+    """The same in prometheus_client's own objects."""
+    counter, depth, wide = instruments
+    counts = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
+    for labels, value in sorted(numbers.items()):
+        counts.add_metric(labels, float(f"{value * counter.scale:.12g}"))
+    gauge = GaugeMetricFamily(depth.name, depth.help)
+    spread = HistogramMetricFamily(wide.name, wide.help, labels=wide.labels)
+    edges = [f"{edge * wide.scale:.12g}" for edge in wide.buckets] + ["+Inf"]
+    for labels, (*cells, total) in sorted(blocks.items()):
+        below = list(zip(edges, map(float, itertools.accumulate(cells)), strict=True))
+        spread.add_metric(labels, below, sum_value=float(f"{total * wide.scale:.12g}"))
+
+    class Kept(Collector):
+        def collect(self) -> list[Metric]:
+            return [counts, gauge, spread]
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Kept())
+    return registry
