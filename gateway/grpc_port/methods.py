@@ -31,6 +31,7 @@ _STATISTICS: Final = (
     "inference_count",
     "execution_count",
     "inference_stats",
+    "batch_stats",
 )
 
 Fields = dict[str, Any]

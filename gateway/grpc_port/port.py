@@ -89,7 +89,6 @@ class GrpcPort:
         """Part with every client; what is in flight has `limit` seconds."""
         self._health.close()
         await self._server.stop(limit)
-        await self._calls.drained()
 
     def _inference(self) -> dict[str, Any]:
         calls = self._calls

@@ -5,8 +5,8 @@ Rules:
 1. Keys come first, before a byte of the message is read; metadata are the headers of HTTP.
 2. A message is parsed here, never by gRPC, which would call a malformed one an error of ours.
 3. A request that was to be predicted and is refused is in the prediction log, as on the data port.
-4. A client that leaves costs its run nothing: what has begun is finished and recorded, for a thread that runs
-   a model cannot be taken back, and the version must be held until it is done.
+4. A client that leaves takes its call back: gRPC cancels the task that answers it, and the core knows what
+   has not begun yet.
 5. What is our own mistake is told to the operator in full and to the client in one line.
 """
 
@@ -52,7 +52,6 @@ class Calls:
         self._log = log
         self._inline = self._core.settings.requests.inline_body_bytes
         self._response = schema.messages["ModelInferResponse"]
-        self._running: set[asyncio.Task[Response]] = set()
 
     async def infer(self, body: bytes, context: Context) -> bytes:
         """ModelInfer: the serialized answer, or an abort."""
@@ -62,7 +61,7 @@ class Calls:
         try:
             answer = self._begin(body, headers, context.time_remaining(), started)
             if not isinstance(answer, Response):
-                answer = await self._finished(answer)
+                answer = await answer
         except Exception:  # noqa: BLE001  a mistake of ours costs one call, not the worker
             answer = self._mistake("ModelInfer")
         finally:
@@ -115,11 +114,6 @@ class Calls:
         if self._gate is not None and passed.counted:
             self._gate.keys.leave(passed)
 
-    async def drained(self) -> None:
-        """Wait for the runs whose clients have left."""
-        if self._running:
-            await asyncio.wait(self._running)
-
     def _begin(
         self, body: bytes, headers: Headers, left: float | None, started: float
     ) -> Response | Coroutine[Any, Any, Response]:
@@ -145,13 +139,6 @@ class Calls:
         codec = InferCodec(message, self._response)
         version = message.model_version or None
         return Call(codec, message.model_name, version, headers, body, left)
-
-    async def _finished(self, pending: Coroutine[Any, Any, Response]) -> Response:
-        """The answer of what takes longer; it goes on where the client does not wait for it."""
-        task = asyncio.get_running_loop().create_task(pending)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
 
     def _mistake(self, name: str) -> Response:
         self._log.error("request-failed", path=f"/{self.schema.service}/{name}", fault=traceback.format_exc())
