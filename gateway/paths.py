@@ -39,7 +39,10 @@ class Paths:
         target = self._seen.get(path)
         if target is None and len(path) <= _MOST_LENGTH:
             target = self._match(_split(path))
-            if target is not None and len(self._seen) < _MOST_REMEMBERED:
+            if target is not None:
+                if len(self._seen) >= _MOST_REMEMBERED:
+                    # All at once: whoever asks for names that nobody has cannot keep the real ones out.
+                    self._seen = {}
                 self._seen[path] = target
         return target
 

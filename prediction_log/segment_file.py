@@ -23,6 +23,9 @@ SUFFIX: Final = ".seg"
 PAGE_BYTES: Final = 16 << 10
 """Frames are long: with pages of 4 KiB a frame of 2 MB costs twice the processor time."""
 
+CARRIED: Final = 10_000
+"""Streams whose last sequence is carried on however long they were silent; some 30 bytes each."""
+
 StreamEnd: TypeAlias = tuple[int, int, int]
 """(incarnation, stream, last sequence)."""
 
@@ -156,6 +159,22 @@ def last_row(connection: sqlite3.Connection) -> int:
 def sequences(connection: sqlite3.Connection) -> list[StreamEnd]:
     """(incarnation, stream, last sequence) of every stream."""
     return connection.execute("SELECT incarnation, stream, end_seq FROM streams").fetchall()
+
+
+def carried(connection: sqlite3.Connection, most: int = CARRIED) -> list[StreamEnd]:
+    """What the next segment must know: of every stream but those of workers that are long gone.
+
+    A stream is left behind when it wrote nothing in this whole segment and `most` younger ones are there. It
+    may still write what is new; only a frame that is written again is told by its stream's last sequence, and
+    that is done at once.
+    """
+    return connection.execute(
+        "SELECT incarnation, stream, end_seq FROM streams WHERE incarnation = 0 OR incarnation >="
+        " (SELECT min(incarnation) FROM (SELECT incarnation FROM streams ORDER BY incarnation DESC LIMIT ?))"
+        " OR EXISTS (SELECT 1 FROM frames WHERE frames.incarnation = streams.incarnation"
+        " AND frames.stream = streams.stream)",
+        (most,),
+    ).fetchall()
 
 
 def begun_at(connection: sqlite3.Connection) -> list[StreamEnd]:

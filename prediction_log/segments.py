@@ -210,7 +210,7 @@ class SegmentSink:
         following = files.open_segment(self._folder, self._number + 1)
         try:
             following.execute("PRAGMA synchronous = FULL")
-            carried = files.sequences(connection)
+            carried = files.carried(connection)
             files.begin_segment(following, self._number + 1, self._clock.now(), self._boot, carried)
         finally:
             following.close()

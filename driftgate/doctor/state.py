@@ -186,11 +186,19 @@ def _disk(subject: Subject) -> Iterator[Finding]:
     if not subject.data.is_dir():
         return
     usage = shutil.disk_usage(subject.data)
-    wanted = 2 * subject.gateway.log.segment_bytes
+    limits = subject.gateway.log
     told = f"{usage.free >> 20} MiB free of {usage.total >> 20}"
-    if usage.free < wanted:
+    if usage.free < limits.reserve_bytes:
         yield fail(
-            "log", f"{told}, wanted {wanted >> 20} for two segments", "free disk, or lower the log's limits"
+            "log",
+            f"{told}, less than log.reserve_bytes ({limits.reserve_bytes >> 20} MiB): no rows are written",
+            "free disk",
+        )
+    elif usage.free < limits.min_free_bytes:
+        yield fail(
+            "log",
+            f"{told}, less than log.min_free_bytes ({limits.min_free_bytes >> 20} MiB): old segments go",
+            "free disk, or lower the setting",
         )
     elif usage.free < usage.total // 20:
         yield warn("log", f"{told}, less than a twentieth", "free disk, or lower the log's limits")

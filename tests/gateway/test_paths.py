@@ -25,4 +25,5 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(3000):
         assert paths.find(b"/%d" % number) == Target(1, str(number))
     assert len(paths._seen) <= 1024
+    assert paths.find(b"/real") is paths.find(b"/real")  # remembered, though a stranger came first
     assert paths.find(b"/" + b"x" * 5000) is None

@@ -12,6 +12,7 @@ from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError, StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
+from prediction_log.record import Kind, deletion_schema
 from prediction_log.segments import SegmentSink, SegmentSource, boot_id
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
@@ -21,6 +22,9 @@ from tests.prediction_log.conftest import Held
 def sink_of(held: Held, folder: Path, **more: Any) -> SegmentSink:
     """A sink on small segments."""
     return held(SegmentSink(folder, clock=FakeClock(1_000, 0.0), **({"segment_bytes": 1 << 20} | more)))
+
+
+DELETED: dict[str, Any] = {"id": 0, "row": 0, "time": 1, "reason": [b""], "actor": [b""]}
 
 
 def firsts(folder: Path) -> list[int]:
@@ -78,6 +82,19 @@ def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path, held: Held) 
     assert [offset for offset, _ in held(SegmentSource(tmp_path)).read(ahead, 10)] == [Offset(2, 1)]
     assert sink.write([samples.make_frame(6), samples.make_frame(9)]) == 1
     assert firsts(tmp_path) == [0, 3, 6, 9]
+
+
+def test_streams_of_workers_long_gone_are_left_behind(tmp_path: Path, held: Held) -> None:
+    """A segment carries on what wrote in the one before, what is young, and the log's own; no more."""
+    sink = sink_of(held, tmp_path)
+    sink.write([samples.make_frame(0, incarnation=worker) for worker in range(1, 9)])
+    sink.note(Kind.DELETION, deletion_schema("loan"), DELETED, rows=1)
+    sink.rotate(older_than=1 << 62)
+    sink.write([samples.make_frame(3, incarnation=2)])
+    connection = files.open_segment(tmp_path, 2)
+    assert [worker for worker, _, _ in files.carried(connection, most=3)] == [0, 2, 6, 7, 8]
+    assert [worker for worker, _, _ in files.carried(connection)] == list(range(9))
+    connection.close()
 
 
 def test_a_segment_is_begun_on_the_disk(tmp_path: Path, held: Held) -> None:

@@ -19,7 +19,7 @@ from driftgate.cli.doctor import doctor
 from driftgate.doctor.examination import CHECKS, examine
 from driftgate.doctor.finding import Finding, Subject
 from driftgate.doctor.repair import repair
-from gateway.settings import GatewaySettings, PortSettings
+from gateway.settings import GatewaySettings, LogSettings, PortSettings
 from groundwork.clock import FakeClock, SystemClock
 from groundwork.errors import LockedError
 from groundwork.files import FolderLock
@@ -77,6 +77,14 @@ def test_one_that_is_well_is_called_so(patient: Patient) -> None:
     before = contents(patient.data)
     patient.examine()
     assert contents(patient.data) == before
+
+
+@pytest.mark.parametrize("name", ["min_free_bytes", "reserve_bytes"])
+def test_a_disk_below_the_log_s_own_limits_is_found(patient: Patient, name: str) -> None:
+    """It is the limit of the settings in force that counts, and the finding names it."""
+    limits = {"min_free_bytes": 1 << 60, **({} if name == "min_free_bytes" else {name: 1 << 60})}
+    (fault,) = patient.faults("log", log=LogSettings(**limits))
+    assert (fault.level, f"log.{name}" in fault.what) == ("fail", True)
 
 
 def _flip(path: Path) -> None:
