@@ -21,6 +21,7 @@ EXTENSIONS: Final = (
     "classification",
     "model_configuration",
     "parameters",
+    "schedule_policy",
     "statistics",
 )
 COMMANDS: Final = "model_repository"

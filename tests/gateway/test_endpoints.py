@@ -191,6 +191,7 @@ async def test_health_and_metadata(here: World) -> None:
         "classification",
         "model_configuration",
         "parameters",
+        "schedule_policy",
         "statistics",
     ]
     assert (await get("/v2/models/m/ready")).json() == {"name": "m", "ready": True}
