@@ -32,6 +32,8 @@ from gateway.schedule import Pace, Schedule, window
 from gateway.settings import QueueSettings
 
 _LONGEST_RETRY: Final = 3600
+_MARGIN: Final = 1.3
+"""An estimate times this must be within a deadline: runs vary, and a late answer is work for nothing."""
 _LEARNING: Final = 0.25
 _PAYS: Final = 0.5
 _AGAIN: Final = 16
@@ -90,10 +92,14 @@ class Batcher:
             self._timer.cancel()
         self._pool.shutdown(wait=False)
 
-    def check_room(self, priority: int) -> None:
-        """QueueFullError where a request could not be taken however small it is: before it is decoded."""
+    def check_room(self, priority: int, deadline: float | None) -> None:
+        """Refuse, as `submit` would, what could not be taken however small it is: before it is decoded."""
         if not self._line.has_room(0, priority):
             raise self._full()
+        if deadline is not None and self._running:
+            now = self._monotonic()
+            if deadline - now < _MARGIN * self._until_answered(1, priority, now):
+                raise self._late(now)
 
     def submit(self, feeds: Feeds, rows: int, deadline: float | None, priority: int) -> Waiting:
         """Take a request; its `future` gets the outputs, or the error of its own run.
@@ -128,12 +134,8 @@ class Batcher:
                 f"{self._subject.title} needs {needs * 1e3:.3g} ms for a run, the request has "
                 f"{max(0.0, left) * 1e3:.3g} ms left; give it longer"
             )
-        if not entry.alone and left < self._until_answered(entry.rows, entry.priority, now):
-            raise LateError(
-                f"{self._subject.title} has {len(self._line)} requests waiting, this one would be answered "
-                "after its deadline; try again later, or give it longer",
-                self._retry_after(now),
-            )
+        if not entry.alone and left < _MARGIN * self._until_answered(entry.rows, entry.priority, now):
+            raise self._late(now)
 
     def _until_answered(self, rows: int, priority: int, now: float) -> float:
         """Seconds until a request that came now would be answered."""
@@ -149,6 +151,13 @@ class Batcher:
     def _retry_after(self, now: float) -> int:
         """Whole seconds until what waits now will have been run."""
         return min(max(1, math.ceil(self._until_answered(1, LAST, now))), _LONGEST_RETRY)
+
+    def _late(self, now: float) -> LateError:
+        return LateError(
+            f"{self._subject.title} has {len(self._line)} requests waiting, this one would be answered "
+            "after its deadline; try again later, or give it longer",
+            self._retry_after(now),
+        )
 
     def _full(self) -> QueueFullError:
         return QueueFullError(
@@ -176,7 +185,7 @@ class Batcher:
             return
         now = self._monotonic()
         planned = min(self._line.rows, self._most_rows)
-        for late in self._line.sweep(now, self._pace.seconds(planned)):
+        for late in self._line.sweep(now, _MARGIN * self._pace.seconds(planned)):
             late.future.set_exception(
                 ExpiredError(f"{self._subject.title} did not come to the request within its deadline")
             )
@@ -211,7 +220,7 @@ class Batcher:
     ) -> None:
         rows = sum(entry.rows for entry in run)
         self._running -= 1
-        self._pace.note(rows, self._monotonic() - asked)
+        self._pace.note(rows, ended - began, self._monotonic() - asked - (ended - began))
         results = [outcomes] * len(run) if isinstance(outcomes, BaseException) else outcomes
         good = [
             not isinstance(result, BaseException) and not entry.future.done()
@@ -231,17 +240,14 @@ class Batcher:
 
     def _plan(self, run: Sequence[Waiting], rows: int) -> None:
         """Begin the next run, or wait for company."""
-        if self._running:
-            self._consider()
-            return
         line = self._line
         seconds = 0.0
-        if len(run) + len(line) > 1 and line.rows < self._most_rows:
+        if not self._running and len(run) + len(line) > 1 and line.rows < self._most_rows:
             seconds = window(self._times, line.rows, rows, self._most_rows) * self._pace.factor
         if seconds and self._hope.begin(line.rows, min(line.rows + rows, self._most_rows)):
             self._timer = asyncio.get_running_loop().call_later(seconds, self._start)
-        else:
-            self._consider()
+        elif not self._starting:
+            self._start()  # now: a busy loop may take long to come to its next turn
 
     def _end_wait(self) -> None:
         if self._timer is not None:

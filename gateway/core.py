@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from gateway import metrics
 from gateway.call import Bound, Call, Work, arm_headers, asked_version, trace_id
-from gateway.deadlines import MIDDLE, TIMEOUT
+from gateway.deadlines import TIMEOUT
 from gateway.dispatch import Dispatch
 from gateway.errors import InvalidInputError, NotReadyError, OverloadedError, RunError, UnknownModelError
 from gateway.inference import Array
@@ -200,7 +200,7 @@ class Core:
     def _proceed(self, work: Work) -> Response | Pending:
         call, batcher = work.call, work.model.batcher
         if batcher is not None and work.model.inline_rows < 1 and _PRIORITY not in call.body:
-            batcher.check_room(call.priority or MIDDLE)
+            self._dispatch.check_room(batcher, call, work.started)
         if len(call.body) > self._inline_body:
             return self._decode_away(work)
         work.request = call.codec.decode(work.model, call.headers, call.body)
@@ -224,6 +224,7 @@ class Core:
         work.ended = self._monotonic()
         if request.rows != 1:
             model.meters.lone.note(request.rows, work.ended - work.began)
+            self._dispatch.ran_inline(model, request.rows, work.ended - work.began)
         return self._answer(work, outputs)
 
     def _answer(self, work: Work, outputs: list[Array]) -> Response:

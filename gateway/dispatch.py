@@ -4,19 +4,26 @@ Rules: a deadline counts from the moment when the request may have come in, so w
 is taken from it. A request without one costs nothing here. The queue of a version is made when it is needed.
 """
 
+import sys
 from collections.abc import Callable
+from typing import Final
 from weakref import WeakSet
 
 from gateway.batching import Batcher, Subject
-from gateway.call import Work
+from gateway.call import Call, Work
 from gateway.deadlines import Hurry, hurry_of
 from gateway.errors import ExpiredError, LateError
+from gateway.inference import NO_PARAMETERS
 from gateway.loop_lag import LoopLag
 from gateway.model import LoadedModel
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import Waiting
 from gateway.settings import GatewaySettings
 from groundwork.counters import Counters
+
+SWITCH_SECONDS: Final = 0.0005
+_TOO_LONG: Final = 4.0
+_OVERRUNS: Final = 3
 
 
 class Dispatch:
@@ -40,9 +47,28 @@ class Dispatch:
         left = self._deadline(work, timeout) - self._monotonic()
         if left > 0 and left >= cost.fixed + cost.per_row * work.request.rows:
             return
-        if self._lag.late:
+        if self._lag.waited(work.started):
             raise LateError("the request waited too long for its turn to be answered within its deadline")
         raise ExpiredError(f"no answer is possible within the request's deadline of {timeout:.6g} s")
+
+    def ran_inline(self, model: LoadedModel, rows: int, seconds: float) -> None:
+        """Take in a run of several rows on the loop: such runs leave it where they keep being too long.
+
+        What many rows cost is foreseen on a line through two sizes, and some graphs are steeper than that.
+        """
+        if seconds <= _TOO_LONG * self._settings.runs.inline:
+            model.overruns = 0
+            return
+        model.overruns += 1
+        if model.overruns >= _OVERRUNS:
+            model.inline_rows, model.overruns = min(model.inline_rows, rows - 1), 0
+
+    def check_room(self, batcher: Batcher, call: Call, started: float) -> None:
+        """Refuse before it is decoded what the queue will not take, by what is known without its body."""
+        hurry = hurry_of(call.timeout, call.priority, call.headers, NO_PARAMETERS)
+        timeout = hurry.timeout
+        deadline = None if timeout is None else started - self._lag.waited(started) + timeout
+        batcher.check_room(hurry.priority, deadline)
 
     def submit(self, work: Work) -> Waiting:
         """Let the request wait for its run, off the loop; refuses as `Batcher.submit` does."""
@@ -70,6 +96,9 @@ class Dispatch:
             self._settings.runs.pool,
         )
         meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)
+        # A thread that comes back from a run wants the interpreter for microseconds; a busy loop may keep it
+        # from it for as long as this, 5 ms where nobody says otherwise.
+        sys.setswitchinterval(SWITCH_SECONDS)
         batcher = Batcher(subject, self._settings.queue, meters, self._monotonic)
         self._batchers.add(batcher)
         return batcher

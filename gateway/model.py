@@ -46,6 +46,7 @@ class LoadedModel:
         self.inline_rows = inline_rows
         self.schedule = schedule
         self.batcher: Batcher | None = None
+        self.overruns = 0
         self.name = manifest.name
         self.version = manifest.version
         self.digest = manifest.digest

@@ -135,22 +135,28 @@ def window(times: Times, waiting: int, ran: int, most: int) -> float:
 
 
 class Pace:
-    """How long runs take now: what was measured at load, times what the last runs took against it."""
+    """How long runs take now: what was measured at load, times what the last runs took against it.
+
+    What passes besides, until a busy loop has taken the answers from the thread, is `delay`: it belongs to
+    each run, whatever its rows, and says nothing about the model.
+    """
 
     def __init__(self, times: Times) -> None:
         self._times = times
         self.factor = 1.0
+        self.delay = 0.0
 
     def seconds(self, rows: int) -> float:
         """The expected seconds of a run, from its start to its answers being handed out."""
-        return seconds_for(self._times, rows) * self.factor
+        return seconds_for(self._times, rows) * self.factor + self.delay
 
     def least(self, rows: int) -> float:
         """The same on a machine as quick as it has been at its best: nothing is given up for a bad moment."""
         return seconds_for(self._times, rows) * min(1.0, self.factor)
 
-    def note(self, rows: int, seconds: float) -> None:
+    def note(self, rows: int, seconds: float, delay: float = 0.0) -> None:
         """Take in a run that has ended; one wild value moves the estimate by no more than a few times."""
+        self.delay += _WEIGHT * (max(0.0, delay) - self.delay)
         expected = seconds_for(self._times, rows)
         if expected <= 0:
             self._times = ((1, seconds),) if seconds > 0 else ()

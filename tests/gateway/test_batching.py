@@ -158,8 +158,8 @@ async def test_beyond_the_bound_requests_are_refused(tmp_path: Path) -> None:
         bench.ask()
     assert refused.value.retry_after == 2 * 5 + 5
     with pytest.raises(QueueFullError):
-        bench.batcher.check_room(5)
-    bench.batcher.check_room(4)
+        bench.batcher.check_room(5, None)
+    bench.batcher.check_room(4, None)
     urgent = bench.ask(7.0, priority=1)
     with pytest.raises(QueueFullError):
         await waiting[-1].future
@@ -179,7 +179,7 @@ async def test_what_cannot_be_in_time_is_refused_at_once(bench: Bench) -> None:
     with pytest.raises(LateError) as late:
         bench.ask(deadline=bench.clock.monotonic() + 1.5)
     assert late.value.retry_after >= 1
-    second = bench.ask(deadline=bench.clock.monotonic() + 2.5)
+    second = bench.ask(deadline=bench.clock.monotonic() + 3.0)
     bench.graph.let(2)
     await answers(first, second)
 
@@ -188,7 +188,7 @@ async def test_what_expires_in_the_queue_is_never_run(bench: Bench) -> None:
     """When its turn comes too late, a request is refused; those with time left run."""
     first = bench.ask()
     await bench.graph.running()
-    late, patient = bench.ask(deadline=bench.clock.monotonic() + 2.5), bench.ask()
+    late, patient = bench.ask(deadline=bench.clock.monotonic() + 3.0), bench.ask()
     bench.clock.advance(5.0)
     bench.graph.let(2)
     await answers(first, patient)

@@ -163,3 +163,14 @@ async def test_statistics_tell_runs_by_their_rows(here: World) -> None:
     assert sizes == {1: 1, 3: 1, 4: 1}
     assert (stats["inference_count"], stats["execution_count"]) == (8, 3)
     assert stats["inference_stats"]["success"]["count"] == 5
+
+
+async def test_runs_that_are_too_long_leave_the_loop(here: World) -> None:
+    """Where several rows keep taking much longer than foreseen, so many no longer run on the loop."""
+    dispatch, model = here.core._dispatch, here.core.table["m"].stable
+    model.inline_rows = 500
+    for seconds in (1.0, 1.0, 0.0, 1.0, 1.0):
+        dispatch.ran_inline(model, 100, seconds)
+    assert model.inline_rows == 500
+    dispatch.ran_inline(model, 100, 1.0)
+    assert model.inline_rows == 99
