@@ -130,6 +130,33 @@ def call(settings: Settings, fail_evidence: float, pass_evidence: float) -> Call
     return Call.PASS if pass_evidence >= settings.pass_threshold else Call.OPEN
 
 
+def judged(
+    settings: Settings,
+    evidence: tuple[float, float],
+    *,
+    n: int,
+    unit: str,
+    detail: dict[str, float | int],
+    reason: str,
+) -> Verdict:
+    """Return the verdict on the evidence (to fail, to pass) that `n` units gave."""
+    fail, passed = evidence
+    return Verdict(
+        metric=settings.metric,
+        verdict=call(settings, fail, passed),
+        fail_evidence=fail,
+        fail_threshold=settings.fail_threshold,
+        pass_evidence=passed,
+        pass_threshold=settings.pass_threshold,
+        n=n,
+        unit=unit,
+        required=settings.required,
+        weight=settings.weight,
+        detail=detail,
+        reason=reason,
+    )
+
+
 def proof(settings: Settings, fail_evidence: float, pass_evidence: float) -> str:
     """Return the evidence in words: what was reached, or how far each side is from being proven."""
     said = call(settings, fail_evidence, pass_evidence)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rollouts import betting
-from rollouts.metric import PairCounts, Settings, Tick, call, grouped, proof
+from rollouts.metric import PairCounts, Settings, Tick, call, grouped, judged, proof
 from rollouts.rollout import MetricSpec
 from rollouts.verdict import Verdict
 
@@ -57,17 +57,11 @@ class Accuracy:
         agreeing = pairs.both_right + pairs.both_wrong
         outcomes = (pairs.only_stable, agreeing, pairs.only_candidate)
         passed = betting.mean_evidence(betting.MEAN_BETS, -settings.margin, outcomes)
-        return Verdict(
-            metric=self.name,
-            verdict=call(settings, fail, passed),
-            fail_evidence=fail,
-            fail_threshold=settings.fail_threshold,
-            pass_evidence=passed,
-            pass_threshold=settings.pass_threshold,
+        return judged(
+            settings,
+            (fail, passed),
             n=pairs.pairs,
             unit="labelled pairs",
-            required=settings.required,
-            weight=settings.weight,
             detail=msgspec.structs.asdict(pairs),
             reason=_sentence(pairs, settings, fail, passed),
         )

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from rollouts import betting
 from rollouts.evidence import ArmCounts
-from rollouts.metric import Settings, Tick, call, grouped, proof
+from rollouts.metric import Settings, Tick, call, grouped, judged, proof
 from rollouts.rollout import MetricSpec
 from rollouts.verdict import Verdict
 
@@ -83,17 +83,11 @@ class ErrorRate:
         stable = total(stratum.stable for _, stratum in strata)
         fail = _fail_evidence(strata, settings)
         passed = _pass_evidence(strata, candidate, settings)
-        return Verdict(
-            metric=self.name,
-            verdict=call(settings, fail, passed),
-            fail_evidence=fail,
-            fail_threshold=settings.fail_threshold,
-            pass_evidence=passed,
-            pass_threshold=settings.pass_threshold,
+        return judged(
+            settings,
+            (fail, passed),
             n=candidate.requests,
             unit="candidate requests",
-            required=settings.required,
-            weight=settings.weight,
             detail={
                 "candidate_requests": candidate.requests,
                 "candidate_errors": candidate.errors,
