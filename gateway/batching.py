@@ -96,9 +96,11 @@ class Batcher:
         """Refuse, as `submit` would, what could not be taken however small it is: before it is decoded."""
         if not self._line.has_room(0, priority):
             raise self._full()
-        if deadline is not None and self._running:
+        if deadline is not None:
             now = self._monotonic()
-            if deadline - now < _MARGIN * self._until_answered(1, priority, now):
+            if deadline <= now:
+                raise ExpiredError(f"{self._subject.title}: the request's deadline passed before it was read")
+            if self._running and deadline - now < _MARGIN * self._until_answered(1, priority, now):
                 raise self._late(now)
 
     def submit(self, feeds: Feeds, rows: int, deadline: float | None, priority: int) -> Waiting:

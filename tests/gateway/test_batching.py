@@ -179,6 +179,10 @@ async def test_what_cannot_be_in_time_is_refused_at_once(bench: Bench) -> None:
     with pytest.raises(LateError) as late:
         bench.ask(deadline=bench.clock.monotonic() + 1.5)
     assert late.value.retry_after >= 1
+    with pytest.raises(LateError):
+        bench.batcher.check_room(5, bench.clock.monotonic() + 1.5)
+    with pytest.raises(ExpiredError):
+        bench.batcher.check_room(5, bench.clock.monotonic())
     second = bench.ask(deadline=bench.clock.monotonic() + 3.0)
     bench.graph.let(2)
     await answers(first, second)
