@@ -24,7 +24,7 @@ FROM source AS gateway-wheels
 RUN if [ -f gateway.lock ]; \
     then python -m pip download --quiet --require-hashes --no-deps --dest /wheels --requirement gateway.lock \
       && cp /own/*.whl /wheels; \
-    else python -m pip wheel --quiet --constraint constraints.txt --wheel-dir /wheels /own/*.whl; \
+    else python -m pip wheel --quiet --constraint constraints.txt --wheel-dir /wheels "$(ls /own/*.whl)[grpc]"; \
     fi
 RUN python -m venv --without-pip /opt/driftgate \
     && python -m pip --python /opt/driftgate/bin/python install --quiet --no-index --no-deps /wheels/*.whl
@@ -56,9 +56,10 @@ STOPSIGNAL SIGTERM
 FROM runtime AS gateway
 COPY --from=gateway-wheels /opt/driftgate /opt/driftgate
 # The operator port stays on the container's loopback.
-ENV DRIFTGATE_HTTP_HOST=0.0.0.0
+ENV DRIFTGATE_HTTP_HOST=0.0.0.0 \
+    DRIFTGATE_GRPC_HOST=0.0.0.0
 USER 10001:10001
-EXPOSE 8080
+EXPOSE 8080 8082
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/v2/health/ready', timeout=4)"]
 ENTRYPOINT ["driftgate"]

@@ -75,13 +75,13 @@ def test_an_image_does_not_run_as_root(target: str) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last(target, "USER"))
 
 
-@pytest.mark.parametrize(("target", "port"), [("gateway", 8080), ("monitor", 8090)])
-def test_an_image_knows_when_it_is_healthy(target: str, port: int) -> None:
+@pytest.mark.parametrize(("target", "port", "more"), [("gateway", 8080, " 8082"), ("monitor", 8090, "")])
+def test_an_image_knows_when_it_is_healthy(target: str, port: int, more: str) -> None:
     """The health check asks the program's own port, without a shell."""
     check = last(target, "HEALTHCHECK").partition("CMD ")[2]
     assert json.loads(check)[0] == "python"
     assert f"127.0.0.1:{port}/" in check
-    assert last(target, "EXPOSE") == str(port)
+    assert last(target, "EXPOSE") == f"{port}{more}"
 
 
 @pytest.mark.parametrize(("target", "verb"), [("gateway", "serve"), ("monitor", "monitor")])
@@ -94,12 +94,12 @@ def test_signals_reach_the_program(target: str, verb: str) -> None:
 
 
 def test_only_the_monitors_image_has_the_monitors_libraries() -> None:
-    """The gateway is installed without extras, the monitor with its own and no other."""
+    """The gateway is installed with gRPC, the monitor with its own libraries, and neither with any other."""
     extras = {
         target: re.findall(r"\[(\w+)\]\"", " ".join(rest for _, rest in stages()[f"{target}-wheels"][1]))
         for target in TARGETS
     }
-    assert extras == {"gateway": [], "monitor": ["monitor"]}
+    assert extras == {"gateway": ["grpc"], "monitor": ["monitor"]}
 
 
 def test_images_install_pinned_versions_only() -> None:

@@ -113,7 +113,7 @@ def test_clients_of_the_gateway_need_one_label_only() -> None:
     """The policy's own selector has not leaked into whom it lets in."""
     (rule,) = one(BASE, "NetworkPolicy")["spec"]["ingress"]
     assert rule["from"] == [{"podSelector": {"matchLabels": {"driftgate-client": "true"}}}]
-    assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
+    assert rule["ports"] == [{"port": name, "protocol": "TCP"} for name in ("http", "grpc")]
 
 
 def test_there_is_one_replica_and_a_second_would_not_start() -> None:
@@ -183,7 +183,7 @@ def test_the_shipped_settings_are_honoured(tmp_path: Path) -> None:
         for name in ("gateway", "monitor")
         for part in containers(BASE)[name]["ports"]
     }
-    assert ports == {"http": value.http.port, "operator": value.operator.port, "monitor": value.monitor.port}
+    assert ports == {name: getattr(value, name).port for name in ("http", "grpc", "operator", "monitor")}
     assert containers(BASE)["gateway"]["args"][0] == "serve"
     assert containers(BASE)["monitor"]["args"][0] == "monitor"
 
