@@ -3,13 +3,14 @@
 import pytest
 
 from driftgate.errors import MissingExtraError
-from driftgate.extras import EXTRAS, require
+from driftgate.extras import EXTRAS, missing_modules, require
 from tests.sources import ROOT
 
 
 def test_what_is_installed_is_not_asked_for() -> None:
     """In a full install nothing is missing."""
     require(*EXTRAS)
+    assert [extra for extra in EXTRAS if missing_modules(extra)] == []
 
 
 def test_a_missing_library_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,8 @@ def test_file_variables_and_flags_count_in_rising_order(tmp_path: Path) -> None:
 
 def test_variables_of_the_command_are_no_settings() -> None:
     """Addresses for the remote verbs may stand in the environment of `up`."""
-    settings.load(None, {}, dict.fromkeys(CLIENT_VARIABLES, "http://127.0.0.1:1"))
+    loaded = settings.load(None, {}, dict.fromkeys(CLIENT_VARIABLES, "http://127.0.0.1:1"))
+    assert loaded == settings.load(None, {}, {})
 
 
 def test_an_unknown_variable_is_an_error() -> None:
