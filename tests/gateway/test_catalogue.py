@@ -1,18 +1,16 @@
-"""What an operator sees of models."""
+"""What an operator sees of a model."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from gateway.catalogue import Catalogue
-from gateway.settings import RunSettings
+from gateway.schedule import Measured, Schedule
 from registry_client.memory import MemoryRegistry
 from rollouts.route import Route
 from tests.models import logistic, publish
 
 
-class Unrouted:
+class NoRoutes:
     """A store without routes."""
 
     def routes(self) -> Mapping[str, Route]:
@@ -20,12 +18,13 @@ class Unrouted:
         return {}
 
 
-def test_a_model_is_shown_with_its_options(tmp_path: Path) -> None:
-    """What onnxruntime is told for a model is part of its view: its own entry, `*`, and the defaults."""
+def test_the_way_a_version_is_run_is_shown_with_its_measures(tmp_path: Path) -> None:
+    """How this worker runs a version, and the measured reasons, are part of the model's view."""
     registry = MemoryRegistry("test", tmp_path / "cache")
     publish(registry, "m", "1", logistic())
-    entries = {"*": {"threads": 2}, "m": {"arena": False}}
-    runs = msgspec.convert({"models": entries}, RunSettings)
-    options = Catalogue(registry, Unrouted(), tmp_path / "slots", dict, dict, runs).model("m").options
-    assert (options["threads"], options["arena"], options["optimisation"]) == (2, False, "all")
-    assert list(options["providers"]) == ["CPUExecutionProvider"]
+    measured = Measured(((1, 0.8e-3), (16, 1.2e-3)), 20e-6, "close", 1e-7)
+    schedules = {("m", "1"): Schedule("batched", -1, 16, "why", measured)}
+    view = Catalogue(registry, NoRoutes(), tmp_path / "slots", dict, lambda: schedules).model("m")
+    run = view.runs["1"]
+    assert (run.mode, run.batch_rows, run.reason, run.agreement) == ("batched", 16, "why", "close")
+    assert (run.run_seconds, run.row_seconds, run.handoff_seconds) == (0.8e-3, 1.2e-3 / 16, 20e-6)
