@@ -17,7 +17,7 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, Final
@@ -106,6 +106,11 @@ class Core:
         self._table = table
         self._bound = bound  # the one assignment that changes what answers
 
+    @property
+    def served(self) -> Collection[str]:
+        """The models that are answered, by what is in memory or by what is loaded for a request."""
+        return self._table.keys() | self.dormant.keys()
+
     def begin(self, call: Call) -> Response | Pending:
         """Answer the request now, or give the coroutine that will; never raises for what a client can do."""
         started = self._monotonic()
@@ -130,9 +135,9 @@ class Core:
 
     async def find(self, model: str, version: str | None) -> LoadedModel:
         """The version that describes a model: the one named, else stable; raises as for a request."""
+        if model not in self._bound and model in self.dormant:
+            await self._on_demand(model, self.dormant[model])
         bound = self._bound.get(model)
-        if bound is None and model in self.dormant:
-            return await self._on_demand(model, version or self.dormant[model])
         if bound is None:
             raise self.absent(model)
         if version is None:

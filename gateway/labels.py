@@ -65,7 +65,7 @@ async def take(core: Core, model: str, body: bytes) -> Response:
         MalformedError: a label cannot be read; none is taken.
         LogFullError: there is no room; none is taken.
     """
-    if model not in core.table:
+    if model not in core.served:
         raise core.absent(model)
     labels = read(body, core.clock.now())
     if not core.journal.has_labels(model):

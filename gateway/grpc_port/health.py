@@ -71,7 +71,7 @@ class Health:
 
     def _status(self, service: str) -> int:
         core = self._core
-        if service in self._services or service in core.table:
+        if service in self._services or service in core.served:
             return _SERVING if core.ready else _NOT_SERVING
         return _NOT_SERVING if service in core.unserved else _SERVICE_UNKNOWN
 

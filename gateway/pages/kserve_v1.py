@@ -27,7 +27,7 @@ async def _alive(_: Exchange) -> Response:
 
 
 async def _models(asked: Exchange) -> Response:
-    return document({"models": sorted(asked.premises.core.table)})
+    return document({"models": sorted(asked.premises.core.served)})
 
 
 async def _model(asked: Exchange) -> Response:

@@ -131,11 +131,12 @@ def default_model(core: Core) -> str:
     named = core.settings.platform.default_model
     if named:
         return named
-    if len(core.table) > 1:
+    served = core.served
+    if len(served) > 1:
         raise NoDefaultModelError(
-            f"this path names no model and {len(core.table)} are served; set platform.default_model to one"
+            f"this path names no model and {len(served)} are served; set platform.default_model to one"
         )
-    for name in core.table:
+    for name in served:
         return name
     raise UnknownModelError("this path asks the default model, but no model is served; publish one")
 
@@ -147,9 +148,12 @@ def labelled_version(core: Core, model: str, label: str) -> str | None:
         UnknownVersionError: it is another label, or nothing is being rolled out.
     """
     lane = core.table.get(model)
-    if lane is None:
+    if lane is None and model not in core.dormant:
         return None
-    found = {"stable": lane.route.stable, "candidate": lane.route.candidate}.get(label)
+    stable, candidate = core.dormant.get(model), None  # what is dormant has no candidate
+    if lane is not None:
+        stable, candidate = lane.route.stable, lane.route.candidate
+    found = {"stable": stable, "candidate": candidate}.get(label)
     if found is None:
         raise UnknownVersionError(
             f"model {model} has no version labelled {label[:40]!r}; "

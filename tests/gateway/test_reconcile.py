@@ -330,6 +330,19 @@ async def test_models_beyond_the_budget_sleep_until_they_are_asked_for(town: Tow
     assert counts == [2 + 3, 3, 2]  # with the world's own first model
 
 
+async def test_a_dormant_model_is_served_all_the_same(town: Town) -> None:
+    """Labels, metadata and pinned requests find a model that sleeps; it is one of those that are served."""
+    await town.settle("a", "b", "c")
+    (asleep,) = {"a", "b", "c"} - town.answering()
+    assert town.here.core.served == {"a", "b", "c"}
+    label = {"labels": [{"id": "00" * 16, "row": 0, "label": 1}]}
+    labelled = await town.here.post(f"/v2/models/{asleep}/labels", label)
+    assert labelled.status_code != 404
+    town.here.clock.advance(100.0)
+    found = await town.here.client.get(f"/v2/models/{asleep}/versions/1")
+    assert found.json()["versions"] == ["1"]
+
+
 async def test_a_model_in_use_leaves_for_nobody(town: Town) -> None:
     """Where all that is loaded was asked a moment ago, a request for another is told so."""
     await town.settle("a", "b", "c")
