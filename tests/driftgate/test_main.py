@@ -79,10 +79,16 @@ def test_an_option_that_is_missing_is_misuse(capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_a_value_that_no_flag_takes_is_misuse(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Exit code 2, and one line that names the flag or the value, before anything is begun."""
+    monkeypatch.chdir(tmp_path)
     assert run(arguments) == MISUSED
+    assert list(tmp_path.iterdir()) == []
     line = capsys.readouterr().err
     assert said in line
     assert line.count("\n") == 1
