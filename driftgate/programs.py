@@ -55,11 +55,11 @@ class Program:
         """The exit code, or None while it runs (or was never started)."""
         return self._process.returncode if self._process else None
 
-    async def start(self) -> None:
+    async def start(self, stdin: int = asyncio.subprocess.DEVNULL) -> None:
         """Start it; does not wait until it answers."""
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=stdin,
             stdout=self._output,
             stderr=self._output,
             env=self._environ,
@@ -105,6 +105,11 @@ class Program:
             # Also what it started itself and left behind.
             _send(process.pid, signal.SIGKILL, os.killpg)
         return await process.wait() == 0
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            _send(self._process.pid, number, os.kill)
 
     def kill(self) -> None:
         """SIGKILL to its whole group, at once."""

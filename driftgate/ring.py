@@ -2,7 +2,9 @@
 
 1. Both are started at once; the ready file is written when both answer.
 2. A program that dies is started again, at once and then after growing waits, on the ports it had.
-3. SIGTERM or SIGINT: the gateway drains and flushes its log, then the monitor reads to the end of it and
+3. SIGHUP, or the operator's wish: the gateway takes up changed settings, then the monitor is started again
+   with its own, if they changed (`driftgate.reloading`). SIGUSR1: the gateway replaces its workers.
+4. SIGTERM or SIGINT: the gateway drains and flushes its log, then the monitor reads to the end of it and
    checkpoints. A second signal ends both at once.
 
 Refuses to know: what either program does.
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,8 +27,10 @@ import msgspec
 
 from driftgate.errors import ProgramError
 from driftgate.programs import Program, describe_end, module_command
+from driftgate.reloading import Both, Read, Reloading
 from gateway.settings import GatewaySettings
 from groundwork.files import write_atomic
+from groundwork.terminal import open_terminal
 from monitor.settings import MonitorSettings
 
 READY_SECONDS: Final = 60.0
@@ -56,12 +61,20 @@ class Ring:
         monitor: MonitorSettings,
         folder: Path,
         tell: Callable[[str], None],
+        reread: Read,
     ) -> None:
-        """Keep settings and ready files in `folder`; `tell` is given a line when something happens."""
+        """Keep settings and ready files in `folder`; `tell` is given a line when something happens.
+
+        `reread` gives the settings as they are to be after a reload.
+        """
         self._gateway = gateway
         self._monitor = monitor
         self._folder = folder
         self._tell = tell
+        self._reloading = Reloading((gateway, monitor), reread, self._take_up)
+        self._lines: set[asyncio.Task[None]] = set()
+        self._renewing = False
+        self._found: tuple[Any, Any] | None = None
         self._stopping = asyncio.Event()
         self._programs = {name: self._program(name) for name in ("gateway", "monitor")}
 
@@ -72,14 +85,18 @@ class Ring:
                 program.kill()
         self._stopping.set()
 
+    def tell_gateway(self, number: signal.Signals) -> None:
+        """Hand a signal on to the gateway."""
+        self._programs["gateway"].signal(number)
+
     async def run(self, ready: Callable[[Addresses], None]) -> int:
         """Keep both until `stop`; returns the exit code. ProgramError when one does not start."""
         self._write("gateway", self._gateway)
         self._write("monitor", self._monitor)
         keepers: list[asyncio.Task[None]] = []
         try:
-            for program in self._programs.values():
-                await program.start()
+            for name in self._programs:
+                await self._start(name)
             addresses = await self._addresses()
             if addresses is not None:
                 keepers = [asyncio.create_task(self._keep(name)) for name in self._programs]
@@ -88,7 +105,7 @@ class Ring:
         finally:
             self._stopping.set()
             clean = await self._stop_in_order()
-            await asyncio.gather(*keepers)
+            await asyncio.gather(*keepers, *self._lines)
         return 0 if clean else 1
 
     async def _addresses(self) -> Addresses | None:
@@ -105,7 +122,8 @@ class Ring:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._hold_ports(gateway, monitor)
+        self._found = (gateway, monitor)
+        self._hold_ports()
         return Addresses(
             gateway["http"], gateway["operator"], monitor["monitor"], gateway["grpc"], os.getpid()
         )
@@ -113,8 +131,33 @@ class Ring:
     async def _answer(self, name: str) -> Any:
         return await self._programs[name].ready(self._ready_file(name), READY_SECONDS)
 
-    def _hold_ports(self, gateway: Any, monitor: Any) -> None:
+    async def _start(self, name: str) -> None:
+        """Start a program; the gateway with a line to us, by which it asks for changed settings."""
+        if name != "gateway":
+            await self._programs[name].start()
+            return
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await self._programs[name].start(theirs.fileno())
+        task = asyncio.create_task(self._reloading.serve(ours))
+        self._lines.add(task)
+        task.add_done_callback(self._lines.discard)
+
+    def _take_up(self, both: Both) -> None:
+        """The gateway answers by new settings; the monitor follows, if anything changed for it."""
+        gateway, monitor = both
+        changed = monitor != self._monitor
+        self._gateway, self._monitor = gateway, monitor
+        self._hold_ports()
+        if changed:
+            self._renewing = True
+            self._programs["monitor"].signal(signal.SIGTERM)
+
+    def _hold_ports(self) -> None:
         """From now on a restarted program takes the port it had, where it was free to choose."""
+        if self._found is None:
+            return
+        gateway, monitor = self._found
         replace = msgspec.structs.replace
         http = replace(self._gateway.http, port=urlsplit(gateway["http"]).port)
         operator = replace(self._gateway.operator, port=urlsplit(gateway["operator"]).port)
@@ -132,13 +175,18 @@ class Ring:
             code = await self._programs[name].wait()
             if self._stopping.is_set():
                 return
-            wait = 0.0 if time.monotonic() - began > RECOVERED_SECONDS else wait
-            self._tell(f"{name} {describe_end(code)}; starting it again in {wait:g} s")
+            renewed = name == "monitor" and self._renewing
+            wait = 0.0 if renewed or time.monotonic() - began > RECOVERED_SECONDS else wait
+            if renewed:
+                self._renewing = False
+                self._tell("monitor is started again to take up changed settings")
+            else:
+                self._tell(f"{name} {describe_end(code)}; starting it again in {wait:g} s")
             if await self._stopped_within(wait):
                 return
             wait = min(max(2 * wait, FIRST_WAIT), LONGEST_WAIT)
             self._ready_file(name).unlink(missing_ok=True)
-            await self._programs[name].start()
+            await self._start(name)
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -157,7 +205,7 @@ class Ring:
 
     def _program(self, name: str) -> Program:
         settings, ready = str(self._folder / f"{name}.json"), str(self._ready_file(name))
-        option = ("--ready-file",) if name == "gateway" else ()
+        option = ("--ask", "--ready-file") if name == "gateway" else ()
         return Program(name, module_command(name, settings, *option, ready))
 
     def _ready_file(self, name: str) -> Path:
@@ -173,27 +221,34 @@ def run(
     *,
     ready: Callable[[Addresses], None],
     tell: Callable[[str], None],
+    reread: Read,
 ) -> int:
-    """Run both programs until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code."""
+    """Run both programs until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code.
+
+    `reread` gives the settings as they are to be after a SIGHUP.
+    """
     data = Path(gateway.data)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="up-", dir=data) as folder:
-            return asyncio.run(_run(gateway, monitor, Path(folder), ready, tell))
+            return asyncio.run(_run(Ring(gateway, monitor, Path(folder), tell, reread), ready))
     except OSError as error:
         message = f"{data}: cannot keep state there: {error.strerror}; name another --data"
         raise ProgramError(message) from error
 
 
-async def _run(
-    gateway: GatewaySettings,
-    monitor: MonitorSettings,
-    folder: Path,
-    ready: Callable[[Addresses], None],
-    tell: Callable[[str], None],
-) -> int:
-    ring = Ring(gateway, monitor, folder, tell)
+async def _run(ring: Ring, ready: Callable[[Addresses], None]) -> int:
     loop = asyncio.get_running_loop()
+    had_terminal = open_terminal()
+
+    def hung_up() -> None:
+        if had_terminal and not open_terminal():
+            ring.stop()
+        else:
+            ring.tell_gateway(signal.SIGHUP)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ring.stop)
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    loop.add_signal_handler(signal.SIGUSR1, ring.tell_gateway, signal.SIGUSR1)
     return await ring.run(ready)

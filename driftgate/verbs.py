@@ -37,7 +37,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "retrains": Verb("driftgate.cli.retrains:retrains", "List requests to retrain, and report how one goes."),
     "doctor": Verb("driftgate.cli.doctor:doctor", "Look for what is wrong, repair it, back up and restore."),
     "config": Verb(
-        "driftgate.cli.config:config", "Show every setting with its source, check a file, or keep keys."
+        "driftgate.cli.config:config", "Show settings and their sources, check or reload them, or keep keys."
     ),
     "demo": Verb("driftgate.cli.demo:demo", "Watch the whole ring close on a small world, in two minutes."),
 }

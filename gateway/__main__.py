@@ -1,22 +1,28 @@
-"""The gateway as a program: `python -m gateway SETTINGS.json [--ready-file FILE]`.
+"""The gateway as a program: `python -m gateway SETTINGS.json [--ready-file FILE] [--ask]`.
 
 The settings are `GatewaySettings` as JSON, whole: whoever starts us has merged files, variables and flags.
-The ready file appears when every worker answers: {"http": URL, "operator": URL, "grpc": "HOST:PORT",
-"pid": N}, `grpc` null where it is not offered.
+The ready file appears when every worker answers: {"http": URL, "operator": URL, "pid": N, "grpc":
+"HOST:PORT"}, the last one null where gRPC is not offered. SIGHUP reads SETTINGS.json again; with `--ask`,
+whoever started us is asked, over standard input.
 """
 
 import argparse
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from gateway import supervisor
 from gateway.listeners import Addresses
+from gateway.reload import RestartError, with_ports_of
 from gateway.settings import GatewaySettings
+from gateway.supervisor import Reload
 from groundwork.clock import SystemClock
-from groundwork.errors import DriftgateError
+from groundwork.errors import DriftgateError, SettingsError
 from groundwork.files import write_atomic
 from groundwork.logs import program_log
 
@@ -26,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway", description="Run Driftgate's gateway.")
     parser.add_argument("settings", type=Path, help="GatewaySettings as JSON")
     parser.add_argument("--ready-file", type=Path, help="written when every worker answers")
+    parser.add_argument("--ask", action="store_true", help="ask for changed settings on standard input")
     given = parser.parse_args(arguments)
     ready_file: Path | None = given.ready_file
 
@@ -39,10 +46,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201  the one line of a program that cannot run
         return 1
     try:
-        return supervisor.run(settings, ready)
+        return supervisor.run(settings, ready, _asking() if given.ask else _reading(given.settings))
     except (DriftgateError, OSError) as error:
         program_log(settings.messages, SystemClock()).error("gateway-failed", fault=error)
         return 1
+
+
+_GONE: Final = b'{"error": "whoever started the gateway is gone; start it again with the new settings"}'
+
+
+class _Offer(msgspec.Struct, frozen=True):
+    """What whoever started us says of the settings now, and what they said before; or why it cannot."""
+
+    settings: GatewaySettings = GatewaySettings()
+    given: GatewaySettings = GatewaySettings()
+    error: str = ""
+    code: str = ""
+
+
+def _asking() -> Reload:
+    """Settings from whoever started us (see `driftgate.reloading`): standard input is a socket to it."""
+    line = socket.socket(fileno=os.dup(0))
+    answers = line.makefile("rb")
+
+    def read(current: GatewaySettings) -> GatewaySettings:
+        line.sendall(b"read\n")
+        offer = msgspec.json.decode(answers.readline() or _GONE, type=_Offer)
+        if offer.error:
+            raise (RestartError if offer.code == RestartError.code else SettingsError)(offer.error)
+        return with_ports_of(offer.settings, offer.given, current)
+
+    return Reload(read, lambda taken: line.sendall(b"taken\n" if taken else b"kept\n"))
+
+
+def _reading(file: Path) -> Reload:
+    """Settings from the same file again."""
+
+    def read(_current: GatewaySettings) -> GatewaySettings:
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=GatewaySettings)
+        except msgspec.DecodeError as error:
+            raise SettingsError(f"{file}: {error}") from error
+
+    return Reload(read)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,9 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another worker was quicker, or the client has gone
         except OSError as error:
+            if error.errno == errno.EINVAL:
+                self.close()  # it listens no longer: the supervisor has shut it, after everybody was taken
+                return
             if error.errno not in EXHAUSTED:
                 raise
             self._log.warning("connection-not-taken", fault=error, retry_s=EXHAUSTED_SECONDS)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.admission import LOOK_SECONDS as ADMISSION_SECONDS
 from gateway.admission import Admission, operator_scope
+from gateway.barring import BarringRegistry
 from gateway.catalogue import Catalogue, Faults, Schedules
 from gateway.console import Console
 from gateway.discover import Discovery
@@ -28,6 +29,7 @@ from gateway.fleet import Fleet
 from gateway.flusher import Flusher
 from gateway.guards import ErrorWatch
 from gateway.journal import Journal
+from gateway.line import Line
 from gateway.metrics import Scrapes, disk, rollouts
 from gateway.model import LoadedModel
 from gateway.operator import build_operator
@@ -39,13 +41,13 @@ from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
 from gateway.repository import Repository
+from gateway.slot_room import open_slot
 from gateway.spans import core_of
 from groundwork.clock import SystemClock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.gate import Guarded
 from groundwork.logs import Log
-from groundwork.slots import Slot
 from groundwork.tracing import open_tracer
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.segments import SegmentSink
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from gateway.grpc_port.port import GrpcPort
 
 GUARD_SECONDS: Final = 0.1
+# Beyond `stop.delay`, for the supervisor to take in whoever waits at the door.
+DOOR_SECONDS: Final = 1.5
 JOURNAL_SECONDS: Final = 1.0
 # While nobody asks the looks are so many times as far apart: each costs a sleeping worker 0.1 to 0.2 ms.
 IDLE_LOOKS: Final = 4
@@ -68,15 +72,16 @@ FAULT_SECONDS: Final = 1.0
 class App:
     """One worker's parts; built and run on its loop."""
 
-    def __init__(self, told: Order, log: Log) -> None:
+    def __init__(self, told: Order, line: Line, log: Log) -> None:
         """Open everything of the data folder that a worker uses; nothing answers yet."""
         settings, clock = told.settings, SystemClock()
         data = Path(settings.data)
         self._settings = settings
         self._clock = clock
+        self._line = line
         self._place = told.place
         self._places = Places(told.places_fd, told.workers)
-        self.slot = Slot.create(data / "slots", place=told.place)
+        self.slot = open_slot(data, told.place, log)
         self._log = log.bind(incarnation=self.slot.incarnation)
         self._presence = Presence(self.slot.counters)
         self._admission = Admission(settings, told.place, told.workers, self.slot.counters, clock, self._log)
@@ -88,7 +93,8 @@ class App:
         self._journal = Journal(self.slot, ids, clock, settings.journal, reserve_bytes=reserve)
         self._remarked: set[str] = set()
         self._copied: Mapping[tuple[str, str], str] = {}
-        self._fleet = Fleet(self._registry, self._journal, self.slot.counters, settings, clock)
+        offered = BarringRegistry(self._registry, told.barred, clock)
+        self._fleet = Fleet(offered, self._journal, self.slot.counters, settings, clock)
         self._tracer = open_tracer(settings.traces, "gateway")
         kind = core_of(self._tracer, durable=sync)
         self._core = kind({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
@@ -149,9 +155,10 @@ class App:
             refused=doors.refused("http"),
             connect=connections(app, self._log) if self._settings.requests.fast else Connection,
         )
+        operator = build_operator(self._console, catalogue, shown, self._line)
         self._grpc = None if told.grpc is None else self._grpc_port(told.grpc, app.premises)
         self._operator = Port(
-            Guarded(build_operator(self._console, catalogue, shown), doors.gate("operator"), operator_scope),
+            Guarded(operator, doors.gate("operator"), operator_scope),
             socket.socket(fileno=told.operator_fd),
             self._log,
             limits=doors.limits,
@@ -166,8 +173,8 @@ class App:
 
         return GrpcPort(address, premises, self._admission.gate("grpc"), self._log)
 
-    async def run(self, stop: asyncio.Event) -> int:
-        """Start, answer until `stop`, stop in order; the exit code."""
+    async def run(self) -> int:
+        """Start, answer until the line says to end, stop in order; the exit code."""
         await self._start()
         tasks = [
             asyncio.create_task(task)
@@ -181,7 +188,7 @@ class App:
                 self._again(self._settings.pace.pilot, self._fly),
             )
         ]
-        await stop.wait()
+        await self._line.end()
         clean = await self._stop(tasks)
         return 0 if clean else 1
 
@@ -206,10 +213,8 @@ class App:
         self._log.info("worker-ready", models=len(self._core.table))
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> bool:
-        stop = self._settings.stop
-        self._core.ready = False
+        await self._leave()
         self._places.reach(self._place, Stage.DRAINING)
-        await asyncio.sleep(stop.delay)
         cut = await self._close_data_ports()
         await self._operator.close(linger=0.0, limit=1.0)
         self._presence.answering(now=False)
@@ -225,11 +230,24 @@ class App:
         self._log.info("worker-stopped", cut_connections=cut, log_flushed=flushed)
         return flushed
 
+    async def _leave(self) -> None:
+        """The whole gateway stops: fail readiness, and serve on until the supervisor has closed the door.
+
+        A worker that is only replaced stays ready to the end; a signal that was for it alone is waited out.
+        """
+        if not self._line.leaving.is_set():
+            return
+        self._core.ready = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.stop.delay + DOOR_SECONDS):
+                await self._line.parting.wait()
+
     async def _close_data_ports(self) -> int:
         """Part with the clients of both at once; how many connections were cut."""
         stop = self._settings.stop
+        linger = stop.linger if self._line.leaving.is_set() else self._settings.worker.linger
         closing = None if self._grpc is None else asyncio.create_task(self._grpc.close(stop.limit))
-        cut = await self._http.close(linger=stop.linger, limit=stop.limit)
+        cut = await self._http.close(linger=linger, limit=stop.limit)
         if closing is not None:
             await closing
         return cut
@@ -305,6 +323,7 @@ class App:
         self._journal.adopt(await asyncio.to_thread(self._journal.retry))
 
     async def _guard(self) -> None:
+        self._places.serve(self._place, self._served())
         suspects = self._watch.suspects(self._reconciler.routes)
         if suspects:
             await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._watch.look, suspects)
@@ -327,6 +346,12 @@ class App:
         """How often a version has failed in this worker since its last good run."""
         loaded = self._fleet.loaded.get((model, version))
         return 0 if loaded is None else int(self.slot.counters.values[loaded.meters.consecutive_errors])
+
+    def _served(self) -> int:
+        """How many requests this worker has answered with the versions it holds now."""
+        values = self.slot.counters.values
+        loaded = self._fleet.loaded.values()
+        return sum(int(values[index]) for model in loaded for index in model.meters.ok.values())
 
     def _schedules(self) -> Schedules:
         return {key: loaded.schedule for key, loaded in dict(self._fleet.loaded).items()}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from gateway.causes import Cause
 from gateway.metrics import EXECUTING
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
@@ -28,9 +29,8 @@ from rollouts.store import SqliteStore
 
 ACTOR: Final = "guard"
 CRASH: Final = "crash"
-FATAL: Final = frozenset(
-    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE},
-)
+BLAMED: Final = frozenset({"crashed", "hung"})
+"""Causes of death for which what was executing is held to account."""
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -79,40 +79,42 @@ class ErrorWatch:
 class CrashGuard:
     """The supervisor's judgement of a dead worker; each crash is a row of history, so none is forgotten."""
 
-    def __init__(self, store: SqliteStore, clock: Clock, log: Log, oom_kills: Callable[[], int]) -> None:
+    def __init__(self, store: SqliteStore, clock: Clock, log: Log) -> None:
         self._store = store
         self._clock = clock
         self._log = log
-        self._oom_kills = oom_kills
-        self._ooms = oom_kills()
 
     @classmethod
     def open(cls, data: Path, clock: Clock, log: Log) -> "CrashGuard":
         """A guard over the routes of a data folder."""
-        return cls(SqliteStore(data / "rollouts.db", clock), clock, log, oom_kills)
+        return cls(SqliteStore(data / "rollouts.db", clock), clock, log)
 
-    def judge(self, slot: SlotReading, code: int) -> None:
-        """Take notice of a worker's end with exit code `code` (minus the signal); never raises."""
-        ooms, before = self._oom_kills(), self._ooms
-        self._ooms = ooms
-        if not is_crash(code, oom=ooms > before):
-            return
+    def judge(self, slot: SlotReading, code: int, cause: Cause) -> list[tuple[str, str]]:
+        """Take notice of a worker's end with exit code `code` (minus the signal); never raises.
+
+        Returns the (model, version) that are left to blame: those that were executing, unless one of them
+        is the candidate of a rollout, against which it is held here.
+        """
+        if cause not in BLAMED:
+            return []
+        running = executing(slot)
         try:
-            for model, version in executing(slot):
-                self._blame(model, version, slot, -code)
+            blamed = [self._blame(model, version, slot, _end(code, cause)) for model, version in running]
         except DriftgateError as error:
             self._log.error("crash-not-judged", incarnation=slot.incarnation, fault=error)
+            return []
+        return [] if any(blamed) else running
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
 
-    def _blame(self, model: str, version: str, slot: SlotReading, number: int) -> None:
+    def _blame(self, model: str, version: str, slot: SlotReading, end: str) -> bool:
+        """Hold a death against the candidate that was executing; False where it is none."""
         rollout = self._store.active(model)
         if rollout is None or rollout.candidate != version:
-            return
-        name = signal.Signals(number).name
-        reason = f"worker {slot.place} died of {name} while version {version} was executing"
+            return False
+        reason = f"worker {slot.place} {end} while version {version} was executing"
         self._store.note(model, Entry(actor="supervisor", verb=CRASH, reason=reason, n=1, rollout=rollout.id))
         count = sum(
             entry.verb == CRASH and entry.rollout == rollout.id
@@ -121,6 +123,14 @@ class CrashGuard:
         decision = guards.crashes(rollout, count)
         if decision is not None:
             post(self._store, rollout, decision, self._clock, self._log)
+        return True
+
+
+def _end(code: int, cause: Cause) -> str:
+    if cause == "hung":
+        return "hung"
+    name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"died of {name}"
 
 
 def post(store: SqliteStore, judged: Rollout, decision: Decision, clock: Clock, log: Log) -> None:
@@ -143,11 +153,6 @@ def post(store: SqliteStore, judged: Rollout, decision: Decision, clock: Clock, 
         log.info("guard-overtaken", model=judged.model, fault=error)
         return
     log.warning("rollout-aborted", model=judged.model, reason=decision.reason)
-
-
-def is_crash(code: int, *, oom: bool) -> bool:
-    """Whether an exit code tells of a crash: a fatal signal, or a kill when the kernel was out of memory."""
-    return -code in FATAL or (-code == signal.SIGKILL and oom)
 
 
 def executing(slot: SlotReading) -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ LOG_LOST: Final = "driftgate_log_rows_lost_total"
 LOG_WITHHELD: Final = "driftgate_log_inputs_withheld_total"
 LOG_NOT_DRAWN: Final = "driftgate_log_rows_not_drawn_total"
 LOG_UNLOGGED: Final = "driftgate_version_unlogged"
+RESTARTS: Final = "driftgate_worker_restarts_total"
 LOG_BYTES: Final = "driftgate_log_bytes"
 DISK_FREE: Final = "driftgate_disk_free_bytes"
 LOG_WAITING: Final = "driftgate_log_rows_waiting"
@@ -117,7 +118,7 @@ INSTRUMENTS: Final = (
     Instrument(name=LABELS, help="Labels taken into the log.", labels=("model",)),
     Instrument(name=LOG_ACCEPTED, help="Rows copied into a slot.", labels=("kind",)),
     Instrument(
-        name=LOG_SPOOLED, help="Rows written to a segment, but for a dead worker's.", labels=("kind",)
+        name=LOG_SPOOLED, help="Rows written to a segment, those of dead workers included.", labels=("kind",)
     ),
     Instrument(name=LOG_LOST, help="Rows for which there was no room.", labels=("kind",)),
     Instrument(
@@ -154,6 +155,11 @@ INSTRUMENTS: Final = (
         name=FAILED, help="Workers that cannot load this version.", kind="gauge", labels=("model", "version")
     ),
     Instrument(name=ANSWERING, help="Workers that answer requests.", kind="gauge"),
+    Instrument(
+        name=RESTARTS,
+        help="Workers that were followed by others in their place, by why they ended.",
+        labels=("place", "reason"),
+    ),
     Instrument(name=CONNECTIONS, help="Connections open on the data port.", kind="gauge"),
     Instrument(name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")),
     Instrument(

@@ -3,6 +3,9 @@
     GET  /v1/models, /v1/models/{model}
     GET  /v1/rollouts/{model}, /v1/rollouts/{model}/history?after=N, /v1/history?after=N
     POST /v1/rollouts/{model}/{start|set-weight|promote|pause|resume|abort|undo}
+    GET  /v1/workers                who serves, since when, and which versions are not loaded for a while
+    POST /v1/workers/recycle        replace every worker, one by one
+    POST /v1/config/reload          take up changed settings
     GET  /metrics, /healthz
 
 Every error is `{"error": "...", "code": "..."}`. `who` and `why` may also come as the headers X-Driftgate-Who
@@ -11,7 +14,7 @@ and X-Driftgate-Why, the expected revision as If-Match. Who may ask is decided b
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,8 +26,11 @@ from starlette.routing import Route
 from gateway.catalogue import Catalogue
 from gateway.console import Console, Wish
 from gateway.errors import LoadError, MalformedError, TooLargeError
+from gateway.line import BusyError, SupervisorError
+from gateway.order import Verb
+from gateway.reload import RestartError
 from gateway.responses import status_of
-from groundwork.errors import DriftgateError, LockedError, NoRoomError
+from groundwork.errors import DriftgateError, LockedError, NoRoomError, SettingsError
 from groundwork.metrics import CONTENT_TYPE
 from registry_client.errors import RegistryError
 from rollouts.errors import ConflictError, RouteError, SpecError
@@ -36,6 +42,10 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (RouteError, 409),
     (SpecError, 400),
     (LoadError, 422),
+    (BusyError, 409),
+    (RestartError, 409),
+    (SettingsError, 409),
+    (SupervisorError, 503),
     (LockedError, 503),
     (NoRoomError, 507),
     (RegistryError, 502),
@@ -45,7 +55,17 @@ _JSON: Final = "application/json"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_operator(console: Console, catalogue: Catalogue, exposition: Callable[[], bytes]) -> Starlette:
+class Supervised(Protocol):
+    """Who is asked for what concerns all workers together; see `gateway.line.Line`."""
+
+    async def ask(self, verb: Verb, who: str = "") -> Any:
+        """The supervisor's answer."""
+        ...
+
+
+def build_operator(
+    console: Console, catalogue: Catalogue, exposition: Callable[[], bytes], supervisor: Supervised
+) -> Starlette:
     """The ASGI application of the operator port; `exposition` renders /metrics and is called in a thread."""
 
     async def models(_request: Request) -> Response:
@@ -80,11 +100,31 @@ def build_operator(console: Console, catalogue: Catalogue, exposition: Callable[
             Route("/v1/rollouts/{model}", status),
             Route("/v1/rollouts/{model}/history", history),
             Route("/v1/rollouts/{model}/{verb}", act, methods=["POST"]),
+            *_routes_of(supervisor),
             Route("/metrics", metrics),
             Route("/healthz", healthz),
         ],
         exception_handlers={DriftgateError: _refused, HTTPException: _misused, Exception: _broken},
     )
+
+
+def _routes_of(supervisor: Supervised) -> list[Route]:
+    """What concerns all workers together."""
+
+    async def workers(_request: Request) -> Response:
+        return _answer(await supervisor.ask("workers"))
+
+    async def recycle(request: Request) -> Response:
+        return _answer(await supervisor.ask("recycle", (await _wish(request)).who), 202)
+
+    async def reload(request: Request) -> Response:
+        return _answer(await supervisor.ask("reload", (await _wish(request)).who))
+
+    return [
+        Route("/v1/workers", workers),
+        Route("/v1/workers/recycle", recycle, methods=["POST"]),
+        Route("/v1/config/reload", reload, methods=["POST"]),
+    ]
 
 
 async def _wish(request: Request) -> Wish:

@@ -1,21 +1,29 @@
-"""What the supervisor tells a worker when it starts it: one JSON line on the worker's standard input.
+"""What a supervisor and its worker say to each other, over the worker's standard input: JSON, one line each.
 
-The pipe stays open for as long as the supervisor lives, and nothing more is ever sent through it: its end is
-how a worker learns that its supervisor is gone, whatever it died of.
+    supervisor → worker    the Order, once; then Words
+    worker → supervisor    Asks: what an operator wants of all workers together
+
+The line stays open for as long as both live. Its end is how a worker learns that its supervisor is gone,
+whatever it died of.
 """
 
 import os
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.quarantine import Barred
 from gateway.settings import GatewaySettings
 
 _BLOCK: Final = 65536
+Verb = Literal["workers", "recycle", "reload"]
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A worker's place among its equals, the descriptors it inherits, and the settings."""
+    """A worker's place, the descriptors it inherits, the settings, and where gRPC is answered, if it is.
+
+    `workers` is the number of places: one more than workers, for the one that comes while another leaves.
+    """
 
     place: int
     workers: int
@@ -23,21 +31,43 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http_fd: int
     operator_fd: int
     settings: GatewaySettings
+    barred: tuple[Barred, ...] = ()
     grpc: str | None = None
     """Where to listen for gRPC, as "host:port"; None: nowhere."""
 
 
-def encode(order: Order) -> bytes:
-    """The line that `read` reads."""
-    return msgspec.json.encode(order) + b"\n"
+class Word(msgspec.Struct, frozen=True):
+    """`part`: take no more connections and end. `answer`: to the Ask of that number, or why it is refused."""
+
+    kind: Literal["part", "answer"]
+    number: int = 0
+    answer: Any = None
+    error: str = ""
+    code: str = ""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """An operator's wish: show the workers, replace them, or take up changed settings."""
+
+    number: int
+    verb: Verb
+    who: str = ""
+
+
+def encode(said: Order | Word | Ask) -> bytes:
+    """The line that the other side reads."""
+    return msgspec.json.encode(said) + b"\n"
 
 
 def read(descriptor: int) -> Order:
-    """Read the order from a pipe; leaves the pipe open. msgspec.ValidationError when it is not one."""
+    """Read the order from a line; leaves it open. msgspec.ValidationError when it is not one.
+
+    What came behind it already is let go: only a stop overtakes a start, and that comes as a signal too.
+    """
     line = bytearray()
-    while not line.endswith(b"\n"):
+    while b"\n" not in line:
         block = os.read(descriptor, _BLOCK)
         if not block:
             break
         line += block
-    return msgspec.json.decode(bytes(line), type=Order)
+    return msgspec.json.decode(bytes(line.partition(b"\n")[0]), type=Order)

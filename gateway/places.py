@@ -1,10 +1,11 @@
 """The table that the supervisor and its workers share: one row of whole numbers per worker place.
 
-It answers two questions without a message: how many connections does each worker hold (so that a worker can
-leave the next one to a less loaded neighbour), and how far has each worker come (so that the supervisor
-knows when everything is ready). The supervisor creates the table as an anonymous memory file that its
-workers inherit; each worker writes its own row and no other, and the supervisor clears the row of a worker
-that died. A cell is one aligned int64, so a reader sees the old or the new value and nothing between.
+It answers without a message: how many connections does each worker hold (so that a worker can leave the next
+one to a less loaded neighbour), how far has each worker come (so that the supervisor knows when everything is
+ready), does its loop turn, and how much has it served. The supervisor creates the table as an anonymous
+memory file that its workers inherit; each worker writes its own row and no other, and the supervisor clears
+the row of a worker that died. A cell is one aligned int64, so a reader sees the old or the new value and
+nothing between.
 
 Nothing here survives the supervisor, and nothing here is counted or paid: counters live in slots.
 """
@@ -18,6 +19,7 @@ CELLS: Final = 8  # one cache line of int64 per place, so that two workers never
 CONNECTIONS: Final = 0
 STAGE: Final = 1
 BEAT: Final = 2
+SERVED: Final = 3
 FRESH_SECONDS: Final = 1.0
 """A worker whose last beat is older than this does not turn its loop; nobody leaves it a connection."""
 _MICROSECONDS: Final = 1e6
@@ -68,6 +70,18 @@ class Places:
     def beat(self, place: int, now: float) -> None:
         """Publish that the worker of `place` turned its loop at `now` (monotonic seconds)."""
         self._cells[place * CELLS + BEAT] = round(now * _MICROSECONDS)
+
+    def beat_of(self, place: int) -> int:
+        """When the worker of `place` last said that its loop turned: a number that grows; 0 before that."""
+        return self._cells[place * CELLS + BEAT]
+
+    def serve(self, place: int, requests: int) -> None:
+        """Publish how many requests the worker of `place` has answered."""
+        self._cells[place * CELLS + SERVED] = requests
+
+    def served(self, place: int) -> int:
+        """How many requests the worker of `place` has answered."""
+        return self._cells[place * CELLS + SERVED]
 
     def clear(self, place: int) -> None:
         """Empty the row of a worker that is gone."""

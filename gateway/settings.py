@@ -235,6 +235,41 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a worker serves; then another takes its place, one at a time, without a request lost."""
+
+    max_requests: Annotated[
+        int, msgspec.Meta(ge=0, description="a worker that answered so many is replaced; 0: no limit")
+    ] = 0
+    max_age: Annotated[
+        Seconds, msgspec.Meta(description="a worker that answered for so long is replaced; 0: no limit")
+    ] = 0.0
+    max_memory: Annotated[
+        Bytes, msgspec.Meta(description="a worker with more resident memory is replaced; 0: no limit")
+    ] = 0
+    jitter: Annotated[
+        Share,
+        msgspec.Meta(
+            description="each worker draws up to this share off `max_requests` and `max_age`, so that "
+            "workers that began together do not end together"
+        ),
+    ] = 0.1
+    linger: Annotated[
+        Seconds,
+        msgspec.Meta(
+            description="how long a replaced worker waits for a request on each idle connection, to "
+            "answer it with `Connection: close`"
+        ),
+    ] = 5.0
+    hung: Annotated[
+        Seconds,
+        msgspec.Meta(
+            description="a worker whose event loop stands still for so long is ended and replaced; more than "
+            "the longest run may take; 0: never"
+        ),
+    ] = 120.0
+
+
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The prediction log on disk."""
 
@@ -297,7 +332,15 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: Annotated[str, msgspec.Meta(description="the registry: a folder, or a URL of a known kind")] = (
         "models"
     )
-    workers: Annotated[int, msgspec.Meta(ge=1, le=256, description="worker processes")] = 2
+    workers: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=256,
+            description="worker processes; 0: one a processor that cgroup and affinity leave, at most 8",
+        ),
+    ] = 0
+    worker: WorkerSettings = WorkerSettings()
     http: PortSettings = PortSettings(port=8080)
     operator: PortSettings = PortSettings(port=8081)
     grpc: GrpcSettings = GrpcSettings()
@@ -316,6 +359,17 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shadow: ShadowSettings = ShadowSettings()
 
 
+MOST_WORKERS = 8
+"""As many as are started unasked; each takes some 200 MiB and the memory of its models."""
+
+
+def sized(settings: GatewaySettings, processors: float) -> GatewaySettings:
+    """The same settings with the number of workers, where it was left to the machine."""
+    if settings.workers:
+        return settings
+    return msgspec.structs.replace(settings, workers=max(1, min(MOST_WORKERS, int(processors + 0.5))))
+
+
 def checked(settings: GatewaySettings) -> GatewaySettings:
     """The same settings, once who may ask is known to be honourable; SettingsError names what is not."""
     check_reach("operator.host", settings.operator.host, settings.keys)
@@ -326,7 +380,9 @@ def checked(settings: GatewaySettings) -> GatewaySettings:
         load(Path(settings.keys.file))
     _check_log(settings.log)
     if Path(settings.models).is_file():
-        raise SettingsError(f"models is {settings.models}, a file; give the folder that models are published to")
+        raise SettingsError(
+            f"models is {settings.models}, a file; give the folder that models are published to"
+        )
     return settings
 
 

@@ -1,12 +1,14 @@
-"""The parent of the workers: it holds the sockets and the folder, keeps N workers alive, and knows no model.
+"""The parent of the workers: it holds the sockets and the folder, keeps its crew, and knows no model.
 
 1. One lock on the data folder: a second supervisor is refused.
 2. Listening sockets are opened once and held until the end; workers inherit them and come and go.
-3. A worker that dies is started again, at once the first time, then with growing waits. Its rows are brought
-   into the log and its slot is folded away (`gateway.sweep`).
-4. A worker learns of the supervisor's death by the end of its standard input.
-5. SIGTERM or SIGINT stops everything in order: workers fail readiness, finish what is in flight, flush and
-   exit; what one leaves behind is swept; exit code 0.
+3. Workers are started again when they die and replaced when it is time (`gateway.crew`); what a dead one
+   leaves is brought into the log and folded away (`gateway.aftermath`).
+4. A worker learns of the supervisor's death by the end of its standard input, over which it also asks for
+   what operators want of all workers together.
+5. SIGTERM or SIGINT stops everything in order: readiness fails, all goes on for `stop.delay`, the door is
+   closed behind the last who came in, workers finish what they have, flush and exit; exit code 0.
+6. SIGHUP takes up changed settings, SIGUSR1 replaces every worker.
 
 It never loads the runtime, so nothing a model does can take it down.
 """
@@ -14,50 +16,69 @@ It never loads the runtime, so nothing a model does can take it down.
 import asyncio
 import functools
 import os
+import random
+import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway import order
-from gateway.backoff import Backoff
+import msgspec
+
+from gateway.aftermath import Aftermath
+from gateway.child import Child
+from gateway.crew import Crew, StartError
+from gateway.door import close_door
 from gateway.guards import CrashGuard
+from gateway.line import BusyError, SupervisorError
 from gateway.listeners import Addresses, Listeners
-from gateway.places import Places, Stage
-from gateway.settings import GatewaySettings
+from gateway.order import Ask, Word
+from gateway.places import Places
+from gateway.reload import check_reload
+from gateway.roster import Roster, roster_of
+from gateway.settings import GatewaySettings, checked, sized
+from gateway.slot_room import ballast_of
 from gateway.sweep import Sweeper
+from gateway.tally import CountedSink, Tally
 from gateway.upkeep import Upkeep
 from groundwork.clock import SystemClock
 from groundwork.data_folder import claim
-from groundwork.errors import DriftgateError
+from groundwork.errors import DriftgateError, SettingsError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
-from groundwork.slots import SlotReading
+from groundwork.processors import processors
+from groundwork.terminal import open_terminal
 from prediction_log.recovery import recover_slot
 from prediction_log.segments import SegmentSink
 
+__all__ = ["Reload", "StartError", "Supervisor", "run"]
+
 WORKER: Final = (sys.executable, "-P", "-m", "gateway.worker")
-# A worker that has never answered and died this often will not be helped by another start.
-HOPELESS: Final = 3
-POLL_SECONDS: Final = 0.01
 SWEEP_SECONDS: Final = 10.0
-# On top of what the settings allow a worker for its stop: the last flush and the interpreter's own end.
-PATIENCE_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.25
+_MOST_FILES: Final = 1 << 20
 
 
-class StartError(DriftgateError):
-    """Workers that die before they ever answer."""
+class Reload(msgspec.Struct, frozen=True):
+    """Where changed settings come from.
 
-    code = "cannot-start"
+    `read` gives them and is given those in force (blocking; SettingsError); `done` hears whether they are
+    taken.
+    """
+
+    read: Callable[[GatewaySettings], GatewaySettings]
+    done: Callable[[bool], object] = lambda _taken: None
 
 
-def run(settings: GatewaySettings, ready: Callable[[Addresses], None]) -> int:
+def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: Reload | None = None) -> int:
     """Run the gateway until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code.
 
     `ready` is called once, when every worker answers. LockedError when the data folder is in use,
     ListenError when a port cannot be had, StartError when workers cannot start.
     """
+    raise_open_files()
+    settings = sized(settings, processors())
     data = Path(settings.data)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FolderLock.acquire(data)
@@ -65,30 +86,44 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None]) -> int:
         claim(data)
         listeners = Listeners.open(settings)
         try:
-            return asyncio.run(_supervise(settings, listeners, ready))
+            return asyncio.run(_supervise(settings, listeners, ready, reload))
         finally:
             listeners.close()
     finally:
         lock.release()
 
 
+def raise_open_files() -> None:
+    """Let this process, and its children, open as many files as its owner may allow them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def _supervise(
-    settings: GatewaySettings, listeners: Listeners, ready: Callable[[Addresses], None]
+    settings: GatewaySettings,
+    listeners: Listeners,
+    ready: Callable[[Addresses], None],
+    reload: Reload | None,
 ) -> int:
     data = Path(settings.data)
     clock = SystemClock()
     sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
-    places = Places.create(settings.workers)
+    places = Places.create(settings.workers + 1)
     log = program_log(settings.messages, clock)
     capture(log)
-    sweeper = Sweeper(data / "slots", functools.partial(recover_slot, sink=sink), clock, log, sync=sink.sync)
+    tally = Tally(data / "slots", settings.workers, log)
+    recover = functools.partial(recover_slot, sink=CountedSink(sink, tally))
+    sweeper = Sweeper(data / "slots", recover, clock, log, sync=sink.sync)
     guard = CrashGuard.open(data, clock, log)
     upkeep = Upkeep(data / "log", settings.log, clock, log)
     keeping = asyncio.create_task(upkeep.run())
-    supervisor = Supervisor(settings, listeners, places, sweeper, guard, log)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, supervisor.stop)
+    ballast = ballast_of(data, settings.workers + 1)
+    aftermath = Aftermath(sweeper, guard, clock, log, tend=ballast.ensure)
+    supervisor = Supervisor(settings, listeners, places, aftermath, tally, log, reload=reload)
+    supervisor.reloaded = lambda now: upkeep.use(now.log)
+    _obey(supervisor)
     try:
         return await supervisor.run(ready)
     finally:
@@ -98,47 +133,61 @@ async def _supervise(
         sink.close()
         guard.close()
         places.close()
+        tally.close()
+
+
+def _obey(supervisor: "Supervisor") -> None:
+    loop = asyncio.get_running_loop()
+    had_terminal = open_terminal()
+
+    def hung_up() -> None:
+        if had_terminal and not open_terminal():
+            supervisor.stop()
+        else:
+            supervisor.begin_reload()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    loop.add_signal_handler(signal.SIGUSR1, supervisor.begin_recycle)
 
 
 class Supervisor:
-    """Keeps one worker alive in every place; owns the children and nothing that answers a request.
+    """Keeps the crew and does what operators want of it; owns nothing that answers a request.
 
-    `patience` is how long a worker may take to end beyond what the settings allow a stop.
+    `reloaded` is given the settings that were taken up, for whatever else in this process reads them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts of a supervisor, each its own
         self,
         settings: GatewaySettings,
         listeners: Listeners,
         places: Places,
-        sweeper: Sweeper,
-        guard: CrashGuard,
+        aftermath: Aftermath,
+        tally: Tally,
         log: Log,
         *,
+        reload: Reload | None = None,
         command: Sequence[str] = WORKER,
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
+        self.crew = Crew(
+            settings, listeners, places, aftermath, tally, log, self.answer, command=command, draw=draw
+        )
+        self.reloaded: Callable[[GatewaySettings], object] = lambda _settings: None
         self._listeners = listeners
         self._places = places
-        self._sweeper = sweeper
-        self._guard = guard
+        self._aftermath = aftermath
+        self._tally = tally
         self._log = log
-        self.patience = PATIENCE_SECONDS
-        self._command = command
-        self._children: dict[int, asyncio.subprocess.Process] = {}
-        self._stopping = asyncio.Event()
-        self._sweeping = asyncio.Lock()
-        self._answered = False
-        self._failures = 0
-        self._fault: StartError | None = None
-        self._dead: dict[int, SlotReading] = {}
-        self._aftermaths: set[asyncio.Task[None]] = set()
+        self._reload = reload
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def stop(self) -> None:
         """Begin to stop; harmless when repeated."""
-        if not self._stopping.is_set():
+        if not self.crew.stopping.is_set():
             self._log.info("stopping")
-            self._stopping.set()
+            self.crew.stopping.set()
 
     async def run(self, ready: Callable[[Addresses], None]) -> int:
         """Keep the workers until `stop`; StartError when none of them ever answers.
@@ -146,148 +195,134 @@ class Supervisor:
         What dead workers of an earlier life left is taken over first; where that cannot be read at all, a
         StoreError says so and nothing is started.
         """
-        await self._sweep()
-        self._dead.clear()  # those died in an earlier life; nobody knows how
-        keepers = [asyncio.create_task(self._keep(place)) for place in range(self._settings.workers)]
-        sweeper = asyncio.create_task(self._sweep_now_and_then())
+        await self._aftermath.take_over()
+        crew = self.crew
+        crew.begin()
+        tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._look())]
         try:
-            if await self._all_ready():
+            if await crew.ready():
                 ready(self._listeners.addresses(os.getpid()))
-                await self._stopping.wait()
+                await crew.stopping.wait()
         finally:
             self.stop()
-            clean = await self._stop_workers(keepers)
-            await asyncio.gather(sweeper, *self._aftermaths)
-            await self._sweep_later()
-        if self._fault is not None:
-            raise self._fault
+            clean = await crew.stop(self._close_door)
+            await asyncio.gather(*tasks, *self._tasks)
+            await self._aftermath.sweep()
+        if crew.fault is not None:
+            raise crew.fault
         return 0 if clean else 1
 
-    async def _all_ready(self) -> bool:
-        """Wait until every place answers; False when told to stop before."""
-        while not self._stopping.is_set():
-            if all(self._places.stage(place) is Stage.READY for place in range(self._settings.workers)):
-                self._answered = True
-                return True
-            await self._pause(POLL_SECONDS)
-        return False
+    def begin_reload(self) -> None:
+        """Take up changed settings, in the background; what comes of it is a line of the log."""
+        self._begin(self._told("settings-not-reloaded", self.reload("signal")))
 
-    async def _keep(self, place: int) -> None:
-        backoff = Backoff()
-        while not self._stopping.is_set():
-            try:
-                code, pid, answered = await self._live(place)
-            except OSError as error:
-                code, pid, answered = error.errno or 1, 0, False
-                self._log.error("worker-not-started", place=place, fault=error)
-            if self._stopping.is_set():
-                return
-            wait = backoff.after(answered=answered)
-            self._log.warning("worker-died", place=place, pid=pid, how=_death(code), restart_in_s=wait)
-            self._give_up_if_hopeless(code)
-            # The next worker does not wait for the dead one's rows.
-            aftermath = asyncio.create_task(self._sweep_later(place, code))
-            self._aftermaths.add(aftermath)
-            aftermath.add_done_callback(self._aftermaths.discard)
-            await self._pause(wait)
+    def begin_recycle(self) -> None:
+        """Replace every worker, in the background; what comes of it is a line of the log."""
+        self._begin(self._told("workers-not-replaced", self.recycle("signal")))
 
-    async def _live(self, place: int) -> tuple[int, int, bool]:
-        """One worker's life: its exit code, its process number, and whether it ever answered."""
-        self._places.clear(place)
-        self._places.reach(place, Stage.STARTING)
-        fds = (self._places.fd, self._listeners.http.fileno(), self._listeners.operator.fileno())
-        child = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, pass_fds=fds, process_group=0
-        )
-        self._children[place] = child
-        if self._stopping.is_set():
-            _signal(child, signal.SIGTERM)
-        if child.stdin is not None:
-            places_fd, http_fd, operator_fd = fds
-            told = order.Order(
-                place,
-                self._settings.workers,
-                places_fd,
-                http_fd,
-                operator_fd,
-                self._settings,
-                grpc=self._listeners.grpc,
-            )
-            child.stdin.write(order.encode(told))
-        code = await child.wait()
-        if child.stdin is not None:
-            child.stdin.close()
-        del self._children[place]
-        answered = self._places.stage(place) is not Stage.STARTING
-        self._places.clear(place)
-        return code, child.pid, answered
+    async def recycle(self, who: str) -> int:
+        """Begin to replace every worker, one by one; how many. BusyError while some are being replaced."""
+        await self._begin_replacing()
+        self._log.info("workers-replacing", who=who)
+        self._begin(self._replace_all("asked by " + who))
+        return len(self.crew.seats)
 
-    def _give_up_if_hopeless(self, code: int) -> None:
-        self._failures += 1
-        if not self._answered and self._failures >= HOPELESS * self._settings.workers:
-            self._fault = StartError(
-                f"workers die before they answer ({self._failures} so far, the last one {_death(code)}); "
-                "the lines above say why"
-            )
-            self.stop()
+    async def reload(self, who: str) -> list[str]:
+        """Take up changed settings; their names, once one worker answers by them and the others will follow.
 
-    async def _stop_workers(self, keepers: Sequence[asyncio.Task[None]]) -> bool:
-        """SIGTERM to every worker, SIGKILL to what is left after the bound; True when none was left."""
-        for child in self._children.values():
-            _signal(child, signal.SIGTERM)
-        stop = self._settings.stop
-        _, late = await asyncio.wait(keepers, timeout=stop.delay + stop.linger + stop.limit + self.patience)
-        for place, child in list(self._children.items()):
-            self._log.error("worker-killed", place=place, pid=child.pid, why="it did not stop in time")
-            _signal(child, signal.SIGKILL)
-        for task in keepers:
-            await task
-        return not late
-
-    async def _sweep_now_and_then(self) -> None:
-        while not self._stopping.is_set():
-            await self._pause(SWEEP_SECONDS)
-            await self._sweep_later()
-
-    async def _sweep(self, place: int = -1, code: int = 0) -> None:
-        """Sweep dead slots off the loop, one sweep at a time; judge the death of the worker of `place`."""
-        async with self._sweeping:
-            await asyncio.to_thread(self._sweep_and_judge, place, code)
-
-    async def _sweep_later(self, place: int = -1, code: int = 0) -> None:
-        """The same beside running workers, which go on whatever is wrong with the slots."""
+        SettingsError for settings that cannot be honoured, RestartError for those that want a restart,
+        SupervisorError when no worker comes up with them: nothing was changed then.
+        """
+        if self._reload is None:
+            raise SupervisorError("nobody said where settings are to be read again; restart with them")
+        await self._begin_replacing()
+        handed_on = False
         try:
-            await self._sweep(place, code)
-        except (DriftgateError, OSError) as error:
-            self._log.error("slots-not-swept", fault=error)
+            changed, fresh = await self._take_up(self._reload, who)
+            if fresh is not None:
+                self._begin(self._replace_all("changed settings", fresh))
+                handed_on = True
+        finally:
+            if not handed_on:
+                self.crew.replacing.release()
+        return changed
 
-    def _sweep_and_judge(self, place: int, code: int) -> None:
-        # Of workers that die together the first one's sweep finds every slot; exit codes come one by one.
-        self._dead.update({reading.place: reading for reading in self._sweeper.sweep()})
-        found = self._dead.pop(place, None)
-        if found is not None:
-            self._guard.judge(found, code)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but not longer than until the stop."""
+    async def answer(self, ask: Ask) -> Word:
+        """What a worker is answered, on behalf of an operator; never raises."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+            if ask.verb == "workers":
+                return Word("answer", ask.number, self.roster())
+            if ask.verb == "recycle":
+                return Word("answer", ask.number, {"replacing": await self.recycle(ask.who or "an operator")})
+            return Word("answer", ask.number, {"changed": await self.reload(ask.who or "an operator")})
+        except DriftgateError as error:
+            self._log.warning("operator-refused", verb=ask.verb, who=ask.who, fault=error)
+            return Word("answer", ask.number, error=str(error), code=error.code)
 
+    def roster(self) -> Roster:
+        """Who works where now, and what is barred."""
+        return roster_of(self.crew, self._places, self._tally, self._aftermath.barred())
 
-def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    try:
-        child.send_signal(number)
-    except ProcessLookupError:
-        return  # it has gone by itself
+    async def _take_up(self, reload: Reload, who: str) -> tuple[list[str], Child | None]:
+        """What changed, and the first worker that answers by it: None where nothing did."""
+        crew, taken, fresh = self.crew, False, None
+        try:
+            new = sized(checked(await asyncio.to_thread(reload.read, crew.settings)), processors())
+            changed = check_reload(crew.settings, new)
+            if changed:
+                fresh = await crew.bring_up(new)
+                if fresh is None:
+                    raise SupervisorError(
+                        f"no worker comes up with the new settings ({', '.join(changed)}); the log says why; "
+                        "nothing was changed"
+                    )
+                crew.settings = new
+                self.reloaded(new)
+            taken = True
+        except OSError as error:
+            raise SettingsError(f"settings cannot be read again: {error}; nothing was changed") from error
+        finally:
+            await asyncio.to_thread(reload.done, taken)
+        self._log.info("settings-reloaded", who=who, changed=",".join(changed) or "nothing")
+        return changed, fresh
 
+    async def _replace_all(self, why: str, fresh: Child | None = None) -> None:
+        """Replace every worker, then let others: `replacing` is ours already."""
+        try:
+            if not await self.crew.replace_all(why, fresh):
+                self._log.error("workers-not-replaced", why="a successor did not come up")
+        finally:
+            self.crew.replacing.release()
 
-def _death(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
+    async def _begin_replacing(self) -> None:
+        """Take `replacing`, or say who has it."""
+        if self.crew.replacing.locked():
+            raise BusyError("workers are being replaced already; wait until that is done and ask again")
+        if self.crew.stopping.is_set():
+            raise BusyError("the gateway is stopping; ask again once it has started")
+        await self.crew.replacing.acquire()
+
+    def _close_door(self) -> asyncio.Future[object]:
+        doors = (self._listeners.http, self._listeners.operator)
+        return asyncio.ensure_future(close_door(doors))
+
+    def _begin(self, work: Coroutine[object, object, object]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _told(self, event: str, work: Awaitable[object]) -> None:
+        try:
+            await work
+        except DriftgateError as error:
+            self._log.error(event, fault=error)
+
+    async def _sweep(self) -> None:
+        while not self.crew.stopping.is_set():
+            await self.crew.pause(SWEEP_SECONDS)
+            await self._aftermath.sweep()
+
+    async def _look(self) -> None:
+        while not self.crew.stopping.is_set():
+            await self.crew.pause(LOOK_SECONDS)
+            self.crew.look()

@@ -58,6 +58,10 @@ class Upkeep:
                 self._said = str(error)
                 self._log.warning("log-not-kept", fault=error)
 
+    def use(self, settings: LogSettings) -> None:
+        """Keep to these limits from the next look on."""
+        self._limits = limits_of(settings)
+
     def close(self) -> None:
         """Let the file go."""
         self._sink.close()

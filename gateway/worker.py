@@ -1,22 +1,23 @@
 """One worker process: read the order, build the parts, answer until told to stop, leave everything tidy.
 
-It ends on SIGTERM or SIGINT, and when its supervisor is gone, which it learns from the end of its standard
-input. A loop that no longer turns cannot stop in order, so the thread that watches the supervisor ends the
-process itself when the time for that is over.
+It ends on SIGTERM or SIGINT, when its supervisor tells it to, and when its supervisor is gone, which it
+learns from the end of its standard input. A loop that no longer turns cannot stop in order, so the thread
+that reads the line ends the process itself when the time for that is over.
 """
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from typing import Final
 
 import uvloop
 
 from gateway import order
 from gateway.app import App
+from gateway.line import Line
 from gateway.order import Order
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
@@ -30,6 +31,8 @@ PATIENCE_SECONDS: Final = 5.0
 
 def main() -> int:
     """Run one worker to its end; the exit code."""
+    # A worker that is ended because it hangs, or that a model brings down, says where it was.
+    faulthandler.enable()
     told = order.read(ORDERS)
     log = program_log(told.settings.messages, SystemClock()).bind(worker=told.place)
     capture(log)
@@ -43,27 +46,20 @@ def main() -> int:
 
 async def _live(told: Order, log: Log) -> int:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    line = Line(ORDERS)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, line.leave)
     bound = told.settings.stop
     patience = bound.delay + bound.linger + bound.limit + PATIENCE_SECONDS
-    threading.Thread(
-        target=_watch_supervisor,
-        args=(lambda: loop.call_soon_threadsafe(stop.set), patience),
-        name="supervisor-watch",
-        daemon=True,
-    ).start()
-    return await App(told, log).run(stop)
 
+    def gone() -> None:
+        """In the line's thread: stop, and after a while end the process whatever the loop does."""
+        loop.call_soon_threadsafe(line.leave)
+        threading.Event().wait(patience)
+        os._exit(1)
 
-def _watch_supervisor(stop: Callable[[], object], patience: float) -> None:
-    """Wait for the end of the orders; then ask for a stop, and after `patience` seconds end the process."""
-    while os.read(ORDERS, 4096):
-        pass
-    stop()
-    threading.Event().wait(patience)
-    os._exit(1)
+    line.listen(gone)
+    return await App(told, line, log).run()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import click
 
 from driftgate import settings, show
 from driftgate.cli.keys import keys
-from driftgate.cli.options import config_option, json_option
+from driftgate.cli.options import actor_option, config_option, json_option, operator_option
 from driftgate.cli.reference import reference
+from driftgate.remote import Api, default_actor
 from driftgate.verbs import TaughtGroup
 from driftgate.written import shown, written
 
@@ -20,7 +21,7 @@ from driftgate.written import shown, written
     examples=("driftgate config show --config driftgate.yaml", "driftgate config check driftgate.yaml"),
 )
 def config() -> None:
-    """Show every setting with its source, check a file, or keep keys."""
+    """Show settings and their sources, check or reload them, or keep keys."""
 
 
 config.add_command(keys)
@@ -68,6 +69,29 @@ def check(file: Path, *, as_json: bool) -> None:
         show.facts({"file": str(file), "ok": True, "settings": given})
     else:
         click.echo(f"{click.style('✔', fg='green')} {file}: {len(given)} settings, all can be honoured")
+
+
+@config.command(
+    "reload",
+    examples=("driftgate config reload", "driftgate config reload --operator https://serving:8081 --json"),
+)
+@operator_option
+@actor_option
+@json_option
+def reload_settings(operator: str, actor: str | None, *, as_json: bool) -> None:
+    """Let a running gateway take up changed settings; SIGHUP to `up` or `serve` is the same.
+
+    It reads its file, variables and flags again and replaces its workers one by one, so that no request is
+    lost. A change that wants a restart (data, models, workers, ports, hosts, TLS on or off,
+    log.segment_bytes) is refused by name, and then nothing is changed.
+    """
+    answer = Api("operator API", operator).post("/v1/config/reload", {"who": actor or default_actor()})
+    if as_json:
+        show.facts(answer)
+    elif answer["changed"]:
+        click.echo(f"taken up: {', '.join(answer['changed'])}; workers are replaced one by one")
+    else:
+        click.echo("nothing has changed")
 
 
 def _value(value: Any, name: str) -> Any:

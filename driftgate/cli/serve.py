@@ -16,6 +16,7 @@ from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
 from gateway import supervisor
 from gateway.listeners import Addresses
+from gateway.settings import GatewaySettings
 from groundwork.logs import Log
 
 
@@ -28,7 +29,9 @@ from groundwork.logs import Log
 )
 @click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
 @click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
-@click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
+@click.option(
+    "--workers", type=int, metavar="N", help="Worker processes; 0 = one a processor, at most 8.  [default: 0]"
+)
 @click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
 @click.option("--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]")
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
@@ -40,11 +43,14 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
 
     Predictions, rollouts and the prediction log work without the monitor; what needs labels or drift waits
     for it, and a step that asks for proof of accuracy is not left before. The settings are those of
-    `driftgate up`.
+    `driftgate up`, and so is what signals do.
     """
     value = settings.load(config_file, flag_names(flags)).value
 
     gateway = settings.gateway_settings(value)
+
+    def read(_current: GatewaySettings) -> GatewaySettings:
+        return settings.gateway_settings(settings.load(config_file, flag_names(flags)).value)
 
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
@@ -54,6 +60,6 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
                 line = f"predictions {addresses.http}/v2   rollouts {addresses.operator}"
                 greet(gateway.messages, log, lambda: click.echo(line), **msgspec.structs.asdict(addresses))
 
-            return supervisor.run(gateway, ready)
+            return supervisor.run(gateway, ready, supervisor.Reload(read))
 
     return told(gateway.messages, work)

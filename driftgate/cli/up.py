@@ -15,7 +15,10 @@ from driftgate.extras import require
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
+from gateway.settings import GatewaySettings, sized
 from groundwork.logs import Log
+from groundwork.processors import processors
+from monitor.settings import MonitorSettings
 
 
 @click.command(
@@ -28,7 +31,9 @@ from groundwork.logs import Log
 )
 @click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
 @click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
-@click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: 2]")
+@click.option(
+    "--workers", type=int, metavar="N", help="Worker processes; 0 = one a processor, at most 8.  [default: 0]"
+)
 @click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
 @click.option("--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]")
 @click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
@@ -41,12 +46,13 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
 
     Every version found under --models is loaded when it is asked for; a model seen for the first time is
     answered by its highest version. SIGTERM or Ctrl-C stops: requests in flight finish, the log is written
-    out, the monitor reads to its end. Settings come from defaults, --config, DRIFTGATE_ variables and the
-    flags here, in rising order; `driftgate config show` lists them all.
+    out, the monitor reads to its end. SIGHUP takes up changed settings (`driftgate config reload`), SIGUSR1
+    replaces the workers one by one. Settings come from defaults, --config, DRIFTGATE_ variables and the flags
+    here, in rising order; `driftgate config show` lists them all.
     """
     require("monitor")
     value = settings.load(config_file, flag_names(flags)).value
-    gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
+    gateway, monitor = _programs(value)
 
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
@@ -57,10 +63,19 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
                 greet(gateway.messages, log, show_it, **msgspec.structs.asdict(addresses))
 
             return ring.run(
-                gateway, monitor, ready=ready, tell=lambda line: log.warning("program-ended", says=line)
+                gateway,
+                monitor,
+                ready=ready,
+                tell=lambda line: log.warning("program-ended", says=line),
+                reread=lambda: _programs(settings.load(config_file, flag_names(flags)).value),
             )
 
     return told(gateway.messages, work)
+
+
+def _programs(value: msgspec.Struct) -> tuple[GatewaySettings, MonitorSettings]:
+    gateway = sized(settings.gateway_settings(value), processors())
+    return gateway, settings.monitor_settings(value)
 
 
 def flag_names(flags: dict[str, Any]) -> dict[str, Any]:

@@ -108,3 +108,23 @@ async def test_closed_takes_nothing(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         connection.close()
     assert taken == []
+
+
+async def test_a_socket_that_is_shut_ends_the_taking(listener: socket.socket) -> None:
+    """When the supervisor has shut the socket the worker stops looking at it, and does not spin."""
+    asked = 0
+    looked = asyncio.Event()
+
+    def crowded() -> bool:
+        nonlocal asked
+        asked += 1
+        looked.set()
+        return False
+
+    acceptor = Acceptor(listener, lambda _taken: None, crowded, LOG)
+    acceptor.open()
+    listener.shutdown(socket.SHUT_RDWR)
+    await until(looked)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert asked == 1

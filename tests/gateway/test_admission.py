@@ -80,6 +80,9 @@ OPERATOR = {
     "/v1/rollouts/{model}": "read",
     "/v1/rollouts/{model}/history": "read",
     "/v1/rollouts/{model}/{verb}": "operate",
+    "/v1/workers": "read",
+    "/v1/workers/recycle": "operate",
+    "/v1/config/reload": "operate",
     "/metrics": "read",
     "/healthz": OPEN,
 }
@@ -147,7 +150,7 @@ async def test_quoting_a_path_does_not_change_its_scope(door: Door, path: str) -
 async def test_every_route_of_the_operator_port_asks_for_its_key(here: World, tmp_path: Path) -> None:
     """Every route of the table wants the scope it should, and what is not in it wants one as well."""
     bench, door = Bench(here, tmp_path), Door(here, tmp_path)
-    operator = build_operator(bench.console, bench.catalogue, lambda: b"")
+    operator = build_operator(bench.console, bench.catalogue, lambda: b"", bench.supervisor)
     guarded = Guarded(operator, door.admission.gate("operator"), operator_scope)
     transport = httpx.ASGITransport(guarded, raise_app_exceptions=False)
     found = [route for route in operator.routes if isinstance(route, Route)]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.guards import CrashGuard, ErrorWatch, executing, is_crash, oom_kills, post
+from gateway.causes import cause_of
+from gateway.guards import CrashGuard, ErrorWatch, executing, oom_kills, post
 from gateway.metrics import EXECUTING
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
@@ -30,11 +31,10 @@ class Bench:
         self.store.ensure_first("m", "1", "gateway")
         begin = verbs.start(SPEC, "2")
         verbs.apply(self.store, "m", begin, Entry(actor="operator:ada", verb="start"), self.clock.now())
-        self.ooms = 0
 
     def crash_guard(self) -> CrashGuard:
         """The supervisor's guard over this store."""
-        return CrashGuard(self.store, self.clock, self.log, lambda: self.ooms)
+        return CrashGuard(self.store, self.clock, self.log)
 
     def verbs(self) -> list[tuple[str, str]]:
         """Who did what since the start of the rollout."""
@@ -101,50 +101,52 @@ def test_a_judgement_holds_for_its_own_rollout_only(bench: Bench) -> None:
     assert route.candidate == "3"
 
 
+def judge(guard: CrashGuard, slot: SlotReading, code: int) -> list[tuple[str, str]]:
+    """What is left to blame for the end of this worker."""
+    return guard.judge(slot, code, cause_of(code))
+
+
 def test_the_second_crash_aborts(bench: Bench) -> None:
     """A worker that dies by a fatal signal while it runs the candidate is noted; twice is an abort."""
     guard = bench.crash_guard()
-    guard.judge(died(v2=1), -signal.SIGSEGV)
+    assert judge(guard, died(v2=1), -signal.SIGSEGV) == []
     assert bench.verbs() == [("supervisor", "crash")]
-    guard.judge(died(v1=1, v2=2), -signal.SIGABRT)
+    assert judge(guard, died(v1=1, v2=2), -signal.SIGABRT) == []
     assert bench.verbs() == [("supervisor", "crash"), ("supervisor", "crash"), ("guard", "abort")]
+
+
+def test_a_hung_worker_is_held_against_the_candidate(bench: Bench) -> None:
+    """A loop that stood still while the candidate was executing is noted like a crash, whatever ended it."""
+    assert bench.crash_guard().judge(died(v2=1), -signal.SIGKILL, "hung") == []
+    assert bench.verbs() == [("supervisor", "crash")]
+    assert "hung" in bench.store.history(after=2)[-1].reason
 
 
 def test_crashes_are_remembered_across_supervisors(bench: Bench) -> None:
     """A supervisor that was restarted between two crashes counts both."""
-    bench.crash_guard().judge(died(v2=1), -signal.SIGSEGV)
-    bench.crash_guard().judge(died(v2=1), -signal.SIGSEGV)
+    judge(bench.crash_guard(), died(v2=1), -signal.SIGSEGV)
+    judge(bench.crash_guard(), died(v2=1), -signal.SIGSEGV)
     assert bench.verbs()[-1] == ("guard", "abort")
 
 
 def test_a_plain_kill_blames_nobody(bench: Bench) -> None:
-    """SIGKILL from outside, an ordinary exit, or a crash beside the candidate changes nothing."""
+    """SIGKILL from outside or an ordinary exit changes nothing and leaves nobody to blame."""
     guard = bench.crash_guard()
     for code in (-signal.SIGKILL, -signal.SIGTERM, 1, 0):
-        guard.judge(died(v2=1), code)
-    guard.judge(died(v1=1), -signal.SIGSEGV)
-    guard.judge(died(), -signal.SIGSEGV)
+        assert judge(guard, died(v1=1, v2=1), code) == []
+    assert judge(guard, died(), -signal.SIGSEGV) == []
     assert bench.verbs() == []
 
 
-def test_a_kill_for_want_of_memory_is_a_crash(bench: Bench) -> None:
-    """SIGKILL counts when the cgroup's own count of such kills has risen, once per rise."""
-    guard = bench.crash_guard()
-    bench.ooms = 1
-    guard.judge(died(v2=1), -signal.SIGKILL)
-    guard.judge(died(v2=1), -signal.SIGKILL)
-    assert bench.verbs() == [("supervisor", "crash")]
+def test_a_crash_beside_the_candidate_is_the_stable_version_s(bench: Bench) -> None:
+    """What was executing and is no candidate is left to blame; the rollout goes on."""
+    assert judge(bench.crash_guard(), died(v1=1), -signal.SIGSEGV) == [("m", "1")]
+    assert bench.verbs() == []
 
 
 def test_executing_reads_what_was_running() -> None:
     """Only versions with a run under way are named."""
     assert executing(died(v1=0, v2=3)) == [("m", "2")]
-
-
-def test_is_crash() -> None:
-    """A fatal signal is a crash by itself."""
-    assert is_crash(-signal.SIGBUS, oom=False)
-    assert not is_crash(0, oom=True)
 
 
 def test_oom_kills_reads_the_cgroup(tmp_path: Path) -> None:

@@ -9,12 +9,16 @@ import pytest
 
 from gateway.catalogue import Catalogue
 from gateway.console import Console
+from gateway.line import BusyError, SupervisorError
 from gateway.metrics import exposition
 from gateway.operator import build_operator
+from gateway.order import Verb
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
+from gateway.reload import RestartError
 from gateway.settings import PaceSettings
 from groundwork.clock import FakeClock
+from groundwork.errors import DriftgateError, SettingsError
 from groundwork.logs import Log
 from groundwork.slots import Slot
 from registry_client.memory import MemoryRegistry
@@ -24,6 +28,21 @@ from tests.gateway.worlds import World
 from tests.models import identity, logistic
 
 STEPS = {"steps": [{"weight": 5, "hold": {"for": "1h"}}]}
+
+
+class FakeSupervisor:
+    """Answers what it is told to, and remembers who asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.fault: DriftgateError | None = None
+
+    async def ask(self, verb: Verb, who: str = "") -> Any:
+        """The verb as a document, or the fault."""
+        self.asked.append((verb, who))
+        if self.fault is not None:
+            raise self.fault
+        return {"verb": verb}
 
 
 class Bench:
@@ -39,7 +58,8 @@ class Bench:
         self._follower = Follower(self.store)
         self.console = Console(self.store, here.slots, here.fleet, self.follow, here.clock)
         self.catalogue = Catalogue(here.registry, self.store, here.slots, self.faults)
-        app = build_operator(self.console, self.catalogue, lambda: exposition(here.slots))
+        self.supervisor = FakeSupervisor()
+        app = build_operator(self.console, self.catalogue, lambda: exposition(here.slots), self.supervisor)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://operator.test")
 
@@ -268,3 +288,30 @@ def test_a_registry_that_is_gone_hides_no_route(tmp_path: Path) -> None:
     assert found.faults == ["the registry's disk is gone"]
     assert [(view.name, view.stable, view.faults) for view in found.models] == [("m", "1", {"": "m: gone"})]
     store.close()
+
+
+async def test_what_concerns_all_workers_is_asked_of_the_supervisor(bench: Bench) -> None:
+    """Who works, replacing and reloading go to the supervisor with the operator's name."""
+    assert await bench.get("/v1/workers") == {"verb": "workers"}
+    answer = await bench.client.post("/v1/workers/recycle", headers={"x-driftgate-who": "ada"})
+    assert (answer.status_code, answer.json()) == (202, {"verb": "recycle"})
+    answer = await bench.client.post("/v1/config/reload", json={"who": "ada"})
+    assert (answer.status_code, answer.json()) == (200, {"verb": "reload"})
+    assert bench.supervisor.asked == [("workers", ""), ("recycle", "ada"), ("reload", "ada")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (BusyError("later"), 409),
+        (RestartError("settings data need a restart; nothing was changed"), 409),
+        (SettingsError("no"), 409),
+        (SupervisorError("gone"), 503),
+    ],
+)
+async def test_a_refusal_of_the_supervisor_is_told(bench: Bench, fault: DriftgateError, status: int) -> None:
+    """The supervisor's sentence and code reach the operator."""
+    bench.supervisor.fault = fault
+    answer = await bench.client.post("/v1/config/reload")
+    assert answer.status_code == status
+    assert answer.json() == {"error": str(fault), "code": fault.code}

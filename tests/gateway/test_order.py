@@ -6,9 +6,18 @@ import msgspec
 import pytest
 
 from gateway.order import Order, encode, read
+from gateway.quarantine import Barred
 from gateway.settings import GatewaySettings
 
-ORDER = Order(place=1, workers=2, places_fd=7, http_fd=8, operator_fd=9, settings=GatewaySettings(workers=2))
+ORDER = Order(
+    place=1,
+    workers=2,
+    places_fd=7,
+    http_fd=8,
+    operator_fd=9,
+    settings=GatewaySettings(workers=2),
+    barred=(Barred("m", "2", 10**18, "it crashed"),),
+)
 
 
 def test_read_gives_what_was_written_and_leaves_the_pipe_open() -> None:

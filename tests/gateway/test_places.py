@@ -61,3 +61,18 @@ def test_rows_do_not_touch(counts: list[int]) -> None:
         places.hold(place, count)
     assert [places.connections(place) for place in range(len(counts))] == counts
     places.close()
+
+
+def test_what_a_worker_served_and_its_last_beat_are_shown() -> None:
+    """The supervisor sees how much a worker has answered and whether it turns; a cleared row is empty."""
+    places = Places.create(2)
+    assert (places.beat_of(1), places.served(1)) == (0, 0)
+    places.beat(1, 1.0)
+    first = places.beat_of(1)
+    places.beat(1, 1.5)
+    places.serve(1, 42)
+    assert places.beat_of(1) > first > 0
+    assert places.served(1) == 42
+    places.clear(1)
+    assert (places.beat_of(1), places.served(1)) == (0, 0)
+    places.close()

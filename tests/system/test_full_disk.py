@@ -1,9 +1,6 @@
 """A full disk under load: answers go on, what the log could not take is counted, all comes back."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +8,8 @@ import pytest
 
 from prediction_log.reading import lost_rows
 from prediction_log.record import Kind
+from tests import disks
+from tests.disks import MIB, fill
 from tests.facts import until
 from tests.system import graphs
 from tests.system.load import ROW, Load, Plan
@@ -18,7 +17,6 @@ from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
 
-MIB = 1 << 20
 LOG = {"segment_bytes": 2 * MIB, "max_bytes": 1024 * MIB, "min_free_bytes": 8 * MIB, "reserve_bytes": 4 * MIB}
 JOURNAL = {"buffer_bytes": MIB // 128, "side_buffer_bytes": MIB // 16}
 
@@ -26,15 +24,8 @@ JOURNAL = {"buffer_bytes": MIB // 128, "side_buffer_bytes": MIB // 16}
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder of 48 MiB, in which the data folder lies."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", str(folder)]
-    if os.getuid() or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
-        pytest.skip("this machine lets us mount no small file system")
-    try:
+    with disks.small_disk(tmp_path / "data", 48) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S607  whichever there is
 
 
 @pytest.fixture
@@ -48,13 +39,6 @@ async def gateway(small_disk: Path) -> AsyncIterator[Gateway]:
         yield made
     finally:
         await made.close()
-
-
-def fill(path: Path, *, leave: int) -> None:
-    """Take all the room of the disk but `leave` bytes."""
-    with path.open("ab", buffering=0) as file:
-        while (free := shutil.disk_usage(path.parent).free) > leave:
-            file.write(bytes(min(MIB, free - leave)))
 
 
 async def test_a_full_disk_costs_no_answer_and_no_count(gateway: Gateway) -> None:

@@ -1,0 +1,115 @@
+"""The worker's end of the line to its supervisor: when to leave, and asking on behalf of an operator.
+
+One thread reads, because a loop that no longer turns must still notice that its supervisor is gone; it
+touches nothing of the loop but by `call_soon_threadsafe`.
+"""
+
+import asyncio
+import itertools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from gateway.order import Ask, Verb, Word, encode
+from gateway.reload import RestartError
+from groundwork.errors import DriftgateError, SettingsError
+
+PATIENCE_SECONDS: Final = 90.0
+_BLOCK: Final = 65536
+
+
+class BusyError(DriftgateError):
+    """The supervisor is doing that, or something that excludes it, already."""
+
+    code = "busy"
+
+
+class SupervisorError(DriftgateError):
+    """The supervisor could not do it, or does not answer."""
+
+    code = "supervisor"
+
+
+_REFUSALS: Final[Mapping[str, type[DriftgateError]]] = MappingProxyType(
+    {kind.code: kind for kind in (BusyError, RestartError, SettingsError, SupervisorError)}
+)
+
+
+class Line:
+    """One worker's line; owned by its loop.
+
+    `leaving`: the whole gateway stops, so readiness fails and all else goes on. `parting`: take no more
+    connections, finish, end. Either may come alone.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Word]] = {}
+        self.leaving = asyncio.Event()
+        self.parting = asyncio.Event()
+        self._any = asyncio.Event()
+
+    def listen(self, gone: Callable[[], None]) -> None:
+        """Begin to read, in a daemon thread; `gone` is called there when the supervisor is no more."""
+        threading.Thread(target=self._read, args=(gone,), name="supervisor-line", daemon=True).start()
+
+    def leave(self) -> None:
+        """Begin to leave: on the loop."""
+        self.leaving.set()
+        self._any.set()
+
+    def part(self) -> None:
+        """End soon: on the loop."""
+        self.parting.set()
+        self._any.set()
+
+    async def end(self) -> None:
+        """Wait until one or the other is wanted."""
+        await self._any.wait()
+
+    async def ask(self, verb: Verb, who: str = "") -> Any:
+        """Ask the supervisor; its answer.
+
+        BusyError, RestartError, SettingsError as it says; SupervisorError for what else it cannot do.
+        """
+        number = next(self._numbers)
+        waiter: asyncio.Future[Word] = self._loop.create_future()
+        self._asked[number] = waiter
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                os.write(self._descriptor, encode(Ask(number, verb, who[:200])))
+                word = await waiter
+        except OSError as error:  # a TimeoutError is one too, and says nothing of the system's
+            why = error.strerror or "it does not answer"
+            raise SupervisorError(f"{verb}: the supervisor was asked, but {why}; ask again") from error
+        finally:
+            del self._asked[number]
+        if word.error:
+            raise _REFUSALS.get(word.code, SupervisorError)(word.error)
+        return word.answer
+
+    def _read(self, gone: Callable[[], None]) -> None:
+        kept = b""
+        try:
+            while block := os.read(self._descriptor, _BLOCK):
+                *lines, kept = (kept + block).split(b"\n")
+                for line in lines:
+                    word = msgspec.json.decode(line, type=Word)
+                    self._loop.call_soon_threadsafe(self._heard, word)
+        except (OSError, msgspec.DecodeError):
+            pass  # a supervisor that says nothing that can be read is as good as gone
+        gone()
+
+    def _heard(self, word: Word) -> None:
+        if word.kind == "part":
+            self.part()
+            return
+        waiter = self._asked.get(word.number)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(word)

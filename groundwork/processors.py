@@ -1,0 +1,72 @@
+"""How many processors this process may use: what the cgroups and the affinity leave, not what the host has.
+
+A container sees every processor of its host, whatever it was given; who counts those starts 64 workers on 2.
+
+    version 2    cpu.max ("200000 100000": 200 ms of every 100 ms) of our cgroup and of each above it
+    version 1    cpu.cfs_quota_us and cpu.cfs_period_us of the `cpu` hierarchy, likewise
+    cpuset       sched_getaffinity, which the kernel keeps within the cpuset of either version
+
+Rules: the tightest limit counts; a file that is not there, or says "max" or -1, limits nothing. Pure over a
+tree of files: every root is an argument.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+OWN: Final = Path("/proc/self/cgroup")
+_CPU: Final = "cpu"
+
+
+def processors(cgroups: Path = CGROUPS, own: Path = OWN, allowed: int | None = None) -> float:
+    """Processors for this process, 0.01 at least; `allowed` is how many the affinity leaves (None: ask).
+
+    `own` names our cgroups as /proc/self/cgroup does; `cgroups` is where their files are mounted.
+    """
+    most = len(os.sched_getaffinity(0)) if allowed is None else allowed
+    shares = (share for folder in _folders(cgroups, own) if (share := _share(folder)) is not None)
+    return max(0.01, min((float(most), *shares)))
+
+
+def _folders(cgroups: Path, own: Path) -> Iterator[Path]:
+    """Our cgroup and those above it, in every hierarchy that may limit processors.
+
+    Inside a container the path in `own` may be the host's while the files of our own cgroup are mounted at
+    the root: what is not there is passed over.
+    """
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, _, rest = line.partition(":")
+        names, _, place = rest.partition(":")
+        if not names:
+            roots = [cgroups, cgroups / "unified"]
+        elif _CPU in names.split(","):
+            roots = [cgroups / names, cgroups / _CPU]
+        else:
+            continue
+        path = PurePosixPath(place.lstrip("/"))
+        for root in roots:
+            yield from (root / step for step in (path, *path.parents) if ".." not in step.parts)
+    yield cgroups
+
+
+def _share(folder: Path) -> float | None:
+    """The processors that one cgroup allows; None where it sets no limit."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (folder / "cpu.max").read_text().split()
+        return _ratio(int(quota), int(period))
+    with contextlib.suppress(OSError, ValueError):
+        return _ratio(
+            int((folder / "cpu.cfs_quota_us").read_text()), int((folder / "cpu.cfs_period_us").read_text())
+        )
+    return None
+
+
+def _ratio(quota: int, period: int) -> float | None:
+    return quota / period if quota > 0 and period > 0 else None

@@ -1,0 +1,29 @@
+"""The registry that hands out no barred version."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.barring import BarringRegistry
+from gateway.errors import LoadError
+from gateway.quarantine import Barred
+from groundwork.clock import FakeClock
+from registry_client.memory import MemoryRegistry
+from tests import models
+
+
+def test_a_barred_version_is_refused_until_its_time_is_over(tmp_path: Path) -> None:
+    """The refusal says until when and why; other versions, and this one later, are handed out."""
+    registry, clock = MemoryRegistry(cache=tmp_path), FakeClock()
+    for version in ("1", "2"):
+        models.publish(registry, "m", version, models.logistic(2))
+    until = clock.now() + 60 * 10**9
+    barring = BarringRegistry(registry, [Barred("m", "2", until, "it crashed")], clock)
+    with pytest.raises(LoadError, match=r"m version 2 is not loaded before .*Z: it crashed"):
+        barring.manifest("m", "2")
+    manifest = barring.manifest("m", "1")
+    assert barring.artifact(manifest) == registry.artifact(manifest)
+    assert barring.profile(manifest) == registry.profile(manifest)
+    assert (barring.models(), barring.versions("m")) == (["m"], ["1", "2"])
+    clock.advance(60)
+    assert barring.manifest("m", "2").version == "2"

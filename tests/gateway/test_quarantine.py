@@ -1,0 +1,72 @@
+"""Versions that kill their worker again and again."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.quarantine import (
+    CRASHES,
+    FIRST_SECONDS,
+    FORGET_SECONDS,
+    LONGEST_SECONDS,
+    WINDOW_SECONDS,
+    Quarantine,
+)
+
+SECOND = 10**9
+BAD, GOOD = ("m", "2"), ("n", "1")
+
+
+def test_a_version_is_barred_at_the_nth_death_in_the_window() -> None:
+    """Fewer deaths, or deaths further apart, bar nothing; the reason tells how the last one was."""
+    quarantine = Quarantine()
+    slow = [
+        quarantine.died([GOOD], "was ended by SIGSEGV", n * int(WINDOW_SECONDS) * SECOND) for n in range(9)
+    ]
+    assert slow == [[]] * 9
+    found = [quarantine.died([BAD], "was ended by SIGSEGV", n * SECOND) for n in range(CRASHES)]
+    assert found[:-1] == [[]] * (CRASHES - 1)
+    (barred,) = found[-1]
+    assert barred.key == BAD
+    assert barred.until == round((CRASHES - 1 + FIRST_SECONDS) * SECOND)
+    assert "SIGSEGV" in barred.reason
+
+
+def test_the_time_is_served_and_doubles_at_the_next_death() -> None:
+    """After its time a version is loaded again; one more death bars it for twice as long."""
+    quarantine = Quarantine()
+    now = 0
+    for _ in range(CRASHES):
+        quarantine.died([BAD], "hung", now)
+    assert [one.key for one in quarantine.barred(now)] == [BAD]
+    now = round(FIRST_SECONDS * SECOND)
+    assert quarantine.barred(now) == ()
+    (again,) = quarantine.died([BAD], "hung", now)
+    assert again.until - now == 2 * FIRST_SECONDS * SECOND
+
+
+def test_of_several_those_with_most_deaths_are_blamed() -> None:
+    """A version that happened to run beside the culprit once is not barred with it."""
+    quarantine = Quarantine()
+    for _ in range(CRASHES - 1):
+        quarantine.died([BAD], "hung", 0)
+    assert [one.key for one in quarantine.died([BAD, GOOD], "hung", 0)] == [BAD]
+
+
+def test_an_hour_without_a_death_forgets() -> None:
+    """What was long ago counts neither as a death nor towards a longer time."""
+    quarantine = Quarantine()
+    for _ in range(CRASHES):
+        quarantine.died([BAD], "hung", 0)
+    later = round((FIRST_SECONDS + FORGET_SECONDS + 1) * SECOND)
+    assert quarantine.died([BAD], "hung", later) == []
+
+
+@given(st.lists(st.integers(0, 300), max_size=60))
+def test_times_never_shrink_in_a_row_and_are_bounded(gaps: list[int]) -> None:
+    """Through any crash loop the times grow up to a bound."""
+    quarantine, now, times = Quarantine(), 0, []
+    for gap in gaps:
+        now += gap * SECOND
+        times += [one.until - now for one in quarantine.died([BAD], "hung", now)]
+    assert times == sorted(times)
+    assert all(time <= LONGEST_SECONDS * SECOND for time in times)

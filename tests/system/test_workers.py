@@ -1,0 +1,307 @@
+"""Workers come and go under load: replaced, told to stop, fed with new settings, brought down by a model."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from gateway.quarantine import CRASHES
+from tests.counts import count
+from tests.disks import fill, small_disk
+from tests.facts import until
+from tests.system import graphs
+from tests.system.load import Load, Plan, Shot
+from tests.system.rig import Gateway
+
+pytestmark = pytest.mark.system
+
+PATH = "/v2/models/m/infer"
+
+
+async def under_way(load: Load, more: int = 300) -> None:
+    """Wait until this many more requests have ended."""
+    seen = len(load.shots)
+    await until(lambda: len(load.shots) > seen + more, "the load is under way")
+
+
+def failures(shots: list[Shot]) -> list[Shot]:
+    """Every request without a good answer."""
+    return [shot for shot in shots if shot.status != 200]
+
+
+def replaced(gateway: Gateway, before: set[int]) -> bool:
+    """Whether no worker of these is left, and two others answer."""
+    now = set(gateway.worker_pids())
+    return not now & before and len(now) == 2 and gateway.shown("driftgate_workers_answering") == 2
+
+
+async def post(url: str, **more: Any) -> httpx.Response:
+    """One POST on a connection of its own."""
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
+        return await client.post(url, **more)
+
+
+async def until_replaced(gateway: Gateway, before: set[int]) -> None:
+    """Wait until no worker of these is left, and two others answer."""
+    await until(lambda: replaced(gateway, before), "both are replaced", seconds=60.0)
+
+
+async def until_back(gateway: Gateway, before: set[int], *, all_new: bool = False) -> None:
+    """Wait until two workers answer that are not these incarnations, or not any of these."""
+
+    def back() -> bool:
+        now = incarnations(gateway)
+        new = not now & before if all_new else now != before
+        return new and gateway.shown("driftgate_workers_answering") == 2
+
+    await until(back, "both workers answer again", seconds=60.0)
+
+
+def incarnations(gateway: Gateway) -> set[int]:
+    """Who lives now."""
+    return {slot.incarnation for slot in gateway.workers()}
+
+
+async def everything_is_logged_once(gateway: Gateway, shots: list[Shot]) -> None:
+    """Client and log agree to the request."""
+    answered = {shot.prediction_id for shot in shots}
+    await until(lambda: answered <= set(gateway.logged()), "every answer is in the log")
+    assert len(gateway.logged()) == len(shots)
+
+
+async def test_replacing_every_worker_loses_no_request(gateway: Gateway) -> None:
+    """Under 500 requests/s each worker is followed by another first: all answered, all logged once."""
+    load = Load(Plan(gateway.http, PATH, rate=500, seconds=600.0, resend=True))
+    running = asyncio.create_task(load.run())
+    rounds = count(2, 20)
+    try:
+        for _ in range(rounds):
+            await under_way(load)
+            before = set(gateway.worker_pids())
+            answer = await post(f"{gateway.operator}/v1/workers/recycle")
+            assert (answer.status_code, answer.json()) == (202, {"replacing": 2})
+            await until_replaced(gateway, before)
+            await until(lambda: not gateway.get("/v1/workers")["replacing"], "it is done")
+    finally:
+        load.stop()
+        shots = await running
+    assert failures(shots) == []
+    await everything_is_logged_once(gateway, shots)
+    assert gateway.total("driftgate_worker_restarts_total", reason="recycled") == 2 * rounds
+
+
+async def test_stop_under_load_loses_no_request(gateway: Gateway) -> None:
+    """SIGTERM at 500 requests/s, connections old and new: whoever was let in is answered; exit code 0."""
+    for _ in range(count(2, 20)):
+        load = Load(Plan(gateway.http, PATH, rate=400, seconds=600.0))
+        comers = asyncio.create_task(keep_coming(gateway.http))
+        running = asyncio.create_task(load.run())
+        logged = len(gateway.logged())
+        await under_way(load)
+        pid = gateway.pid
+        os.kill(pid, signal.SIGTERM)
+        await until(lambda: gateway.code is not None, "the gateway has ended", seconds=60.0)
+        load.stop()
+        shots, (answered, broken) = await running, await comers
+        assert gateway.code == 0, gateway.output()
+        good = [shot for shot in shots if shot.status == 200]
+        # A connection that nobody lets in, or that is parted with between two requests, is safe to try again.
+        assert {shot.fault for shot in failures(shots)} <= {"ConnectionRefusedError", "IncompleteReadError"}
+        assert broken == []
+        assert len(gateway.logged()) - logged == len(good) + answered
+        await gateway.start()
+
+
+async def keep_coming(url: str) -> tuple[int, list[str]]:
+    """Clients that each open a connection of their own, until nobody is let in.
+
+    Returns how many were answered, and what happened to each that was let in and not answered.
+    """
+    parts = urlsplit(url)
+    answered, broken = 0, list[str]()
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            except OSError:
+                return answered, broken
+            body = b'{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}'
+            head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            try:
+                writer.write(head.encode() + body)
+                line = await reader.readline()
+                if line.startswith(b"HTTP/1.1 200"):
+                    answered += 1
+                else:
+                    broken.append(line.decode())
+            except OSError as error:
+                broken.append(type(error).__name__)
+            writer.transport.abort()
+
+
+async def test_readiness_fails_first_and_answers_go_on(tmp_path: Path) -> None:
+    """For `stop.delay` a stopping gateway says that it is not ready, and answers."""
+    gateway = Gateway(tmp_path, stop={"delay": 1.0})
+    graphs.put(gateway.models, "m", 1, graphs.linear(1.0))
+    await gateway.start()
+    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False, timeout=60.0) as client:
+        assert (await client.get("/v2/health/ready")).status_code == 200
+        os.kill(gateway.pid, signal.SIGTERM)
+        async with asyncio.timeout(60):
+            while (await client.get("/v2/health/ready")).status_code != 503:  # noqa: ASYNC110  it is asked
+                await asyncio.sleep(0)
+        shots = await Load(Plan(gateway.http, PATH, rate=100, seconds=0.2)).run()
+        assert failures(shots) == []
+    await until(lambda: gateway.code is not None, "the gateway has ended", seconds=60.0)
+    assert gateway.code == 0
+    await gateway.close()
+
+
+async def test_settings_are_reloaded_under_load(gateway: Gateway) -> None:
+    """SIGHUP takes up what can be; what wants a restart is refused by name and changes nothing."""
+    load = Load(Plan(gateway.http, PATH, rate=300, seconds=600.0, resend=True))
+    running = asyncio.create_task(load.run())
+    try:
+        await under_way(load)
+        before = set(gateway.worker_pids())
+        change(gateway, limits={"header_bytes": 2000}, data="elsewhere")
+        answer = await post(f"{gateway.operator}/v1/config/reload")
+        assert answer.status_code == 409
+        assert answer.json()["error"] == "settings data need a restart; nothing was changed"
+        assert set(gateway.worker_pids()) == before
+        change(gateway, limits={"header_bytes": 2000})
+        os.kill(gateway.pid, signal.SIGHUP)
+        await until_replaced(gateway, before)
+    finally:
+        load.stop()
+        shots = await running
+    assert failures(shots) == []
+    answer = await post(gateway.http + PATH, headers={"x-long": "x" * 3000})
+    assert answer.status_code == 431
+    await everything_is_logged_once(gateway, shots)
+
+
+def change(gateway: Gateway, **settings: object) -> None:
+    """Write the gateway's settings anew."""
+    document = {**msgspec.to_builtins(gateway.settings), **settings}
+    (gateway.folder / "settings.json").write_bytes(msgspec.json.encode(document))
+
+
+async def test_connections_spread_over_workers(gateway: Gateway) -> None:
+    """Of 16 connections each of two workers takes 6 to 10, also right after one of them was replaced."""
+    for round_ in range(count(3, 50)):
+        await shared_out(gateway)
+        if round_ % 5 == 1:
+            before = incarnations(gateway)
+            gateway.signal_worker(round_ % 2, signal.SIGKILL)
+            await until_back(gateway, before)
+            await shared_out(gateway)
+
+
+def all_ready(gateway: Gateway) -> bool:
+    """Whether every worker takes connections, as the supervisor sees it."""
+    return all(view["state"] == "ready" for view in gateway.get("/v1/workers")["workers"])
+
+
+async def shared_out(gateway: Gateway) -> None:
+    """Open 16 connections at once and see who has them."""
+    await until(lambda: all_ready(gateway), "every worker takes connections", seconds=60.0)
+    parts = urlsplit(gateway.http)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    await until(lambda: gateway.shown("driftgate_connections") == 0, "no connection is left")
+    opened = [socket.create_connection((parts.hostname, parts.port)) for _ in range(16)]
+    try:
+        await until(lambda: gateway.shown("driftgate_connections") == 16, "all are taken")
+        held = [
+            value
+            for slot in gateway.workers()
+            for key, value in slot.series.items()
+            if key.name == "driftgate_connections"
+        ]
+        assert sorted(held) == sorted([16 - held[0], held[0]])
+        assert all(6 <= number <= 10 for number in held), held
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+async def test_a_stable_version_that_crashes_workers_is_left_out(gateway: Gateway) -> None:
+    """The version that runs at every crash is not loaded for a while; the other model is served."""
+    graphs.put(gateway.models, "bad", 1, graphs.slow())
+    await until(lambda: loaded(gateway, "bad") == 2, "both workers have loaded it", seconds=60.0)
+    rows = 2000
+    tensor = {"name": "X", "datatype": "FP32", "shape": [rows, 4], "data": [0.1] * (4 * rows)}
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
+        for _ in range(CRASHES):
+            doomed = asyncio.create_task(
+                client.post(f"{gateway.http}/v2/models/bad/infer", json={"inputs": [tensor]})
+            )
+            await until(lambda: gateway.shown("driftgate_executing") > 0, "it is executing", seconds=60.0)
+            before = incarnations(gateway)
+            for pid in gateway.worker_pids():
+                os.kill(pid, signal.SIGSEGV)
+            with pytest.raises(httpx.TransportError):
+                await doomed
+            await until_back(gateway, before, all_new=True)
+        await until(lambda: barred(gateway) == ["bad 1"], "the version is barred")
+        gateway.signal_worker(0, signal.SIGKILL)
+        gateway.signal_worker(1, signal.SIGKILL)
+        answer = await answered(client, f"{gateway.http}/v2/models/bad/infer", {"inputs": [tensor]})
+        assert answer.status_code == 503
+        assert "is not loaded before" in answer.json()["error"]
+    assert failures(await Load(Plan(gateway.http, PATH, rate=100, seconds=0.3)).run()) == []
+    assert gateway.total("driftgate_worker_restarts_total", reason="crashed") >= 4
+
+
+def barred(gateway: Gateway) -> list[str]:
+    """The versions that are not loaded for a while."""
+    return [f"{one['model']} {one['version']}" for one in gateway.get("/v1/workers")["barred"]]
+
+
+def loaded(gateway: Gateway, model: str) -> int:
+    """How many workers hold a version of this model."""
+    return sum(
+        value
+        for slot in gateway.workers()
+        for key, value in slot.series.items()
+        if key.name == "driftgate_version_loaded" and ("model", model) in key.labels
+    )
+
+
+async def answered(client: httpx.AsyncClient, url: str, body: object) -> httpx.Response:
+    """The first answer that comes, however often connections break before."""
+    while True:
+        try:
+            return await client.post(url, json=body)
+        except httpx.TransportError:
+            await asyncio.sleep(0)
+
+
+async def test_a_worker_comes_back_on_a_full_disk(tmp_path: Path) -> None:
+    """With not a byte free a killed worker is followed by one that answers, and says that it logs nothing."""
+    with small_disk(tmp_path / "data", 64):
+        gateway = Gateway(tmp_path, log={"min_free_bytes": 1 << 20, "reserve_bytes": 1 << 20})
+        graphs.put(gateway.models, "m", 1, graphs.linear(1.0))
+        try:
+            await gateway.start()
+            assert failures(await Load(Plan(gateway.http, PATH, rate=100, seconds=0.3)).run()) == []
+            fill(gateway.data / "neighbour", leave=0)
+            before = incarnations(gateway)
+            gateway.signal_worker(0, signal.SIGKILL)
+            await until_back(gateway, before)
+            assert gateway.shown("driftgate_version_unlogged") == 1
+            assert failures(await Load(Plan(gateway.http, PATH, rate=100, seconds=0.5)).run()) == []
+            (gateway.data / "neighbour").unlink()
+            await until(
+                lambda: gateway.shown("driftgate_version_unlogged") == 0, "it logs again", seconds=60.0
+            )
+        finally:
+            await gateway.close()
