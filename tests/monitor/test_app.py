@@ -156,6 +156,7 @@ def test_what_is_not_read_yet_is_told_in_frames_rows_bytes_and_seconds(tmp_path:
     traffic.time = SystemClock().now() - 90 * 10**9
     sink.write([traffic.predictions(64)[0]])
     client = running.start()
+    client.timeout = httpx.Timeout(DEADLINE_S)  # whoever asks waits with the round for the lock
     until(lambda: _has_row(client, 64.0))
     with contextlib.closing(open_store(running.data)) as held:
         held.execute("BEGIN IMMEDIATE")
