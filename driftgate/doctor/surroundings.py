@@ -18,9 +18,11 @@ from cryptography import x509
 
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.extras import EXTRAS, missing_modules
+from gateway.settings import sized
 from groundwork import key_file
 from groundwork.data_folder import product_version
 from groundwork.errors import SettingsError
+from groundwork.processors import processors
 
 SQLITE: Final = (3, 37, 0)
 _SOON: Final = dt.timedelta(days=14)
@@ -94,17 +96,19 @@ def _answers(host: str, port: int) -> bool:
 
 def limits(subject: Subject) -> Iterator[Finding]:
     """Open files, memory and processors against what the settings ask for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The programs raise what they are given to the hard limit when they start.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = 2 * subject.gateway.limits.connections + _SPARE_FILES
-    if soft < wanted:
+    if hard != resource.RLIM_INFINITY and hard < wanted:
         yield warn(
             "limits",
-            f"{soft} open files a process, {wanted} wanted for limits.connections",
-            f"ulimit -n {min(wanted, hard)} (LimitNOFILE= in systemd), or lower limits.connections",
+            f"{hard} open files a process at most, {wanted} wanted for limits.connections",
+            f"raise the hard limit to {wanted} (LimitNOFILE= in systemd), or lower limits.connections",
         )
     else:
-        yield ok("limits", f"{soft} open files a process")
-    workers = subject.gateway.workers
+        yield ok("limits", "open files without limit" if hard < 0 else f"{hard} open files a process")
+    allowed = processors()
+    workers = sized(subject.gateway, allowed).workers
     memory = _limit(_CGROUP / "memory.max") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if memory < workers * _WORKER_BYTES:
         yield warn(
@@ -114,26 +118,16 @@ def limits(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield ok("limits", f"{memory >> 20} MiB of memory for {workers} workers")
-    processors = _processors()
-    if processors < workers:
-        yield warn("limits", f"{processors:g} processors for {workers} workers", "set workers lower")
+    if round(allowed) < workers:
+        yield warn("limits", f"{allowed:g} processors for {workers} workers", "set workers lower, or to 0")
     else:
-        yield ok("limits", f"{processors:g} processors for {workers} workers")
+        yield ok("limits", f"{allowed:g} processors for {workers} workers")
 
 
 def _limit(file: Path) -> int:
     with contextlib.suppress(OSError, ValueError):
         return int(file.read_text())
     return 0
-
-
-def _processors() -> float:
-    """What the cgroup and the affinity leave."""
-    allowed = float(len(os.sched_getaffinity(0)))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
-        return min(allowed, int(quota) / int(period))
-    return allowed
 
 
 def keys(subject: Subject) -> Iterator[Finding]:
