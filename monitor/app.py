@@ -41,6 +41,7 @@ from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
 from prediction_log.segments import SegmentSource
 from registry_client.backends import open_registry
+from registry_client.remembered import Remembered
 from rollouts.store import SqliteStore
 
 _LAST_TRY_S: Final = 3.0
@@ -118,7 +119,7 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
     """Everything opened, each on a connection of its own; closed afterwards."""
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
-        registry = open_registry(settings.models, data / "cache")
+        registry = Remembered(open_registry(settings.models, data / "cache"), data / "cache")
         rollouts = stack.enter_context(contextlib.closing(SqliteStore(data / "rollouts.db", clock)))
         source = stack.enter_context(contextlib.closing(SegmentSource(data / "log")))
         writing = stack.enter_context(contextlib.closing(open_store(data)))
