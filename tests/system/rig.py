@@ -104,8 +104,8 @@ class Gateway:
         await self._client.aclose()
 
     def workers(self) -> list[SlotReading]:
-        """The live workers' slots."""
-        return [slot for slot in read_slots(self.data / "slots") if slot.alive]
+        """The live workers' slots; the supervisor's own is at no place."""
+        return [slot for slot in read_slots(self.data / "slots") if slot.alive and slot.place >= 0]
 
     def worker_pids(self) -> list[int]:
         """The process numbers of the supervisor's children."""
