@@ -1,6 +1,7 @@
 """What must not hurt: killed workers, a killed supervisor, and versions that cannot be served."""
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.system.load import ROW, Load, Plan
 from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
+
+LOAD_OF_THE_TEST = 4.0
+"""Two workers, one that starts, and the client."""
 
 
 async def test_killed_worker_loses_nothing_that_was_answered(gateway: Gateway) -> None:
@@ -35,7 +39,9 @@ async def test_killed_worker_loses_nothing_that_was_answered(gateway: Gateway) -
     finally:
         load.stop()
         shots = await running
-    assert min(took) < 3.0, took  # the others share the machine with whatever else runs on it
+    # Each of them, unless the machine has more to do than this test gives it.
+    crowded = os.getloadavg()[0] > LOAD_OF_THE_TEST
+    assert (min if crowded else max)(took) < 3.0, took
     answered = [shot.prediction_id for shot in shots if shot.status == 200]
     failed = [shot for shot in shots if shot.status != 200]
     assert len(failed) <= count(3, 50) * load.plan.connections
