@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from driftgate.errors import CommandError
+from groundwork.boot import boot_id
 from groundwork.clock import Clock
 from groundwork.errors import LockedError
 from groundwork.files import FolderLock
@@ -20,7 +21,7 @@ from groundwork.slots import read_slots
 from prediction_log import deletion, spooling
 from prediction_log.deletion import Deleted, Request
 from prediction_log.ids import PredictionIds, load_key
-from prediction_log.recovery import recover_slot
+from prediction_log.recovery import take_over
 from prediction_log.segments import SegmentSink
 
 PATIENCE_SECONDS: Final = 15.0
@@ -41,7 +42,7 @@ def delete(data: Path, request: Request, clock: Clock, *, patience: float = PATI
             if is_ours:
                 for slot in read_slots(data / "slots"):
                     if not slot.alive:
-                        recover_slot(slot.folder, sink)
+                        take_over(slot, sink, boot_id(), clock)
             _catch_up(data, clock, patience)
             return deletion.delete(data / "log", request, PredictionIds(load_key(data)), sink, clock)
     finally:

@@ -42,6 +42,7 @@ from gateway.slot_room import ballast_of
 from gateway.sweep import Sweeper
 from gateway.tally import CountedSink, Tally
 from gateway.upkeep import Upkeep
+from groundwork.boot import boot_id
 from groundwork.clock import SystemClock
 from groundwork.data_folder import claim
 from groundwork.errors import DriftgateError, SettingsError
@@ -49,7 +50,7 @@ from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
 from groundwork.processors import processors
 from groundwork.terminal import open_terminal
-from prediction_log.recovery import recover_slot
+from prediction_log.recovery import take_over
 from prediction_log.segments import SegmentSink
 
 __all__ = ["Reload", "StartError", "Supervisor", "run"]
@@ -114,8 +115,9 @@ async def _supervise(
     log = program_log(settings.messages, clock)
     capture(log)
     tally = Tally(data / "slots", settings.workers, log)
-    recover = functools.partial(recover_slot, sink=CountedSink(sink, tally))
-    sweeper = Sweeper(data / "slots", recover, clock, log, sync=sink.sync)
+    boot = boot_id()
+    taking = functools.partial(take_over, sink=CountedSink(sink, tally), boot=boot, clock=clock)
+    sweeper = Sweeper(data / "slots", taking, clock, log, sync=sink.sync, boot=boot)
     guard = CrashGuard.open(data, clock, log)
     upkeep = Upkeep(data / "log", settings.log, clock, log)
     keeping = asyncio.create_task(upkeep.run())

@@ -5,6 +5,10 @@ counters of a dead slot stay readable for RETIRE_SECONDS before they are folded 
 evidence of a rollout is kept per incarnation: a pilot that looks twice a second must have seen a dead
 worker's last counts before they lose its name.
 
+A slot of a past boot may be torn by a power cut: the log is told how many rows it lacks, and its counters are
+folded in at once, as far as they can be read. They are too low then, never too high; a judge does not see
+them, for of two counts one may be older than the other.
+
 Knows no model: a slot's row files describe themselves.
 """
 
@@ -12,10 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from groundwork.boot import is_past
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 from groundwork.slots import SlotReading, read_slots, retire
+from prediction_log.recovery import Taken
 
 RETIRE_SECONDS: Final = 60.0
 
@@ -26,19 +32,21 @@ class Sweeper:
     def __init__(
         self,
         slots_folder: Path,
-        recover: Callable[[Path], int],
+        take_over: Callable[[SlotReading], Taken],
         clock: Clock,
         log: Log,
         *,
         sync: Callable[[], None] | None = None,
+        boot: str = "",
     ) -> None:
-        """Sweep `slots_folder`; `recover` spools the rows of one slot folder and returns how many.
+        """Sweep `slots_folder` in this `boot`; `take_over` brings what one slot holds into the log.
 
         `sync` brings the log to the disk, once a sweep: what a power cut takes is what came after.
         """
         self._sync = sync
         self._slots_folder = slots_folder
-        self._recover = recover
+        self._take_over = take_over
+        self._boot = boot
         self._clock = clock
         self._log = log
         self._dead_since: dict[int, float] = {}
@@ -57,8 +65,9 @@ class Sweeper:
             self._dead_since[reading.incarnation] = now
         for reading in dead:
             since = self._dead_since.get(reading.incarnation)
-            if since is not None and now - since >= RETIRE_SECONDS:
-                self._retire(reading)
+            torn = is_past(reading.boot, self._boot)
+            if since is not None and (torn or now - since >= RETIRE_SECONDS):
+                self._retire(reading, torn=torn)
         self._bring_to_disk()
         return recovered
 
@@ -71,17 +80,22 @@ class Sweeper:
 
     def _recovered(self, reading: SlotReading) -> bool:
         try:
-            rows = self._recover(reading.folder)
+            taken = self._take_over(reading)
         except (DriftgateError, OSError) as error:
             self._log.error("slot-not-recovered", incarnation=reading.incarnation, fault=error)
             return False
-        tell = self._log.info if rows else self._log.debug
-        tell("slot-recovered", incarnation=reading.incarnation, rows=rows)
+        if taken.lost:
+            self._log.warning("slot-torn", incarnation=reading.incarnation, lost_at_most=taken.lost)
+            return True
+        tell = self._log.info if taken.rows else self._log.debug
+        tell("slot-recovered", incarnation=reading.incarnation, rows=taken.rows)
         return True
 
-    def _retire(self, reading: SlotReading) -> None:
+    def _retire(self, reading: SlotReading, *, torn: bool) -> None:
+        if torn and reading.fault:
+            self._log.warning("counters-torn", incarnation=reading.incarnation, fault=reading.fault)
         try:
-            retire(self._slots_folder, reading.incarnation)
+            retire(self._slots_folder, reading.incarnation, torn=torn)
         except (DriftgateError, OSError) as error:
             self._log.error("slot-not-retired", incarnation=reading.incarnation, fault=error)
             return

@@ -2,6 +2,7 @@
 
     driftgate_worker_restarts_total{place, reason}    workers started in the place of others
     driftgate_log_rows_spooled_total{kind}            rows of dead workers, brought into the log
+    driftgate_log_rows_lost_total{kind}               rows that a power cut took, at most, as the log was told
 
 The slot survives the supervisor like any other: what it counted is folded into the totals by the next one.
 Where the disk has no room for it, counts wait in memory until there is some.
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gateway.causes import Cause
-from gateway.metrics import LOG_SPOOLED, RESTARTS
+from gateway.metrics import LOG_LOST, LOG_SPOOLED, RESTARTS
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 from groundwork.slots import Slot
+from prediction_log.frame import decode
+from prediction_log.reading import lost_rows
 from prediction_log.record import Kind
 from prediction_log.transport import Sink
 from prediction_log.validation import read_head
@@ -49,6 +52,10 @@ class Tally:
     def spooled(self, kind: str, rows: int) -> None:
         """Rows of a dead worker are in the log now."""
         self._add(SeriesKey(LOG_SPOOLED, (("kind", kind),)), rows)
+
+    def lost(self, kind: str, rows: int) -> None:
+        """The log was told that it lacks rows of a dead worker."""
+        self._add(SeriesKey(LOG_LOST, (("kind", kind),)), rows)
 
     def restarts(self, seat: int) -> int:
         """How often workers of this seat were followed by others, in this supervisor's life."""
@@ -102,9 +109,16 @@ class CountedSink:
             key = (head.incarnation, head.stream, head.first)
             if key not in self._seen:
                 self._seen.add(key)
-                kind = Kind(head.kind).name.lower() if head.kind in _KINDS else str(head.kind)
-                self._tally.spooled(kind, head.rows)
+                if head.kind == Kind.LOSS:
+                    loss = decode(frame)
+                    self._tally.lost(_named(int(loss.array("kind")[0])), lost_rows(loss))
+                else:
+                    self._tally.spooled(_named(head.kind), head.rows)
         return written
+
+    def reached(self, incarnation: int, stream: int) -> int:
+        """As the sink's own."""
+        return self._sink.reached(incarnation, stream)
 
     def sync(self) -> None:
         """As the sink's own."""
@@ -113,6 +127,10 @@ class CountedSink:
     def close(self) -> None:
         """As the sink's own."""
         self._sink.close()
+
+
+def _named(kind: int) -> str:
+    return Kind(kind).name.lower() if kind in _KINDS else str(kind)
 
 
 def _restart(place: str, cause: str) -> SeriesKey:

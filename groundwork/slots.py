@@ -3,7 +3,7 @@
     slots/
       next              the next incarnation number, as text
       allocating.lock   held while a number is given out; retiring.lock while a slot is folded
-      <incarnation>/    lock (held while the worker lives), slot.json (place), counters, and what others add
+      <incarnation>/    lock (held while the worker lives), slot.json (place, boot), counters, others' files
       retired.json      totals of the slots folded so far, and the ranges of incarnations they include
 
 Rules:
@@ -14,6 +14,8 @@ Rules:
    reader therefore reads the folders first and retired.json second, and drops every folder named there: a
    slot is counted exactly once at every instant, and a total of counters never goes backwards.
 4. A folder that vanishes while it is read was folded: retired.json, read afterwards, holds it.
+5. A slot of a past boot may be torn: of each page of its mapped files an older state may be on the disk, or
+   none. Counters only grow and names have checksums, so what can be read of them is true, if too low.
 
 Refuses to know: what is counted, what a worker does, what else lies in its folder. Whoever retires a slot has
 first taken what it wanted from there.
@@ -29,21 +31,26 @@ from typing import Final, Self
 
 import msgspec
 
+from groundwork.boot import boot_id, is_past
 from groundwork.counters import Counters, SeriesKey
-from groundwork.errors import LockedError, StoreError
+from groundwork.errors import LockedError, NewerStoreError, StoreError
 from groundwork.files import FolderLock, lock_is_held, write_atomic
 from groundwork.retired import Retired, read_retired, write_retired
-from groundwork.versioned import read_document
+from groundwork.versioned import Step, read_document
 
 LARGEST: Final = 2**32 - 1
 """Incarnation numbers are u32; this one is the last."""
 UNREADABLE: Final = SeriesKey("driftgate_slots_unreadable", (), "gauge")
 """Appears in `totals`: slots whose counters could not be read, and are therefore missing from the sums."""
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_STEPS: Final[tuple[Step, ...]] = (lambda document: {**document, "format": 2, "boot": ""},)
 
 
 class SlotReading(msgspec.Struct, frozen=True):
-    """What one look at a slot found; `fault` says why `series` is empty where it could not be read."""
+    """What one look at a slot found; `fault` says why `series` is empty where it could not be read.
+
+    `boot` is the boot it was made in (`groundwork.boot`); empty where nobody knows, or it is whole.
+    """
 
     incarnation: int
     place: int
@@ -51,6 +58,7 @@ class SlotReading(msgspec.Struct, frozen=True):
     folder: Path
     series: dict[SeriesKey, int]
     fault: str = ""
+    boot: str = ""
 
 
 class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +66,7 @@ class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     incarnation: int
     place: int
+    boot: str
     format: int = _FORMAT
 
 
@@ -74,9 +83,10 @@ class Slot:
         self._lock = lock
 
     @classmethod
-    def create(cls, slots_folder: Path, *, place: int) -> Self:
+    def create(cls, slots_folder: Path, *, place: int, boot: str | None = None) -> Self:
         """Make the next slot, for the worker at this place (0, 1, …); about 1 MB, two synced writes.
 
+        `boot` is the boot of now where left out.
         NoRoomError when the disk is full, StoreError when the folder's own files are damaged.
         """
         slots_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,7 +100,8 @@ class Slot:
                 undo.callback(lock.release)
                 counters = Counters.create(hidden / "counters")
                 undo.callback(counters.close)
-                write_atomic(hidden / "slot.json", msgspec.json.encode(_Place(incarnation, place)))
+                made = _Place(incarnation, place, boot_id() if boot is None else boot)
+                write_atomic(hidden / "slot.json", msgspec.json.encode(made))
                 folder = hidden.rename(slots_folder / str(incarnation))
                 undo.pop_all()
         return cls(incarnation, place, folder, lock, counters)
@@ -118,24 +129,40 @@ def totals(slots_folder: Path) -> dict[SeriesKey, int]:
     return _summed(*_finished(_looking(slots_folder)))
 
 
-def retire(slots_folder: Path, incarnation: int) -> None:
+def retire(slots_folder: Path, incarnation: int, *, torn: bool = False) -> None:
     """Fold a dead slot's counters into retired.json, then remove its folder; safe to repeat after any crash.
 
-    LockedError when the slot is alive, StoreError when its counters cannot be read (it then stays).
+    LockedError when the slot is alive, StoreError when its counters cannot be read: it then stays, but for a
+    `torn` one, of a past boot, which is folded with none.
     """
     with _waiting_for(slots_folder / "retiring.lock"):
-        _fold_in(slots_folder, incarnation)
+        _fold_in(slots_folder, incarnation, torn=torn)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(slots_folder / str(incarnation))
 
 
-def _fold_in(slots_folder: Path, incarnation: int) -> None:
+def whole(document: Path, now: str) -> bytes:
+    """The slot.json for a copy of a slot, made in the boot `now`, of which no later power cut takes anything.
+
+    StoreError where the one at `document` is damaged.
+    """
+    place = read_document(document, _Place, what="a slot", steps=_STEPS)
+    return msgspec.json.encode(place if is_past(place.boot, now) else msgspec.structs.replace(place, boot=""))
+
+
+def _fold_in(slots_folder: Path, incarnation: int, *, torn: bool = False) -> None:
     """Have retired.json include this dead slot, if it does not yet."""
     retired = read_retired(slots_folder)
     if not retired.includes(incarnation):
         folder = slots_folder / str(incarnation)
         _check_dead(folder)
-        write_retired(slots_folder, retired.with_slot(incarnation, _counters_of(folder)))
+        try:
+            found = _counters_of(folder)
+        except (StoreError, FileNotFoundError) as error:
+            if not torn or isinstance(error, NewerStoreError):
+                raise
+            found = {}
+        write_retired(slots_folder, retired.with_slot(incarnation, found))
 
 
 class SlotsReader:
@@ -224,19 +251,20 @@ def _finished(look: Generator[None, None, _Look]) -> _Look:
 
 def _read_slot(folder: Path, counters_of: _CountersOf) -> SlotReading | None:
     """One slot as it is now; None when it vanished while it was read, or is no slot."""
-    place = -1
+    place, boot = -1, ""
     # Asked before the counters are read: what is read of a slot called dead is then final.
     alive = lock_is_held(folder / "lock")
     try:
-        place = read_document(folder / "slot.json", _Place, what="a slot").place
-        series = counters_of(folder)
+        document = read_document(folder / "slot.json", _Place, what="a slot", steps=_STEPS)
+        place, boot = document.place, document.boot
+        series, fault = counters_of(folder), ""
     except FileNotFoundError:
         if not folder.exists():
             return None
-        return SlotReading(int(folder.name), place, alive, folder, {}, fault=f"{folder}: files are missing")
+        series, fault = {}, f"{folder}: files are missing"
     except StoreError as error:
-        return SlotReading(int(folder.name), place, alive, folder, {}, fault=str(error))
-    return SlotReading(int(folder.name), place, alive, folder, series)
+        series, fault = {}, str(error)
+    return SlotReading(int(folder.name), place, alive, folder, series, fault, boot)
 
 
 def _folders(slots_folder: Path) -> list[Path]:

@@ -43,6 +43,11 @@ class MemoryLog:
                     new += 1
         return new
 
+    def reached(self, incarnation: int, stream: int) -> int:
+        """See Sink.reached."""
+        with self._lock:
+            return self._ends.get((incarnation, stream), 0)
+
     def read(self, after: Offset, limit: int) -> list[tuple[Offset, bytes]]:
         """See Source.read."""
         start = max(0, (after.segment - 1) * self._segment_frames + after.row)

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from groundwork.boot import boot_id
 from groundwork.clock import Clock, SystemClock
 from groundwork.database import transaction
 from groundwork.errors import NoRoomError
@@ -37,17 +38,8 @@ SEGMENT_BYTES: Final = 256 << 20
 OWN_STREAM: Final = (0, 0)
 """(incarnation, stream) of frames that no worker wrote; the incarnations of slots begin at 1."""
 
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 # A full disk: the file cannot grow, or the index beside its write-ahead log (sqlite3 has no name for that).
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, 4874})
-
-
-def boot_id() -> str:
-    """Which boot of the machine this is; empty where the system does not say."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 class SegmentSink:
@@ -110,6 +102,14 @@ class SegmentSink:
                         files.insert(connection, self._indexed(body))
                         return
                 self._move_on(connection)
+
+    def reached(self, incarnation: int, stream: int) -> int:
+        """See Sink.reached. One look-up in the active segment, which knows of all before it."""
+        with self._explained():
+            connection = self._active()
+            while files.is_sealed(connection):
+                connection = self._move_on(connection)
+            return files.last_sequence(connection, incarnation, stream) or 0
 
     def sync(self) -> None:
         """Bring the active segment to the disk; another writer's commits included."""

@@ -23,7 +23,7 @@ def standing(slots_folder: Path) -> Ends:
     """Where every stream with rows in a slot stands now; microseconds per row file."""
     ends: Ends = {}
     for path in slots_folder.glob(f"*/*{SUFFIX}"):
-        for head in _heads(path):
+        for head in heads(path):
             if head.rows or head.skipped:
                 stream = (head.incarnation, head.stream)
                 ends[stream] = max(ends.get(stream, 0), head.end)
@@ -46,7 +46,7 @@ def behind(log_folder: Path, ends: Ends) -> Ends:
         connection.close()
 
 
-def _heads(path: Path) -> list[Head]:
+def heads(path: Path) -> list[Head]:
     """The heads of both halves of a row file; none where it has gone or is none."""
     try:
         with path.open("rb", buffering=0) as file:
@@ -57,5 +57,5 @@ def _heads(path: Path) -> list[Head]:
                 found.append(file.read(HEAD.size))
     except FileNotFoundError:
         return []
-    heads = (Head._make(HEAD.unpack(head)) for head in found if len(head) == HEAD.size)
-    return [head for head in heads if head.magic == layout.MAGIC]
+    unpacked = (Head._make(HEAD.unpack(head)) for head in found if len(head) == HEAD.size)
+    return [head for head in unpacked if head.magic == layout.MAGIC]

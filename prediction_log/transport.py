@@ -58,6 +58,9 @@ class Sink(Protocol):
         be made again.
         """
 
+    def reached(self, incarnation: int, stream: int) -> int:
+        """The end of the last frame of a stream; 0 before its first."""
+
     def sync(self) -> None:
         """What was written before survives a power cut after this returns."""
 

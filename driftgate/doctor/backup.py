@@ -5,6 +5,7 @@ The order makes the copy a state that a crash could have left:
 1. monitor.db, then rollouts.db: the monitor's place in the history is never beyond the copied history.
 2. slots, then the log: a row that was in its slot, and one that was spooled meanwhile, is in one or in both;
    recovery skips what the log has. The monitor's offset is never beyond the copied log.
+   Row files are copied whole, so the copy of a slot of this boot names no boot: it is spooled in any other.
 3. retired.json after the slots it may have swallowed; `next` after the log, so that no incarnation in it is
    given out again.
 4. Of the log, everything up to the first segment that is not sealed: what comes after began later.
@@ -31,10 +32,12 @@ import msgspec
 from driftgate.doctor.archive import CONTENTS, FORMAT, Contents, Part
 from driftgate.errors import CommandError
 from groundwork import data_folder
+from groundwork.boot import boot_id
 from groundwork.clock import Clock
 from groundwork.errors import StoreError
 from groundwork.files import sync_folder
 from groundwork.retired import read_retired
+from groundwork.slots import whole
 from prediction_log import segment_file
 from prediction_log.rows import SUFFIX
 from prediction_log.snapshot import snapshot
@@ -124,9 +127,16 @@ def _slot(folder: Path, copy: Path) -> bool:
                     (copy / path.name).write_bytes(snapshot(path))
             else:
                 _plain(path, copy / path.name)
+        _mark_whole(copy / "slot.json")
     except FileNotFoundError:
         return False
     return True
+
+
+def _mark_whole(document: Path) -> None:
+    """A copy of a slot of this boot is good in every other one; damage is copied as it is."""
+    with contextlib.suppress(StoreError):
+        document.write_bytes(whole(document, boot_id()))
 
 
 def _segments(log: Path, aside: Path) -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from driftgate.doctor.finding import one_line
 from driftgate.doctor.state import database_fault
 from driftgate.errors import CommandError
 from groundwork import data_folder
+from groundwork.boot import boot_id
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError, NewerStoreError, StoreError
 from groundwork.files import FolderLock, sync_folder
@@ -25,8 +26,8 @@ from groundwork.slots import read_slots
 from monitor.store import LOCK as MONITOR_LOCK
 from prediction_log import damage, segment_file
 from prediction_log.record import Kind, loss_schema
-from prediction_log.recovery import recover_slot
-from prediction_log.segments import SegmentSink, boot_id
+from prediction_log.recovery import take_over
+from prediction_log.segments import SegmentSink
 from rollouts.ballast import Ballast
 
 DAMAGED: Final = ".damaged"
@@ -128,9 +129,14 @@ def _begin(log: Path, after: int, clock: Clock) -> None:
 def _slots(data: Path, clock: Clock) -> Iterator[str]:
     with contextlib.closing(SegmentSink(data / "log", clock=clock)) as sink:
         for slot in read_slots(data / "slots"):
-            rows = recover_slot(slot.folder, sink)
-            if rows:
-                yield f"spooled {rows} rows of slot {slot.incarnation} into the log"
+            taken = take_over(slot, sink, boot_id(), clock)
+            if taken.rows:
+                yield f"spooled {taken.rows} rows of slot {slot.incarnation} into the log"
+            if taken.lost:
+                yield (
+                    f"counted at most {taken.lost} rows of slot {slot.incarnation} as lost in the log: "
+                    "the power was cut before they were there"
+                )
             if slot.fault and "newer" not in slot.fault:
                 aside = slot.folder.with_name(slot.folder.name + DAMAGED)
                 slot.folder.rename(aside)

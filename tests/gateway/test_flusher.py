@@ -48,6 +48,10 @@ class Bench:
             raise SegmentError("000001.seg: no room; free disk space")
         return self._sink.write(frames)
 
+    def reached(self, incarnation: int, stream: int) -> int:
+        """As the log's own."""
+        return self._sink.reached(incarnation, stream)
+
     def sync(self) -> None:
         """Nothing more to do."""
 

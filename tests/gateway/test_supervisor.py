@@ -28,6 +28,7 @@ from gateway.tally import Tally
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.slots import totals
+from prediction_log.recovery import Taken
 from rollouts import spec_file, verbs
 from rollouts.history import Entry
 from rollouts.store import SqliteStore
@@ -82,7 +83,7 @@ class Bench:
         self.places = Places.create(3)
         self.store = SqliteStore(folder / "rollouts.db", self.clock)
         self._guard = CrashGuard.open(folder, self.clock, self.log)
-        sweeper = Sweeper(folder / "slots", lambda _folder: 0, self.clock, self.log)
+        sweeper = Sweeper(folder / "slots", lambda _slot: Taken(), self.clock, self.log)
         self.tally = Tally(folder / "slots", 2, self.log)
         self.next = self.settings
         self.taken: list[bool] = []

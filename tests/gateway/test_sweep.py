@@ -3,12 +3,15 @@
 import io
 from pathlib import Path
 
+import pytest
+
 from gateway.sweep import RETIRE_SECONDS, Sweeper
 from groundwork.clock import FakeClock
 from groundwork.errors import StoreError
 from groundwork.logs import Log
-from groundwork.slots import Slot, read_slots, totals
+from groundwork.slots import Slot, SlotReading, read_slots, totals
 from prediction_log.errors import SegmentError
+from prediction_log.recovery import Taken
 
 
 class Recovery:
@@ -18,22 +21,22 @@ class Recovery:
         self.asked: list[str] = []
         self.fails = False
 
-    def __call__(self, folder: Path) -> int:
-        """Recover a folder's three rows."""
-        self.asked.append(folder.name)
+    def __call__(self, slot: SlotReading) -> Taken:
+        """Recover a slot's three rows."""
+        self.asked.append(slot.folder.name)
         if self.fails:
             raise SegmentError("no room")
-        return 3
+        return Taken(rows=3)
 
 
 def sweeper(folder: Path, recovery: Recovery, clock: FakeClock) -> Sweeper:
     """A sweeper whose log nobody reads."""
-    return Sweeper(folder, recovery, clock, Log(io.StringIO(), clock))
+    return Sweeper(folder, recovery, clock, Log(io.StringIO(), clock), boot="now")
 
 
-def dead_slot(folder: Path) -> int:
+def dead_slot(folder: Path, boot: str = "now") -> int:
     """A slot that counted 5 before it died; its number."""
-    slot = Slot.create(folder, place=0)
+    slot = Slot.create(folder, place=0, boot=boot)
     slot.counters.values[slot.counters.series("seen_total", {})] += 5
     slot.close()
     return slot.incarnation
@@ -87,6 +90,19 @@ def test_what_cannot_be_recovered_is_kept_and_tried_again(tmp_path: Path) -> Non
     assert recovery.asked == [str(number)] * 3
 
 
+@pytest.mark.parametrize(("state", "kept"), [("whole", 5), ("torn", 0)])
+def test_counters_of_a_past_boot_are_folded_at_once(tmp_path: Path, state: str, kept: int) -> None:
+    """What can be read of them counts, what cannot holds nothing up; no judge ever sees either."""
+    number = dead_slot(tmp_path, boot="before the power was cut")
+    if state == "torn":
+        table = tmp_path / str(number) / "counters"
+        table.write_bytes(bytes(table.stat().st_size))
+    sweeping = sweeper(tmp_path, Recovery(), FakeClock())
+    assert [reading.incarnation for reading in sweeping.sweep()] == [number]
+    assert read_slots(tmp_path) == []
+    assert seen(tmp_path) == kept
+
+
 def test_one_damaged_slot_does_not_stop_the_sweep(tmp_path: Path) -> None:
     """A slot that cannot be folded is told; the others are swept."""
     clock = FakeClock()
@@ -110,7 +126,7 @@ def test_the_log_is_brought_to_the_disk_at_every_sweep(tmp_path: Path) -> None:
         raise OSError("no")
 
     said = io.StringIO()
-    sweeper = Sweeper(tmp_path, lambda _: 0, FakeClock(), Log(said, FakeClock()), sync=sync)
+    sweeper = Sweeper(tmp_path, lambda _: Taken(), FakeClock(), Log(said, FakeClock()), sync=sync)
     assert sweeper.sweep() == sweeper.sweep() == []
     assert len(synced) == 2
     assert "log-not-synced" in said.getvalue()

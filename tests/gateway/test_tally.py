@@ -3,14 +3,15 @@
 import io
 from pathlib import Path
 
-from gateway.metrics import LOG_SPOOLED, RESTARTS
+from gateway.metrics import LOG_LOST, LOG_SPOOLED, RESTARTS
 from gateway.tally import CountedSink, Tally
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
 from groundwork.logs import Log
-from groundwork.slots import totals
+from groundwork.slots import SlotReading, totals
 from prediction_log.memory import MemoryLog
-from tests.prediction_log.samples import make_frame
+from prediction_log.recovery import Taken, take_over
+from tests.prediction_log.samples import columns, make_frame, row_file
 
 LOG = Log(io.StringIO(), FakeClock())
 
@@ -66,4 +67,17 @@ def test_rows_of_dead_workers_are_counted_once(tmp_path: Path) -> None:
     sink = CountedSink(log.sink(), tally)
     assert [sink.write([body]) for body in (first, second, second)] == [0, 1, 0]
     assert totals(tmp_path)[SeriesKey(LOG_SPOOLED, (("kind", "prediction"),))] == 7
+    tally.close()
+
+
+def test_rows_of_a_past_boot_are_counted_as_lost(tmp_path: Path) -> None:
+    """What the log is told to lack after a power cut is what the metric says; nothing is spooled."""
+    tally = Tally(tmp_path / "slots", 1, LOG)
+    row_file(tmp_path / "slot").append(columns(0, 5), 5)
+    slot = SlotReading(1, 0, alive=False, folder=tmp_path / "slot", series={}, boot="before")
+    log = MemoryLog()
+    assert take_over(slot, CountedSink(log, tally), "after", FakeClock()) == Taken(lost=5)
+    found = {key.name: value for key, value in totals(tmp_path / "slots").items() if key.name != RESTARTS}
+    assert found[LOG_LOST] == 5
+    assert LOG_SPOOLED not in found
     tally.close()

@@ -15,17 +15,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from groundwork.clock import FakeClock
+from groundwork.slots import SlotReading
 from monitor import metrics
 from monitor.pipeline import Pipeline, states
 from monitor.status import status
 from monitor.store import open_store
 from prediction_log.frame import Strings, decode, encode
+from prediction_log.memory import MemoryLog
 from prediction_log.record import ColumnSpec, Kind, Schema, loss_schema
-from prediction_log.transport import Offset
+from prediction_log.recovery import take_over
+from prediction_log.transport import START, Offset
 from registry_client.memory import MemoryRegistry
 from rollouts.history import Entry
 from tests.monitor import worlds
 from tests.monitor.worlds import MODEL, Traffic, pairs, registry
+from tests.prediction_log import samples
 
 EXAMPLES = 200 if os.environ.get("TORTURE") else 8
 TABLES = (
@@ -334,6 +339,21 @@ def test_a_damaged_segment_is_a_loss_as_far_as_it_was_not_read(folder: Path) -> 
     of = {"model": "", "version": "", "kind": "unknown"}
     assert counts[metrics.key(metrics.LOST, reason="damaged", **of)] == 15
     assert counts[metrics.key(metrics.LOST, reason="damaged, at most", **of)] == 7
+    db.close()
+
+
+def test_what_a_power_cut_took_is_a_loss_once(folder: Path, tmp_path: Path) -> None:
+    """The loss frame of a torn slot is counted with its reason, and not again when it comes again."""
+    samples.row_file(tmp_path / "slot", incarnation=7).append(samples.columns(0, 5), 5)
+    slot = SlotReading(7, 0, alive=False, folder=tmp_path / "slot", series={}, boot="before")
+    log = MemoryLog()
+    take_over(slot, log, "after", FakeClock())
+    ((_, told),) = log.read(START, 9)
+    db = open_store(folder)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline.feed([(Offset(1, 1), told), (Offset(1, 2), told)])
+    of = {"model": "", "version": "", "kind": "prediction"}
+    assert pipeline.tally.counts[metrics.key(metrics.LOST, reason="power cut, at most", **of)] == 5
     db.close()
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from groundwork.boot import boot_id
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError, StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.record import Kind, deletion_schema
-from prediction_log.segments import SegmentSink, SegmentSource, boot_id
+from prediction_log.segments import SegmentSink, SegmentSource
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
 from tests.prediction_log.conftest import Held

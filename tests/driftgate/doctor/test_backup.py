@@ -175,3 +175,22 @@ def test_a_damaged_backup_is_refused_whole(data: Path, tmp_path: Path, kind: str
         restore(file, tmp_path / "again")
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar", "data"]
+
+
+@pytest.mark.parametrize(
+    ("made", "known"), [(None, ""), ("before the power was cut", "before the power was cut")]
+)
+def test_a_copied_slot_is_spooled_in_any_boot(
+    data: Path, tmp_path: Path, made: str | None, known: str
+) -> None:
+    """A copy of a slot of this boot is whole, so it names none; of a torn one it says what the slot says."""
+    slot = Slot.create(data / "slots", place=0, boot=made)
+    slot.close()
+    backup(data, tmp_path / "backup.tar", SystemClock())
+    restore(tmp_path / "backup.tar", tmp_path / "again")
+    (found,) = [
+        reading
+        for reading in read_slots(tmp_path / "again" / "slots")
+        if reading.incarnation == slot.incarnation
+    ]
+    assert found.boot == known
