@@ -288,9 +288,9 @@ class Journal:
     def labelled(self, model: str, labels: Sequence[LabelRow]) -> None:
         """Record all of these labels, or none and raise LogFullError; `open_labels` was called."""
         stream, columns = self._labels[model], label_columns(labels)
-        if stream.file is None or not stream.file.takes(columns, len(labels)):
+        if stream.file is None or not stream.file.offer(columns, len(labels)):
             raise LogFullError(f"labels of {model}: the log has no room now; send them again in a moment")
-        self._append(stream, columns, len(labels), None)
+        self._values[self._meters.accepted[stream.kind]] += len(labels)
 
     def _identify(self, stream: Stream) -> bytes:
         return self._encode_id(self.incarnation, stream.number, stream.next_sequence())
@@ -361,6 +361,7 @@ class Journal:
             row_capacity=rows,
             arena_bytes=arena,
             rate=wish.rate,
+            reserve_bytes=self._reserve,
         )
 
 

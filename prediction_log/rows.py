@@ -70,7 +70,7 @@ class RowFile:
         self._spilling = False
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913  what a row file is made of, each its own
         cls,
         path: Path,
         *,
@@ -81,11 +81,13 @@ class RowFile:
         row_capacity: int,
         arena_bytes: int,
         rate: float = 1.0,
+        reserve_bytes: int = 0,
     ) -> Self:
         """Allocate and map a new row file, whole or not at all; its name should end with SUFFIX.
 
         Each of the two buffers has room for `row_capacity` rows and, per variable-width column, `arena_bytes`
-        bytes. NoRoomError (groundwork) when the disk cannot hold it, FrameError when the schema cannot be.
+        bytes. Requests with files of their own leave `reserve_bytes` of the disk free. NoRoomError (groundwork)
+        when the disk cannot hold it, FrameError when the schema cannot be.
         """
         check_schema(kind, schema)
         arenas = [arena_bytes for column in schema.columns if column.dtype == VARIABLE]
@@ -100,7 +102,7 @@ class RowFile:
             SlotBuffer(memory[start : start + places.length], head, schema, places) for start in (0, half)
         )
         aside.rename(path)
-        return cls(path, active, spare, Spills(path, head, schema))
+        return cls(path, active, spare, Spills(path, head, schema, reserve_bytes))
 
     @property
     def next_sequence(self) -> int:
@@ -142,36 +144,39 @@ class RowFile:
         """
         active = self._active
         sequence = active.end
-        if active.lacks(columns, rows):
-            if active.never_fits(columns, rows):
-                self._spill(columns, rows, validity)
-                return sequence
-            if not self.swap():
-                self.lose(rows, FULL)
-                return sequence
-            active = self._active
-        active.write(columns, rows, validity)
+        if not active.lacks(columns, rows):
+            active.write(columns, rows, validity)
+        elif reason := self._no_room(columns, rows, validity):
+            self.lose(rows, reason)
         return sequence
 
-    def _spill(self, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
-        """Rows that have no room in any buffer: into a file of their own, or lost and counted."""
+    def offer(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> bool:
+        """As `append`, but what cannot be kept is not lost and uses up nothing; whether the rows were kept."""
+        if self._active.lacks(columns, rows):
+            return not self._no_room(columns, rows, validity)
+        self._active.write(columns, rows, validity)
+        return True
+
+    def _no_room(self, columns: Mapping[str, Any], rows: int, validity: Any) -> str:
+        """Keep rows for which the active buffer has no room elsewhere; why not, where they cannot be kept."""
+        if self._active.never_fits(columns, rows):
+            return self._no_spill(columns, rows, validity)
+        if not self.swap():
+            return FULL
+        self._active.write(columns, rows, validity)
+        return ""
+
+    def _no_spill(self, columns: Mapping[str, Any], rows: int, validity: Any) -> str:
+        """Give rows that fit no buffer a file of their own; why not, where they cannot have one."""
         if self._spills.full:
-            self.lose(rows, FULL)
-            return
+            return FULL
         try:
             following = self._spills.add(self._active, columns, rows, validity)
-        except (NoRoomError, OSError):  # the disk cannot hold it: counted like any other loss
-            self.lose(rows, OVERSIZED)
-            return
+        except (NoRoomError, OSError):  # the disk cannot hold it: no other loss than one
+            return OVERSIZED
         self._active.clear()
         self._active.begin(following)
-
-    def takes(self, columns: Mapping[str, Any], rows: int = 1) -> bool:
-        """Whether these rows would be kept, and not lost, if they were appended now."""
-        active = self._active
-        if not active.lacks(columns, rows):
-            return True
-        return self._state is _Spare.FREE and not active.never_fits(columns, rows)
+        return ""
 
     def skip(self, rows: int = 1) -> int:
         """Use up the sequence numbers of a request that sampling left out; returns the first."""

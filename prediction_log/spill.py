@@ -8,17 +8,20 @@ Rules:
 * It is whole when it appears, and it appears before anybody has the answer: rows survive the process as they
   do in a buffer. Its two halves are frames, so whoever recovers row files needs to know nothing of it.
 * It holds the rows that waited in the active buffer too, for they come before it in the stream.
-* At most MOST wait for the log, so that a log that cannot be written bounds memory and disk here as well.
+* At most MOST wait for the log, so that a log that cannot be written bounds memory and disk here as well; and
+  none takes what others shall find free of the disk.
 
 Cost: the request's bytes are copied three times and written to the page cache, on the event loop: some 10 ms
 for 10 MB, for a request whose decoding took ten times as long.
 """
 
+import shutil
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from groundwork.errors import NoRoomError
 from groundwork.files import allocate
 from prediction_log import frame, layout
 from prediction_log.layout import Head
@@ -31,8 +34,9 @@ MOST: Final = 4
 class Spills:
     """The spilled requests of one stream: added to by the event loop, taken from by the flush thread."""
 
-    def __init__(self, path: Path, head: Head, schema: Schema) -> None:
-        """Of the row file at `path`, whose buffers begin with `head`."""
+    def __init__(self, path: Path, head: Head, schema: Schema, reserve_bytes: int = 0) -> None:
+        """Of the row file at `path`, whose buffers begin with `head`; `reserve_bytes` of the disk stay free."""
+        self._reserve = reserve_bytes
         self._path = path
         self._head = head
         self._schema = schema
@@ -50,18 +54,26 @@ class Spills:
     def add(self, active: SlotBuffer, columns: Mapping[str, Any], rows: int, validity: Any) -> int:
         """Keep what `active` holds, and these rows behind it; returns the sequence that comes next.
 
-        NoRoomError when the disk cannot hold it; then nothing was kept.
+        NoRoomError when the disk cannot hold it and the reserve; then nothing was kept.
         """
         before = frame.compact(active.memory)
         holds = active.rows or active.skipped
         large = self._large(active.end if holds else active.first, active.end, columns, rows, validity)
         half = max(len(before), len(large))
         path = self._path.with_name(f"{self._path.stem}-{active.end:020d}{self._path.suffix}")
+        self._check_reserve(path, 2 * half)
         _write(path, half, (before, large))
         if holds:
             self._waiting.append((before, None))
         self._waiting.append((large, path))
         return active.end + rows
+
+    def _check_reserve(self, path: Path, size: int) -> None:
+        if self._reserve and shutil.disk_usage(path.parent).free < self._reserve + size:
+            raise NoRoomError(
+                f"{path}: {size} bytes would leave less of the disk free than log.reserve_bytes"
+                f" ({self._reserve}); free disk space"
+            )
 
     def _large(
         self, first: int, sequence: int, columns: Mapping[str, Any], rows: int, validity: Any

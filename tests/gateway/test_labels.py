@@ -74,6 +74,20 @@ async def test_labels_need_a_model_and_a_body(here: World) -> None:
     assert (await here.client.post("/v2/models/m/labels", content=b"{")).status_code == 400
 
 
+async def test_a_request_larger_than_the_buffer_is_taken(tmp_path: Path) -> None:
+    """As many labels as a request may have, in a buffer for 64, with texts as long as they may be."""
+    settings = GatewaySettings(journal=JournalSettings(side_buffer_bytes=1))
+    async with world(tmp_path, settings) as here:
+        labels = [{"id": f"{number:032x}", "value": "x" * 4096} for number in range(1, 1001)]
+        response = await send(here, *labels)
+        assert (response.status_code, response.json()) == (202, {"accepted": 1000})
+        rows = [row for frame in here.frames(Kind.LABEL) for row in read_labels(frame)]
+        assert [row.id.hex() for row in rows] == [label["id"] for label in labels]
+        assert {row.value for row in rows} == {"x" * 4096}
+        assert here.counted("driftgate_log_rows_accepted_total", kind="label") == 1000
+        assert here.counted("driftgate_log_rows_lost_total") == 0
+
+
 async def test_a_label_without_room_is_not_lost(tmp_path: Path) -> None:
     """Without room in the log, labels are refused with 503 for their sender to keep; none is lost."""
     settings = GatewaySettings(journal=JournalSettings(side_buffer_bytes=1))

@@ -137,3 +137,29 @@ def test_a_request_without_room_on_the_disk_is_counted(tmp_path: Path) -> None:
     assert file.lost_by == {"full": 0, "oversized": 9}
     drain(file, log)
     assert [(frame.rows, frame.skipped) for frame in frames(log)] == [(0, 9)]
+
+
+def test_a_large_request_leaves_the_disk_its_reserve(tmp_path: Path) -> None:
+    """A file of its own takes no more of the disk than a row file may; the rows are lost and told."""
+    file, log = samples.row_file(tmp_path, row_capacity=CAPACITY, reserve_bytes=1 << 60), MemoryLog()
+    file.append(samples.columns(0, 9), 9)
+    assert file.lost_by == {"full": 0, "oversized": 9}
+    assert len(list(tmp_path.iterdir())) == 1
+    drain(file, log)
+    assert [(frame.rows, frame.skipped) for frame in frames(log)] == [(0, 9)]
+
+
+@pytest.mark.parametrize("reserve", [0, 1 << 60])
+def test_what_is_offered_is_kept_or_not_there_at_all(tmp_path: Path, reserve: int) -> None:
+    """Offered rows take a file of their own like others; where they cannot, nothing is lost or used up."""
+    file, log = samples.row_file(tmp_path, row_capacity=CAPACITY, reserve_bytes=reserve), MemoryLog()
+    kept = 0
+    for rows in (9, 3, 9, 9, 2, 9, 9, 1, 3, 4):
+        first = file.next_sequence
+        if file.offer(samples.columns(first, rows), rows):
+            kept += rows
+        assert file.next_sequence == kept
+    assert (kept > CAPACITY + CAPACITY) is (reserve == 0)
+    assert file.lost == 0
+    drain(file, log)
+    assert times(log) == list(range(kept))
