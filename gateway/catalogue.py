@@ -74,6 +74,13 @@ class Catalogue:
             raise UnknownModelError(f"there is no model {name[:100]!r} here; publish a version of it first")
         return view
 
+    def versions(self, name: str) -> list[str]:
+        """The versions of a model that the registry holds, in order; none where it cannot be read."""
+        try:
+            return self._registry.versions(name)
+        except (DriftgateError, OSError):
+            return []
+
     def _view(self, name: str, route: Route | None, copies: Mapping[tuple[str, str], int]) -> ModelView:
         faults = {version: fault for (model, version), fault in self._faults().items() if model == name}
         versions: list[str] = []

@@ -78,6 +78,10 @@ class Repository:
                     found.append({"name": view.name, "version": version, "state": state, "reason": reason})
         return found
 
+    async def versions(self, model: str) -> list[str]:
+        """The versions of a model that the registry holds; none where it cannot be read."""
+        return await asyncio.to_thread(self._catalogue.versions, model)
+
     async def load(self, model: str, who: str = "") -> None:
         """Let a model answer, in every worker; `who` asks, for history: a key's name, empty without keys.
 

@@ -86,8 +86,8 @@ class RowFile:
         """Allocate and map a new row file, whole or not at all; its name should end with SUFFIX.
 
         Each of the two buffers has room for `row_capacity` rows and, per variable-width column, `arena_bytes`
-        bytes. Requests with files of their own leave `reserve_bytes` of the disk free. NoRoomError (groundwork)
-        when the disk cannot hold it, FrameError when the schema cannot be.
+        bytes. Requests with files of their own leave `reserve_bytes` of the disk free. NoRoomError when the
+        disk cannot hold it, FrameError when the schema cannot be.
         """
         check_schema(kind, schema)
         arenas = [arena_bytes for column in schema.columns if column.dtype == VARIABLE]
@@ -151,7 +151,7 @@ class RowFile:
         return sequence
 
     def offer(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> bool:
-        """As `append`, but what cannot be kept is not lost and uses up nothing; whether the rows were kept."""
+        """As `append`, but what cannot be kept is not lost and uses up nothing; whether it was kept."""
         if self._active.lacks(columns, rows):
             return not self._no_room(columns, rows, validity)
         self._active.write(columns, rows, validity)

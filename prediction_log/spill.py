@@ -35,7 +35,7 @@ class Spills:
     """The spilled requests of one stream: added to by the event loop, taken from by the flush thread."""
 
     def __init__(self, path: Path, head: Head, schema: Schema, reserve_bytes: int = 0) -> None:
-        """Of the row file at `path`, whose buffers begin with `head`; `reserve_bytes` of the disk stay free."""
+        """Of the row file at `path`, whose buffers begin with `head`; `reserve_bytes` of disk stay free."""
         self._reserve = reserve_bytes
         self._path = path
         self._head = head

@@ -11,13 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import ForbiddenError, NotOfferedError, UnsupportedError
-from gateway.pages.open_inference import (
-    configuration,
-    describe,
-    extensions,
-    statistics,
-    versions_beside,
-)
+from gateway.pages.open_inference import askable, configuration, describe, extensions, statistics
 from gateway.pages.page import Premises
 from gateway.repository import Repository
 from groundwork.errors import DriftgateError
@@ -68,7 +62,7 @@ async def _server_metadata(here: Premises, _asked: Any) -> Fields:
 
 async def _model_metadata(here: Premises, asked: Any) -> Fields:
     model = await here.core.find(asked.name, asked.version or None)
-    return describe(model, versions_beside(here.core, model))
+    return describe(model, await askable(here, model))
 
 
 async def _model_config(here: Premises, asked: Any) -> Fields:

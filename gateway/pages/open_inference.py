@@ -49,9 +49,8 @@ async def _ready(asked: Exchange) -> Response:
 
 
 async def _model(asked: Exchange) -> Response:
-    core = asked.premises.core
-    model = await core.find(asked.model, asked.version)
-    return document(describe(model, versions_beside(core, model)))
+    model = await asked.premises.core.find(asked.model, asked.version)
+    return document(describe(model, await askable(asked.premises, model)))
 
 
 async def _model_ready(asked: Exchange) -> Response:
@@ -83,13 +82,19 @@ async def statistics(here: Premises, name: str, version: str | None) -> dict[str
     return await asyncio.to_thread(model_stats, here.slots_folder, versions)
 
 
+async def askable(here: Premises, model: LoadedModel) -> list[str]:
+    """The versions of a model that a request may name: all of the registry's, and what is in memory."""
+    held = [] if here.repository is None else await here.repository.versions(model.name)
+    return sorted({*held, *versions_beside(here.core, model)}, key=int)
+
+
 def versions_beside(core: Core, model: LoadedModel) -> list[str]:
     """The versions of a model that are in memory, in order, the one given among them."""
     return sorted({*core.table[model.name].versions, model.version}, key=int)
 
 
 def describe(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
-    """The metadata document of a version; `versions` are those in memory."""
+    """The metadata document of a version; `versions` are those that can be asked for."""
     return {
         "name": model.name,
         "versions": versions,

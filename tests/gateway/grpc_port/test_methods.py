@@ -7,9 +7,12 @@ import pytest
 from google.protobuf import json_format
 
 from gateway.settings import GatewaySettings, GrpcSettings
+from groundwork.keys import OPERATE, KeyBook, create
 from tests.gateway.grpc_port.ports import CODES, Served, served
 from tests.gateway.pages.test_repository import Shelf
 from tests.gateway.worlds import world
+from tests.models import logistic
+from tests.keys import NOW, bearer
 
 
 async def over_http(there: Served, path: str) -> Any:
@@ -95,6 +98,42 @@ async def test_the_repository_is_that_of_http(tmp_path: Path) -> None:
         finally:
             await made.close()
             await shelf.data.aclose()
+
+
+async def test_history_names_the_key_of_a_call(tmp_path: Path) -> None:
+    """Where keys are configured, who unloaded and loaded a model by gRPC is the name of the key."""
+    key, text = create("night-shift", [OPERATE], NOW)
+    async with world(tmp_path) as here:
+        shelf = Shelf(here, tmp_path)
+        made = Served(here, KeyBook([key]), shelf.repository)
+        await made.port.open()
+        try:
+            for name in ("RepositoryModelUnload", "RepositoryModelLoad"):
+                answer = await made.client.ask(name, {"model_name": "m"}, bearer(text))
+                assert answer.code is CODES.OK, answer.sentence
+            rows = (await shelf.get("/v1/rollouts/m/history?after=1"))["history"]
+        finally:
+            await made.close()
+            await shelf.data.aclose()
+    assert [(row["verb"], row["actor"]) for row in rows] == [
+        ("unload", "operator:night-shift"),
+        ("load", "operator:night-shift"),
+    ]
+
+
+async def test_metadata_lists_versions_that_are_not_in_memory(tmp_path: Path) -> None:
+    """Every version of the registry can be asked for, so every one is named."""
+    async with world(tmp_path) as here:
+        shelf = Shelf(here, tmp_path)
+        await here.publish("m", "2", logistic(bias=1.0))
+        made = Served(here, None, shelf.repository)
+        await made.port.open()
+        try:
+            found = await made.client.ask("ModelMetadata", {"name": "m"})
+        finally:
+            await made.close()
+            await shelf.data.aclose()
+        assert list(found.message.versions) == ["1", "2"]
 
 
 async def _use(made: Served) -> None:

@@ -1,13 +1,16 @@
 """The model repository extension, over a worker that follows its store."""
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
+from gateway.catalogue import Catalogue
 from gateway.discover import Discovery
 from gateway.endpoints import build_asgi
 from gateway.errors import LoadError, NotReadyError
@@ -19,6 +22,7 @@ from groundwork.denials import Audit
 from groundwork.gate import Gate, Keys
 from groundwork.keys import OPERATE, KeyBook, create
 from groundwork.logs import Log
+from registry_client.memory import MemoryRegistry
 from tests.gateway.test_operator import STEPS, Bench
 from tests.gateway.worlds import World
 from tests.keys import NOW, bearer
@@ -32,19 +36,23 @@ class Shelf(Bench):
 
     def __init__(self, here: World, folder: Path) -> None:
         super().__init__(here, folder)
-        log = Log(here.lines, here.clock)
-        discovery = Discovery(here.registry, self.store, log)
-        self.repository = Repository(
+        self.repository = self.make()
+        self.data = self.port(here)
+
+    def make(self) -> Repository:
+        """A repository over the catalogue, without patience."""
+        here = self.here
+        made = Repository(
             self.catalogue,
             self.console,
             self.store,
-            discovery,
+            Discovery(here.registry, self.store, Log(here.lines, here.clock)),
             slots_folder=here.slots,
             clock=here.clock,
             faults=self.faults,
         )
-        self.repository.patience = 0.0
-        self.data = self.port(here)
+        made.patience = 0.0
+        return made
 
     def port(self, here: World, gate: Gate | None = None) -> httpx.AsyncClient:
         """A client of the data port, which has a gate or none."""
@@ -98,6 +106,39 @@ async def test_unload_and_load_change_what_answers_and_are_in_history(shelf: She
     rows = (await shelf.get("/v1/rollouts/m/history?after=1"))["history"]
     assert [row["verb"] for row in rows] == ["unload", "load"]
     assert {row["actor"] for row in rows} == {"operator:data-port"}
+
+
+async def test_metadata_lists_every_version_that_can_be_asked_for(shelf: Shelf) -> None:
+    """Those of the registry, in memory or not; what is in memory where the registry cannot be read."""
+    assert await states(shelf) == {"1": "READY", "2": "UNAVAILABLE"}
+    for path in ("/v2/models/m", "/v2/models/m/versions/1"):
+        assert (await shelf.data.get(path)).json()["versions"] == ["1", "2"]
+    await shelf.here.publish("m", "10", logistic(bias=2.0))
+    assert (await shelf.data.get("/v2/models/m")).json()["versions"] == ["1", "2", "10"]
+    assert (await shelf.data.get("/v2/models/m/versions/10")).status_code == 200
+    gone = Shelved(shelf.here.registry)
+    shelf.catalogue = Catalogue(gone, shelf.store, shelf.here.slots, shelf.faults)
+    shelf.repository = shelf.make()
+    async with shelf.port(shelf.here) as client:
+        assert (await client.get("/v2/models/m")).json()["versions"] == ["1"]
+    assert gone.asked_by
+    assert threading.main_thread() not in gone.asked_by
+
+
+class Shelved:
+    """A registry that cannot be listed, and knows which threads tried."""
+
+    def __init__(self, registry: MemoryRegistry) -> None:
+        self._registry = registry
+        self.asked_by: list[threading.Thread] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._registry, name)
+
+    def versions(self, name: str) -> list[str]:
+        """Nothing: the disk is gone."""
+        self.asked_by.append(threading.current_thread())
+        raise OSError(f"{name}: no such disk")
 
 
 async def test_history_names_the_key_that_was_shown(shelf: Shelf) -> None:
