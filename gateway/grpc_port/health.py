@@ -3,8 +3,8 @@
     ""  inference.GRPCInferenceService     as readiness: SERVING until a stop begins
     a model's name                         SERVING where it answers, NOT_SERVING where it cannot now
 
-Nobody is asked for a key, as for readiness by HTTP. A watch looks again every LOOK_SECONDS; it ends with the
-port, so that it holds no stop up.
+Nobody is asked for a key, as for readiness by HTTP; so a list names the services, and no model. A watch looks
+again every LOOK_SECONDS; it ends with the port, so that it holds no stop up.
 """
 
 import asyncio
@@ -43,6 +43,12 @@ class Health:
         if status == _SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {service[:100]!r} here")
         return self._message(status)
+
+    async def listing(self, _body: bytes, _context: Any) -> bytes:
+        """Every service of the port and how it is now."""
+        one = {"status": self._status("")}
+        answer = self._schema.messages["HealthListResponse"](statuses=dict.fromkeys(self._services, one))
+        return bytes(answer.SerializeToString())
 
     async def watch(self, body: bytes, context: Any) -> AsyncIterator[bytes]:
         """How it is now, and again whenever that changes; what is unknown may come to be known."""

@@ -29,7 +29,17 @@ _STATISTICS: Final = (
 )
 
 Fields = dict[str, Any]
-Answers = Callable[[Premises, Any], Awaitable[Fields]]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One call: what it may use, its parsed message, and who asks (a key's name, empty without keys)."""
+
+    here: Premises
+    message: Any
+    who: str
+
+
+Answers = Callable[[Asked], Awaitable[Fields]]
 
 
 class Rpc(msgspec.Struct, frozen=True):
@@ -39,62 +49,62 @@ class Rpc(msgspec.Struct, frozen=True):
     answers: Answers
 
 
-async def _server_live(_here: Premises, _asked: Any) -> Fields:
+async def _server_live(_asked: Asked) -> Fields:
     return {"live": True}
 
 
-async def _server_ready(here: Premises, _asked: Any) -> Fields:
-    return {"ready": here.core.ready}
+async def _server_ready(asked: Asked) -> Fields:
+    return {"ready": asked.here.core.ready}
 
 
-async def _model_ready(here: Premises, asked: Any) -> Fields:
+async def _model_ready(asked: Asked) -> Fields:
     """A model that nobody knows is not ready: released clients take an error for a failure of their own."""
     try:
-        await here.core.find(asked.name, asked.version or None)
+        await asked.here.core.find(asked.message.name, asked.message.version or None)
     except DriftgateError:
         return {"ready": False}
     return {"ready": True}
 
 
-async def _server_metadata(here: Premises, _asked: Any) -> Fields:
-    return {"name": "driftgate", "version": here.version, "extensions": extensions(here)}
+async def _server_metadata(asked: Asked) -> Fields:
+    return {"name": "driftgate", "version": asked.here.version, "extensions": extensions(asked.here)}
 
 
-async def _model_metadata(here: Premises, asked: Any) -> Fields:
-    model = await here.core.find(asked.name, asked.version or None)
-    return describe(model, await askable(here, model))
+async def _model_metadata(asked: Asked) -> Fields:
+    model = await asked.here.core.find(asked.message.name, asked.message.version or None)
+    return describe(model, await askable(asked.here, model))
 
 
-async def _model_config(here: Premises, asked: Any) -> Fields:
-    model = await here.core.find(asked.name, asked.version or None)
-    return {"config": configuration(model, here.core.settings.requests.max_body_bytes)}
+async def _model_config(asked: Asked) -> Fields:
+    model = await asked.here.core.find(asked.message.name, asked.message.version or None)
+    return {"config": configuration(model, asked.here.core.settings.requests.max_body_bytes)}
 
 
-async def _model_statistics(here: Premises, asked: Any) -> Fields:
-    found = (await statistics(here, asked.name, asked.version or None))["model_stats"]
+async def _model_statistics(asked: Asked) -> Fields:
+    found = (await statistics(asked.here, asked.message.name, asked.message.version or None))["model_stats"]
     return {"model_stats": [{name: one[name] for name in _STATISTICS} for one in found]}
 
 
-async def _index(here: Premises, asked: Any) -> Fields:
-    return {"models": await _repository(here).index(ready_only=asked.ready)}
+async def _index(asked: Asked) -> Fields:
+    return {"models": await _repository(asked.here).index(ready_only=asked.message.ready)}
 
 
-async def _load(here: Premises, asked: Any) -> Fields:
-    repository = _commanded(here)
-    for name in asked.parameters:
+async def _load(asked: Asked) -> Fields:
+    repository = _commanded(asked.here)
+    for name in asked.message.parameters:
         raise UnsupportedError(f"load: parameter {name[:40]!r} is not offered; publish a version instead")
-    await repository.load(asked.model_name)
+    await repository.load(asked.message.model_name, asked.who)
     return {}
 
 
-async def _unload(here: Premises, asked: Any) -> Fields:
-    repository = _commanded(here)
-    for name, value in asked.parameters.items():
+async def _unload(asked: Asked) -> Fields:
+    repository = _commanded(asked.here)
+    for name, value in asked.message.parameters.items():
         if name != _DEPENDENTS or value.WhichOneof("parameter_choice") != "bool_param":
             raise UnsupportedError(
                 f"unload: the one parameter is {_DEPENDENTS}, true or false; no model has any"
             )
-    await repository.unload(asked.model_name)
+    await repository.unload(asked.message.model_name, asked.who)
     return {}
 
 

@@ -65,6 +65,7 @@ class GrpcPort:
                     health.service,
                     {
                         "Check": grpc.unary_unary_rpc_method_handler(self._health.check),
+                        "List": grpc.unary_unary_rpc_method_handler(self._health.listing),
                         "Watch": grpc.unary_stream_rpc_method_handler(self._health.watch),
                     },
                 ),

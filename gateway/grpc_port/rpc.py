@@ -22,7 +22,7 @@ from gateway.call import Call
 from gateway.core import Core
 from gateway.errors import MalformedError
 from gateway.grpc_port.codec import InferCodec, parse
-from gateway.grpc_port.methods import Rpc
+from gateway.grpc_port.methods import Asked, Rpc
 from gateway.grpc_port.schema import Method, Schema
 from gateway.grpc_port.statuses import code_of, metadata_of, sentence_of
 from gateway.pages.page import Premises
@@ -77,8 +77,8 @@ class Calls:
         async def answer(body: bytes, context: Context) -> bytes:
             passed = await self.admit(rpc.scope, name, headers_of(context), context)
             try:
-                found = method.answered(**await rpc.answers(self.premises, _message(method, name, body)))
-                return bytes(found.SerializeToString())
+                asked = Asked(self.premises, _message(method, name, body), passed.name)
+                return bytes(method.answered(**await rpc.answers(asked)).SerializeToString())
             except DriftgateError as error:
                 fault = refused(error, InferCodec.fault)
             except Exception:  # noqa: BLE001  as in `infer`

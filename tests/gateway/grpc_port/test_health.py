@@ -38,6 +38,16 @@ async def test_what_is_unknown_is_not_found(there: Served) -> None:
     assert (await there.client.ask("Check", b"\xff", of=HEALTH)).code is CODES.INVALID_ARGUMENT
 
 
+async def test_a_list_names_services_and_no_model(there: Served) -> None:
+    """Everybody may list; so what is listed is what the port is, not what it serves."""
+    for ready, status in ((True, SERVING), (False, NOT_SERVING)):
+        there.world.core.ready = ready
+        found = (await there.client.ask("List", of=HEALTH)).message.statuses
+        assert {name: one.status for name, one in found.items()} == dict.fromkeys(
+            ("", SERVICE.service, HEALTH.service), status
+        )
+
+
 async def test_a_watch_tells_every_change_and_ends_with_the_port(there: Served) -> None:
     """A watch says how it is, says so again when that changes, and holds no stop up."""
     core = there.world.core

@@ -11,8 +11,8 @@ from groundwork.keys import OPERATE, KeyBook, create
 from tests.gateway.grpc_port.ports import CODES, Served, served
 from tests.gateway.pages.test_repository import Shelf
 from tests.gateway.worlds import world
-from tests.models import logistic
 from tests.keys import NOW, bearer
+from tests.models import logistic
 
 
 async def over_http(there: Served, path: str) -> Any:
