@@ -70,7 +70,8 @@ class Shortcut:
 
     def __init__(self, port: DataPort) -> None:
         self.port = port
-        self.most_body = port.core.settings.requests.inline_body_bytes
+        requests = port.core.settings.requests
+        self.most_body = min(requests.inline_body_bytes, requests.max_body_bytes)
         self.heads: dict[bytes, Known] = {}
 
     def remember(self, head: bytes, known: Known) -> None:

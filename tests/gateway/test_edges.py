@@ -245,6 +245,17 @@ async def test_time_is_bounded(
     assert await on_both(tmp_path, asked) == statuses
 
 
+async def test_a_body_limit_below_what_is_read_inline_holds(tmp_path: Path) -> None:
+    """A body above the limit is refused on either edge, however small the limit."""
+    small = GatewaySettings(requests=RequestSettings(max_body_bytes=1000, inline_body_bytes=20_000))
+    sent = [post(), post(request([[0.0] * 4] * 100))]
+
+    async def asked(here: Edge) -> list[int]:
+        return [(await here.ask(body, count=1))[0].status for body in sent]
+
+    assert await on_both(tmp_path, asked, small) == [200, 413]
+
+
 async def test_a_mistake_of_ours_is_told_to_the_operator(tmp_path: Path) -> None:
     """An exception nobody foresaw is a 500 in one line; its traceback is in the log."""
 
