@@ -31,7 +31,7 @@ class Row:
 def check(server: servers.Server, work: works.Work) -> None:
     """The server's first answer is the model's own; SystemExit otherwise."""
     body, headers = work.request()
-    request = urllib.request.Request(server.url, body, headers)  # noqa: S310  loopback
+    request = urllib.request.Request(server.url, body, {**headers, **server.headers})  # noqa: S310  loopback
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  loopback
         raw, size = answer.read(), answer.headers.get("Inference-Header-Content-Length")
     last = json.loads(raw[: int(size)] if size else raw)["outputs"][-1]
@@ -45,7 +45,7 @@ def check(server: servers.Server, work: works.Work) -> None:
 def measure(server: servers.Server, work: works.Work, options: argparse.Namespace) -> Row:
     """One timed run after a short one that warms caches."""
     body, headers = work.request()
-    payload = generator.request_bytes(server.url, body, headers)
+    payload = generator.request_bytes(server.url, body, {**headers, **server.headers})
     generator.closed_loop(server.url, payload, connections=options.connections, seconds=0.5)
     before, before_beside = cost.cpu_ns(server.pids), cost.cpu_ns(server.beside)
     if options.rate:

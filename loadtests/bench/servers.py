@@ -14,10 +14,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from groundwork.key_file import save
+from groundwork.keys import INFER, create
 from loadtests.bench.cost import tree
 from loadtests.bench.works import Work
 
@@ -27,12 +30,16 @@ STOP_S: Final = 20.0
 
 @dataclass(frozen=True)
 class Server:
-    """A started server: `url` answers the work, `pids` are charged, `beside` are printed next to them."""
+    """A started server: `url` answers the work, `pids` are charged, `beside` are printed next to them.
+
+    `headers` are what it wants of every request besides: a key, where it asks for one.
+    """
 
     name: str
     url: str
     pids: list[int]
     beside: list[int]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def free_port() -> int:
@@ -93,21 +100,24 @@ def naive(work: Work, cores: str | None = None, workers: int = 1) -> Iterator[Se
 
 @contextlib.contextmanager
 def driftgate(work: Work, cores: str | None = None, workers: int = 1) -> Iterator[Server]:
-    """The whole product: routing, log to the spool, a live monitor, metrics; nothing switched off."""
+    """The whole product: keys, routing, log to the spool, a live monitor, metrics; nothing switched off."""
+    key, text = create("bench", [INFER], datetime.now(UTC))
     with tempfile.TemporaryDirectory(prefix="driftgate-bench-") as folder:
-        ready_file = Path(folder) / "ready.json"
+        ready_file, keys = Path(folder) / "ready.json", Path(folder) / "keys.yaml"
+        save(keys, [key])
         command = [*pinned(cores), sys.executable, "-P", "-m", "driftgate", "up"]
         command += ["--models", str(work.model.parents[2]), "--data", str(Path(folder) / "data")]
         command += ["--workers", str(workers), "--http-port", "0", "--operator-port", "0"]
         command += ["--monitor-port", "0", "--ready-file", str(ready_file)]
-        with started(command) as process:
+        with started(command, {"DRIFTGATE_KEYS_FILE": str(keys)}) as process:
             wait_until(ready_file.exists, "driftgate up", process)
             ready = json.loads(ready_file.read_bytes())
             pids = tree(process.pid)
             monitor = [pid for pid in pids if _runs(pid, "monitor")]
             model = work.model.parents[1].name
             url = f"{ready['http'].rstrip('/')}/v2/models/{model}/infer"
-            yield Server("driftgate", url, [pid for pid in pids if pid not in monitor], monitor)
+            charged = [pid for pid in pids if pid not in monitor]
+            yield Server("driftgate", url, charged, monitor, {"Authorization": f"Bearer {text}"})
 
 
 def _runs(pid: int, package: str) -> bool:
