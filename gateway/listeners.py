@@ -6,6 +6,7 @@ workers listen on sockets of their own, and no other user's program can.
 """
 
 import contextlib
+import errno
 import importlib.util
 import ipaddress
 import socket
@@ -48,6 +49,8 @@ class Listeners:
         self.http = http
         self.operator = operator
         self.schemes = ("http", "http")
+        self.strayed = False
+        """Whether gRPC is elsewhere than where nobody asked for it, because something else is there."""
         self._grpc = grpc
 
     @classmethod
@@ -57,15 +60,13 @@ class Listeners:
         SettingsError when the operator port would take commands from anybody, or keys or TLS cannot be used.
         """
         checked(settings)
-        grpc_port = grpc_port_of(settings)
         with contextlib.ExitStack() as opened:
             http = opened.enter_context(_listen("http", settings.http))
             operator = opened.enter_context(_listen("operator", settings.operator))
-            grpc = None
-            if grpc_port is not None:
-                grpc = opened.enter_context(reserve(settings.grpc.host, grpc_port))
+            grpc = _reserve_grpc(settings)
             opened.pop_all()
         made = cls(http, operator, grpc)
+        made.strayed = grpc is not None and grpc_port_of(settings) not in (0, grpc.getsockname()[1])
         made.schemes = (_scheme(settings.http), _scheme(settings.operator))
         return made
 
@@ -110,6 +111,23 @@ def grpc_port_of(settings: GatewaySettings) -> int | None:
     if port is not None:
         return port
     return GRPC_PORT if settings.http.port == HTTP_PORT else 0
+
+
+def _reserve_grpc(settings: GatewaySettings) -> socket.socket | None:
+    """The place of gRPC; any free port instead of one that nobody asked for and that something else has."""
+    host, port = settings.grpc.host, grpc_port_of(settings)
+    if port is None:
+        return None
+    try:
+        return reserve(host, port)
+    except ListenError as error:
+        if settings.grpc.port is not None or not _is_taken(error):
+            raise
+        return reserve(host, 0)
+
+
+def _is_taken(error: ListenError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
 
 
 def _has_grpc() -> bool:

@@ -182,8 +182,8 @@ class GrpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[
         Annotated[int, msgspec.Meta(ge=0, le=65535)] | None,
         msgspec.Meta(
-            description="the TCP port; 0 takes any free one. Unset: 8082 where `http.port` is 8080, else any "
-            "free one, and none without the extra"
+            description="the TCP port; 0 takes any free one. Unset: 8082 where `http.port` is 8080 and "
+            "nothing else is there, else any free one, and none without the extra"
         ),
     ] = None
     host: Annotated[str, msgspec.Meta(description="the address to listen on")] = "127.0.0.1"

@@ -32,7 +32,7 @@ from gateway.crew import Crew, StartError
 from gateway.door import close_door
 from gateway.guards import CrashGuard
 from gateway.line import BusyError, SupervisorError
-from gateway.listeners import Addresses, Listeners
+from gateway.listeners import GRPC_PORT, Addresses, Listeners
 from gateway.order import Ask, Word
 from gateway.places import Places
 from gateway.reload import check_reload
@@ -114,6 +114,8 @@ async def _supervise(
     places = Places.create(settings.workers + 1)
     log = program_log(settings.messages, clock)
     capture(log)
+    if listeners.strayed:
+        log.warning("grpc-port-taken", wanted=GRPC_PORT, at=listeners.grpc, remedy="set grpc.port, or 0")
     tally = Tally(data / "slots", settings.workers, log)
     boot = boot_id()
     taking = functools.partial(take_over, sink=CountedSink(sink, tally), boot=boot, clock=clock)

@@ -28,10 +28,12 @@ from groundwork.logs import Log
 from groundwork.ports import is_loopback
 
 _HERE: Final = Path(__file__).parent
-_MOST_STREAMS: Final = 256
-"""Calls at once on one connection; a client queues more by itself."""
+_MOST_STREAMS: Final = 10_000
+"""Calls at once on one connection. A client queues more by itself, but what it sends before it has heard of
+the limit fails: so none that a client comes near."""
 _KEEPALIVE: Final = 60_000
-_FASTEST_PINGS: Final = 5_000
+_FASTEST_PINGS: Final = 500
+"""Who pings faster is parted with: less than what clients can be set to."""
 _MILLISECONDS: Final = 1000
 
 

@@ -1,11 +1,12 @@
 """The two listening sockets."""
 
+import os
 import socket
 
 import pytest
 
-from gateway.listeners import ListenError, Listeners
-from gateway.settings import GatewaySettings, PortSettings
+from gateway.listeners import GRPC_PORT, HTTP_PORT, ListenError, Listeners
+from gateway.settings import GatewaySettings, GrpcSettings, PortSettings
 from groundwork.errors import SettingsError
 
 FREE = PortSettings(port=0)
@@ -44,6 +45,26 @@ def test_a_taken_port_is_named() -> None:
             ListenError, match=rf"127\.0\.0\.1:{port} \(operator\.port\): Address already in use"
         ):
             Listeners.open(GatewaySettings(http=FREE, operator=PortSettings(port=port)))
+
+
+@pytest.mark.parametrize("asked", [None, GRPC_PORT])
+def test_grpc_goes_elsewhere_where_nobody_asked_for_a_port(asked: int | None) -> None:
+    """A default port that something else has is no reason not to start; one that was asked for is."""
+    host = f"127.0.{os.getpid() % 250}.77"  # ours alone, with every port
+    ports = (PortSettings(port=HTTP_PORT, host=host), PortSettings(port=0, host=host))
+    settings = GatewaySettings(http=ports[0], operator=ports[1], grpc=GrpcSettings(port=asked, host=host))
+    with socket.create_server((host, GRPC_PORT)):
+        if asked is not None:
+            with pytest.raises(ListenError, match=rf"{GRPC_PORT} \(grpc\.port\)"):
+                Listeners.open(settings)
+            return
+        made = Listeners.open(settings)
+        assert made.strayed
+        assert made.grpc not in (None, f"{host}:{GRPC_PORT}")
+        made.close()
+    made = Listeners.open(settings)
+    assert (made.strayed, made.grpc) == (False, f"{host}:{GRPC_PORT}")
+    made.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.test"])

@@ -100,6 +100,12 @@ def one_key(*scopes: Scope, rate: float | None = None, most: int | None = None) 
     return KeyBook((key,)), text
 
 
+async def test_a_burst_on_a_fresh_channel_is_answered(there: Served) -> None:
+    """Calls that a client sends before it knows a limit of the connection are not refused for it."""
+    answers = await asyncio.gather(*(there.client.infer() for _ in range(600)))
+    assert {answer.code for answer in answers} == {CODES.OK}
+
+
 async def test_keys_are_asked_for(tmp_path: Path) -> None:
     """No key and a wrong one are UNAUTHENTICATED, another scope PERMISSION_DENIED; health wants none."""
     book, text = one_key(INFER)
