@@ -51,6 +51,7 @@ from groundwork.logs import Log, capture, program_log
 from groundwork.processors import processors
 from groundwork.terminal import open_terminal
 from prediction_log.recovery import take_over
+from prediction_log.segment_file import refuse_newer
 from prediction_log.segments import SegmentSink
 
 __all__ = ["Reload", "StartError", "Supervisor", "run"]
@@ -76,7 +77,8 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
     """Run the gateway until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code.
 
     `ready` is called once, when every worker answers. LockedError when the data folder is in use,
-    ListenError when a port cannot be had, StartError when workers cannot start.
+    NewerStoreError when a newer driftgate wrote it or its log, ListenError when a port cannot be had,
+    StartError when workers cannot start.
     """
     raise_open_files()
     settings = sized(settings, processors())
@@ -85,6 +87,7 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
     lock = FolderLock.acquire(data)
     try:
         claim(data)
+        refuse_newer(data / "log")
         listeners = Listeners.open(settings)
         try:
             return asyncio.run(_supervise(settings, listeners, ready, reload))

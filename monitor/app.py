@@ -39,6 +39,7 @@ from monitor.loop import Loop
 from monitor.pipeline import Pipeline
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
+from prediction_log.segment_file import refuse_newer
 from prediction_log.segments import SegmentSource
 from registry_client.backends import open_registry
 from registry_client.remembered import Remembered
@@ -71,6 +72,7 @@ def run(settings: MonitorSettings, ready: Callable[[str], None]) -> int:
             f"{data}: wanted the data folder, found nothing there; create it or set monitor.data"
         )
     read_stamp(data)
+    refuse_newer(data / "log")
     with FolderLock.acquire(_lock_file(data)), contextlib.closing(_listen(settings)) as listener:
         return asyncio.run(_run(settings, data, listener, ready))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from groundwork.database import Schema, open_database, transaction
+from groundwork.errors import DriftgateError, NewerStoreError
 
 SUFFIX: Final = ".seg"
 PAGE_BYTES: Final = 16 << 10
@@ -104,6 +105,21 @@ def numbers(folder: Path) -> list[int]:
 def open_segment(folder: Path, number: int, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection to segment `number`, created unless `readonly`; raises what open_database does."""
     return open_database(segment_path(folder, number), SEGMENT, synchronous="NORMAL", readonly=readonly)
+
+
+def refuse_newer(folder: Path) -> None:
+    """Raise NewerStoreError where a newer driftgate wrote a segment; for whoever is about to use the log.
+
+    A segment that cannot be read at all is no reason here: readers and writers say so themselves. A
+    millisecond or less for each segment.
+    """
+    for number in numbers(folder):
+        try:
+            open_segment(folder, number, readonly=True).close()
+        except NewerStoreError:
+            raise
+        except (DriftgateError, sqlite3.Error):
+            continue
 
 
 def begin_segment(

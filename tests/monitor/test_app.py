@@ -5,6 +5,7 @@ import http.server
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 
 from groundwork.clock import SystemClock
-from groundwork.errors import LockedError, SettingsError
+from groundwork.errors import LockedError, NewerStoreError, SettingsError
 from groundwork.files import FolderLock
 from monitor import app
 from monitor.settings import MonitorSettings, Webhook, checked
@@ -27,6 +28,7 @@ from registry_client.directory import DirectoryRegistry
 from rollouts.store import SqliteStore
 from tests.monitor import worlds
 from tests.monitor.worlds import Traffic
+from tests.prediction_log import samples
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
@@ -236,6 +238,17 @@ def test_a_second_monitor_of_a_folder_is_refused(tmp_path: Path) -> None:
     """One monitor per data folder."""
     with FolderLock.acquire(tmp_path / LOCK), pytest.raises(LockedError):
         app.run(worlds.settings(data=str(tmp_path), port=0), print)
+
+
+def test_a_log_of_a_newer_driftgate_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    """A newer segment ends the program at once, by name, instead of a pipeline that never gets on."""
+    with contextlib.closing(SegmentSink(tmp_path / "log")) as sink:
+        sink.write([samples.make_frame()])
+    with contextlib.closing(sqlite3.connect(tmp_path / "log" / "000001.seg")) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    with pytest.raises(NewerStoreError, match=r"000001\.seg"):
+        app.run(worlds.settings(data=str(tmp_path), port=0), print)
+    assert not (tmp_path / LOCK).exists()
 
 
 def test_settings_that_cannot_be_honoured_are_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from groundwork.boot import boot_id
 from groundwork.clock import FakeClock
-from groundwork.errors import NoRoomError, StoreError
+from groundwork.errors import NewerStoreError, NoRoomError, StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.record import Kind, deletion_schema
@@ -202,3 +202,15 @@ def test_below_the_reserve_nothing_is_written(tmp_path: Path, held: Held) -> Non
     with pytest.raises(NoRoomError, match=r"log\.reserve_bytes"):
         sink_of(held, tmp_path, reserve_bytes=1 << 62).write([samples.make_frame()])
     assert firsts(tmp_path) == []
+
+
+def test_a_newer_segment_is_refused_and_a_damaged_one_is_not(tmp_path: Path, held: Held) -> None:
+    """Whoever is about to use a log learns that a newer driftgate wrote in it; damage is found later."""
+    files.refuse_newer(tmp_path / "not-there")
+    sink_of(held, tmp_path).write([samples.make_frame()])
+    (tmp_path / "000002.seg").write_bytes(b"no database")
+    files.refuse_newer(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "000001.seg")) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    with pytest.raises(NewerStoreError, match=r"000001\.seg: wanted .* found 9"):
+        files.refuse_newer(tmp_path)
