@@ -46,8 +46,9 @@ class Health:
 
     async def listing(self, _body: bytes, _context: Any) -> bytes:
         """Every service of the port and how it is now."""
-        one = {"status": self._status("")}
-        answer = self._schema.messages["HealthListResponse"](statuses=dict.fromkeys(self._services, one))
+        answer = self._schema.messages["HealthListResponse"]()
+        for service in self._services:
+            answer.statuses[service].status = self._status(service)
         return bytes(answer.SerializeToString())
 
     async def watch(self, body: bytes, context: Any) -> AsyncIterator[bytes]:

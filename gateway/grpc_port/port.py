@@ -5,9 +5,12 @@ shares connections out by their addresses. So what waits in the queue of a worke
 clients of gRPC connect again by themselves.
 
 Stop: health says NOT_SERVING as soon as readiness falls; then clients are asked to go elsewhere, what is in
-flight is finished, and what is left is cut.
+flight is finished, and what is left is cut. What gRPC has read and not yet given us when its stop begins, and
+what comes before a client has heard of it, ends CANCELLED and is run by nobody: so a stop waits for a lull.
 """
 
+import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +38,9 @@ _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
 """Who pings faster is parted with: less than what clients can be set to."""
 _MILLISECONDS: Final = 1000
+_LULL: Final = 0.002
+_LONGEST_WAIT: Final = 0.5
+"""Seconds: a stop begins when no call has begun for the one, or after the other."""
 
 
 class GrpcPortError(DriftgateError):
@@ -91,7 +97,17 @@ class GrpcPort:
     async def close(self, limit: float) -> None:
         """Part with every client; what is in flight has `limit` seconds."""
         self._health.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT):
+                await self._lull()
         await self._server.stop(limit)
+
+    async def _lull(self) -> None:
+        """Until no call has begun for a moment."""
+        begun = -1
+        while begun != self._calls.begun:
+            begun = self._calls.begun
+            await asyncio.sleep(_LULL)
 
     def _inference(self) -> dict[str, Any]:
         calls = self._calls

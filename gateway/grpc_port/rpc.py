@@ -47,6 +47,8 @@ class Calls:
         """`gate` None asks nobody for a key."""
         self.premises = premises
         self.schema = schema
+        self.begun = 0
+        """Calls so far, of every method but health's."""
         self._core: Core = premises.core
         self._gate = gate
         self._log = log
@@ -97,6 +99,7 @@ class Calls:
 
     async def admit(self, scope: str | None, name: str, headers: Headers, context: Context) -> Pass:
         """The pass of the caller's key, to be given to `leave`; aborts the call where there is none."""
+        self.begun += 1
         gate = self._gate
         if gate is None or scope is None or not gate.keys.closed:
             return OPEN

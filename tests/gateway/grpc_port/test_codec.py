@@ -95,7 +95,9 @@ async def test_an_output_without_a_typed_form_makes_all_raw(there: Served) -> No
     told = {"parameters": {"binary_data_output": {"bool_param": False}}}
     head = tensor([0], datatype="FP16")
     message = {"model_name": "e", "inputs": [head], "raw_input_contents": [b"\x00\x3c"], **told}
-    assert list((await there.client.infer(message)).message.raw_output_contents) == [b"\x00\x3c"]
+    answer = await there.client.infer(message)
+    assert answer.code is CODES.OK, answer.sentence
+    assert list(answer.message.raw_output_contents) == [b"\x00\x3c"]
 
 
 async def test_identity_comes_back(there: Served) -> None:

@@ -6,16 +6,20 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.call import Call
 from gateway.core import Pending
 from gateway.metrics import REFUSALS
 from gateway.responses import Response
 from gateway.settings import GatewaySettings, RequestSettings, RunSettings
+from gateway.spans import core_of
 from groundwork.keys import INFER, OPERATE, KeyBook, Scope, create
+from groundwork.tracing import Tracer
 from prediction_log.record import Kind
 from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, served, typed
-from tests.gateway.worlds import ROW
+from tests.gateway.worlds import ROW, world
 from tests.keys import NOW, bearer
 from tests.models import fragile_logistic
 
@@ -174,6 +178,25 @@ async def test_streams_are_not_offered_and_say_so(there: Served) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stream.read()
     assert caught.value.code() is CODES.UNIMPLEMENTED
+
+
+async def test_a_sampled_call_is_a_span_with_its_stages(tmp_path: Path) -> None:
+    """Metadata continue the client's trace, as headers do; a call that its client did not sample is none."""
+    kept = InMemorySpanExporter()
+    make = core_of(Tracer(SimpleSpanProcessor(kept), "gateway", 0.0), durable=False)
+    async with world(tmp_path) as here:
+        plain, counters, settings = here.core, here.slot.counters, GatewaySettings()
+        here.core = make(plain.table, here.journal, counters, settings, here.clock, on_demand=here.fleet.load)
+        await plain.close()
+        there = Served(here, None, None)
+        await there.port.open()
+        for flag in ("00", "01"):
+            await there.client.infer(raw(), {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-{flag}"})
+        await there.close()
+    spans = {span.name: span for span in kept.get_finished_spans()}
+    assert {*spans} == {"infer", "decode", "run", "encode"}
+    assert spans["infer"].context is not None
+    assert f"{spans['infer'].context.trace_id:032x}" == "ab" * 16
 
 
 @pytest.mark.parametrize("path", ["/inference.GRPCInferenceService/LogSettings", "/a/B"])
