@@ -19,7 +19,7 @@ from registry_client.graph import one_line
 from registry_client.operators import converters, shape_calculators
 from registry_client.reference import Column
 from registry_client.signature import Datatype
-from registry_client.translation import convertible, walk
+from registry_client.translation import behind_columns, convertible, sees_one_matrix, walk
 
 OPSETS: Final = {"": 21, "ai.onnx.ml": 3}
 """Operator sets that every onnxruntime since 1.18 runs."""
@@ -62,6 +62,8 @@ def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datat
     except ImportError:
         raise MissingExtraError("skl2onnx is not installed; install driftgate[publish]") from None
     copied = convertible(estimator, doubles=Datatype.FP64 in datatypes)
+    if len(columns) > 1 and sees_one_matrix(estimator) and all(one.kind != "text" for one in columns):
+        copied = behind_columns(copied, [column.name for column in columns])
     request = {
         "name": "model",
         "initial_types": _initial_types(columns, datatypes),

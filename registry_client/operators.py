@@ -17,8 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from registry_client.errors import ConversionError
-
-Converter = Callable[[Any, Any, Any], None]
+from registry_client.precision import Converter, precise_converters
 
 _STRING_EQUAL: Final = 19
 _IS_NAN: Final = 13
@@ -38,6 +37,7 @@ def converters() -> dict[type, Converter]:
     from sklearn.impute import SimpleImputer  # noqa: PLC0415  heavy and optional
 
     return {
+        **precise_converters(),
         SimpleImputer: _convert_imputer,
         HistGradientBoostingClassifier: _convert_histogram_trees,
         HistGradientBoostingRegressor: _convert_histogram_trees,
@@ -46,11 +46,14 @@ def converters() -> dict[type, Converter]:
 
 def shape_calculators() -> dict[type, Callable[[Any], None]]:
     """The shape functions of the same classes: skl2onnx's own."""
+    from skl2onnx._supported_operators import (  # noqa: PLC0415  heavy and optional
+        sklearn_operator_name_map,
+    )
     from skl2onnx.common._registration import (  # noqa: PLC0415  heavy and optional
         get_shape_calculator,
     )
 
-    return {kind: get_shape_calculator(f"Sklearn{kind.__name__}") for kind in converters()}
+    return {kind: get_shape_calculator(sklearn_operator_name_map[kind]) for kind in converters()}
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:

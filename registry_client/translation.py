@@ -11,7 +11,7 @@ original on the reference rows afterwards. It knows no graph.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -63,6 +63,33 @@ def convertible(estimator: Any, *, doubles: bool) -> Any:
     return _cast_before_trees(duplicate) if doubles else duplicate
 
 
+def sees_one_matrix(estimator: Any) -> bool:
+    """Whether it takes a table's columns together, as numbers side by side, and none of them by name."""
+    return all(type(step).__name__ != "ColumnTransformer" for _, step in walk(estimator))
+
+
+def behind_columns(estimator: Any, names: Sequence[str]) -> Any:
+    """The fitted estimator behind a step that puts these columns side by side, in the widest of their types.
+
+    Of most estimators skl2onnx takes one input only; scalers join several, but in float32.
+    """
+    import pandas as pd  # noqa: PLC0415  heavy and optional
+    from sklearn.compose import ColumnTransformer  # noqa: PLC0415  heavy and optional
+    from sklearn.pipeline import Pipeline  # noqa: PLC0415  heavy and optional
+
+    columns = ColumnTransformer([("columns", "passthrough", list(names))])
+    columns.fit(pd.DataFrame(np.zeros((1, len(names))), columns=list(names)))
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
+    return Pipeline([(_free("columns", [name for name, _ in steps]), columns), *steps])
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """A step's name that no other has."""
+    while name in taken:
+        name += "_"
+    return name
+
+
 def needs_doubles(estimator: Any) -> bool:
     """Whether float32 inputs are likely to fall on the other side of a tree's threshold.
 
@@ -98,7 +125,8 @@ def _children(estimator: Any) -> Iterator[tuple[str, Any]]:
         yield str(entry[0]), entry[1]
     for step, inner in getattr(estimator, "transformer_list", ()):
         yield str(step), inner
-    for attribute in ("estimator_", "best_estimator_", "regressor_"):
+    yield from getattr(estimator, "named_estimators_", {}).items()
+    for attribute in ("estimator_", "best_estimator_", "regressor_", "final_estimator_"):
         if hasattr(estimator, attribute):
             yield attribute, getattr(estimator, attribute)
 
@@ -151,6 +179,6 @@ def _cast_before_trees(estimator: Any) -> Any:
 
 def _looks_at_float32(estimator: Any) -> bool:
     """Whether it is a tree model that casts its input, or a wrapper (calibration, bagging) around one."""
-    inner = getattr(estimator, "estimator", None)
+    inner = getattr(estimator, "estimator_", None) or getattr(estimator, "estimator", None)
     is_tree = type(estimator).__module__.startswith(_FLOAT32_MODULES)
     return is_tree or (hasattr(inner, "get_params") and _looks_at_float32(inner))

@@ -7,20 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    StackingClassifier,
     VotingClassifier,
 )
+from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
 
 from registry_client.errors import (
@@ -90,6 +97,71 @@ def test_missing_texts(encoder: Any) -> None:
     """A missing text travels as the empty string and means to the export what it meant to the original."""
     export = _export(pipeline(LogisticRegression(), encoder).fit(HOLED, Y), HOLED)
     assert "" in export.feeds["car"].ravel().tolist()
+
+
+TREES = RandomForestClassifier(5, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BaggingClassifier(n_estimators=6, random_state=0),
+        VotingClassifier([("a", LogisticRegression()), ("b", TREES)], voting="soft"),
+        VotingClassifier([("a", make_pipeline(StandardScaler(), LogisticRegression())), ("b", TREES)]),
+        StackingClassifier([("a", LogisticRegression()), ("b", TREES)], cv=2),
+        AdaBoostClassifier(n_estimators=5, random_state=0),
+    ],
+    ids=["bag", "vote", "vote-of-pipelines", "stack", "adaptive"],
+)
+def test_trees_inside_others_see_float32(model: Any) -> None:
+    """Behind a scaler no row is on the other side of a threshold, wherever in the estimator the trees are."""
+    fitted = pipeline(model).fit(FRAME, Y)
+    export = _export(fitted, loans(2000, seed=1))
+    assert Datatype.FP64 in _datatypes(export)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(max_iter=500),
+        TREES,
+        KNeighborsClassifier(),
+        BaggingClassifier(n_estimators=3, random_state=0),
+        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5)),
+        make_pipeline(PCA(2), LogisticRegression()),
+        make_pipeline(SelectKBest(k=2), LogisticRegression()),
+    ],
+    ids=["logistic", "forest", "neighbours", "bag", "scaled-histogram", "components", "selected"],
+)
+def test_a_table_without_a_column_transformer(model: Any) -> None:
+    """What was fitted on a table of numbers as it is keeps one input per column, each of its own type."""
+    numbers = FRAME[["age", "salary (EUR)", "owns home"]]
+    fitted = clone(model).fit(numbers, Y)
+    export = _export(fitted, numbers)
+    assert [spec.name for spec in export.signature.inputs] == list(numbers.columns)
+    assert export.predictions is not None
+    assert export.predictions.tolist() == fitted.predict(numbers).tolist()
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+@pytest.mark.parametrize(
+    "last", [HistGradientBoostingClassifier(max_iter=5, random_state=0), LogisticRegression()]
+)
+def test_polynomials(degree: int, last: Any) -> None:
+    """Products are those of scikit-learn, to the last bit where trees compare them."""
+    fitted = make_pipeline(StandardScaler(), PolynomialFeatures(degree), last)
+    numbers = loans(500)[["salary (EUR)", "age"]]
+    export = _export(fitted.fit(numbers, approvals(loans(500))), numbers)
+    assert (Datatype.FP64 in _datatypes(export)) is not isinstance(last, LogisticRegression)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_discriminant(classes: int) -> None:
+    """Its probabilities are those of the original, of two classes too."""
+    kinds = FRAME["age"].to_numpy() // 10 % classes
+    fitted = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()).fit(FRAME[["age"]], kinds)
+    export = _export(fitted, FRAME[["age"]])
+    assert export.outputs["probabilities"] == pytest.approx(fitted.predict_proba(FRAME[["age"]]), abs=1e-4)
 
 
 @pytest.mark.parametrize("model", [LinearRegression(), HistGradientBoostingRegressor(max_iter=10)])

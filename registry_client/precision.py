@@ -1,0 +1,176 @@
+"""Converters that keep a number's precision where skl2onnx's own do not.
+
+* Forests and boosted trees compare float32 whatever they are given. Over doubles, wherever in the estimator
+  they stand (inside a vote, a stack, a bag), they are converted as they are, behind a cast of their input.
+* ``PolynomialFeatures`` multiplies by an operator that onnxruntime has for float32 only: here it is one
+  ``Gather`` per degree and products, in scikit-learn's order, so that they round as there.
+* ``LinearDiscriminantAnalysis`` of two classes is a logistic function of its decision; skl2onnx writes twice
+  that. The same coefficients as those of a ``LogisticRegression`` say what is meant.
+
+Rules: those of `operators`. What these say is checked against the original afterwards.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from registry_client.errors import ConversionError
+
+Converter = Callable[[Any, Any, Any], None]
+
+_PAD: Final = 13
+_GATHER: Final = 13
+_CAST: Final = 13
+_MUL: Final = 14
+
+
+def precise_converters() -> dict[type, Converter]:
+    """Conversion functions by estimator class, for skl2onnx."""
+    from sklearn import ensemble, tree  # noqa: PLC0415  heavy and optional
+    from sklearn.discriminant_analysis import (  # noqa: PLC0415  heavy and optional
+        LinearDiscriminantAnalysis,
+    )
+    from sklearn.preprocessing import PolynomialFeatures  # noqa: PLC0415  heavy and optional
+
+    trees = [
+        getattr(module, f"{family}{task}")
+        for module, families in (
+            (tree, ("DecisionTree", "ExtraTree")),
+            (ensemble, ("RandomForest", "ExtraTrees", "GradientBoosting")),
+        )
+        for family in families
+        for task in ("Classifier", "Regressor")
+    ]
+    return {
+        **{kind: _over_float32(kind) for kind in trees},
+        PolynomialFeatures: _convert_polynomial,
+        LinearDiscriminantAnalysis: _convert_discriminant,
+    }
+
+
+def _own(kind: type) -> Converter:
+    """skl2onnx's own converter of a class."""
+    from skl2onnx._supported_operators import (  # noqa: PLC0415  heavy and optional
+        sklearn_operator_name_map,
+    )
+    from skl2onnx.common._registration import get_converter  # noqa: PLC0415  heavy and optional
+
+    found: Converter = get_converter(sklearn_operator_name_map[kind])
+    return found
+
+
+class _Instead:
+    """An operator with other inputs, outputs or another estimator than the one that it stands before."""
+
+    def __init__(self, operator: Any, **others: Any) -> None:
+        self._operator = operator
+        self.__dict__.update(others)
+
+    @property
+    def input_full_names(self) -> list[str]:
+        """The names of its inputs in the graph."""
+        return [variable.full_name for variable in self.inputs]
+
+    @property
+    def output_full_names(self) -> list[str]:
+        """The names of its outputs in the graph."""
+        return [variable.full_name for variable in self.outputs]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operator, name)
+
+
+def _over_float32(kind: type) -> Converter:
+    """Its own converter, behind a cast of doubles to float32 and before a cast of its scores."""
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        from onnx import TensorProto  # noqa: PLC0415  heavy and optional
+        from skl2onnx.common import data_types  # noqa: PLC0415  heavy and optional
+
+        if not isinstance(operator.inputs[0].type, data_types.DoubleTensorType):
+            _own(kind)(scope, operator, container)
+            return
+        narrow, scores = (
+            scope.declare_local_variable(name, data_types.FloatTensorType(variable.type.shape))
+            for name, variable in (("narrow", operator.inputs[0]), ("scores", operator.outputs[-1]))
+        )
+        _cast(scope, container, operator.inputs[0].full_name, narrow.full_name, TensorProto.FLOAT)
+        outputs = [*operator.outputs[:-1], scores]
+        _own(kind)(scope, _Instead(operator, inputs=[narrow], outputs=outputs), container)
+        wanted = data_types.guess_proto_type(operator.outputs[-1].type)
+        _cast(scope, container, scores.full_name, operator.outputs[-1].full_name, wanted)
+
+    return convert
+
+
+def _cast(scope: Any, container: Any, source: str, target: str, to: int) -> None:
+    name = scope.get_unique_operator_name("Cast")
+    container.add_node("Cast", [source], [target], name=name, to=to, op_version=_CAST)
+
+
+def _convert_discriminant(scope: Any, operator: Any, container: Any) -> None:
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  heavy and optional
+
+    fitted = operator.raw_operator
+    same = LogisticRegression()
+    same.coef_, same.intercept_ = copy.copy(fitted.coef_), copy.copy(fitted.intercept_)
+    same.classes_, same.n_features_in_ = fitted.classes_, fitted.coef_.shape[1]
+    _own(LogisticRegression)(scope, _Instead(operator, raw_operator=same), container)
+
+
+def _convert_polynomial(scope: Any, operator: Any, container: Any) -> None:
+    """Every column is a product of as many input columns as the degree; a column of ones fills it up."""
+    from onnx import TensorProto  # noqa: PLC0415  heavy and optional
+    from skl2onnx.common import data_types  # noqa: PLC0415  heavy and optional
+
+    kind = data_types.guess_proto_type(operator.inputs[0].type)
+    if kind not in {TensorProto.FLOAT, TensorProto.DOUBLE}:
+        raise ConversionError("PolynomialFeatures of whole numbers has no converter; scale them before it")
+    width = int(operator.raw_operator.n_features_in_)
+    pads, one, padded = (scope.get_unique_variable_name(name) for name in ("pads", "one", "padded"))
+    container.add_initializer(pads, TensorProto.INT64, [4], [0, 0, 0, 1])
+    container.add_initializer(one, kind, [], [1.0])
+    container.add_node(
+        "Pad", [operator.inputs[0].full_name, pads, one], [padded], op_version=_PAD, mode="constant",
+        name=scope.get_unique_operator_name("Pad"),
+    )  # fmt: skip
+    factors = [
+        _columns(scope, container, padded, indices)
+        for indices in _factors(operator.raw_operator.powers_, width)
+    ]
+    product = factors[0]
+    for factor in factors[1:]:
+        product, before = scope.get_unique_variable_name("product"), product
+        name = scope.get_unique_operator_name("Mul")
+        container.add_node("Mul", [before, factor], [product], name=name, op_version=_MUL)
+    name = scope.get_unique_operator_name("Identity")
+    container.add_node("Identity", [product], [operator.outputs[0].full_name], name=name, op_version=1)
+
+
+def _columns(scope: Any, container: Any, source: str, indices: Sequence[int]) -> str:
+    from onnx import TensorProto  # noqa: PLC0415  heavy and optional
+
+    chosen, found = (scope.get_unique_variable_name(name) for name in ("chosen", "columns"))
+    container.add_initializer(chosen, TensorProto.INT64, [len(indices)], list(indices))
+    name = scope.get_unique_operator_name("Gather")
+    container.add_node("Gather", [source, chosen], [found], name=name, axis=1, op_version=_GATHER)
+    return str(found)
+
+
+def _factors(powers: np.ndarray, ones: int) -> list[list[int]]:
+    """For each degree the input column that each output column is multiplied by, the last column first.
+
+    `powers` is [outputs, inputs]; a column of lower degree is filled up with the column `ones`.
+    """
+    combinations = [
+        [column for column, power in enumerate(row) for _ in range(power)][::-1] for row in powers.tolist()
+    ]
+    degree = max(1, *map(len, combinations))
+    return [
+        [(([ones] * (degree - len(chosen))) + chosen)[place] for chosen in combinations]
+        for place in range(degree)
+    ]
