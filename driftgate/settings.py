@@ -20,9 +20,11 @@ from gateway import platforms
 from gateway.settings import GatewaySettings
 from gateway.settings import checked as checked_gateway
 from groundwork import settings as groundwork_settings
+from groundwork.errors import SettingsError
 from groundwork.setting import convert
 from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
+from monitor.signing import secrets_of
 
 MONITOR: Final = "monitor"
 SHARED: Final = frozenset({"data", "models", "keys", "limits", "messages", "traces"})
@@ -107,6 +109,25 @@ def monitor_settings(value: msgspec.Struct) -> MonitorSettings:
     parts = {name: getattr(section, name) for name in section.__struct_fields__}
     shared = {name: getattr(value, name) for name in SHARED}
     return checked(MonitorSettings(**shared, **parts))
+
+
+def check_together(value: msgspec.Struct) -> None:
+    """Raise SettingsError or WebhookError for ports that clash on one machine and secrets that are not there."""
+    gateway, monitor = gateway_settings(value), monitor_settings(value)
+    ports = {
+        "monitor.port": monitor.port,
+        "http.port": gateway.http.port,
+        "operator.port": gateway.operator.port,
+    }
+    if gateway.grpc.port is not None and gateway.grpc.enabled:
+        ports["grpc.port"] = gateway.grpc.port
+    taken: dict[int, str] = {}
+    for name, port in ports.items():
+        if port and port in taken:
+            raise SettingsError(f"{name} is {port}, and so is {taken[port]}; give each a port of its own")
+        taken[port] = name
+    for webhook in monitor.webhooks:
+        secrets_of(webhook)
 
 
 def all_settings() -> list[Setting]:

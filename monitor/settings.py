@@ -9,6 +9,7 @@ half a sigma, and ten times less is one in ten days, which teaches people to loo
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -152,6 +153,8 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
     check_tls("monitor.tls", settings.tls)
     if settings.keys.file:
         load(Path(settings.keys.file))
+    for webhook in settings.webhooks:
+        _check_url(webhook)
     names = [webhook.endpoint for webhook in settings.webhooks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -159,3 +162,16 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
             f"monitor.webhooks: two endpoints are called {twice[0]!r}; give each its own name"
         )
     return settings
+
+
+def _check_url(webhook: Webhook) -> None:
+    try:
+        url = urlsplit(webhook.url)
+        reachable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        reachable = False
+    if not reachable:
+        raise SettingsError(
+            f"monitor.webhooks: url is {webhook.url!r}, wanted an address such as "
+            "https://jobs.example/retrain; nothing could be delivered there"
+        )

@@ -59,11 +59,19 @@ def show_settings(config_file: Path | None, *, changed: bool, as_json: bool) -> 
 
 
 @config.command(examples=("driftgate config check driftgate.yaml && driftgate up --config driftgate.yaml",))
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@config_option
 @json_option
-def check(file: Path, *, as_json: bool) -> None:
-    """Check that every setting in FILE can be honoured; exit code 1 names the first that cannot."""
+def check(file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
+    """Check that every setting in FILE can be honoured; exit code 1 names the first that cannot.
+
+    FILE may be given as --config too. Secrets of webhooks are looked up as the monitor will do it.
+    """
+    if (file is None) == (config_file is None):
+        raise click.UsageError("wanted one FILE")
+    file = file or config_file
     loaded = settings.load(file, {})
+    settings.check_together(loaded.value)
     given = [name for name, source in loaded.sources.items() if source.startswith("file ")]
     if as_json:
         show.facts({"file": str(file), "ok": True, "settings": given})

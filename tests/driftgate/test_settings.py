@@ -1,13 +1,16 @@
 """All settings in one struct: nothing is added, nothing is left out, and each program gets its own part."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from driftgate import settings
+from driftgate.cli.config import check
 from driftgate.remote import CLIENT_VARIABLES
 from gateway.settings import GatewaySettings
-from groundwork.errors import SettingsError
+from groundwork.errors import DriftgateError, SettingsError
 from groundwork.settings import fields
 from monitor.settings import MonitorSettings
 
@@ -118,3 +121,26 @@ def test_a_platform_that_says_nonsense_is_refused(environ: dict[str, str]) -> No
     """A port that is no number, or a route that is no path, names its variable."""
     with pytest.raises(SettingsError, match=next(iter(environ))):
         settings.load(None, {}, environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http: {port: 8081}", r"http\.port|operator\.port"),
+        ("grpc: {port: 8090}", r"grpc\.port is 8090, and so is monitor\.port"),
+        ("monitor: {webhooks: [{url: 'http://x', secret: 'file:not-there'}]}", "cannot be read"),
+        ("monitor: {webhooks: [{url: 'http://x', secret: 'env:NOT_SET'}]}", "NOT_SET is not set"),
+        ("monitor: {webhooks: [{url: 'x', secret: 'env:NOT_SET'}]}", "wanted an address"),
+    ],
+)
+def test_a_check_finds_what_only_a_start_would(tmp_path: Path, text: str, said: str) -> None:
+    """`config check` refuses ports that clash and secrets that are not there, however FILE is named."""
+    file = tmp_path / "driftgate.yaml"
+    file.write_text(text)
+    for arguments in ([str(file)], ["--config", str(file)]):
+        result = CliRunner().invoke(check, arguments)
+        assert isinstance(result.exception, DriftgateError)
+        assert re.search(said, str(result.exception))
+    file.write_text("http: {port: 0}\noperator: {port: 0}\n")
+    assert CliRunner().invoke(check, ["--config", str(file)]).exit_code == 0
+    assert CliRunner().invoke(check, []).exit_code == 2

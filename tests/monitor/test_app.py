@@ -240,7 +240,7 @@ def test_a_second_monitor_of_a_folder_is_refused(tmp_path: Path) -> None:
         app.run(worlds.settings(data=str(tmp_path), port=0), print)
 
 
-def test_a_log_of_a_newer_driftgate_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+def test_a_newer_log_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
     """A newer segment ends the program at once, by name, instead of a pipeline that never gets on."""
     with contextlib.closing(SegmentSink(tmp_path / "log")) as sink:
         sink.write([samples.make_frame()])
@@ -258,6 +258,9 @@ def test_settings_that_cannot_be_honoured_are_refused() -> None:
     hook = Webhook(url="http://x", secret=worlds.SECRET)
     with pytest.raises(SettingsError, match="its own name"):
         checked(worlds.settings(webhooks=(hook, hook)))
+    for url in ("", "jobs.example/retrain", "ftp://jobs.example", "http://", "http://jobs:notaport/"):
+        with pytest.raises(SettingsError, match=r"monitor\.webhooks: url is .*wanted"):
+            checked(worlds.settings(webhooks=(Webhook(url=url, secret=worlds.SECRET),)))
 
 
 def test_settings_are_a_document() -> None:
