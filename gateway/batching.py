@@ -1,22 +1,26 @@
 """Runs off the loop for one version: greedy, in order, and joined where that pays.
 
     submit ─▶ line ─▶ (a run ends) ─▶ all that may run together ─▶ thread ─▶ each one's own rows
+                ▲──────── takes a full run itself ────────┘
 
 Rules:
 
 1. What waited while the last run was going is the next run; nothing waits for a clock but in rule 2.
 2. When a run ends and at least two requests were in flight, the next waits for those that were just answered
-   to come back, as long as that saves time (`schedule.window`) and has paid lately.
+   to come back: at most one run, give or take the grain of the loop's timers, and only where that saves much
+   (`schedule.window`) and has paid lately.
 3. A version has threads of its own: a slow one keeps nobody else's requests waiting.
 4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run.
-5. Line, estimates and meters belong to the loop; a thread sees the requests of its run and nothing else.
+5. A thread that ends a run goes on with the next where a full one waits: a loop that has much to do must not
+   keep runs waiting. All else is decided on the loop. The line is touched under its lock; estimates and
+   meters are written on the loop only.
 
 It knows no protocol and no model, only its graph and its schedule: nothing here keeps a version in memory.
 """
 
 import asyncio
-import contextlib
 import math
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -38,6 +42,10 @@ _LEARNING: Final = 0.25
 _PAYS: Final = 0.5
 _AGAIN: Final = 16
 """Where waiting has not paid, every so many chances it is tried again."""
+_GRAIN_SECONDS: Final = 0.001
+"""uvloop's timers are whole milliseconds, and come up to one too soon."""
+_SWEEP_SECONDS: Final = 0.01
+"""At most so often is all that waits looked through for what has expired: a busy loop has other work."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -54,6 +62,21 @@ class Subject(msgspec.Struct, frozen=True):
     threads: int
 
 
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """What a thread tells the loop of a run: when it was asked for, began and ended (monotonic seconds).
+
+    `late` came upon its turn too late; `goes_on` says that the thread is running the next one already.
+    """
+
+    run: Sequence[Waiting]
+    outcomes: list[Outcome] | BaseException
+    asked: float
+    began: float
+    ended: float
+    late: Sequence[Waiting]
+    goes_on: bool
+
+
 class Batcher:
     """The runs of one version in one worker; used on its loop."""
 
@@ -65,6 +88,8 @@ class Batcher:
         self._meters = meters
         self._monotonic = monotonic
         self._line = Line(settings.max_waiting, settings.max_bytes)
+        self._lock = threading.Lock()
+        self._sweeps = 0.0
         self._most_rows = subject.schedule.batch_rows
         self._times = subject.schedule.measured.times
         self._pace = Pace(self._times)
@@ -74,7 +99,7 @@ class Batcher:
         self._ends = 0.0
         self._starting = False
         self._hope = Hope()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     @property
     def waiting(self) -> int:
@@ -123,7 +148,9 @@ class Batcher:
             raise self._full()
         if deadline is not None:
             self._check_time(entry, now)
-        for lost in self._line.push(entry):
+        with self._lock:
+            pushed_out = self._line.push(entry)
+        for lost in pushed_out:
             lost.future.set_exception(self._full())
         self._meters.length(len(self._line))
         self._consider()
@@ -142,7 +169,7 @@ class Batcher:
     def _until_answered(self, rows: int, priority: int, now: float) -> float:
         """Seconds until a request that came now would be answered."""
         entries, ahead = self._line.ahead(priority)
-        left = max(0.0, self._ends - now) if self._running else 0.0
+        left = self._pace.delay + (max(0.0, self._ends - now) if self._running else 0.0)
         if self._lanes == 1 and self._most_rows > 1:
             full, rest = divmod(ahead, self._most_rows)
             own = max(rows, min(rest + rows, self._most_rows))
@@ -186,53 +213,86 @@ class Batcher:
         if not self._line:
             return
         now = self._monotonic()
-        planned = min(self._line.rows, self._most_rows)
-        for late in self._line.sweep(now, _MARGIN * self._pace.seconds(planned)):
-            late.future.set_exception(
-                ExpiredError(f"{self._subject.title} did not come to the request within its deadline")
-            )
+        self._sweep(now)
         while self._running < self._lanes and self._line:
-            run = self._line.take(self._most_rows)
-            self._running += 1
-            self._ends = now + self._pace.seconds(sum(entry.rows for entry in run))
-            self._meters.begin()
-            self._pool.submit(self._work, run, now, asyncio.get_running_loop())
+            with self._lock:
+                run, late = self._take(now)
+            self._expire(late)
+            if run:
+                self._running += 1
+                self._meters.begin()
+                self._pool.submit(self._work, run, now, asyncio.get_running_loop())
         self._meters.length(len(self._line))
 
-    def _work(self, run: Sequence[Waiting], asked: float, loop: asyncio.AbstractEventLoop) -> None:
-        """In a thread: the run, then back to the loop."""
-        began = self._monotonic()
-        outcomes: list[Outcome] | BaseException
-        try:
-            feeds = [entry.feeds for entry in run]
-            outcomes = settle(self._subject.run, feeds, [entry.rows for entry in run])
-        except BaseException as error:  # noqa: BLE001  a mistake of ours must end the waiting of these requests
-            outcomes = error
-        ended = self._monotonic()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(self._ended, run, outcomes, asked, began, ended)
+    def _sweep(self, now: float) -> None:
+        if now < self._sweeps:
+            return
+        self._sweeps = now + _SWEEP_SECONDS
+        with self._lock:
+            late = self._line.sweep(now, self._lasts())
+        self._expire(late)
 
-    def _ended(
-        self,
-        run: Sequence[Waiting],
-        outcomes: list[Outcome] | BaseException,
-        asked: float,
-        began: float,
-        ended: float,
-    ) -> None:
-        rows = sum(entry.rows for entry in run)
-        self._running -= 1
-        self._pace.note(rows, ended - began, self._monotonic() - asked - (ended - began))
+    def _lasts(self) -> float:
+        """Seconds from now until the next run will have been answered, with a margin."""
+        return _MARGIN * (self._pace.seconds(min(self._line.rows, self._most_rows)) + self._pace.delay)
+
+    def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
+        """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""
+        run, late = self._line.take(self._most_rows, now, self._lasts())
+        self._ends = now + self._pace.seconds(sum(entry.rows for entry in run))
+        return run, late
+
+    def _expire(self, late: Sequence[Waiting]) -> None:
+        for entry in late:
+            if not entry.future.done():
+                entry.future.set_exception(
+                    ExpiredError(f"{self._subject.title} did not come to the request within its deadline")
+                )
+
+    def _work(self, run: Sequence[Waiting], asked: float, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: the run, and those after it that are full; each one's outcome goes to the loop."""
+        while run:
+            began = self._monotonic()
+            outcomes: list[Outcome] | BaseException
+            try:
+                feeds = [entry.feeds for entry in run]
+                outcomes = settle(self._subject.run, feeds, [entry.rows for entry in run])
+            except BaseException as error:  # noqa: BLE001  a mistake of ours must end the waiting of these requests
+                outcomes = error
+            ended = self._monotonic()
+            following: list[Waiting] = []
+            late: list[Waiting] = []
+            with self._lock:
+                if self._line.rows >= self._most_rows:
+                    following, late = self._take(ended)
+            told = Ended(run, outcomes, asked, began, ended, late, bool(following))
+            try:
+                loop.call_soon_threadsafe(self._ended, told)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+            run, asked = following, ended
+
+    def _ended(self, told: Ended) -> None:
+        run, outcomes = told.run, told.outcomes
+        rows, seconds = sum(entry.rows for entry in run), told.ended - told.began
+        self._pace.note(rows, seconds, self._monotonic() - told.asked - seconds)
         results = [outcomes] * len(run) if isinstance(outcomes, BaseException) else outcomes
         good = [
             not isinstance(result, BaseException) and not entry.future.done()
             for entry, result in zip(run, results, strict=True)
         ]
-        self._meters.end(sum(good), rows, ended - began)
-        self._plan(run, rows)
+        self._meters.end(sum(good), rows, seconds)
+        self._expire(told.late)
+        if told.goes_on:
+            self._meters.begin()
+            self._meters.length(len(self._line))
+            self._sweep(told.ended)
+        else:
+            self._running -= 1
+            self._plan(run, rows)
         for entry, result in zip(run, results, strict=True):
-            entry.began, entry.ended = began, ended
-            self._meters.waited(began - entry.asked)
+            entry.began, entry.ended = told.began, told.ended
+            self._meters.waited(told.began - entry.asked)
             if entry.future.done():
                 continue
             if isinstance(result, BaseException):
@@ -247,9 +307,16 @@ class Batcher:
         if not self._running and len(run) + len(line) > 1 and line.rows < self._most_rows:
             seconds = window(self._times, line.rows, rows, self._most_rows) * self._pace.factor
         if seconds and self._hope.begin(line.rows, min(line.rows + rows, self._most_rows)):
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._start)
+            self._timer = asyncio.get_running_loop().call_later(seconds + _GRAIN_SECONDS, self._last_call, 2)
         elif not self._starting:
             self._start()  # now: a busy loop may take long to come to its next turn
+
+    def _last_call(self, turns: int) -> None:
+        """The wait is over, but for what lies in the sockets: a timer comes before they are read."""
+        if turns:
+            self._timer = asyncio.get_running_loop().call_soon(self._last_call, turns - 1)
+        else:
+            self._start()
 
     def _end_wait(self) -> None:
         if self._timer is not None:

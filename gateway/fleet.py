@@ -4,7 +4,8 @@ Rules:
 
 1. A version is loaded once however many ask for it at the same time, and all of them get the same answer.
 2. Nothing that is in memory is touched by a load that fails.
-3. What is released is forgotten at once and closed when its last request has been answered; its memory is
+3. What is being opened stands in the slot meanwhile: a graph that brings the process down is known by it.
+4. What is released is forgotten at once and closed when its last request has been answered; its memory is
    given back in the loading thread, which takes only what others leave of the processor (`gateway.memory`).
 """
 
@@ -29,7 +30,7 @@ from gateway.runtime import check_options
 from gateway.schedule import Schedule, decide
 from gateway.session import Session
 from gateway.settings import GatewaySettings
-from gateway.warmup import Cost, measure
+from gateway.warmup import Cost, cost_of
 from groundwork.clock import Clock
 from groundwork.counters import Counters
 from registry_client.errors import BadNameError, RegistryError, UnknownModelError
@@ -192,7 +193,16 @@ class Fleet:
             raise LoadError(f"{_title(model, version)}: {said}") from None
 
     def _open(self, found: Found) -> Opened:
-        """In the loading thread: open the graph and run it."""
+        """In the loading thread: open the graph and run it, in sight of the supervisor."""
+        labels = {"model": found.manifest.name, "version": found.manifest.version}
+        loading = self._counters.series(fleet_meters.LOADING, labels, kind="gauge")
+        self._counters.values[loading] = 1
+        try:
+            return self._opened(found)
+        finally:
+            self._counters.values[loading] = 0
+
+    def _opened(self, found: Found) -> Opened:
         manifest, runs = found.manifest, self._settings
         title = _title(manifest.name, manifest.version)
         session = Session.open(found.path, title=title, options=options_of(runs, manifest.name))
@@ -200,8 +210,8 @@ class Fleet:
             raise LoadError(
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"
             )
-        cost = measure(session, found.profile, self._clock.monotonic)
         measured = study(session, found.profile, runs.batch_rows, self._clock.monotonic)
+        cost = cost_of(measured.times)
         schedule = decide(session.signature, measured, cost.rows_within(runs.inline), runs)
         return Opened(session, cost, schedule)
 

@@ -1,11 +1,13 @@
 """What a version does before anybody waits for it: runs of several lengths timed, joined runs compared.
 
 Inputs are rows that differ: the reference profile's means moved by its deviations and its categories in turn,
-else small numbers from a fixed seed. Whether rows are independent is looked at, not assumed: a graph may well
+else small numbers, always the same. Whether rows are independent is looked at, not assumed: a graph may well
 have a batch axis and still let one row change another's answer. Where a graph refuses such rows, the typical
 ones of the warm-up are timed and nothing is known about independence.
 
-Blocks for as long as the runs take, some tens of milliseconds for a run of one: call it off the event loop.
+Blocks while it runs: call it off the event loop. It takes tens of milliseconds for a small model, and for a
+large one about MOST_SECONDS, or two runs of one row where these take longer: what would not fit into the
+rest of that time is not tried.
 """
 
 import math
@@ -18,18 +20,27 @@ import numpy as np
 from gateway.errors import InvalidInputError, RunError
 from gateway.inference import Array
 from gateway.joining import Feeds, join, split
-from gateway.schedule import Agreement, Measured, Times, joins, lengths
+from gateway.schedule import Agreement, Measured, joins, lengths
 from gateway.session import Session
 from gateway.tensors import Tensor
 from gateway.warmup import typical
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
 from registry_client.signature import Datatype, element_names
 
+MOST_SECONDS: Final = 0.95
 _ROUNDS: Final = 3
+_FIRST_ROUNDS: Final = 5
 _HAND_OVERS: Final = 20
-_LONG_SECONDS: Final = 0.1
-"""After a run this long no longer ones are tried: loading is to take seconds, not minutes."""
+_LONG_ROWS: Final = 64
+"""Timed whatever the longest batch is: what many rows cost decides whether the loop runs them."""
 _COMPARED: Final = 16
+_FEWEST_COMPARED: Final = 2
+# Shares of the time: of all of it for the first runs, and of what is left for comparing.
+_FOR_FIRST: Final = 0.25
+_FOR_COMPARING: Final = 0.85
+# numpy's own generators take 80 ms to import, in every worker; these need not be good, only different.
+_STEP: Final = 12.9898
+_SPREAD: Final = math.sqrt(2)
 _TOLERANCES: Final = {
     Datatype.FP64: 1e-9,
     Datatype.FP32: 1e-4,
@@ -45,16 +56,39 @@ def study(session: Session, profile: Profile | None, most_rows: int, seconds: Cl
     """Measure a version that was just opened; `seconds` is a monotonic clock."""
     tensors = [Tensor(spec) for spec in session.signature.inputs]
     handoff = _handoff(seconds)
-    if joins(session.signature) is not None:
-        times = _times(session, lambda _rows: _typical(tensors, 1, profile), [1], seconds)
-        return Measured(times, handoff)
-    singles = [_typical(tensors, 1, profile, place) for place in range(min(most_rows, _COMPARED))]
+    began = seconds()
+    ends, first = began + MOST_SECONDS, began + _FOR_FIRST * MOST_SECONDS
+    alone = _fastest(session, _typical(tensors, 1, profile), _FIRST_ROUNDS, first, seconds)
+    if alone is None or not all(tensor.batched for tensor in tensors):
+        return Measured(() if alone is None else ((1, alone),), handoff)
+    agreement: Agreement = "unknown"
+    deviation = 0.0
+    if joins(session.signature) is None:
+        # Each is run once alone and at most twice with others.
+        fit = int(_FOR_COMPARING * (ends - seconds()) / (3 * alone)) if alone > 0 else _COMPARED
+        if fit < _FEWEST_COMPARED:
+            agreement = "untried"
+        else:
+            agreement, deviation = _agreement(session, tensors, profile, min(most_rows, _COMPARED, fit))
+    times = [(1, alone)]
+    for rows in sorted({*lengths(most_rows), _LONG_ROWS})[1:]:
+        expected = times[-1][1] * rows / times[-1][0]
+        if seconds() + expected > ends:
+            break
+        found = _fastest(session, _typical(tensors, rows, profile), _ROUNDS, ends, seconds)
+        if found is None:
+            break
+        times.append((rows, found))
+    return Measured(tuple(times), handoff, agreement, deviation)
+
+
+def _agreement(
+    session: Session, tensors: list[Tensor], profile: Profile | None, count: int
+) -> tuple[Agreement, float]:
     try:
-        agreement, deviation = compare(session, singles)
+        return compare(session, [_typical(tensors, 1, profile, place) for place in range(count)])
     except (RunError, InvalidInputError):
-        agreement, deviation = "unknown", 0.0
-    times = _times(session, lambda rows: _typical(tensors, rows, profile), lengths(most_rows), seconds)
-    return Measured(times, handoff, agreement, deviation)
+        return "unknown", 0.0
 
 
 def compare(session: Session, singles: list[Feeds]) -> tuple[Agreement, float]:
@@ -103,23 +137,17 @@ def _handoff(seconds: Clock) -> float:
     return min(times)
 
 
-def _times(session: Session, feeds: Callable[[int], Feeds], rows: list[int], seconds: Clock) -> Times:
-    """The quickest of some runs of each length; shorter when runs are long, empty when none succeeds."""
-    found: list[tuple[int, float]] = []
-    for count in rows:
-        made = feeds(count)
-        times: list[float] = []
-        try:
-            for _ in range(_ROUNDS):
-                began = seconds()
-                session.run(made)
-                times.append(seconds() - began)
-        except (RunError, InvalidInputError):
-            break
-        found.append((count, min(times)))
-        if min(times) > _LONG_SECONDS:
-            break
-    return tuple(found)
+def _fastest(session: Session, feeds: Feeds, rounds: int, ends: float, seconds: Clock) -> float | None:
+    """The quickest of so many runs, of fewer where time is up and of two at least; None where one fails."""
+    times: list[float] = []
+    try:
+        while len(times) < rounds and (len(times) < 2 or seconds() + times[-1] < ends):  # noqa: PLR2004  the first warms up
+            began = seconds()
+            session.run(feeds)
+            times.append(seconds() - began)
+    except (RunError, InvalidInputError):
+        return None
+    return min(times)
 
 
 def _typical(tensors: list[Tensor], rows: int, profile: Profile | None, place: int | None = None) -> Feeds:
@@ -128,13 +156,10 @@ def _typical(tensors: list[Tensor], rows: int, profile: Profile | None, place: i
     if place is None:
         return feeds
     known = {column.name: column for column in profile.columns} if profile is not None else {}
-    source = np.random.default_rng(place)
-    return {tensor.name: _moved(tensor, feeds[tensor.name], known, place, source) for tensor in tensors}
+    return {tensor.name: _moved(tensor, feeds[tensor.name], known, place) for tensor in tensors}
 
 
-def _moved(
-    tensor: Tensor, array: Array, known: Mapping[str, Any], place: int, source: np.random.Generator
-) -> Array:
+def _moved(tensor: Tensor, array: Array, known: Mapping[str, Any], place: int) -> Array:
     row_shape = array.shape[1:]
     columns = [known.get(name) for name in element_names(tensor.name, row_shape)]
     if tensor.datatype is Datatype.BYTES:
@@ -148,7 +173,7 @@ def _moved(
     if tensor.datatype not in _TOLERANCES or tensor.datatype is Datatype.BF16:
         return array
     spread = [_deviation(column) if isinstance(column, NumericColumn) else 1.0 for column in columns]
-    noise = source.standard_normal(array.size) * np.array(spread)
+    noise = _SPREAD * np.sin(_STEP * (place + 1) * np.arange(1, array.size + 1)) * np.array(spread)
     moved: Array = (array.ravel() + noise).astype(array.dtype).reshape(array.shape)
     return moved
 

@@ -1,8 +1,8 @@
 """What waits for one version: bounded, the urgent first, and in its order of arrival within a priority.
 
 Rules: an entry whose client has gone, or whose time is up, is never handed out for a run. Beyond the bounds
-nothing is taken in, but an urgent entry may have the place of the youngest of the least urgent. Owned by the
-event loop; nothing here waits or runs.
+nothing is taken in, but an urgent entry may have the place of the youngest of the least urgent. One thread
+at a time may touch a line; nothing here waits or runs.
 """
 
 import asyncio
@@ -117,34 +117,46 @@ class Line:
                 continue
             kept: list[Waiting] = []
             for entry in level:
-                limit = entry.deadline if entry.alone else entry.deadline - lasts
-                if entry.future.done():
-                    self._subtract(entry)
-                elif now > limit:
-                    late.append(entry)
-                    self._subtract(entry)
-                else:
+                if self._stays(entry, now, lasts, late):
                     kept.append(entry)
+                else:
+                    self._subtract(entry)
             if len(kept) < len(level):
                 level.clear()
                 level.extend(kept)
         return late
 
-    def take(self, most: int) -> list[Waiting]:
-        """The next entries to run together: the first, and those like it up to `most` rows in all."""
+    def take(self, most: int, now: float, lasts: float) -> tuple[list[Waiting], list[Waiting]]:
+        """The next entries to run together, and those that `sweep` would return, as far as it came on them.
+
+        The former are the first and those like it, up to `most` rows in all. Costs what it takes, not what
+        waits.
+        """
         taken: list[Waiting] = []
+        late: list[Waiting] = []
         rows = 0
         for level in self._levels:
-            for entry in list(level):
-                if taken and (entry.alike != taken[0].alike or rows + entry.rows > most):
-                    continue
-                taken.append(entry)
-                level.remove(entry)
-                self._subtract(entry)
-                rows += entry.rows
-                if rows >= most:
-                    return taken
-        return taken
+            passed: list[Waiting] = []
+            while level and rows < most:
+                entry = level.popleft()
+                if not self._stays(entry, now, lasts, late):
+                    self._subtract(entry)
+                elif taken and (entry.alike != taken[0].alike or rows + entry.rows > most):
+                    passed.append(entry)
+                else:
+                    taken.append(entry)
+                    self._subtract(entry)
+                    rows += entry.rows
+            level.extendleft(reversed(passed))
+        return taken, late
+
+    def _stays(self, entry: Waiting, now: float, lasts: float, late: list[Waiting]) -> bool:
+        if entry.future.done():
+            return False
+        if now > (entry.deadline if entry.alone else entry.deadline - lasts):
+            late.append(entry)
+            return False
+        return True
 
     def _subtract(self, entry: Waiting) -> None:
         self._rows[entry.priority] -= entry.rows

@@ -7,8 +7,8 @@ Rules:
 2. Requests are joined only along a batch axis that every input and every output has, only where made-up rows
    came out of a joined run as they come out alone, and only up to the length from which on a longer run is
    no cheaper per row.
-3. A run waits for more requests no longer than that saves, no longer than one run, and only where at least
-   two requests were in flight.
+3. A run waits for more requests no longer than one run lasts, only where joining saves most of one, and only
+   where at least two requests were in flight.
 
 Pure functions over values; `Pace` is the one thing here that changes.
 """
@@ -25,7 +25,7 @@ from registry_client.signature import Signature, TensorSpec
 
 Times = tuple[tuple[int, float], ...]
 """(rows, seconds) of measured runs, rows ascending; empty when nothing is known."""
-Agreement = Literal["exact", "close", "differs", "unknown"]
+Agreement = Literal["exact", "close", "differs", "unknown", "untried"]
 Mode = Literal["inline", "batched", "queued"]
 
 _WORTH: Final = 0.9
@@ -40,7 +40,8 @@ class Measured(msgspec.Struct, frozen=True):
     """What a version was seen to do when it was loaded.
 
     `times` of runs by rows; `handoff`: seconds to hand a run to a thread and to come back; `agreement`
-    between joined and single runs, and `deviation`, the largest relative one.
+    between joined and single runs (unknown: they failed; untried: they would take too long), and `deviation`,
+    the largest relative one.
     """
 
     times: Times = ()
@@ -102,7 +103,7 @@ def decide(signature: Signature, measured: Measured, inline_rows: int, runs: Run
     """The choice for a version; `inline_rows` is how many rows fit into `runs.inline`."""
     times, handoff = measured.times, measured.handoff
     obstacle = _obstacle(signature, measured, runs)
-    rows = 1 if obstacle else best_rows(times)
+    rows = 1 if obstacle else best_rows(tuple([one for one in times if one[0] <= runs.batch_rows]))
     alone, shared = seconds_for(times, 1), seconds_for(times, rows) / rows
     if obstacle is None and rows == 1:
         obstacle = "rows of a longer run cost no less"
@@ -123,22 +124,23 @@ def window(times: Times, waiting: int, ran: int, most: int) -> float:
     """How many seconds a run may wait for those that were just answered to come back.
 
     `waiting` rows are queued, `ran` were just answered; both together may run in one of up to `most` rows.
-    It is what one run for all of them saves over two, and at most as long as that run.
+    It is as long as that run, or nothing where two runs would cost little more: less than half of the
+    shorter one. Meanwhile the processor is not idle: the answers are written and the next requests read.
     """
     together = min(waiting + ran, most)
     first = max(1, waiting)
     if first >= together:
         return 0.0
     joined = seconds_for(times, together)
-    saved = seconds_for(times, first) + seconds_for(times, together - first) - joined
-    return max(0.0, min(saved, joined))
+    apart = seconds_for(times, first), seconds_for(times, together - first)
+    return joined if sum(apart) - joined >= _HALF * min(apart) else 0.0
 
 
 class Pace:
     """How long runs take now: what was measured at load, times what the last runs took against it.
 
-    What passes besides, until a busy loop has taken the answers from the thread, is `delay`: it belongs to
-    each run, whatever its rows, and says nothing about the model.
+    What passes besides, until a busy loop has taken the answers from the thread, is `delay`: it says nothing
+    about the model, and runs that follow one another share it.
     """
 
     def __init__(self, times: Times) -> None:
@@ -147,8 +149,8 @@ class Pace:
         self.delay = 0.0
 
     def seconds(self, rows: int) -> float:
-        """The expected seconds of a run, from its start to its answers being handed out."""
-        return seconds_for(self._times, rows) * self.factor + self.delay
+        """The expected seconds of a run by itself, without `delay`."""
+        return seconds_for(self._times, rows) * self.factor
 
     def least(self, rows: int) -> float:
         """The same on a machine as quick as it has been at its best: nothing is given up for a bad moment."""
@@ -181,6 +183,8 @@ def _obstacle(signature: Signature, measured: Measured, runs: RunSettings) -> st
         return "rows that run together influence one another"
     if measured.agreement == "unknown":
         return "no made-up rows could be run to see whether rows are independent"
+    if measured.agreement == "untried":
+        return "a run takes too long to see at load whether rows are independent"
     if measured.agreement == "close" and runs.batching == "exact":
         return f"joined rows differ by {measured.deviation:.1g} of a value, and runs.batching is exact"
     return None

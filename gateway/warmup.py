@@ -1,26 +1,21 @@
-"""The first runs of a version, before anybody waits for it: they warm the graph up and measure what it costs.
+"""Typical inputs for the first runs of a version, and what a run costs by what those took.
 
-Inputs are typical values of the reference profile where there is one (mean or most frequent category), else
-zeros and empty strings. A graph may well refuse such made-up rows, so a failed warm-up condemns nothing: the
-version's cost is then unknown, and its runs stay off the event loop.
+Typical are the values of the reference profile where there is one (mean or most frequent category), else
+zeros and empty strings. A graph may well refuse such made-up rows, which condemns nothing: the version's cost
+is then unknown, and its runs stay off the event loop. Runs nothing itself; `gateway.measuring` does.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from gateway.errors import InvalidInputError, RunError
 from gateway.inference import Array
-from gateway.session import Session
+from gateway.schedule import Times
 from gateway.tensors import Tensor
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
 from registry_client.signature import Datatype, element_names
-
-_ROUNDS: Final = 5
-_MANY: Final = 64
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -57,26 +52,10 @@ def typical(tensor: Tensor, rows: int, profile: Profile | None) -> Array:
     return np.ascontiguousarray(np.broadcast_to(row, (rows, *row_shape))) if tensor.batched else row
 
 
-def measure(session: Session, profile: Profile | None, seconds: Callable[[], float]) -> Cost:
-    """Run the graph a few times with one row and with many; `seconds` is a monotonic clock."""
-    tensors = [Tensor(spec) for spec in session.signature.inputs]
-    batched = all(tensor.batched for tensor in tensors)
-    try:
-        one = _fastest(session, tensors, 1, profile, seconds)
-        many = _fastest(session, tensors, _MANY, profile, seconds) if batched else one
-    except (RunError, InvalidInputError):
+def cost_of(times: Times) -> Cost:
+    """The cost by (rows, seconds) of measured runs: a line through the shortest and the longest."""
+    if not times:
         return UNKNOWN
-    per_row = max(0.0, (many - one) / (_MANY - 1))
+    (_, one), (rows, many) = times[0], times[-1]
+    per_row = max(0.0, (many - one) / (rows - 1)) if rows > 1 else 0.0
     return Cost(max(0.0, one - per_row), per_row)
-
-
-def _fastest(
-    session: Session, tensors: list[Tensor], rows: int, profile: Profile | None, seconds: Callable[[], float]
-) -> float:
-    feeds = {tensor.name: typical(tensor, rows, profile) for tensor in tensors}
-    times = []
-    for _ in range(_ROUNDS):
-        began = seconds()
-        session.run(feeds)
-        times.append(seconds() - began)
-    return min(times)

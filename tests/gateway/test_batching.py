@@ -108,6 +108,26 @@ async def test_what_comes_in_one_turn_runs_together(bench: Bench) -> None:
     assert bench.graph.rows == [3]
 
 
+async def test_full_runs_wait_for_no_loop(tmp_path: Path) -> None:
+    """Where a full run waits, the thread goes on with it though the loop does not come to its turn."""
+    bench = Bench(tmp_path, rows=2)
+    entries = [bench.ask(), bench.ask()]
+    await bench.graph.running()
+    late = bench.ask(deadline=bench.clock.monotonic() + 5.0)
+    bench.clock.advance(6.0)
+    entries += [bench.ask() for _ in range(5)]
+    bench.graph.let(3)
+    for _ in range(2):
+        assert bench.graph.begun.acquire(timeout=PATIENCE)  # the loop stands still meanwhile
+    bench.graph.let()
+    await answers(*entries)
+    with pytest.raises(ExpiredError):
+        await late.future
+    assert bench.graph.rows == [2, 2, 2, 1]
+    assert bench.counted("executing") == bench.counted(queue_meters.LENGTH) == 0
+    bench.batcher.close()
+
+
 async def test_a_run_has_no_more_rows_than_the_most(tmp_path: Path) -> None:
     """What waits beyond it is for the run after."""
     bench = Bench(tmp_path, rows=2)

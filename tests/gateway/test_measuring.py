@@ -7,11 +7,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from gateway.inference import Array
+from gateway.joining import Feeds
 from gateway.measuring import compare, deviation_of, study
+from gateway.options import PLAIN
+from gateway.runtime import open_session
 from gateway.session import Session
 from groundwork.clock import SystemClock
 from loadtests.bench.works import perceptron
-from registry_client.signature import Datatype
+from registry_client.signature import Datatype, signature_of
 from tests.models import identity, logistic, lookup
 
 SECONDS = SystemClock().monotonic
@@ -37,7 +41,7 @@ def test_independent_rows_come_out_alike(tmp_path: Path) -> None:
     """A regression over numbers and a graph over texts give the same bits joined as alone."""
     found = study(opened(tmp_path, logistic()), None, 8, SECONDS)
     assert found.agreement == "exact"
-    assert [rows for rows, _ in found.times] == [1, 2, 4, 8]
+    assert [rows for rows, _ in found.times] == [1, 2, 4, 8, 64]
     assert found.handoff > 0
     texts = opened(tmp_path, identity([("s", "BYTES", [None, 2]), ("n", "INT64", [None])]))
     assert study(texts, None, 4, SECONDS).agreement == "exact"
@@ -68,6 +72,36 @@ def test_a_graph_without_a_batch_axis_is_timed_alone(tmp_path: Path) -> None:
 def test_made_up_rows_that_are_refused_condemn_nothing(tmp_path: Path) -> None:
     """A graph that takes only some values is measured as far as it goes."""
     assert study(opened(tmp_path, lookup()), None, 4, SECONDS).agreement in ("exact", "unknown")
+
+
+class Slow(Session):
+    """A session whose runs take so many seconds a row, of a clock that only they move."""
+
+    def __init__(self, path: Path, row_seconds: float) -> None:
+        made = open_session(path, PLAIN, title="m")
+        super().__init__(made, signature_of(made.get_inputs(), made.get_outputs()))
+        self.now = 0.0
+        self._row_seconds = row_seconds
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """Run, and let the time pass."""
+        self.now += len(feeds["x"]) * self._row_seconds
+        return super().run(feeds)
+
+
+@pytest.mark.parametrize(
+    ("row_seconds", "agreement"),
+    [(0.001, "exact"), (0.01, "exact"), (0.05, "exact"), (0.1, "exact"), (0.3, "untried"), (3.0, "untried")],
+)
+def test_a_study_ends_in_time(tmp_path: Path, row_seconds: float, agreement: str) -> None:
+    """However long runs take, a version is studied within a second, or two runs where one is longer."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(logistic())
+    slow = Slow(path, row_seconds)
+    found = study(slow, None, 64, lambda: slow.now)
+    assert slow.now <= max(1.0, 2 * row_seconds)
+    assert found.agreement == agreement
+    assert found.times[0][1] == pytest.approx(row_seconds)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_everything_is_taken_once_and_the_urgent_first(asked: list[tuple[int, in
         line.push(one)
     runs = []
     while line:
-        runs.append(line.take(most))
+        runs.append(line.take(most, 0.0, 0.0)[0])
     assert all(sum(one.rows for one in run) <= most or len(run) == 1 for run in runs)
     taken = [one for run in runs for one in run]
     assert sorted(map(id, taken)) == sorted(map(id, entries))
@@ -44,7 +44,7 @@ def test_what_is_not_alike_does_not_run_together() -> None:
     entries = [entry(alike=kind) for kind in "abab"]
     for one in entries:
         line.push(one)
-    assert [[one.alike for one in line.take(8)] for _ in range(2)] == [["a", "a"], ["b", "b"]]
+    assert [[one.alike for one in line.take(8, 0.0, 0.0)[0]] for _ in range(2)] == [["a", "a"], ["b", "b"]]
 
 
 def test_the_bounds_hold() -> None:
@@ -79,7 +79,20 @@ def test_the_late_and_the_gone_are_not_run() -> None:
         line.push(one)
     gone.future.cancel()
     assert line.sweep(4.5, 1.0) == [late]
-    assert line.take(10) == [alone, good]
+    assert line.take(10, 4.5, 1.0) == ([alone, good], [])
+
+
+def test_the_late_and_the_gone_are_passed_over() -> None:
+    """Without a sweep too, who is taken has time left and somebody who waits; the late are told of."""
+    line = Line(10, 1 << 20)
+    gone, late, good, rest = entry(), entry(deadline=5.0), entry(deadline=9.0), entry(deadline=5.0)
+    for one in (gone, late, good, rest):
+        line.push(one)
+    gone.future.cancel()
+    assert line.take(1, 4.5, 1.0) == ([good], [late])
+    assert len(line) == 1
+    assert line.take(1, 4.5, 1.0) == ([], [rest])
+    assert (line.rows, line.size, len(line)) == (0, 0, 0)
 
 
 def test_what_is_ahead_is_known() -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.measuring import study
 from gateway.session import Session
 from gateway.tensors import Tensor
-from gateway.warmup import UNKNOWN, Cost, measure, typical
+from gateway.warmup import UNKNOWN, Cost, cost_of, typical
 from groundwork.clock import SystemClock
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
 from registry_client.signature import Datatype, TensorSpec
@@ -47,7 +48,7 @@ def test_typical_rows_come_from_the_profile() -> None:
 )
 def test_a_cost_is_measured(tmp_path: Path, model: bytes) -> None:
     """Every graph that takes made-up rows has a finite cost, and the small ones may run inline."""
-    cost = measure(opened(tmp_path, model), None, SystemClock().monotonic)
+    cost = cost_of(study(opened(tmp_path, model), None, 1, SystemClock().monotonic).times)
     assert 0 <= cost.fixed < 1
     assert cost.rows_within(1.0) >= 1
 
@@ -57,9 +58,17 @@ def test_a_graph_that_refuses_made_up_rows_has_no_known_cost(tmp_path: Path) -> 
     profile = Profile(
         rows=1, columns=(NumericColumn("keys", 1, 0, 77.0, 77.0, 77.0, 0.0, (77.0,), (1, 0)),), outputs=()
     )
-    cost = measure(opened(tmp_path, lookup()), profile, SystemClock().monotonic)
+    cost = cost_of(study(opened(tmp_path, lookup()), profile, 8, SystemClock().monotonic).times)
     assert cost is UNKNOWN
     assert cost.rows_within(10.0) == -1
+
+
+def test_a_cost_is_a_line_through_the_shortest_and_the_longest_run() -> None:
+    """What a run costs whatever its rows, and what each row costs; one length says nothing of rows."""
+    cost = cost_of(((1, 0.11), (4, 0.12), (11, 0.21)))
+    assert cost.fixed == pytest.approx(0.1)
+    assert cost.per_row == pytest.approx(0.01)
+    assert cost_of(((1, 0.1),)) == Cost(0.1, 0.0)
 
 
 def test_rows_within_a_time() -> None:
