@@ -268,7 +268,8 @@ class FastConnection(Connection):
                 raise
             finally:
                 self._answering = None
-            await deliver(answer, send)
+            if not self._finish(answer):
+                await deliver(answer, send)
 
         self._unset_keepalive_if_required()
         self.cycle = httptools_impl.RequestResponseCycle(
@@ -286,6 +287,19 @@ class FastConnection(Connection):
         )
         self.cycle.more_body = False
         self._start_asgi_task(self.cycle, app)  # type: ignore[arg-type]  # of what it is called with, it uses one
+
+    def _finish(self, answer: Response) -> bool:
+        """End the cycle with one write and no timer; False where something is in the way of that."""
+        cycle = self.cycle
+        busy = self.pipeline or self.flow.write_paused or self.transport.is_closing()
+        if busy or cycle.disconnected or not cycle.keep_alive:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        self.server_state.total_requests += 1
+        self._since = self._now()
+        self.transport.write(wire(answer))
+        self.flow.resume_reading()
+        return True
 
 
 def connections(port: DataPort, log: Log) -> Callable[..., Connection]:
