@@ -3,7 +3,8 @@
 Rules:
 
 1. Nobody waits for it: what is offered is taken up at the loop's next turn, when the answer is on its way,
-   and runs in one thread, in batches of what came in while the last batch was running.
+   and runs in one thread, which has only what others leave of the processor. What came in while the last
+   batch was running is the next batch; of it, rows for one version are joined as those of callers would be.
 2. What waits is bounded in requests and in bytes; beyond that it is dropped and counted. So is what would
    compete with callers: where requests wait for a run of the version beside, or more of them for the one that
    answered than its next run will take.
@@ -17,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from gateway import metrics
-from gateway.errors import InvalidInputError, RunError
+from gateway import memory, metrics
 from gateway.inference import Array
+from gateway.joining import settle
 from gateway.journal import Journal, Noted
 from gateway.meters import Evidence
 from gateway.model import LoadedModel
@@ -68,7 +69,7 @@ class Shadow:
         self._counters = counters
         self._values = counters.values
         self._settings = settings
-        self._pool = ThreadPoolExecutor(1, "shadow")
+        self._pool = ThreadPoolExecutor(1, "shadow", initializer=memory.yield_to_others)
         self._waiting: list[Job] = []
         self._held = 0
         self._bytes = 0
@@ -139,13 +140,16 @@ class Shadow:
 
     def _run(self, batch: Sequence[Job]) -> list[Outcome]:
         """In the thread: every job of the batch, and the streams that its pairs need."""
-        outcomes: list[Outcome] = []
-        for job in batch:
-            self._journal.open_pairs(*job.pair)
-            try:
-                outcomes.append(job.beside.session.run(job.feeds))
-            except (RunError, InvalidInputError):
-                outcomes.append(None)
+        for pair in dict.fromkeys(job.pair for job in batch):
+            self._journal.open_pairs(*pair)
+        outcomes: list[Outcome] = [None] * len(batch)
+        for places in together(batch):
+            jobs = [batch[place] for place in places]
+            found = settle(
+                jobs[0].beside.session.run, [job.feeds for job in jobs], [job.rows for job in jobs]
+            )
+            for place, outcome in zip(places, found, strict=True):
+                outcomes[place] = None if isinstance(outcome, Exception) else outcome
         return outcomes
 
     def _record(self, job: Job, outcome: Outcome) -> None:
@@ -167,6 +171,21 @@ class Shadow:
     def _drop(self, job: Job, reason: str) -> None:
         labels = {"model": job.beside.name, "version": job.beside.version, "reason": reason}
         self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += 1
+
+
+def together(batch: Sequence[Job]) -> list[list[int]]:
+    """Which jobs, by their places, are one run: of one version, alike, and up to its longest batch."""
+    runs: list[list[int]] = []
+    filling: dict[tuple[object, ...], tuple[list[int], int]] = {}
+    for place, job in enumerate(batch):
+        alike = job.beside, tuple([(name, array.shape[1:]) for name, array in job.feeds.items()])
+        places, rows = filling.get(alike, ([], 0))
+        if not places or rows + job.rows > job.beside.schedule.batch_rows:
+            places, rows = [], 0
+            runs.append(places)
+        places.append(place)
+        filling[alike] = places, rows + job.rows
+    return runs
 
 
 def _busy(job: Job) -> bool:

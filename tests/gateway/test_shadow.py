@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
+from gateway.journal import Noted
 from gateway.settings import GatewaySettings, ShadowSettings
+from gateway.shadow import Job, together
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import ROW, call, request, world
@@ -63,6 +68,40 @@ async def test_a_failing_shadow_is_evidence_and_nothing_else(tmp_path: Path) -> 
         assert frame.validity[0].tolist() == [Validity.PRESENT] * 2 + [Validity.MISSING] * 2
         assert here.counted("evidence_errors_total", arm="shadow") == 1
         assert here.counted("driftgate_executing") == 0
+
+
+async def test_what_waits_is_joined(tmp_path: Path) -> None:
+    """Jobs for one version are one run, up to its longest batch; those that differ, or may not, run apart."""
+    async with world(tmp_path) as here:
+        await here.publish("m", "2", logistic())
+        versions = await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
+        one, two = versions["1"], versions["2"]
+        two.schedule = msgspec.structs.replace(two.schedule, batch_rows=4)
+        one.schedule = msgspec.structs.replace(one.schedule, batch_rows=1)
+        wide, wider = np.zeros((1, 30), np.float32), np.zeros((1, 31), np.float32)
+        noted = Noted(bytes(16), 0, 0, Arm.STABLE, 3)
+        asked = [
+            (two, wide, 1),
+            (two, wide, 2),
+            (one, wide, 1),
+            (two, wider, 1),
+            (one, wide, 1),
+            (two, wide, 2),
+        ]
+        jobs = [Job(one, beside, noted, {"x": array}, [], rows, 0) for beside, array, rows in asked]
+        assert together(jobs) == [[0, 1], [2], [3], [4], [5]]
+
+
+async def test_a_failing_job_harms_no_other_of_its_run(tmp_path: Path) -> None:
+    """Where a joined run fails, only the pair of the request that caused it says so."""
+    async with world(tmp_path) as here:
+        await here.publish("m", "2", fragile_logistic())
+        await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
+        for row in (ROW, [5.0, *ROW[1:]], ROW):
+            here.core.begin(call(request([row])))
+        await here.core.shadow.idle()
+        (frame,) = here.frames(Kind.PAIR)
+        assert frame.array("candidate_outcome").tolist() == [Outcome.OK, Outcome.FAILED, Outcome.OK]
 
 
 async def test_a_budget_protects_the_callers(tmp_path: Path) -> None:
