@@ -17,14 +17,14 @@ from typing import Final, Literal
 from gateway.settings import GatewaySettings
 from groundwork.allowance import Allowance
 from groundwork.clock import Clock
-from groundwork.connection import REFUSED, Count
+from groundwork.connection import Count
 from groundwork.counters import Counters
 from groundwork.denials import DENIED, Audit
 from groundwork.gate import Gate, Keys
 from groundwork.key_file import KeyFile
 from groundwork.keys import INFER, LABELS_WRITE, OPERATE, READ
 from groundwork.logs import Log
-from groundwork.ports import LimitSettings, Tls
+from groundwork.ports import REFUSED, LimitSettings, Tls
 
 LOOK_SECONDS: Final = 1.0
 ALLOWANCE: Final = "allowance"

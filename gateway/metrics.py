@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, Protocol, get_args
 
 from gateway import fleet_meters, queue_meters
-from groundwork.connection import REFUSED
 from groundwork.counters import REFUSED as SERIES_REFUSED
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
+from groundwork.ports import REFUSED
 from groundwork.slots import UNREADABLE, SlotsReader, totals
 from prediction_log.retention import free_bytes, log_bytes
 from rollouts.rollout import LIVE, Rollout, State
@@ -53,6 +53,7 @@ STATES: Final = (STEADY, *get_args(State))
 """What a model's rollout can be in; steady is a model that never had one."""
 
 EXECUTING: Final = "driftgate_executing"
+LOADING: Final = fleet_meters.LOADING
 CONSECUTIVE_ERRORS: Final = "driftgate_consecutive_errors"
 APPLIED_REVISION: Final = "driftgate_applied_revision"
 LOADED: Final = "driftgate_version_loaded"

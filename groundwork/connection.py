@@ -25,14 +25,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from groundwork.metrics import Instrument
 from groundwork.ports import LimitSettings
 
-REFUSED: Final = Instrument(
-    name="driftgate_connections_refused_total",
-    help="Connections ended because of what came, or did not come, on them.",
-    labels=("port", "reason"),
-)
 SWEEP_SECONDS: Final = 1.0
 MOST_AHEAD: Final = 128
 """Requests that a client may send ahead on one connection before it has read the answers."""

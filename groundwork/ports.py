@@ -9,14 +9,21 @@ import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from groundwork.errors import SettingsError
 from groundwork.key_file import fingerprint
 from groundwork.logs import Log
+from groundwork.metrics import Instrument
 from groundwork.quantities import Bytes, Seconds
+
+REFUSED: Final = Instrument(
+    name="driftgate_connections_refused_total",
+    help="Connections ended because of what came, or did not come, on them.",
+    labels=("port", "reason"),
+)
 
 
 class KeysSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

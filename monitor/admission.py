@@ -15,14 +15,14 @@ import uvicorn
 
 from groundwork.allowance import Allowance
 from groundwork.clock import Clock
-from groundwork.connection import REFUSED, BoundedConnection
+from groundwork.connection import BoundedConnection
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED, Audit
 from groundwork.gate import Gate, Guarded, Keys
 from groundwork.key_file import KeyFile
 from groundwork.keys import OPERATE, READ
 from groundwork.logs import Log
-from groundwork.ports import Tls
+from groundwork.ports import REFUSED, Tls
 from monitor.metrics import key
 from monitor.settings import MonitorSettings
 

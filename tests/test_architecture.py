@@ -150,6 +150,30 @@ def test_importing_a_package_loads_no_heavy_library_of_anothers(package: str) ->
     assert loaded_by(package) <= ALLOWED[package]
 
 
+@pytest.mark.parametrize(
+    ("program", "spared"),
+    [
+        (
+            "gateway.supervisor",
+            "click cryptography httpx onnxruntime prometheus_client rich river scipy starlette uvicorn",
+        ),
+        ("gateway.worker", "httpx numpy.random prometheus_client rich river scipy"),
+    ],
+)
+def test_a_program_loads_only_what_it_needs(program: str, spared: str) -> None:
+    """A start waits for every import: nothing of HTTP or of models is in the process that keeps workers."""
+    script = f"import sys, {program}; print(*sorted(set({spared.split()}) & sys.modules.keys()))"
+    finished = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=sources.ROOT,
+        timeout=120,
+    )
+    assert finished.stdout.split() == []
+
+
 def test_names_of_modules_say_something() -> None:
     """No module is named by a word that fits everything."""
     words = {
