@@ -47,7 +47,7 @@ def test_promtool_finds_the_rules_sound() -> None:
 
 def test_every_alert_fires_and_stays_silent() -> None:
     """Promtool's unit tests of the rules pass."""
-    tools.run("promtool", "test", "rules", UNIT_TESTS.name, folder=rules.FOLDER)
+    assert "SUCCESS" in tools.run("promtool", "test", "rules", UNIT_TESTS.name, folder=rules.FOLDER)
 
 
 def test_every_alert_has_a_unit_test_that_sees_it_fire_and_one_that_does_not() -> None:

@@ -17,8 +17,11 @@ def test_lists_and_objects_are_counted(one: bytes) -> None:
 
 
 def test_what_follows_the_json_is_not_counted() -> None:
-    """Binary tensors may have any bytes."""
-    check_lists(b"{}" + b"[" * (3 * MOST_LISTS), end=2)
+    """Binary tensors may have any bytes; the same bytes as JSON are refused."""
+    text = b"{}" + b"[" * (3 * MOST_LISTS)
+    check_lists(text, end=2)
+    with pytest.raises(TooLargeError, match="lists and objects"):
+        check_lists(text)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])

@@ -147,7 +147,9 @@ def test_one_who_asks_is_never_taken_for_an_owner(tmp_path: Path) -> None:
     for asker in askers:
         asker.start()
     for _ in range(count(300, 5000)):
-        FolderLock.acquire(tmp_path).release()
+        with FolderLock.acquire(tmp_path):
+            assert lock_is_held(tmp_path)
     done.set()
     for asker in askers:
         asker.join()
+    assert not lock_is_held(tmp_path)

@@ -200,10 +200,10 @@ def test_importing_the_package_loads_nothing() -> None:
     program = (
         "import sys, registry_client, registry_client.backends, registry_client.directory\n"
         "heavy = {'sklearn', 'skl2onnx', 'onnx', 'onnxruntime', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "print(sorted(heavy))\n"
         "from registry_client import publish\n"
-        "assert callable(publish)\n"
         "heavy = {'sklearn', 'skl2onnx', 'onnx', 'onnxruntime', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "print(sorted(heavy), callable(publish))\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stdout.splitlines() == ["[]", "[] True"]
