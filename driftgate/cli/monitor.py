@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from driftgate import settings
-from driftgate.cli.options import config_option, messages_option, ready_option
-from driftgate.cli.up import flag_names
+from driftgate.cli.options import flag_names, monitor_port_option, program_options
 from driftgate.extras import require
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
@@ -27,10 +26,8 @@ from groundwork.logs import Log
 )
 @click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
 @click.option("--data", metavar="DIR", help="The data folder of the gateway.  [default: driftgate-data]")
-@click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
-@messages_option
-@config_option
-@ready_option
+@monitor_port_option
+@program_options
 def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     """Start the monitor alone.
 

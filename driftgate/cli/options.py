@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from driftgate.remote import ACTOR_VARIABLE, GATEWAY_VARIABLE, MONITOR_VARIABLE, OPERATOR_VARIABLE
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 OPERATOR_URL: Final = "http://127.0.0.1:8081"
 MONITOR_URL: Final = "http://127.0.0.1:8090"
@@ -85,3 +88,52 @@ ready_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Written when everything answers: a JSON object of URLs.",
 )
+_GATEWAY: Final = (
+    click.option("--models", metavar="DIR", help="The model registry.  [default: models]"),
+    click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]"),
+    click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Worker processes; 0 = one a processor, at most 8.  [default: 0]",
+    ),
+    click.option(
+        "--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]"
+    ),
+    click.option(
+        "--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]"
+    ),
+    click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]"),
+)
+monitor_port_option = click.option(
+    "--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]"
+)
+
+
+def gateway_options(verb: Verb) -> Verb:
+    """Flags of settings, for the verbs that start a gateway."""
+    return _with(verb, _GATEWAY)
+
+
+def program_options(verb: Verb) -> Verb:
+    """What every verb that starts programs takes: how it talks, its settings file, its ready file."""
+    return _with(verb, (messages_option, config_option, ready_option))
+
+
+def flag_names(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags by the name of their setting: http_port is http.port; those not given are None."""
+    parts = {"_port": ".port", "messages_": "messages."}
+    found = {}
+    for flag, value in flags.items():
+        name = flag
+        for part, setting in parts.items():
+            name = name.replace(part, setting)
+        found[name] = value
+    return found
+
+
+def _with(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
+    """The verb with these options, listed in this order in its help."""
+    for option in reversed(options):
+        verb = option(verb)
+    return verb

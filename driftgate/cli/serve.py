@@ -9,8 +9,7 @@ import click
 import msgspec
 
 from driftgate import settings
-from driftgate.cli.options import config_option, messages_option, ready_option
-from driftgate.cli.up import flag_names
+from driftgate.cli.options import flag_names, gateway_options, program_options
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
@@ -27,17 +26,8 @@ from groundwork.logs import Log
         "driftgate serve --config driftgate.yaml --workers 8 --http-port 80",
     ),
 )
-@click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
-@click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
-@click.option(
-    "--workers", type=int, metavar="N", help="Worker processes; 0 = one a processor, at most 8.  [default: 0]"
-)
-@click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
-@click.option("--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]")
-@click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
-@messages_option
-@config_option
-@ready_option
+@gateway_options
+@program_options
 def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     """Start the gateway alone.
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from driftgate import ring, settings, show
-from driftgate.cli.options import config_option, messages_option, ready_option
+from driftgate.cli.options import flag_names, gateway_options, monitor_port_option, program_options
 from driftgate.extras import require
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
@@ -29,18 +29,9 @@ from monitor.settings import MonitorSettings
         "driftgate up --http-port 0 --operator-port 0 --monitor-port 0 --ready-file ready.json",
     ),
 )
-@click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
-@click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]")
-@click.option(
-    "--workers", type=int, metavar="N", help="Worker processes; 0 = one a processor, at most 8.  [default: 0]"
-)
-@click.option("--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]")
-@click.option("--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]")
-@click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]")
-@click.option("--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]")
-@messages_option
-@config_option
-@ready_option
+@gateway_options
+@monitor_port_option
+@program_options
 def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     """Start gateway and monitor together, and stop them in order.
 
@@ -76,18 +67,6 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
 def _programs(value: msgspec.Struct) -> tuple[GatewaySettings, MonitorSettings]:
     gateway = sized(settings.gateway_settings(value), processors())
     return gateway, settings.monitor_settings(value)
-
-
-def flag_names(flags: dict[str, Any]) -> dict[str, Any]:
-    """Flags by the name of their setting: http_port is http.port; those not given are None."""
-    parts = {"_port": ".port", "messages_": "messages."}
-    found = {}
-    for flag, value in flags.items():
-        name = flag
-        for part, setting in parts.items():
-            name = name.replace(part, setting)
-        found[name] = value
-    return found
 
 
 def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> None:
