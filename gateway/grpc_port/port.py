@@ -34,9 +34,12 @@ _HERE: Final = Path(__file__).parent
 _MOST_STREAMS: Final = 10_000
 """Calls at once on one connection. A client queues more by itself, but what it sends before it has heard of
 the limit fails: so none that a client comes near."""
+_MOST_PENDING: Final = 2 * _MOST_STREAMS
+"""Calls that gRPC has read and not given us yet: it gives one by one, so that a burst waits here. From half of
+it on gRPC cancels some, without a word, where the core would say why."""
 _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
-"""Who pings faster is parted with: less than what clients can be set to."""
+"""Milliseconds. Who pings faster is parted with: less than anybody sets a client to."""
 _MILLISECONDS: Final = 1000
 _LULL: Final = 0.002
 _LONGEST_WAIT: Final = 0.5
@@ -132,6 +135,8 @@ def options(settings: GatewaySettings) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),
         ("grpc.max_concurrent_streams", _MOST_STREAMS),
+        ("grpc.server.max_pending_requests", _MOST_PENDING // 2),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.server_handshake_timeout_ms", int(limits.header_time * _MILLISECONDS)),
         ("grpc.max_connection_idle_ms", int(limits.idle * _MILLISECONDS)),

@@ -105,8 +105,8 @@ def one_key(*scopes: Scope, rate: float | None = None, most: int | None = None) 
 
 
 async def test_a_burst_on_a_fresh_channel_is_answered(there: Served) -> None:
-    """Calls that a client sends before it knows a limit of the connection are not refused for it."""
-    answers = await asyncio.gather(*(there.client.infer() for _ in range(600)))
+    """More calls at once than gRPC lets a connection have, or lets wait, by itself: none is cancelled."""
+    answers = await asyncio.gather(*(there.client.infer() for _ in range(2000)))
     assert {answer.code for answer in answers} == {CODES.OK}
 
 
@@ -168,7 +168,7 @@ async def test_a_deadline_reaches_the_core(there: Served) -> None:
     core.begin = seen  # type: ignore[method-assign]
     assert (await there.client.infer(raw(), timeout=50.0)).code is CODES.OK
     assert (await there.client.infer()).code is CODES.OK
-    assert 0 < (calls[0].timeout or 0) <= 50
+    assert 0 < (calls[0].timeout or 0) < 52  # gRPC rounds up on its way
     assert calls[1].timeout is None
 
 
