@@ -35,8 +35,8 @@ _MOST_STREAMS: Final = 10_000
 """Calls at once on one connection. A client queues more by itself, but what it sends before it has heard of
 the limit fails: so none that a client comes near."""
 _MOST_PENDING: Final = 2 * _MOST_STREAMS
-"""Calls that gRPC has read and not given us yet: it gives one by one, so that a burst waits here. From half of
-it on gRPC cancels some, without a word, where the core would say why."""
+"""Calls that gRPC has read and not given us yet: it gives one by one, so that a burst waits here. From half
+of it on gRPC cancels some, without a word, where the core would say why."""
 _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
 """Milliseconds. Who pings faster is parted with: less than anybody sets a client to."""
