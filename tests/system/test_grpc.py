@@ -5,11 +5,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient, InferInput, aio
 from tritonclient.utils import InferenceServerException
 
 from gateway.listeners import ListenError, Listeners
@@ -18,6 +19,7 @@ from groundwork.errors import SettingsError
 from prediction_log.record import Kind
 from registry_client import publish as publish_pipeline
 from registry_client.backends import open_registry
+from tests.counts import count
 from tests.facts import until
 from tests.gateway.grpc_port.ports import CODES, HEALTH, Client, raw
 from tests.gateway.protocols.test_open_inference_client import loans, pipeline
@@ -119,6 +121,84 @@ async def until_answered(client: Client) -> None:
         code = None
         while code is not CODES.OK:
             code = (await client.infer(wait_for_ready=True)).code
+
+
+RETRIES = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+            },
+        }
+    ]
+}
+"""What docs/protocols.md tells clients to set."""
+OPTIONS = [
+    ("grpc.service_config", msgspec.json.encode(RETRIES).decode()),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class Asking:
+    """Clients of one channel each that ask one after another until they are told to stop."""
+
+    def __init__(self, address: str) -> None:
+        self.answers: list[str] = []
+        self._address = address
+        self._stopping = False
+        self._clients = [asyncio.create_task(self._ask()) for _ in range(8)]
+
+    async def _ask(self) -> None:
+        tensor = InferInput("x", [1, 30], "FP32").set_data_from_numpy(np.full((1, 30), 0.1, "f4"))
+        async with aio.InferenceServerClient(self._address, channel_args=OPTIONS) as client:
+            while not self._stopping:
+                result = await client.infer("m", [tensor])
+                self.answers.append(result.get_response().parameters["prediction_id"].string_param)
+
+    async def under_way(self) -> None:
+        """Until some hundred more answers have come; a client that was let down ends it."""
+        wanted = len(self.answers) + 200
+        await until(
+            lambda: len(self.answers) > wanted or any(client.done() for client in self._clients),
+            "clients are answered",
+        )
+
+    async def stop(self) -> list[str]:
+        """The prediction ids; what a client was refused with is raised."""
+        self._stopping = True
+        await asyncio.gather(*self._clients)
+        return self.answers
+
+
+async def until_gone(gateway: Gateway, pids: set[int]) -> None:
+    """Wait until none of these workers is left."""
+    await until(lambda: not pids & set(gateway.worker_pids()), "others have taken their places", seconds=60.0)
+
+
+async def test_replacing_every_worker_fails_no_call(tmp_path: Path) -> None:
+    """While workers are replaced, a client that tries again as the page says sees no failure."""
+    gateway = Served(tmp_path)
+    try:
+        await gateway.start()
+        asking = Asking(gateway.grpc)
+        for _ in range(count(2, 20)):
+            await asking.under_way()
+            before = set(gateway.worker_pids())
+            async with httpx.AsyncClient(trust_env=False) as operator:
+                assert (await operator.post(f"{gateway.operator}/v1/workers/recycle")).status_code == 202
+            await until_gone(gateway, before)
+            await until(lambda: not gateway.get("/v1/workers")["replacing"], "it is done")
+        await asking.under_way()
+        ids = await asking.stop()
+        await until(lambda: set(ids) <= set(gateway.logged()), "every answer is in the log")
+        assert sorted(gateway.logged()) == sorted(ids)
+    finally:
+        await gateway.close()
 
 
 async def test_a_stop_finishes_what_is_in_flight(tmp_path: Path) -> None:
