@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from driftgate import settings
-from gateway.supervisor import PATIENCE_SECONDS
+from gateway.app import DOOR_SECONDS
+from gateway.crew import PATIENCE_SECONDS
 from groundwork import key_file, keys
 from groundwork.errors import SettingsError
 from tests.deploy import tools
@@ -218,11 +219,19 @@ def test_kubernetes_puts_no_variable_of_a_service_into_the_containers() -> None:
 
 
 def test_a_stop_has_the_time_it_needs(tmp_path: Path) -> None:
-    """The pod's grace covers the gateway's drain and the monitor's way to the end of the log."""
+    """The pod's grace covers the gateway's drain, door and all, and the monitor's way to the log's end."""
     value = shipped_settings(tmp_path, BASE, "gateway")
-    drain = value.stop.delay + value.stop.linger + value.stop.limit + PATIENCE_SECONDS
-    assert value.stop.delay > 0
+    drain = value.stop.delay + DOOR_SECONDS + value.stop.linger + value.stop.limit + PATIENCE_SECONDS
     assert pod(BASE)["terminationGracePeriodSeconds"] >= drain + value.monitor.catch_up + 10
+
+
+def test_balancers_have_time_to_notice_a_stop(tmp_path: Path) -> None:
+    """The gateway itself answers on for some looks of the readiness probe: no hook has to sleep for it."""
+    gateway = containers(BASE)["gateway"]
+    probe = gateway["readinessProbe"]
+    noticed = probe["failureThreshold"] * probe["periodSeconds"] + probe["timeoutSeconds"]
+    assert noticed < shipped_settings(tmp_path, BASE, "gateway").stop.delay <= 10
+    assert "lifecycle" not in gateway
 
 
 def test_probes_ask_what_the_programs_answer() -> None:
