@@ -206,6 +206,8 @@ class Core:
         call, batcher = work.call, work.model.batcher
         if batcher is not None and work.model.inline_rows < 1 and _PRIORITY not in call.body:
             self._dispatch.check_room(batcher, call, work.started)
+        elif call.timeout is not None or TIMEOUT in call.headers:
+            self._dispatch.check_unread(work)
         if len(call.body) > self._inline_body:
             return self._decode_away(work)
         work.request = call.codec.decode(work.model, call.headers, call.body)

@@ -9,6 +9,7 @@ Rules: the shortest time counts, from the moment the request was read. What cann
 ignored: a deadline that is silently dropped is worse than none. Pure.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -42,6 +43,7 @@ def hurry_of(
     return Hurry(min(known) if known else None, _level(priority or parameters.get("priority", 0)))
 
 
+@functools.lru_cache(256)
 def _header(value: bytes | None) -> float | None:
     if value is None:
         return None

@@ -41,11 +41,20 @@ class Dispatch:
     def check_time(self, work: Work) -> None:
         """Refuse what a run on the loop would answer too late, as LateError or ExpiredError."""
         timeout = _hurry(work).timeout
-        if timeout is None:
-            return
+        if timeout is not None:
+            self._check_time(work, timeout, work.request.rows)
+
+    def check_unread(self, work: Work) -> None:
+        """The same before a request is decoded, by what is known without its body."""
+        call, model = work.call, work.model
+        timeout = hurry_of(call.timeout, call.priority, call.headers, NO_PARAMETERS).timeout
+        if timeout is not None and model.inline_rows >= 1:
+            self._check_time(work, timeout, 1)
+
+    def _check_time(self, work: Work, timeout: float, rows: int) -> None:
         cost = work.model.cost
         left = self._deadline(work, timeout) - self._monotonic()
-        if left > 0 and left >= cost.fixed + cost.per_row * work.request.rows:
+        if left > 0 and left >= cost.fixed + cost.per_row * rows:
             return
         if self._lag.waited(work.started):
             raise LateError("the request waited too long for its turn to be answered within its deadline")

@@ -4,6 +4,7 @@ Errors are `{"error": "..."}` with the content type `application/json` and nothi
 drop the text when a charset follows.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -82,10 +83,13 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
 def status_of(error: DriftgateError) -> int:
     """The status a client sees for `error`: 4xx where the request is at fault, 5xx where we are."""
-    for kind, status in STATUS:
-        if isinstance(error, kind):
-            return status
-    return FAILED
+    return _status(type(error))
+
+
+@functools.cache
+def _status(kind: Any) -> int:
+    # Of a class; mypy takes an exception's class for one that cannot be hashed.
+    return next((status for family, status in STATUS if issubclass(kind, family)), FAILED)
 
 
 def refused(error: DriftgateError, fault: Fault = plain_fault) -> Response:

@@ -98,6 +98,19 @@ async def test_what_no_run_can_answer_in_time_is_refused(
         assert frame.rows == 1
 
 
+async def test_what_the_loop_cannot_answer_in_time_is_not_decoded(here: World) -> None:
+    """What is known without its body refuses a request: a late loop reads none that it cannot answer."""
+    model = here.core.table["m"].stable
+    model.inline_rows, model.cost = 64, Cost(1.0, 0.0)
+    hurried = msgspec.structs.replace(call(**{"x-request-timeout": "0.5"}), body=b"{")
+    refused = here.core.begin(hurried)
+    assert isinstance(refused, Response)
+    assert refused.status == 504
+    unhurried = here.core.begin(msgspec.structs.replace(hurried, headers={}))
+    assert isinstance(unhurried, Response)
+    assert unhurried.status == 400
+
+
 async def test_an_edge_s_own_deadline_counts(here: World) -> None:
     """What the edge knows, such as gRPC's deadline, holds as a header does."""
     batched(here)
