@@ -98,6 +98,9 @@ class InputDetector:
 
     def update(self, block: Block) -> Mapping[str, float]:
         """Take in a block of the version's columns; ln evidence per signal."""
+        if self._onsets[0] == Mark():
+            # What is wrong from the first row on began there, not at the beginning of time.
+            self._onsets = [block.begin] * len(self._onsets)
         counts, rows = self._count(block)
         payoffs = self._payoffs
         totals = rows[payoffs.total]

@@ -75,6 +75,8 @@ class RiskDetector:
 
     def update(self, block: Block) -> Mapping[str, float]:
         """Take in labelled rows (one column, 1 = wrong); ln evidence of the one signal."""
+        if self._onset == Mark():
+            self._onset = block.begin
         rows = len(block.rows)
         wrong = int(np.count_nonzero(block.rows.numeric[:, 0] > 0.5))  # noqa: PLR2004  a truth value as a number
         gained = wrong * self._hit + (rows - wrong) * self._miss

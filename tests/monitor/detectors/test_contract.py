@@ -82,6 +82,20 @@ def test_effect_says_what_changed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DETECTORS)
+def test_what_is_wrong_from_the_first_row_began_with_the_stream(name: str) -> None:
+    """A version that never met its reference is told of from its first block on, not from 1970 on."""
+    detector, layout = make(name)
+    feed = blocks(detector.feed, np.random.default_rng(6), layout, 1_024, shift=3.0, wrong=0.9)
+    for block in feed:
+        begun = msgspec.structs.replace(block.begin, time=block.begin.time + 10**18)
+        ended = msgspec.structs.replace(block.end, time=block.end.time + 10**18)
+        values = dict(detector.update(msgspec.structs.replace(block, begin=begun, end=ended)))
+        worst = max(values, key=values.__getitem__)
+        if values[worst] > 0.0:
+            assert detector.effect(worst).onset.time >= 10**18
+
+
+@pytest.mark.parametrize("name", DETECTORS)
 def test_a_restored_detector_goes_on_exactly(name: str) -> None:
     """Stored at any block and restored, a detector gives the same evidence and the same state ever after."""
     whole, layout = make(name)
