@@ -16,7 +16,6 @@ import asyncio
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ import msgspec
 from driftgate.errors import ProgramError
 from driftgate.programs import Program, describe_end, module_command
 from driftgate.reloading import Both, Read, Reloading
+from driftgate.ring_folder import ring_folder
 from gateway.settings import GatewaySettings
 from groundwork.files import write_atomic
 from groundwork.terminal import open_terminal
@@ -230,8 +230,8 @@ def run(
     data = Path(gateway.data)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="up-", dir=data) as folder:
-            return asyncio.run(_run(Ring(gateway, monitor, Path(folder), tell, reread), ready))
+        with ring_folder(data) as folder:
+            return asyncio.run(_run(Ring(gateway, monitor, folder, tell, reread), ready))
     except OSError as error:
         message = f"{data}: cannot keep state there: {error.strerror}; name another --data"
         raise ProgramError(message) from error

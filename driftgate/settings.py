@@ -112,7 +112,7 @@ def monitor_settings(value: msgspec.Struct) -> MonitorSettings:
 
 
 def check_together(value: msgspec.Struct) -> None:
-    """Raise SettingsError or WebhookError for ports that clash on one machine and secrets that are not there."""
+    """Raise SettingsError or WebhookError for ports that clash, and for secrets that are not there."""
     gateway, monitor = gateway_settings(value), monitor_settings(value)
     ports = {
         "monitor.port": monitor.port,

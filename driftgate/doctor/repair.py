@@ -16,6 +16,7 @@ from typing import Final
 from driftgate.doctor.finding import one_line
 from driftgate.doctor.state import database_fault
 from driftgate.errors import CommandError
+from driftgate.ring_folder import remove_dead
 from groundwork import data_folder
 from groundwork.boot import boot_id
 from groundwork.clock import Clock
@@ -58,6 +59,7 @@ def _leftovers(data: Path, _: Clock) -> Iterator[str]:
             else:
                 path.unlink()
             yield f"removed {path}, which was never finished"
+    yield from (f"removed {path}, which a killed `up` left" for path in remove_dead(data))
 
 
 def _retired(data: Path, _: Clock) -> Iterator[str]:

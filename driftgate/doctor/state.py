@@ -49,6 +49,12 @@ def stores(subject: Subject) -> Iterator[Finding]:
             yield ok("stores", "id.key")
         except DriftgateError as error:
             yield fail("stores", f"{key}: {one_line(error)}", RESTORE)
+    elif segment_file.numbers(data / "log"):
+        yield fail(
+            "stores",
+            f"{key} is gone: labels, deletions and hashes of what was logged need it",
+            "restore it from a backup before the gateway starts, which makes a new one",
+        )
     try:
         totals(data / "slots")
     except DriftgateError as error:
@@ -111,8 +117,9 @@ def slots(subject: Subject) -> Iterator[Finding]:
     """Dead workers' rows that are not in the log, slots that cannot be read, half-made ones."""
     folder = subject.data / "slots"
     found = read_slots(folder)
-    alive = sum(slot.alive for slot in found)
-    yield ok("slots", f"{alive} of {len(found)} slots have a living worker")
+    workers = [slot for slot in found if slot.place >= 0]  # the supervisor counts in one at no place
+    alive = sum(slot.alive for slot in workers)
+    yield ok("slots", f"{alive} of {len(workers)} workers' slots have a living worker")
     waiting = [slot for slot in found if not slot.alive and any(slot.folder.glob(f"*{SUFFIX}"))]
     if waiting:
         yield warn(

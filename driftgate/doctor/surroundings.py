@@ -16,6 +16,7 @@ from typing import Final
 
 from cryptography import x509
 
+from driftgate import ring_folder
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.extras import EXTRAS, missing_modules
 from gateway.settings import sized
@@ -59,12 +60,18 @@ def installation(_: Subject) -> Iterator[Finding]:
 
 def ports(subject: Subject) -> Iterator[Finding]:
     """Whether each port is answered by us, or free for us."""
-    places = (
+    places: tuple[tuple[str, str, str, int], ...] = (
         ("data port", "http.port", subject.gateway.http.host, subject.gateway.http.port),
         ("operator port", "operator.port", subject.gateway.operator.host, subject.gateway.operator.port),
         ("monitor port", "monitor.port", subject.monitor.host, subject.monitor.port),
     )
-    for name, setting, host, port in places:
+    grpc = subject.gateway.grpc
+    if grpc.enabled and grpc.port is not None:
+        places = (*places, ("gRPC port", "grpc.port", grpc.host, grpc.port))
+    # A port may have been given by a flag, or have been any free one: a running `up` says which it is.
+    known = ring_folder.addresses(subject.data) if subject.running else {}
+    for name, setting, asked_host, asked_port in places:
+        host, port = known.get(setting, (asked_host, asked_port))
         where = f"{name} {host}:{port}"
         if port == 0:
             yield ok("ports", f"{name}: any free one")
@@ -148,7 +155,8 @@ def keys(subject: Subject) -> Iterator[Finding]:
                     yield from _expiry(
                         "keys", f"key {key.id} ({key.name})", key.expires, now, "create another"
                     )
-    certificates = (subject.gateway.http.tls, subject.gateway.operator.tls, subject.monitor.tls)
+    gateway = subject.gateway
+    certificates = (gateway.http.tls, gateway.operator.tls, gateway.grpc.tls, subject.monitor.tls)
     for file in sorted({tls.cert for tls in certificates if tls.cert}):
         try:
             found = x509.load_pem_x509_certificate(Path(file).read_bytes())

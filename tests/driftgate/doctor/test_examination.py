@@ -19,7 +19,9 @@ from driftgate.cli.doctor import doctor
 from driftgate.doctor.examination import CHECKS, examine
 from driftgate.doctor.finding import Finding, Subject
 from driftgate.doctor.repair import repair
-from gateway.settings import GatewaySettings, LogSettings, PortSettings
+from driftgate.doctor.surroundings import ports
+from driftgate.ring_folder import ring_folder
+from gateway.settings import GatewaySettings, GrpcSettings, LogSettings, PortSettings
 from groundwork.clock import FakeClock, SystemClock
 from groundwork.errors import LockedError
 from groundwork.files import FolderLock
@@ -117,6 +119,7 @@ TROUBLE: dict[str, tuple[Callable[[Patient], Any], str, str]] = {
     "rewritten history": (lambda p: _rewrite_history(p.data), "stores", "history row"),
     "newer folder": (lambda p: (p.data / "folder.json").write_text('{"format": 2}'), "stores", "found 2"),
     "cut key": (lambda p: os.truncate(p.data / "id.key", 3), "stores", "id.key"),
+    "id.key gone": (lambda p: (p.data / "id.key").unlink(), "stores", "id.key is gone"),
     "open key": (lambda p: (p.data / "id.key").chmod(0o644), "stores", "id.key"),
     "cut totals": (lambda p: os.truncate(p.data / "slots" / "retired.json", 3), "stores", "retired"),
     "corrupt segment": (lambda p: _flip(p.data / "log" / "000001.seg"), "log", "000001.seg"),
@@ -152,6 +155,19 @@ def test_a_port_taken_by_a_stranger_is_found(patient: Patient) -> None:
         (fault,) = patient.faults("ports", http=PortSettings(listener.getsockname()[1]))
     assert fault.level == "fail"
     assert "taken by another program" in fault.what
+
+
+def test_the_ports_of_a_running_up_are_asked_whatever_the_settings_say(patient: Patient) -> None:
+    """Ports that came from flags, or were any free one, are those of the `up` that lives in the folder."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ring_folder(patient.data) as folder:
+        here = f"127.0.0.1:{listener.getsockname()[1]}"
+        said = {"http": f"http://{here}", "operator": f"https://{here}", "grpc": here}
+        (folder / "gateway.ready").write_bytes(msgspec.json.encode(said))
+        (folder / "monitor.ready").write_bytes(msgspec.json.encode({"monitor": f"http://{here}"}))
+        gateway = GatewaySettings(http=PortSettings(1), operator=PortSettings(1), grpc=GrpcSettings(port=1))
+        monitor = MonitorSettings(data="", models="", port=1)
+        found = list(ports(Subject(gateway, monitor, patient.data, patient.now, running=True)))
+    assert [(finding.level, here in finding.what) for finding in found] == [("ok", True)] * 4
 
 
 def test_a_clock_that_was_set_back_is_found(patient: Patient) -> None:

@@ -1,0 +1,78 @@
+"""The folder of one `up` inside the data folder: both programs' settings and ready files, while it lives.
+
+    up-XXXXXXXX/    lock (held by `up`), gateway.json, monitor.json, gateway.ready, monitor.ready
+
+Rules: it is locked before it has its name, so a folder without a held lock belongs to the dead and may be
+removed by whoever comes next. It may hold secrets, as the settings do: nothing of it outlives its `up`, but
+for one that was killed, until the next start or repair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from groundwork.files import FolderLock, lock_is_held
+
+PREFIX: Final = "up-"
+_SAID: Final = (
+    ("gateway", "http", "http.port"),
+    ("gateway", "operator", "operator.port"),
+    ("gateway", "grpc", "grpc.port"),
+    ("monitor", "monitor", "monitor.port"),
+)
+
+
+@contextlib.contextmanager
+def ring_folder(data: Path) -> Iterator[Path]:
+    """A new folder, which is removed at the end; those of the dead are removed now. OSError."""
+    remove_dead(data)
+    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=data))
+    try:
+        lock = FolderLock.acquire(made)
+        made = made.rename(data / made.name.removeprefix("."))
+        try:
+            yield made
+        finally:
+            lock.release()
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def remove_dead(data: Path) -> list[Path]:
+    """Remove what killed `up`s left in a data folder; what was removed."""
+    dead = [path for path in sorted(data.glob(f"{PREFIX}*")) if not lock_is_held(path)]
+    for path in dead:
+        shutil.rmtree(path, ignore_errors=True)
+    return dead
+
+
+def addresses(data: Path) -> dict[str, tuple[str, int]]:
+    """Setting of a port -> (host, port) where a living `up` of this data folder answers."""
+    found: dict[str, tuple[str, int]] = {}
+    for folder in data.glob(f"{PREFIX}*"):
+        if lock_is_held(folder):
+            for program, key, setting in _SAID:
+                place = _said(folder / f"{program}.ready", key)
+                if place is not None:
+                    found[setting] = place
+    return found
+
+
+def _said(file: Path, key: str) -> tuple[str, int] | None:
+    """What a ready file says of one port, "http://host:port" or "host:port"; None where it says nothing."""
+    try:
+        document: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        text = str(document.get(key) or "")
+        url = urlsplit(text if "://" in text else f"//{text}")
+        host, port = url.hostname, url.port
+    except (OSError, msgspec.DecodeError, ValueError):
+        return None
+    return (host, port) if host and port else None
