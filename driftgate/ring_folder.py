@@ -15,19 +15,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from groundwork.files import FolderLock, lock_is_held
 
 PREFIX: Final = "up-"
-_SAID: Final = (
+_PORTS: Final = (
     ("gateway", "http", "http.port"),
     ("gateway", "operator", "operator.port"),
     ("gateway", "grpc", "grpc.port"),
-    ("monitor", "monitor", "monitor.port"),
+    ("monitor", "", "monitor.port"),
 )
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """What is read of a section; all else in it is passed over."""
+
+    host: str
+    port: int | None
 
 
 @contextlib.contextmanager
@@ -55,24 +61,25 @@ def remove_dead(data: Path) -> list[Path]:
 
 
 def addresses(data: Path) -> dict[str, tuple[str, int]]:
-    """Setting of a port -> (host, port) where a living `up` of this data folder answers."""
+    """Setting of a port -> (host, port) that a living `up` of this data folder has; 0 before it is found.
+
+    `up` keeps both programs' settings with the ports that they hold, also while one is started again.
+    """
     found: dict[str, tuple[str, int]] = {}
     for folder in data.glob(f"{PREFIX}*"):
         if lock_is_held(folder):
-            for program, key, setting in _SAID:
-                place = _said(folder / f"{program}.ready", key)
+            for program, section, setting in _PORTS:
+                place = _place(folder / f"{program}.json", section)
                 if place is not None:
                     found[setting] = place
     return found
 
 
-def _said(file: Path, key: str) -> tuple[str, int] | None:
-    """What a ready file says of one port, "http://host:port" or "host:port"; None where it says nothing."""
+def _place(file: Path, section: str) -> tuple[str, int] | None:
+    """Host and port in a section of a settings file ("": at its top); None where it names none."""
     try:
-        document: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        text = str(document.get(key) or "")
-        url = urlsplit(text if "://" in text else f"//{text}")
-        host, port = url.hostname, url.port
-    except (OSError, msgspec.DecodeError, ValueError):
+        document = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        place = msgspec.convert(document[section] if section else document, type=_Place)
+    except (OSError, KeyError, msgspec.DecodeError):
         return None
-    return (host, port) if host and port else None
+    return None if place.port is None else (place.host, place.port)

@@ -172,7 +172,9 @@ class Reconciler:
         asked_before = self._clock.now() - int(self._pace.idle * _NANOSECONDS)
         leaving = leavers(self._residents(model), size, asked_before)
         for resident in leaving or ():
-            self._log.info("evicted", model=resident.model, versions=resident.versions, made_for=model)
+            self._log.info(
+                "evicted", model=resident.model, versions=",".join(resident.versions), made_for=model
+            )
             if resident.whole:
                 self._dormant.add(resident.model)
                 self._show_dormant()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from driftgate.ring_folder import addresses, remove_dead, ring_folder
 
 
@@ -17,11 +19,12 @@ def test_what_a_killed_up_left_is_removed_and_what_lives_is_not(tmp_path: Path) 
 
 
 def test_only_a_living_one_says_where_it_answers(tmp_path: Path) -> None:
-    """Addresses are those of the folder whose lock is held; half a file says nothing."""
+    """Addresses are those of the folder whose lock is held; no port, or half a file, says nothing."""
+    said = {"http": {"host": "::1", "port": 7, "tls": {}}, "grpc": {"host": "::1", "port": None}}
     (tmp_path / "up-dead").mkdir()
-    (tmp_path / "up-dead" / "gateway.ready").write_text('{"http": "http://127.0.0.1:1"}')
+    (tmp_path / "up-dead" / "gateway.json").write_bytes(msgspec.json.encode(said))
     assert addresses(tmp_path) == {}
     with ring_folder(tmp_path) as folder:
-        (folder / "gateway.ready").write_text('{"http": "http://[::1]:7", "grpc": null, "operator": "x"}')
-        (folder / "monitor.ready").write_text('{"moni')
+        (folder / "gateway.json").write_bytes(msgspec.json.encode(said))
+        (folder / "monitor.json").write_text('{"host": "127.0.0.1", "po')
         assert addresses(tmp_path) == {"http.port": ("::1", 7)}

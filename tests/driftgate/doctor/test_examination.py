@@ -160,14 +160,17 @@ def test_a_port_taken_by_a_stranger_is_found(patient: Patient) -> None:
 def test_the_ports_of_a_running_up_are_asked_whatever_the_settings_say(patient: Patient) -> None:
     """Ports that came from flags, or were any free one, are those of the `up` that lives in the folder."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ring_folder(patient.data) as folder:
-        here = f"127.0.0.1:{listener.getsockname()[1]}"
-        said = {"http": f"http://{here}", "operator": f"https://{here}", "grpc": here}
-        (folder / "gateway.ready").write_bytes(msgspec.json.encode(said))
-        (folder / "monitor.ready").write_bytes(msgspec.json.encode({"monitor": f"http://{here}"}))
+        host, port = listener.getsockname()
+        place = PortSettings(port)
+        held = GatewaySettings(http=place, operator=place, grpc=GrpcSettings(port=port))
+        (folder / "gateway.json").write_bytes(msgspec.json.encode(held))
+        asked = MonitorSettings(data="", models="", port=port)
+        (folder / "monitor.json").write_bytes(msgspec.json.encode(asked))
         gateway = GatewaySettings(http=PortSettings(1), operator=PortSettings(1), grpc=GrpcSettings(port=1))
         monitor = MonitorSettings(data="", models="", port=1)
         found = list(ports(Subject(gateway, monitor, patient.data, patient.now, running=True)))
-    assert [(finding.level, here in finding.what) for finding in found] == [("ok", True)] * 4
+    said = f"{host}:{port} answers"
+    assert [(finding.level, said in finding.what) for finding in found] == [("ok", True)] * 4
 
 
 def test_a_clock_that_was_set_back_is_found(patient: Patient) -> None:
