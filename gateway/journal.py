@@ -48,6 +48,7 @@ NO_TRACE: Final = bytes(16)
 # An enumeration's `value` costs a request 0.1 µs each.
 _OK: Final = int(Outcome.OK)
 _FAILED: Final = int(Outcome.FAILED)
+_SAMPLE: Final = Kept.SAMPLE
 Spooled = Callable[[], Awaitable[bool]]
 """Wait until all rows recorded so far are in the log and on the disk; False where they could not be."""
 _MESSAGE_BYTES: Final = 500
@@ -107,6 +108,7 @@ class Journal:
         self._opening = threading.Lock()
         self._meters = LogMeters(slot.counters)
         self._values = slot.counters.values
+        self._predicted = self._meters.accepted[Kind.PREDICTION]
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
         self._labels: dict[str, Stream] = {}
@@ -212,7 +214,7 @@ class Journal:
         feeds: Mapping[str, Array],
         outputs: Sequence[Array] | None,
         rows: int,
-        kept: Kept = Kept.SAMPLE,
+        kept: Kept = _SAMPLE,
         *,
         paired: bool = False,
     ) -> None:
@@ -221,6 +223,8 @@ class Journal:
         `paired` says that a shadow pair follows, so that the row is wanted whatever the draw.
         """
         prediction = self._predictions[loaded]
+        if rows == 1 and kept is _SAMPLE and self._quickly(prediction, noted, feeds, outputs):
+            return
         if prediction.limit != EVERYTHING and not is_drawn(noted.identifier, prediction.limit):
             if not (paired or outputs is None or noted.arm is Arm.CANDIDATE):
                 prediction.stream.skip(rows)
@@ -244,6 +248,26 @@ class Journal:
         self._append(prediction.stream, columns, rows, validity)
         if prediction.plan.withholds:
             self._values[loaded.meters.withheld] += rows
+
+    def _quickly(
+        self,
+        prediction: PredictionStream,
+        noted: Noted,
+        feeds: Mapping[str, Array],
+        outputs: Sequence[Array] | None,
+    ) -> bool:
+        """Record one row the short way; False, and nothing done, where something about it is not plain."""
+        quick, file = prediction.plan.quick, prediction.stream.file
+        if quick is None or file is None or outputs is None or noted.client_id:
+            return False
+        if prediction.limit != EVERYTHING:
+            return False
+        values = quick.values(feeds, outputs)
+        meta = noted.identifier, noted.time, noted.arm, noted.revision, noted.latency, noted.trace_id
+        if values is None or not file.append_quick(meta, values):
+            return False
+        self._values[self._predicted] += 1
+        return True
 
     def rejected(self, model: str, version: str, status: int, code: str, message: str, latency: int) -> bytes:
         """Record a request that no version was run for; returns its id."""

@@ -60,6 +60,8 @@ class LoadedModel:
         self.batched = all(tensor.batched for tensor in self.inputs.values())
         self.label_output = manifest.label_output
         self.score_output = manifest.score_output
+        self.answers: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
+        """Arm to what every plain answer of this version has in common; kept here by what writes them."""
         self.size = manifest.size
         self.since = 0
         self._holders = 0

@@ -38,6 +38,7 @@ ALL_ROWS: Final = 2**32 - 1
 class Kind(IntEnum):
     """What the rows of a frame are. A reader skips and counts a number it does not know."""
 
+    __hash__ = int.__hash__  # an enumeration's own is a call in Python, at every look-up
     PREDICTION = 1
     REJECT = 2
     PAIR = 3
@@ -49,6 +50,7 @@ class Kind(IntEnum):
 class Arm(IntEnum):
     """Why this version answered."""
 
+    __hash__ = int.__hash__  # as above
     STABLE = 1
     CANDIDATE = 2
     SHADOW = 3

@@ -20,7 +20,7 @@ Rules:
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Self
@@ -30,6 +30,7 @@ from groundwork.files import allocate
 from prediction_log import frame, layout
 from prediction_log.errors import FrameError, LogError
 from prediction_log.layout import Head
+from prediction_log.quick_row import Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
 from prediction_log.spill import Spills
@@ -149,6 +150,15 @@ class RowFile:
         elif reason := self._no_room(columns, rows, validity):
             self.lose(rows, reason)
         return sequence
+
+    def append_quick(self, meta: Meta, values: Sequence[bytes]) -> bool:
+        """As `append` of one answered prediction, drawn, without client id, with the bytes of its values.
+
+        False where that cannot be so quick, for the schema's sake (`is_quick`) or because the buffer is full;
+        nothing has happened then.
+        """
+        quick = self._active.quick
+        return quick is not None and quick.write(meta, values)
 
     def offer(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> bool:
         """As `append`, but what cannot be kept is not lost and uses up nothing; whether it was kept."""

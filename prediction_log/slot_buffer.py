@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from prediction_log import layout
 from prediction_log.layout import HEAD, Head, Layout
+from prediction_log.quick_row import QuickRow, is_quick
 from prediction_log.record import VARIABLE, ColumnSpec, Schema
 
 Array: TypeAlias = NDArray[Any]
@@ -86,6 +87,8 @@ class SlotBuffer:
         offset, length = next(table)
         self._validity = np.frombuffer(memory[offset : offset + length], np.uint8)
         self._validity = self._validity.reshape(head.capacity, len(schema.values))
+        self.quick = QuickRow(memory, schema, places, head.capacity) if is_quick(schema) else None
+        """The short way for the rows of most requests, where the schema has one."""
 
     def _add_fixed(self, column: ColumnSpec, place: tuple[int, int]) -> None:
         piece = self.memory[place[0] : sum(place)]

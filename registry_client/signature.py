@@ -21,6 +21,7 @@ from registry_client.errors import SignatureError
 class Datatype(StrEnum):
     """The tensor datatypes of the Open Inference Protocol."""
 
+    __hash__ = str.__hash__  # an enumeration's own is a call in Python, at every look-up
     BOOL = "BOOL"
     UINT8 = "UINT8"
     UINT16 = "UINT16"

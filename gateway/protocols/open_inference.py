@@ -32,6 +32,7 @@ from gateway.protocols.classification import PARAMETER as CLASSIFICATION
 from gateway.protocols.classification import classify
 from gateway.protocols.classification import wanted as classes_wanted
 from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.plain_answer import plain_answer
 from gateway.responses import JSON, Header, plain_fault
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
@@ -40,6 +41,7 @@ JSON_LENGTH: Final = b"inference-header-content-length"
 CONTENT_TYPE: Final = "content_type"
 BASE64: Final = "base64"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
+_JSON_ALONE: Final = (JSON,)
 _NOTHING: Final = msgspec.Raw(b"")
 _MOST_DIGITS: Final = 18
 _DATA: Final = b'"data"'
@@ -167,6 +169,9 @@ class OpenInference:
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
         """Headers (content type first, no content length) and body of the answer."""
+        plain = plain_answer(request, answer)
+        if plain is not None:
+            return _JSON_ALONE, plain
         outputs: list[OutputDocument] = []
         blobs: list[bytes] = []
         model = answer.model
