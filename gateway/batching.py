@@ -42,6 +42,8 @@ _LEARNING: Final = 0.25
 _PAYS: Final = 0.5
 _AGAIN: Final = 16
 """Where waiting has not paid, every so many chances it is tried again."""
+_GAP_SECONDS: Final = 50e-6
+"""A client that was just answered needs longer to ask again."""
 _GRAIN_SECONDS: Final = 0.001
 """uvloop's timers are whole milliseconds, and come up to one too soon."""
 _SWEEP_SECONDS: Final = 0.01
@@ -90,6 +92,7 @@ class Batcher:
         self._line = Line(settings.max_waiting, settings.max_bytes)
         self._lock = threading.Lock()
         self._sweeps = 0.0
+        self._company = 0.0
         self._most_rows = subject.schedule.batch_rows
         self._times = subject.schedule.measured.times
         self._pace = Pace(self._times)
@@ -110,6 +113,20 @@ class Batcher:
     def crowded(self) -> bool:
         """Whether more waits than the next run will take."""
         return self._line.rows > self._most_rows
+
+    def takes_alone(self, rows: int, most: float) -> bool:
+        """Whether a request that came now would run alone, within `most` seconds, with nobody behind it.
+
+        Who comes right after an answer was waiting meanwhile: then there are others, and they may be joined.
+        """
+        if self._running or self._line or self._starting or self._timer is not None:
+            return False
+        return self._monotonic() >= self._company and self._pace.seconds(rows) <= most
+
+    def ran_alone(self, rows: int, seconds: float) -> None:
+        """A run was made, and answered, where `takes_alone` had said so."""
+        self._pace.note(rows, seconds, self._pace.delay)
+        self._company = self._monotonic() + _GAP_SECONDS
 
     def close(self) -> None:
         """Begin no more runs, and let the threads go; nobody may wait."""
@@ -283,6 +300,8 @@ class Batcher:
         ]
         self._meters.end(sum(good), rows, seconds)
         self._expire(told.late)
+        if len(run) > 1:
+            self._company = self._monotonic() + self._pace.seconds(rows)  # they may all come back
         if told.goes_on:
             self._meters.begin()
             self._meters.length(len(self._line))

@@ -215,7 +215,8 @@ class Core:
 
     def _run(self, work: Work) -> Response | Pending:
         model, request, call = work.model, work.request, work.call
-        if request.rows > model.inline_rows:
+        alone = request.rows > model.inline_rows
+        if alone and not self._dispatch.takes_alone(work):
             return self._run_away(work, self._dispatch.submit(work))
         if request.parameters or call.timeout is not None or TIMEOUT in call.headers:
             self._dispatch.check_time(work)
@@ -232,7 +233,10 @@ class Core:
         if request.rows != 1:
             model.meters.lone.note(request.rows, work.ended - work.began)
             self._dispatch.ran_inline(model, request.rows, work.ended - work.began)
-        return self._answer(work, outputs)
+        answer = self._answer(work, outputs)
+        if alone and model.batcher is not None:
+            model.batcher.ran_alone(request.rows, work.ended - work.began)
+        return answer
 
     def _answer(self, work: Work, outputs: list[Array]) -> Response:
         model, arm, request = work.model, work.arm, work.request

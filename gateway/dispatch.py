@@ -1,5 +1,7 @@
 """When a decoded request is run: at once on the loop, or in its version's queue; and whether there is time.
 
+A request whose version's queue is empty runs on the loop too, where its run is short and nobody is behind it.
+
 Rules: a deadline counts from the moment when the request may have come in, so what it waited for a late loop
 is taken from it. A request without one costs nothing here. The queue of a version is made when it is needed.
 """
@@ -72,6 +74,12 @@ class Dispatch:
         if model.overruns >= _OVERRUNS:
             model.inline_rows, model.overruns = min(model.inline_rows, rows - 1), 0
 
+    def takes_alone(self, work: Work) -> bool:
+        """Whether the loop runs what its version's queue would: quicker for a client that is alone."""
+        model = work.model
+        batcher = model.batcher or self._batcher(model)
+        return batcher.takes_alone(work.request.rows, _TOO_LONG * self._settings.runs.inline)
+
     def check_room(self, batcher: Batcher, call: Call, started: float) -> None:
         """Refuse before it is decoded what the queue will not take, by what is known without its body."""
         hurry = hurry_of(call.timeout, call.priority, call.headers, NO_PARAMETERS)
@@ -82,9 +90,7 @@ class Dispatch:
     def submit(self, work: Work) -> Waiting:
         """Let the request wait for its run, off the loop; refuses as `Batcher.submit` does."""
         model, hurry = work.model, _hurry(work)
-        batcher = model.batcher
-        if batcher is None:
-            batcher = model.batcher = self._batcher(model)
+        batcher = model.batcher or self._batcher(model)
         deadline = None if hurry.timeout is None else self._deadline(work, hurry.timeout)
         return batcher.submit(work.request.feeds, work.request.rows, deadline, hurry.priority)
 
@@ -110,6 +116,7 @@ class Dispatch:
         sys.setswitchinterval(SWITCH_SECONDS)
         batcher = Batcher(subject, self._settings.queue, meters, self._monotonic)
         self._batchers.add(batcher)
+        model.batcher = batcher
         return batcher
 
 

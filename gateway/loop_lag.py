@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-LATE_SECONDS: Final = 0.03
+LATE_SECONDS: Final = 0.005
 SHORT_SECONDS: Final = 0.002
 _CALM_TURNS: Final = 20
 _NEVER: Final = float("inf")

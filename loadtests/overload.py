@@ -35,7 +35,7 @@ SIZES: Final = {
     "inline": (64, 2048, 2048, 10),
 }
 LEAST_SHARE: Final = 0.9
-CONNECTIONS: Final = 900
+CONNECTIONS: Final = 700
 """So many that an answer within the deadline leaves one free: else requests wait in the generator."""
 
 

@@ -276,3 +276,24 @@ async def test_a_mistake_of_ours_ends_the_waiting(bench: Bench) -> None:
     with pytest.raises(KeyError):
         await entry.future
     assert await answers(bench.ask()) == [2.0]
+
+
+async def test_who_is_alone_may_run_on_the_loop(bench: Bench) -> None:
+    """Where nothing runs, waits, or came in behind the last run, and the run is short enough."""
+    assert bench.batcher.takes_alone(1, 1.0)
+    assert not bench.batcher.takes_alone(1, 0.9)
+    bench.batcher.ran_alone(1, 1.0)
+    assert not bench.batcher.takes_alone(1, 1.0)
+    bench.clock.advance(0.001)
+    assert bench.batcher.takes_alone(1, 1.0)
+    entry = bench.ask()
+    assert not bench.batcher.takes_alone(1, 1.0)
+    await bench.graph.running()
+    assert not bench.batcher.takes_alone(1, 1.0)
+    bench.graph.let()
+    await answers(entry)
+    assert bench.batcher.takes_alone(1, 1.0)
+    several = [bench.ask(), bench.ask()]
+    bench.graph.let()
+    await answers(*several)
+    assert not bench.batcher.takes_alone(1, 1.0)

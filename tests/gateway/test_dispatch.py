@@ -111,6 +111,20 @@ async def test_what_the_loop_cannot_answer_in_time_is_not_decoded(here: World) -
     assert unhurried.status == 400
 
 
+async def test_a_client_that_is_alone_is_answered_at_once(here: World) -> None:
+    """A short run does not leave the loop for one client; what is asked behind it is run together."""
+    model = batched(here)
+    model.schedule = Schedule("batched", -1, 16, "", Measured(((1, 1e-4), (16, 1e-4))))
+    first, *others = (here.core.begin(call()) for _ in range(3))
+    assert isinstance(first, Response)
+    assert first.status == 200
+    for pending in others:
+        assert not isinstance(pending, Response)
+        assert (await pending).status == 200
+    assert here.counted("driftgate_runs_total") == 1
+    assert here.counted("driftgate_requests_total", outcome="ok") == 3
+
+
 async def test_an_edge_s_own_deadline_counts(here: World) -> None:
     """What the edge knows, such as gRPC's deadline, holds as a header does."""
     batched(here)
