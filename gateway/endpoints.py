@@ -253,7 +253,10 @@ class DataPort:
                 raise self._too_large()
             parts.append(part)
             more = message.get("more_body", False)
-        return b"".join(parts)
+        if size <= self._requests.inline_body_bytes:
+            return b"".join(parts)
+        # Copying megabytes would stall the loop; in a thread it lets go of the interpreter.
+        return await asyncio.to_thread(b"".join, parts)
 
     async def _later(
         self,
