@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.causes import Cause, described
-from gateway.guards import CrashGuard
+from gateway.guards import CrashGuard, loading
 from gateway.quarantine import Barred, Quarantine
 from gateway.sweep import Sweeper
 from groundwork.clock import Clock
@@ -88,7 +88,9 @@ class Aftermath:
         now = self._clock.now()
         suspects = self._guard.judge(found, code, cause)
         how = "hung" if cause == "hung" else described(code)
-        for barred in self._quarantine.died(suspects, how, now) if suspects else ():
+        if not suspects:
+            return
+        for barred in self._quarantine.died(suspects, how, now, loading=bool(loading(found))):
             seconds = round((barred.until - now) / _SECOND)
             self._log.error(
                 "version-barred",

@@ -197,7 +197,7 @@ class App:
         self._follow()
         await self._reconciler.settled()
         # From here on whoever edits a route waits for us; what was edited before is read now.
-        self._presence.answering(now=True)
+        self._presence.following(now=True)
         self._follow()
         await self._reconciler.settled()
         self._core.ready = True
@@ -208,6 +208,7 @@ class App:
         if self._grpc is not None:
             await self._grpc.open()
         self._operator.open()
+        self._presence.answering(now=True)
         self._places.beat(self._place, self._clock.monotonic())
         self._places.reach(self._place, Stage.READY)
         self._log.info("worker-ready", models=len(self._core.table))
@@ -218,6 +219,7 @@ class App:
         cut = await self._close_data_ports()
         await self._operator.close(linger=0.0, limit=1.0)
         self._presence.answering(now=False)
+        self._presence.following(now=False)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -98,6 +98,7 @@ class Crew:
         self._children: set[Child] = set()
         self._spare = settings.workers
         self._failures = 0
+        self._left_out: set[tuple[str, str]] = set()
         self._ooms = oom_kills()
         self._keepers: list[asyncio.Task[None]] = []
         self._renewal: asyncio.Task[bool] | None = None
@@ -150,12 +151,12 @@ class Crew:
             self._log.error("worker-not-started", fault=error)
             return None
         while self._places.stage(child.place) is not Stage.READY:
+            if self.stopping.is_set():
+                return None
             if child.ended.done():
                 code = child.ended.result()
                 self._log.error("worker-not-replaced", pid=child.pid, how=described(code))
                 self._aftermath.follow(child.place, code, cause_of(code))
-                return None
-            if self.stopping.is_set():
                 return None
             await asyncio.sleep(POLL_SECONDS)
         return child
@@ -188,7 +189,7 @@ class Crew:
         """End every worker, in order; True when none had to be killed.
 
         Readiness fails first; all else goes on for `stop.delay`. Then `close_door` lets nobody in any more,
-        and workers finish what they have.
+        and workers finish what they have; those that do not answer yet have nothing to finish.
         """
         self.stopping.set()
         stop = self.settings.stop
@@ -198,7 +199,10 @@ class Crew:
             if self._children:
                 await close_door()
         for child in self._children:
-            child.part()
+            if self._places.stage(child.place) in (Stage.ABSENT, Stage.STARTING):
+                child.signal(signal.SIGKILL)  # it answers nobody, and may be minutes into loading a model
+            else:
+                child.part()
         late = not await self._until_gone(stop.linger + stop.limit + self.patience)
         for child in self._children:
             self._log.error("worker-killed", place=child.place, pid=child.pid, why="it did not stop in time")
@@ -269,8 +273,7 @@ class Crew:
         self._children.add(child)
         child.ended.add_done_callback(lambda _done: self._ended(child))
         if self.stopping.is_set():
-            child.signal(signal.SIGTERM)
-            child.part()
+            child.signal(signal.SIGKILL)
         return child
 
     def _ended(self, child: Child) -> None:
@@ -325,7 +328,10 @@ class Crew:
 
     def _give_up_if_hopeless(self, code: int) -> None:
         self._failures += 1
-        if not self.answered and self._failures >= HOPELESS * len(self.seats):
+        # A version that is left out takes its deaths with it: without it there is hope again.
+        self._left_out |= {one.key for one in self._aftermath.barred()}
+        tries = HOPELESS * (1 + len(self._left_out))
+        if not self.answered and self._failures >= tries * len(self.seats):
             self.fault = StartError(
                 f"workers die before they answer ({self._failures} so far, the last one {described(code)}); "
                 "the lines above say why"

@@ -5,6 +5,7 @@ from typing import Final
 from groundwork.metrics import Instrument
 
 BYTES: Final = "driftgate_version_bytes"
+LOADING: Final = "driftgate_loading"
 LOADS: Final = "driftgate_loads_total"
 UNLOADS: Final = "driftgate_unloads_total"
 EVICTIONS: Final = "driftgate_evictions_total"
@@ -13,6 +14,12 @@ INSTRUMENTS: Final = (
     Instrument(
         name=BYTES,
         help="Bytes of this version's model file, over the workers that hold it: what the budget counts.",
+        kind="gauge",
+        labels=("model", "version"),
+    ),
+    Instrument(
+        name=LOADING,
+        help="Workers that are opening this version now.",
         kind="gauge",
         labels=("model", "version"),
     ),

@@ -1,8 +1,9 @@
 """The fuses' wiring: who looks at which fact, and the edit that follows. The rules are `rollouts.guards`.
 
 Two facts are watched here: a candidate that fails again and again in this worker (the worker's own watch),
-and a worker that dies while it runs a candidate (the supervisor's). Neither asks for a lease or waits for
-anybody; each posts an abort by compare-and-swap, and one who comes second finds nothing left to abort.
+and a worker that dies while it runs or loads a candidate (the supervisor's). Neither asks for a lease or
+waits for anybody; each posts an abort by compare-and-swap, and one who comes second finds nothing left to
+abort.
 
 A plain kill from outside blames nobody; a kill by the kernel for want of memory does, and it is told apart by
 the cgroup's own count.
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.causes import Cause
-from gateway.metrics import EXECUTING
+from gateway.metrics import EXECUTING, LOADING
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
@@ -30,7 +31,7 @@ from rollouts.store import SqliteStore
 ACTOR: Final = "guard"
 CRASH: Final = "crash"
 BLAMED: Final = frozenset({"crashed", "hung"})
-"""Causes of death for which what was executing is held to account."""
+"""Causes of death for which what was executing, or being loaded, is held to account."""
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -92,29 +93,30 @@ class CrashGuard:
     def judge(self, slot: SlotReading, code: int, cause: Cause) -> list[tuple[str, str]]:
         """Take notice of a worker's end with exit code `code` (minus the signal); never raises.
 
-        Returns the (model, version) that are left to blame: those that were executing, unless one of them
-        is the candidate of a rollout, against which it is held here.
+        Returns the (model, version) that are left to blame: the suspects, unless one of them is the candidate
+        of a rollout, against which it is held here.
         """
         if cause not in BLAMED:
             return []
-        running = executing(slot)
+        found = suspects(slot)
+        busy = "being loaded" if loading(slot) else "executing"
+        end = f"worker {slot.place} {_end(code, cause)} while version"
         try:
-            blamed = [self._blame(model, version, slot, _end(code, cause)) for model, version in running]
+            blamed = [self._blame(*key, reason=f"{end} {key[1]} was {busy}") for key in found]
         except DriftgateError as error:
             self._log.error("crash-not-judged", incarnation=slot.incarnation, fault=error)
             return []
-        return [] if any(blamed) else running
+        return [] if any(blamed) else found
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
 
-    def _blame(self, model: str, version: str, slot: SlotReading, end: str) -> bool:
-        """Hold a death against the candidate that was executing; False where it is none."""
+    def _blame(self, model: str, version: str, reason: str) -> bool:
+        """Hold a death against a candidate; False where the version is none."""
         rollout = self._store.active(model)
         if rollout is None or rollout.candidate != version:
             return False
-        reason = f"worker {slot.place} {end} while version {version} was executing"
         self._store.note(model, Entry(actor="supervisor", verb=CRASH, reason=reason, n=1, rollout=rollout.id))
         count = sum(
             entry.verb == CRASH and entry.rollout == rollout.id
@@ -155,12 +157,30 @@ def post(store: SqliteStore, judged: Rollout, decision: Decision, clock: Clock, 
     log.warning("rollout-aborted", model=judged.model, reason=decision.reason)
 
 
+def suspects(slot: SlotReading) -> list[tuple[str, str]]:
+    """The (model, version) that a death is held against: what was being loaded, else what was executing.
+
+    Runs go on all the time and loads are few: who dies during a load most likely dies of it, and if not, its
+    next death comes without one.
+    """
+    return loading(slot) or executing(slot)
+
+
+def loading(slot: SlotReading) -> list[tuple[str, str]]:
+    """The (model, version) that a dead worker was loading when it died."""
+    return _busy(slot, LOADING)
+
+
 def executing(slot: SlotReading) -> list[tuple[str, str]]:
     """The (model, version) that a dead worker was running when it died."""
+    return _busy(slot, EXECUTING)
+
+
+def _busy(slot: SlotReading, name: str) -> list[tuple[str, str]]:
     found = []
     for key, value in slot.series.items():
         labels = dict(key.labels)
-        if key.name == EXECUTING and value > 0 and {"model", "version"} <= labels.keys():
+        if key.name == name and value > 0 and {"model", "version"} <= labels.keys():
             found.append((labels["model"], labels["version"]))
     return found
 

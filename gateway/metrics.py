@@ -59,6 +59,7 @@ APPLIED_REVISION: Final = "driftgate_applied_revision"
 LOADED: Final = "driftgate_version_loaded"
 FAILED: Final = "driftgate_version_failed"
 ANSWERING: Final = "driftgate_workers_answering"
+FOLLOWING: Final = "driftgate_worker_following"
 CONNECTIONS: Final = "driftgate_connections"
 
 SECONDS: Final = Instrument(

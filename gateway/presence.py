@@ -1,18 +1,19 @@
 """What a worker shows of itself in its slot, and how others read it: does it answer, and by which revisions.
 
-An operator's verb is done when every worker that answers has applied it. A worker says that it answers before
-it looks at the routes for the last time and opens its port; so a worker that was not seen answering when an
-edit was made has read that edit before it answers anybody.
+An operator's verb is done when every worker that answers requests has applied it. A worker says that it
+follows before it looks at the routes for the last time and opens its port; so a worker that was not seen
+following when an edit was made has read that edit before it answers anybody. That it answers it says when its
+ports are open.
 """
 
 from pathlib import Path
 from typing import Final
 
-from gateway.metrics import ANSWERING, APPLIED_REVISION, CONNECTIONS, FAILED
+from gateway.metrics import ANSWERING, APPLIED_REVISION, CONNECTIONS, FAILED, FOLLOWING
 from groundwork.counters import Counters, SeriesKey
 from groundwork.slots import read_slots
 
-_ANSWERING_KEY: Final = SeriesKey(ANSWERING, (), "gauge")
+_FOLLOWING_KEY: Final = SeriesKey(FOLLOWING, (), "gauge")
 
 
 class Presence:
@@ -21,10 +22,15 @@ class Presence:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._answering = counters.series(ANSWERING, {}, kind="gauge")
+        self._following = counters.series(FOLLOWING, {}, kind="gauge")
         self._connections = counters.series(CONNECTIONS, {}, kind="gauge")
 
+    def following(self, *, now: bool) -> None:
+        """Show whether whoever edits a route waits for this worker."""
+        self._counters.values[self._following] = int(now)
+
     def answering(self, *, now: bool) -> None:
-        """Show whether this worker answers requests."""
+        """Show whether this worker's ports are open."""
         self._counters.values[self._answering] = int(now)
 
     def connections(self, count: int) -> None:
@@ -43,10 +49,10 @@ class Presence:
 
 
 def lagging(slots_folder: Path, model: str, revision: int) -> list[str]:
-    """The answering workers that do not yet answer `model` by `revision` or a later one; reads every slot."""
+    """The following workers that do not yet answer `model` by `revision` or a later one; reads every slot."""
     key = SeriesKey(APPLIED_REVISION, (("model", model),), "gauge")
     return [
         f"worker {reading.place} (slot {reading.incarnation})"
         for reading in read_slots(slots_folder)
-        if reading.alive and reading.series.get(_ANSWERING_KEY, 0) and reading.series.get(key, 0) < revision
+        if reading.alive and reading.series.get(_FOLLOWING_KEY, 0) and reading.series.get(key, 0) < revision
     ]

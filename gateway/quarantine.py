@@ -2,13 +2,15 @@
 
 A candidate that crashes two workers is aborted, and that is all it needs (`gateway.guards`). A stable version
 has nothing behind it: its crashes are counted here. The version that was executing at CRASHES deaths within
-WINDOW is barred: workers that start do not load it, and its requests are answered 503 with the reason, while
-every other model is served. When its time is over the next worker to look loads it again; if it kills again,
-at the first death the next time is twice as long, from 15 s to 10 min. An hour without a death forgets it.
+WINDOW, or was being loaded at LOAD_CRASHES, is barred: workers that start do not load it, and its requests
+are answered 503 with the reason, while every other model is served. When its time is over the next worker to
+look loads it again; if it kills again, at the first death the next time is twice as long, from 15 s to
+10 min. An hour without a death forgets it.
 
     counts   only deaths by a fatal signal, for want of memory, or of a hung loop; a kill from outside is no
              evidence against anybody
-    blame    of several versions that were executing, those with the most deaths
+    blame    of several versions that were executing, those with the most deaths; a load is one version's, and
+             keeps a worker from answering at all, so fewer deaths suffice
 
 Rules: decisions are pure; times are unix nanoseconds, because workers are told until when. It lives in the
 supervisor's memory: a start of the gateway tries everything again. It edits no route.
@@ -20,6 +22,7 @@ from typing import Final
 import msgspec
 
 CRASHES: Final = 4
+LOAD_CRASHES: Final = 2
 WINDOW_SECONDS: Final = 120.0
 FIRST_SECONDS: Final = 15.0
 LONGEST_SECONDS: Final = 600.0
@@ -50,6 +53,7 @@ class _Case(msgspec.Struct, frozen=True):
     times: int = 0
     until: int = 0
     how: str = ""
+    busy: str = ""
 
 
 class Quarantine:
@@ -58,21 +62,25 @@ class Quarantine:
     def __init__(self) -> None:
         self._cases: Mapping[Key, _Case] = {}
 
-    def died(self, executing: Iterable[Key], how: str, now: int) -> list[Barred]:
-        """Take notice of a worker's death with these versions executing; those that are barred from now."""
+    def died(self, executing: Iterable[Key], how: str, now: int, *, loading: bool = False) -> list[Barred]:
+        """Take notice of a worker's death with these versions executing, or `loading`.
+
+        Returns those that are barred from now.
+        """
         cases = {key: case for key, case in self._cases.items() if not _is_forgotten(case, now)}
-        suspects = set(executing)
+        suspects, limit = set(executing), LOAD_CRASHES if loading else CRASHES
+        busy = "being loaded" if loading else "executing"
         for key in suspects:
             case = cases.get(key, _Case())
             recent = tuple(death for death in case.deaths if now - death < WINDOW_SECONDS * _NS)
-            cases[key] = msgspec.structs.replace(case, deaths=(*recent, now))
+            cases[key] = msgspec.structs.replace(case, deaths=(*recent, now), how=how, busy=busy)
         most = max((len(cases[key].deaths) for key in suspects), default=0)
         guilty = [
             key
             for key in sorted(suspects)
-            if len(cases[key].deaths) == most and (most >= CRASHES or cases[key].times)
+            if len(cases[key].deaths) == most and (most >= limit or cases[key].times)
         ]
-        barred = [self._bar(key, cases, how, now) for key in guilty]
+        barred = [self._bar(key, cases, now) for key in guilty]
         self._cases = cases
         return barred
 
@@ -81,10 +89,11 @@ class Quarantine:
         return tuple(_barred(key, case) for key, case in sorted(self._cases.items()) if case.until > now)
 
     @staticmethod
-    def _bar(key: Key, cases: dict[Key, _Case], how: str, now: int) -> Barred:
+    def _bar(key: Key, cases: dict[Key, _Case], now: int) -> Barred:
         case = cases[key]
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * float(2 ** min(case.times, 16)))
-        cases[key] = _Case(case.deaths, case.times + 1, now + round(seconds * _NS), how)
+        until = now + round(seconds * _NS)
+        cases[key] = msgspec.structs.replace(case, times=case.times + 1, until=until)
         return _barred(key, cases[key])
 
 
@@ -97,4 +106,4 @@ def _barred(key: Key, case: _Case) -> Barred:
     deaths = (
         f"{len(case.deaths)} workers in {WINDOW_SECONDS:g} s" if len(case.deaths) > 1 else "a worker again"
     )
-    return Barred(*key, case.until, f"it was executing when {deaths} died; the last one {case.how}")
+    return Barred(*key, case.until, f"it was {case.busy} when {deaths} died; the last one {case.how}")

@@ -49,13 +49,11 @@ def exposed_errors(rollout: Rollout, seen: Seen) -> Decision | None:
 
 
 def crashes(rollout: Rollout, count: int) -> Decision | None:
-    """Abort when workers died too often while a run of the candidate was executing."""
+    """Abort when workers died too often while the candidate was executing or being loaded."""
     limit = rollout.spec.guards.crashes
     if not (rollout.live and limit) or count < limit:
         return None
-    reason = (
-        f"workers died {count} times while version {rollout.candidate} was executing, {limit} are allowed"
-    )
+    reason = f"workers died {count} times while they ran or loaded version {rollout.candidate}, {limit} are allowed"
     return _abort("crash", reason, count, limit)
 
 

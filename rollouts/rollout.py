@@ -148,7 +148,9 @@ class Guards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_exposed_errors: Annotated[
         int, Meta(ge=0, description="answers users lost beyond what stable loses")
     ] = 200
-    crashes: Annotated[int, Meta(ge=0, description="worker deaths while the candidate was executing")] = 2
+    crashes: Annotated[
+        int, Meta(ge=0, description="worker deaths while the candidate was executing or being loaded")
+    ] = 2
 
 
 DEFAULT_STEPS: Final = (

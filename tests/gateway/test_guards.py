@@ -5,11 +5,12 @@ import io
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.causes import cause_of
-from gateway.guards import CrashGuard, ErrorWatch, executing, oom_kills, post
-from gateway.metrics import EXECUTING
+from gateway.guards import CrashGuard, ErrorWatch, oom_kills, post, suspects
+from gateway.metrics import EXECUTING, LOADING
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
 from groundwork.logs import Log
@@ -144,9 +145,27 @@ def test_a_crash_beside_the_candidate_is_the_stable_version_s(bench: Bench) -> N
     assert bench.verbs() == []
 
 
-def test_executing_reads_what_was_running() -> None:
-    """Only versions with a run under way are named."""
-    assert executing(died(v1=0, v2=3)) == [("m", "2")]
+def died_loading(version: str, **runs: int) -> SlotReading:
+    """A dead worker that was loading a version of `m` beside what it was running."""
+    slot = died(**runs)
+    key = SeriesKey(LOADING, (("model", "m"), ("version", version)), "gauge")
+    return msgspec.structs.replace(slot, series={**slot.series, key: 1})
+
+
+def test_suspects_are_what_was_running() -> None:
+    """Only versions with a run under way are named; during a load that one alone."""
+    assert suspects(died(v1=0, v2=3)) == [("m", "2")]
+    assert suspects(died_loading("3", v1=1, v2=1)) == [("m", "3")]
+
+
+def test_a_load_that_kills_twice_aborts(bench: Bench) -> None:
+    """Deaths while the candidate is loaded are held against it, and not against what was running beside."""
+    guard = bench.crash_guard()
+    assert judge(guard, died_loading("2", v1=1), -signal.SIGSEGV) == []
+    assert bench.store.history(after=2)[-1].reason.endswith("while version 2 was being loaded")
+    assert judge(guard, died_loading("2", v1=1), -signal.SIGBUS) == []
+    assert bench.verbs()[-1] == ("guard", "abort")
+    assert judge(guard, died_loading("1", v2=1), -signal.SIGSEGV) == [("m", "1")]
 
 
 def test_oom_kills_reads_the_cgroup(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ async def bench(here: World, tmp_path: Path) -> AsyncIterator[Bench]:
     """A worker that answers `m`, whose versions 1 and 2 are published."""
     await here.publish("m", "2", logistic(bias=1.0))
     made = Bench(here, tmp_path)
-    made.presence.answering(now=True)
+    made.presence.following(now=True)
     made.follow()
     await made.reconciler.settled()
     yield made
@@ -149,7 +149,7 @@ async def test_names_workers_that_have_not_applied(bench: Bench) -> None:
     await bench.done("start", candidate="2", spec=STEPS)
     bench.console.patience = 0.0
     hung = Slot.create(bench.here.slots, place=1)
-    Presence(hung.counters).answering(now=True)
+    Presence(hung.counters).following(now=True)
     answer = await bench.done("abort")
     assert not answer["applied"]
     assert answer["lagging"] == [f"worker 1 (slot {hung.incarnation})"]

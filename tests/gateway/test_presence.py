@@ -11,7 +11,7 @@ def test_lagging_names_those_who_answer_by_an_older_route(tmp_path: Path) -> Non
     first, second = Slot.create(tmp_path, place=0), Slot.create(tmp_path, place=1)
     for slot, revision in ((first, 4), (second, 3)):
         presence = Presence(slot.counters)
-        presence.answering(now=True)
+        presence.following(now=True)
         presence.applied("m", revision)
     assert lagging(tmp_path, "m", 4) == [f"worker 1 (slot {second.incarnation})"]
     assert lagging(tmp_path, "m", 3) == []
@@ -25,9 +25,9 @@ def test_who_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     starting, draining, dead = (Slot.create(tmp_path, place=place) for place in range(3))
     Presence(starting.counters)
     leaving = Presence(draining.counters)
-    leaving.answering(now=True)
-    leaving.answering(now=False)
-    Presence(dead.counters).answering(now=True)
+    leaving.following(now=True)
+    leaving.following(now=False)
+    Presence(dead.counters).following(now=True)
     dead.close()
     assert lagging(tmp_path, "m", 1) == []
     starting.close()

@@ -7,6 +7,7 @@ from gateway.quarantine import (
     CRASHES,
     FIRST_SECONDS,
     FORGET_SECONDS,
+    LOAD_CRASHES,
     LONGEST_SECONDS,
     WINDOW_SECONDS,
     Quarantine,
@@ -29,6 +30,15 @@ def test_a_version_is_barred_at_the_nth_death_in_the_window() -> None:
     assert barred.key == BAD
     assert barred.until == round((CRASHES - 1 + FIRST_SECONDS) * SECOND)
     assert "SIGSEGV" in barred.reason
+
+
+def test_a_load_that_kills_is_barred_sooner() -> None:
+    """Nothing is served by a worker that dies while it loads, so fewer deaths bar; the reason says so."""
+    quarantine = Quarantine()
+    found = [quarantine.died([BAD], "hung", n * SECOND, loading=True) for n in range(LOAD_CRASHES)]
+    assert found[:-1] == [[]] * (LOAD_CRASHES - 1)
+    (barred,) = found[-1]
+    assert barred.reason.startswith(f"it was being loaded when {LOAD_CRASHES} workers")
 
 
 def test_the_time_is_served_and_doubles_at_the_next_death() -> None:

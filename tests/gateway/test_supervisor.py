@@ -40,7 +40,7 @@ SILENT = GrpcSettings(enabled=False)
 READS = """
 import json, os, sys
 from pathlib import Path
-from gateway.metrics import EXECUTING
+from gateway.metrics import EXECUTING, LOADING
 from gateway.places import Places, Stage
 from groundwork.slots import Slot
 told = json.loads(sys.stdin.readline())
@@ -61,11 +61,33 @@ WAITS = "sys.stdin.readline()"
 ANSWERS = READS + SAYS + WAITS
 RUNS_CANDIDATE = READS + EXECUTES + SAYS + WAITS
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + READS + SAYS + "signal.pause()"
+# It is minutes into loading a model, in a thread that nothing stops.
+LOADS = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    + READS
+    + "(data / f'worker-{place}-{os.getpid()}').touch(); signal.pause()"
+)
 # Its loop never turns, and it is not to be ended politely.
 HANGS = "import signal; signal.signal(signal.SIGABRT, signal.SIG_IGN)" + READS + SAYS + "signal.pause()"
 # It comes up with the settings it was started with first, and with no others.
 PARTICULAR = READS + "if told['settings']['stop']['linger'] == 7.0: sys.exit(5)" + SAYS + WAITS
 DIES = "import sys; sys.exit(3)"
+# It loads three versions one after another, and each brings it down.
+FALLS_IN_LOADS = (
+    READS
+    + """
+barred = [one["model"] for one in told["barred"]]
+left = [name for name in ("a", "b", "c") if name not in barred]
+if left:
+    import signal
+    slot = Slot.create(data / "slots", place=place)
+    labels = {"model": left[0], "version": "1"}
+    slot.counters.values[slot.counters.series(LOADING, labels, kind="gauge")] = 1
+    signal.raise_signal(signal.SIGSEGV)
+"""
+    + SAYS
+    + WAITS
+)
 
 
 class Bench:
@@ -168,6 +190,19 @@ async def test_a_dead_worker_is_replaced(bench: Bench) -> None:
     assert bench.restarts("killed") == 1
 
 
+async def test_versions_that_kill_in_their_load_are_left_out(tmp_path: Path) -> None:
+    """However many versions bring a worker down while it loads them, the start goes on without them."""
+    bench = Bench(tmp_path, FALLS_IN_LOADS)
+    running = bench.run()
+    await until(lambda: bench.ready.is_set() or running.done(), "every worker answers", seconds=60.0)
+    barred = bench.supervisor.roster().barred
+    assert [one.key for one in barred] == [("a", "1"), ("b", "1"), ("c", "1")]
+    assert "it was being loaded when" in barred[0].reason
+    bench.supervisor.stop()
+    assert await running == 0
+    bench.close()
+
+
 async def test_workers_that_never_answer_end_the_start(tmp_path: Path) -> None:
     """When no worker ever answers, the start is given up with the reason, and not tried for ever."""
     bench = Bench(tmp_path, DIES)
@@ -185,6 +220,17 @@ async def test_stop_before_ready(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     bench.supervisor.stop()
     assert await running == 0
+    bench.close()
+
+
+async def test_a_stop_waits_for_no_load(tmp_path: Path) -> None:
+    """Workers that do not answer yet are ended at once; the code is 0."""
+    bench = Bench(tmp_path, LOADS)
+    running = bench.run()
+    await until(lambda: len(bench.pids()) == 2, "both are loading")
+    bench.supervisor.stop()
+    assert await running == 0
+    assert "worker-killed" not in bench.lines.getvalue()
     bench.close()
 
 

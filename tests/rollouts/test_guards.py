@@ -42,7 +42,7 @@ def test_two_crashes_are_enough() -> None:
     assert guards.crashes(ROLLOUT, 1) is None
     decision = guards.crashes(ROLLOUT, 2)
     assert decision is not None
-    assert "workers died 2 times while version 2 was executing" in decision.reason
+    assert "workers died 2 times while they ran or loaded version 2" in decision.reason
 
 
 @pytest.mark.parametrize("rollout", [OVER, NONE])

@@ -40,6 +40,29 @@ def failing() -> bytes:
     )
 
 
+def slow_to_load() -> bytes:
+    """Score = sum(X), which takes the runtime about a second to find out: constants are folded at a load."""
+    powers = [f"power{step}" for step in range(64)]
+    products = [
+        helper.make_node("MatMul", [before, "ones"], [after])
+        for before, after in zip(["ones", *powers], powers, strict=False)
+    ]
+    return _graph(
+        [
+            *products,
+            helper.make_node("Slice", [powers[-1], "start", "end"], ["w"]),
+            helper.make_node("MatMul", ["X", "w"], ["mean"]),
+            helper.make_node("Mul", ["mean", "size"], ["score"]),
+        ],
+        {
+            "ones": np.full((1024, 1024), 1 / 1024, np.float32),
+            "size": np.array([1024], np.float32),
+            "start": np.array([0, 0], np.int64),
+            "end": np.array([WIDTH, 1], np.int64),
+        },
+    )
+
+
 def slow() -> bytes:
     """A graph whose time grows with the cube of the rows: nothing for one, many seconds for two thousand."""
     powers = [f"power{step}" for step in range(40)]

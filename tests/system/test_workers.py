@@ -261,18 +261,66 @@ async def test_a_stable_version_that_crashes_workers_is_left_out(gateway: Gatewa
     assert gateway.total("driftgate_worker_restarts_total", reason="crashed") >= 4
 
 
+async def kill_in_load(gateway: Gateway, model: str, version: str, said: str) -> None:
+    """End by a fatal signal whoever is loading this version, until the gateway has said this and serves."""
+
+    def over() -> bool:
+        return said in gateway.output() and gateway.shown("driftgate_workers_answering") == 2
+
+    def loading() -> bool:
+        return busy(gateway, "driftgate_loading", model, version) > 0
+
+    while not over():
+        await until(lambda: over() or loading(), "it is loading, or left out", seconds=60.0)
+        if loading():
+            before = incarnations(gateway)
+            for pid in gateway.worker_pids():
+                os.kill(pid, signal.SIGSEGV)
+            await until(lambda old=before: not old & incarnations(gateway), "they are gone")  # type: ignore[misc]
+
+
+async def test_a_version_that_kills_in_its_load_is_left_out(gateway: Gateway) -> None:
+    """A stable version that brings workers down while they load it is not loaded; the other is served."""
+    graphs.put(gateway.models, "bad", 1, graphs.slow_to_load())
+    await kill_in_load(gateway, "bad", "1", "version-barred")
+    assert failures(await Load(Plan(gateway.http, PATH, rate=100, seconds=0.3)).run()) == []
+    tensor = {"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1.0] * 4}
+    answer = await post(f"{gateway.http}/v2/models/bad/infer", json={"inputs": [tensor]})
+    assert answer.status_code == 503
+    assert "it was being loaded when" in answer.json()["error"]
+
+
+async def test_a_candidate_that_kills_in_its_load_is_aborted(gateway: Gateway) -> None:
+    """The second worker that dies while it loads the candidate aborts it; the stable version answers."""
+    graphs.put(gateway.models, "m", 3, graphs.slow_to_load())
+    spec = {"steps": [{"weight": 50, "hold": {"for": "1h"}}], "metrics": [{"name": "error-rate"}]}
+    assert (await gateway.act("m", "start", candidate="3", spec=spec)).status_code == 200
+    gateway.signal_worker(0, signal.SIGKILL)  # blames nobody; its successor loads the candidate
+    await kill_in_load(gateway, "m", "3", "rollout-aborted")
+    assert gateway.get("/v1/rollouts/m")["state"] == "rolled-back"
+    last = gateway.get("/v1/rollouts/m/history")["history"][-1]
+    assert (last["actor"], last["verb"]) == ("guard", "abort")
+    assert failures(await Load(Plan(gateway.http, PATH, rate=100, seconds=0.3)).run()) == []
+
+
 def barred(gateway: Gateway) -> list[str]:
     """The versions that are not loaded for a while."""
     return [f"{one['model']} {one['version']}" for one in gateway.get("/v1/workers")["barred"]]
 
 
 def loaded(gateway: Gateway, model: str) -> int:
-    """How many workers hold a version of this model."""
+    """How many workers hold version 1 of this model."""
+    return busy(gateway, "driftgate_version_loaded", model, "1")
+
+
+def busy(gateway: Gateway, name: str, model: str, version: str) -> int:
+    """A gauge of one version, over all workers."""
+    wanted = (("model", model), ("version", version))
     return sum(
         value
         for slot in gateway.workers()
         for key, value in slot.series.items()
-        if key.name == "driftgate_version_loaded" and ("model", model) in key.labels
+        if key.name == name and key.labels == wanted
     )
 
 

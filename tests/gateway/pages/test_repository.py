@@ -78,7 +78,7 @@ async def shelf(here: World, tmp_path: Path) -> AsyncIterator[Shelf]:
     """A worker that answers `m`, whose versions 1 and 2 are published."""
     await here.publish("m", "2", logistic(bias=1.0))
     made = Shelf(here, tmp_path)
-    made.presence.answering(now=True)
+    made.presence.following(now=True)
     made.follow()
     await made.reconciler.settled()
     yield made
