@@ -49,7 +49,8 @@ def backup(data: Path, out: Path, clock: Clock) -> Contents:
     """Write a backup of `data` to the new file `out` (mode 0600; compressed when its name ends in .gz).
 
     Everything answered before the call is in it. Needs room for the largest segment twice, beside `out`.
-    CommandError when `out` is there already or `data` is not, StoreError when a database cannot be copied.
+    CommandError when `out` is there already or cannot be written, or `data` is not there; StoreError when a
+    database cannot be copied.
     """
     if out.exists():
         raise CommandError(f"{out}: is there already; a backup never replaces one, give another name")
@@ -58,14 +59,18 @@ def backup(data: Path, out: Path, clock: Clock) -> Contents:
     data_folder.read_stamp(data)
     begun = clock.now()
     aside = out.with_name(f".{out.name}.{secrets.token_hex(6)}")
-    aside.mkdir(mode=0o700)
     try:
+        aside.mkdir(mode=0o700)
         made = aside / "backup"
         contents = _write(data, made, aside, begun, compressed=out.suffix in {".gz", ".tgz"})
         made.rename(out)
+        sync_folder(out.parent)
+    except OSError as error:
+        raise CommandError(
+            f"{out}: cannot be written: {error.strerror}; give a name in another folder, on a disk with room"
+        ) from error
     finally:
-        shutil.rmtree(aside)
-    sync_folder(out.parent)
+        shutil.rmtree(aside, ignore_errors=True)
     return contents
 
 

@@ -8,6 +8,7 @@ as after a crash.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -32,14 +33,17 @@ _CHUNK: Final = 1 << 20
 def restore(file: Path, data: Path) -> Contents:
     """Unpack the backup `file` as the new folder `data`; what it held.
 
-    CommandError when `data` holds anything, NewerStoreError for a backup (or a folder in it) of a newer
-    driftgate, StoreError for one that is damaged or cut.
+    CommandError when `data` holds anything or cannot be written, NewerStoreError for a backup (or a folder in
+    it) of a newer driftgate, StoreError for one that is damaged or cut.
     """
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise CommandError(f"{data}: holds files already; restore into a new folder, or move this one away")
-    data.parent.mkdir(parents=True, exist_ok=True)
     aside = data.with_name(f".{data.name}.{secrets.token_hex(6)}")
-    aside.mkdir(mode=0o700)
+    try:
+        data.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir(mode=0o700)
+    except OSError as error:
+        raise CommandError(_unwritable(data, error)) from error
     try:
         contents = _unpack(file, aside)
         data_folder.read_stamp(aside)
@@ -73,9 +77,15 @@ def _unpack(file: Path, folder: Path) -> Contents:
             raise CommandError(
                 f"{file}: no such file; give a backup made by `driftgate doctor backup`"
             ) from None
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise CommandError(_unwritable(folder, error)) from error
         why = " ".join(str(error).split())[:100]
         raise StoreError(f"{file}: cannot be read as a backup: {why}; use another copy of it") from error
     return _checked(file, listed, found)
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"{folder}: cannot be written: {error.strerror}; name another --data, on a disk with room"
 
 
 def _take(content: IO[bytes], place: Path) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import stat
 import tarfile
 import threading
@@ -108,6 +109,25 @@ def test_a_snapshot_of_a_row_file_is_its_rows(tmp_path: Path) -> None:
     file.append(samples.columns(3, 2), 2)
     (tmp_path / "copy").write_bytes(snapshot(file.path))
     assert recover_buffers(tmp_path / "copy") == (RowFile.recover(file.path), [])
+
+
+def test_a_place_without_room_is_one_line_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    """A backup or a folder that the system does not let us write is refused by name."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    out = tmp_path / "backup.tar"
+    backup(data, out, SystemClock())
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(CommandError, match=r"not-there.backup\.tar: cannot be written: No such file"):
+        backup(data, tmp_path / "not-there" / "backup.tar", SystemClock())
+    with pytest.raises(CommandError, match="again: cannot be written: File exists"):
+        restore(out, out / "again")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with pytest.raises(CommandError, match=r"second\.tar: cannot be written: File too large"):
+            backup(data, tmp_path / "second.tar", SystemClock())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_backup_replaces_nothing(data: Path, tmp_path: Path) -> None:
