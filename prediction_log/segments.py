@@ -34,6 +34,8 @@ from prediction_log.segment_file import FrameRow
 from prediction_log.transport import START, Offset
 
 SEGMENT_BYTES: Final = 256 << 20
+CHECKPOINT_BYTES: Final = (256 << 10, 4 << 20)
+"""What is written ahead of a segment before it is brought into it: a segment's size, within these bounds."""
 
 OWN_STREAM: Final = (0, 0)
 """(incarnation, stream) of frames that no worker wrote; the incarnations of slots begin at 1."""
@@ -231,6 +233,9 @@ class SegmentSink:
     def _open(self, number: int) -> sqlite3.Connection:
         connection = files.open_segment(self._folder, number)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        least, most = CHECKPOINT_BYTES
+        ahead = min(max(least, self._segment_bytes), most)
+        connection.execute(f"PRAGMA wal_autocheckpoint = {ahead // files.PAGE_BYTES}")
         return connection
 
     def _indexed(self, body: bytes) -> FrameRow:

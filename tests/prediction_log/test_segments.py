@@ -163,6 +163,14 @@ def test_a_sink_that_slept_finds_the_active_segment_again(tmp_path: Path, held: 
     assert firsts(tmp_path) == [9, 12]
 
 
+def test_what_is_written_ahead_stays_below_a_small_segment(tmp_path: Path, held: Held) -> None:
+    """However many transactions came, the file beside a segment is no longer than a few of them."""
+    sink = sink_of(held, tmp_path, segment_bytes=1 << 17)
+    for number in range(200):
+        sink.write([samples.make_frame(3 * number)])
+    assert (tmp_path / "000001.seg-wal").stat().st_size < 3 << 17
+
+
 def test_a_sync_follows_the_active_segment(tmp_path: Path, held: Held) -> None:
     """A sink that never writes brings other writers' commits into the file."""
     idle, busy = sink_of(held, tmp_path), sink_of(held, tmp_path, segment_bytes=1)
