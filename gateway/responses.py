@@ -83,12 +83,12 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
 def status_of(error: DriftgateError) -> int:
     """The status a client sees for `error`: 4xx where the request is at fault, 5xx where we are."""
-    return _status(type(error))
+    kind: Any = type(error)  # mypy takes an exception's class for one that cannot be hashed
+    return _status(kind)
 
 
 @functools.cache
-def _status(kind: Any) -> int:
-    # Of a class; mypy takes an exception's class for one that cannot be hashed.
+def _status(kind: type[DriftgateError]) -> int:
     return next((status for family, status in STATUS if issubclass(kind, family)), FAILED)
 
 
