@@ -83,6 +83,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`driftgate … | head`); Python must not flush into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        # A full disk, a folder that is not there or not ours: the verbs that know more say it better.
+        named = f"{error.filename}: " if error.filename else ""
+        result = _fail(f"{named}{error.strerror or error}", FAILED)
     return result if isinstance(result, int) else DONE
 
 

@@ -61,6 +61,20 @@ def test_a_known_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str])
     assert said.err.startswith("driftgate: operator API: nobody answers at http://127.0.0.1:9")
 
 
+def test_what_the_system_refuses_is_one_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is not there, or is a file, is no traceback, whatever the verb."""
+    (tmp_path / "file").touch()
+    missing = tmp_path / "not-there" / "keys.yaml"
+    verbs = (
+        ["config", "keys", "create", "--file", str(missing), "--name", "x", "--scope", "read"],
+        ["serve", "--data", str(tmp_path / "file"), "--http-port", "0", "--operator-port", "0"],
+    )
+    for verb in verbs:
+        assert run(verb) == FAILED
+        said = capsys.readouterr().err
+        assert (said.count("\n"), said.startswith(f"driftgate: {tmp_path}")) == (1, True)
+
+
 def test_an_option_that_is_missing_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
     """A required option left out is exit code 2 and says how to learn more."""
     assert run(["labels", "send"]) == MISUSED
