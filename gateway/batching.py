@@ -42,8 +42,6 @@ _LEARNING: Final = 0.25
 _PAYS: Final = 0.5
 _AGAIN: Final = 16
 """Where waiting has not paid, every so many chances it is tried again."""
-_GAP_SECONDS: Final = 50e-6
-"""A client that was just answered needs longer to ask again."""
 _GRAIN_SECONDS: Final = 0.001
 """uvloop's timers are whole milliseconds, and come up to one too soon."""
 _SWEEP_SECONDS: Final = 0.01
@@ -93,6 +91,7 @@ class Batcher:
         self._lock = threading.Lock()
         self._sweeps = 0.0
         self._company = 0.0
+        self._behind = False
         self._most_rows = subject.schedule.batch_rows
         self._times = subject.schedule.measured.times
         self._pace = Pace(self._times)
@@ -117,16 +116,24 @@ class Batcher:
     def takes_alone(self, rows: int, most: float) -> bool:
         """Whether a request that came now would run alone, within `most` seconds, with nobody behind it.
 
-        Who comes right after an answer was waiting meanwhile: then there are others, and they may be joined.
+        Who is read in the turn after a lone run had come meanwhile: then there are others, to be joined.
         """
-        if self._running or self._line or self._starting or self._timer is not None:
+        if self._running or self._line or self._starting or self._behind or self._timer is not None:
             return False
         return self._monotonic() >= self._company and self._pace.seconds(rows) <= most
 
     def ran_alone(self, rows: int, seconds: float) -> None:
         """A run was made, and answered, where `takes_alone` had said so."""
         self._pace.note(rows, seconds, self._pace.delay)
-        self._company = self._monotonic() + _GAP_SECONDS
+        self._behind = True
+        self._pass_turns(2)
+
+    def _pass_turns(self, turns: int) -> None:
+        """Let the loop look into the sockets once with nobody taken for being alone."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self._pass_turns, turns - 1)
+        else:
+            self._behind = False
 
     def close(self) -> None:
         """Begin no more runs, and let the threads go; nobody may wait."""
