@@ -44,6 +44,7 @@ class Program:
         self._environ = {**(os.environ if environ is None else environ), "PYTHONSAFEPATH": "1"}
         self._output = output
         self._process: asyncio.subprocess.Process | None = None
+        self._answered = False
 
     @property
     def pid(self) -> int:
@@ -65,6 +66,7 @@ class Program:
             env=self._environ,
             process_group=0,
         )
+        self._answered = False
 
     async def ready(self, file: Path, seconds: float) -> Any:
         """What its ready file says, once it is there.
@@ -84,6 +86,7 @@ class Program:
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise ProgramError(f"{self.name} did not answer within {seconds:g} s") from None
+        self._answered = True
         return msgspec.json.decode(file.read_bytes())  # noqa: ASYNC240  a few bytes of a local file
 
     async def wait(self) -> int:
@@ -91,7 +94,10 @@ class Program:
         return await self._started().wait()
 
     async def stop(self, seconds: float) -> bool:
-        """SIGTERM, and after `seconds` SIGKILL to its group; True when it ended by itself with code 0."""
+        """SIGTERM, and after `seconds` SIGKILL to its group; True when it ended by itself with code 0.
+
+        Or of the SIGTERM itself, where it had not come so far that it could heed it.
+        """
         process = self._process
         if process is None:
             return False
@@ -104,7 +110,8 @@ class Program:
         finally:
             # Also what it started itself and left behind.
             _send(process.pid, signal.SIGKILL, os.killpg)
-        return await process.wait() == 0
+        code = await process.wait()
+        return code == 0 or (code == -signal.SIGTERM and not self._answered)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""

@@ -30,7 +30,7 @@ from driftgate.reloading import Both, Read, Reloading
 from driftgate.ring_folder import ring_folder
 from gateway.settings import GatewaySettings
 from groundwork.files import write_atomic
-from groundwork.terminal import open_terminal
+from groundwork.terminal import ignore_stops, open_terminal
 from monitor.settings import MonitorSettings
 
 READY_SECONDS: Final = 60.0
@@ -231,7 +231,10 @@ def run(
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ring_folder(data) as folder:
-            return asyncio.run(_run(Ring(gateway, monitor, folder, tell, reread), ready))
+            try:
+                return asyncio.run(_run(Ring(gateway, monitor, folder, tell, reread), ready))
+            finally:
+                ignore_stops()
     except OSError as error:
         message = f"{data}: cannot keep state there: {error.strerror}; name another --data"
         raise ProgramError(message) from error

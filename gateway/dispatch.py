@@ -21,6 +21,7 @@ from gateway.model import LoadedModel
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import Waiting
 from gateway.settings import GatewaySettings
+from gateway.sizing import LEAST_RUNS
 from groundwork.counters import Counters
 
 SWITCH_SECONDS: Final = 0.0005
@@ -108,7 +109,7 @@ class Dispatch:
             model.session.run,
             model.schedule,
             tuple([name for name, tensor in model.inputs.items() if tensor.row_shape is None]),
-            self._settings.runs.pool,
+            self._settings.runs.pool or LEAST_RUNS,
         )
         meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)
         # A thread that comes back from a run wants the interpreter for microseconds; a busy loop may keep it

@@ -89,8 +89,12 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=1, description="onnxruntime threads inside one run")] = 1
     pool: Annotated[
         int,
-        msgspec.Meta(ge=1, description="runs of one expensive version at once, where they are not joined"),
-    ] = 2
+        msgspec.Meta(
+            ge=0,
+            description="runs of one expensive version at once, where they are not joined, in each worker; "
+            "0: one a processor that there is for a worker, at least 2",
+        ),
+    ] = 0
     inline: Annotated[
         Seconds, msgspec.Meta(description="a run expected to be shorter than this stays on the event loop")
     ] = 0.0005
@@ -357,17 +361,6 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: QueueSettings = QueueSettings()
     journal: JournalSettings = JournalSettings()
     shadow: ShadowSettings = ShadowSettings()
-
-
-MOST_WORKERS = 8
-"""As many as are started unasked; each takes some 200 MiB and the memory of its models."""
-
-
-def sized(settings: GatewaySettings, processors: float) -> GatewaySettings:
-    """The same settings with the number of workers, where it was left to the machine."""
-    if settings.workers:
-        return settings
-    return msgspec.structs.replace(settings, workers=max(1, min(MOST_WORKERS, int(processors + 0.5))))
 
 
 def checked(settings: GatewaySettings) -> GatewaySettings:

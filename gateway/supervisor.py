@@ -37,7 +37,8 @@ from gateway.order import Ask, Word
 from gateway.places import Places
 from gateway.reload import check_reload
 from gateway.roster import Roster, roster_of
-from gateway.settings import GatewaySettings, checked, sized
+from gateway.settings import GatewaySettings, checked
+from gateway.sizing import sized
 from gateway.slot_room import ballast_of
 from gateway.sweep import Sweeper
 from gateway.tally import CountedSink, Tally
@@ -49,7 +50,7 @@ from groundwork.errors import DriftgateError, SettingsError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
 from groundwork.processors import processors
-from groundwork.terminal import open_terminal
+from groundwork.terminal import ignore_stops, open_terminal
 from prediction_log.recovery import take_over
 from prediction_log.segment_file import refuse_newer
 from prediction_log.segments import SegmentSink
@@ -92,6 +93,7 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
         try:
             return asyncio.run(_supervise(settings, listeners, ready, reload))
         finally:
+            ignore_stops()
             listeners.close()
     finally:
         lock.release()

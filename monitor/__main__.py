@@ -26,17 +26,21 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != _ARGUMENTS:
         sys.stderr.write("usage: python -m monitor SETTINGS.json READY.json\n")
         return 2
-    ready = Path(arguments[2])
+    file, ready = Path(arguments[1]), Path(arguments[2])
     try:
-        settings = msgspec.json.decode(Path(arguments[1]).read_bytes(), type=MonitorSettings)
+        settings = _read(file)
     except (OSError, msgspec.DecodeError) as error:
         sys.stderr.write(f"monitor: {error}\n")
         return 1
     try:
-        return run(settings, lambda url: _tell(ready, url))
+        return run(settings, lambda url: _tell(ready, url), lambda: _read(file))
     except (DriftgateError, OSError) as error:
         program_log(settings.messages, SystemClock()).error("monitor-failed", fault=error)
         return 1
+
+
+def _read(file: Path) -> MonitorSettings:
+    return msgspec.json.decode(file.read_bytes(), type=MonitorSettings)
 
 
 def _tell(ready: Path, url: str) -> None:

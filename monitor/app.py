@@ -6,6 +6,7 @@
 
 One monitor per data folder, held by a lock. SIGTERM or SIGINT: the pipeline reads on within its bound,
 commits, the dispatcher has one more try, and `run` returns 0. A failed pipeline stops the program with 1.
+SIGHUP: settings are read again (`monitor.rereading`).
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from groundwork.data_folder import read_stamp
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
+from groundwork.terminal import ignore_stops, open_terminal
 from groundwork.tracing import open_tracer
 from monitor import api
 from monitor.admission import LOOK_SECONDS, Admission
@@ -37,6 +39,7 @@ from monitor.errors import MonitorError
 from monitor.evidence_out import EvidenceOut
 from monitor.loop import Loop
 from monitor.pipeline import Pipeline
+from monitor.rereading import Reread, Rereading
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
 from prediction_log.segment_file import refuse_newer
@@ -60,9 +63,10 @@ class Parts(msgspec.Struct, frozen=True):
     desk: Desk
 
 
-def run(settings: MonitorSettings, ready: Callable[[str], None]) -> int:
+def run(settings: MonitorSettings, ready: Callable[[str], None], reread: Reread) -> int:
     """Run until SIGTERM or SIGINT; `ready` is called once with the API's URL when the first round is done.
 
+    `reread` gives the settings as they are to be after a SIGHUP.
     Blocks; the exit status. DriftgateError when it cannot start.
     """
     settings = checked(settings)
@@ -74,11 +78,18 @@ def run(settings: MonitorSettings, ready: Callable[[str], None]) -> int:
     read_stamp(data)
     refuse_newer(data / "log")
     with FolderLock.acquire(_lock_file(data)), contextlib.closing(_listen(settings)) as listener:
-        return asyncio.run(_run(settings, data, listener, ready))
+        try:
+            return asyncio.run(_run(settings, data, listener, ready, reread))
+        finally:
+            ignore_stops()
 
 
 async def _run(
-    settings: MonitorSettings, data: Path, listener: socket.socket, ready: Callable[[str], None]
+    settings: MonitorSettings,
+    data: Path,
+    listener: socket.socket,
+    ready: Callable[[str], None],
+    reread: Reread,
 ) -> int:
     """Assemble, serve, and take apart in the reverse order."""
     stop = asyncio.Event()
@@ -89,6 +100,7 @@ async def _run(
     capture(log)
     with _assembled(settings, data, log) as parts:
         admission = Admission(settings, parts.clock, log)
+        _heed_hang_up(stop, Rereading(settings, reread, admission.look, log))
         server = _Server(admission.server_config(api.build(parts.desk, admission.series)))
         guarding = asyncio.create_task(_guard(admission, server))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -114,6 +126,19 @@ async def _run(
         guarding.cancel()
         await parts.dispatcher.close()
         return 0 if parts.loop.failure is None else 1
+
+
+def _heed_hang_up(stop: asyncio.Event, rereading: Rereading) -> None:
+    """SIGHUP: the terminal that it was started from is gone, or somebody has changed settings."""
+    had_terminal = open_terminal()
+
+    def hung_up() -> None:
+        if had_terminal and not open_terminal():
+            stop.set()
+        else:
+            rereading.begin()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
 
 
 @contextlib.contextmanager

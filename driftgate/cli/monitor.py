@@ -15,6 +15,7 @@ from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
 from groundwork.logs import Log
+from monitor.settings import MonitorSettings
 
 
 @click.command(
@@ -33,14 +34,15 @@ def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> 
 
     It reads the prediction log of the same data folder from where it stopped, compares live rows with the
     reference profiles, joins labels, opens incidents and delivers every webhook. The settings are those of
-    `driftgate up`.
+    `driftgate up`. SIGHUP takes up keys and certificates, and says which other settings want a restart.
     """
     require("monitor")
     from monitor.app import run  # noqa: PLC0415  the monitor's libraries are an extra
 
-    value = settings.load(config_file, flag_names(flags)).value
+    def read() -> MonitorSettings:
+        return settings.monitor_settings(settings.load(config_file, flag_names(flags)).value)
 
-    own = settings.monitor_settings(value)
+    own = read()
 
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
@@ -49,6 +51,6 @@ def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> 
                 write({"monitor": url, "pid": os.getpid()})
                 greet(own.messages, log, lambda: click.echo(f"monitor {url}"), monitor=url)
 
-            return run(own, ready)
+            return run(own, ready, read)
 
     return told(own.messages, work)

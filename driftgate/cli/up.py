@@ -15,7 +15,8 @@ from driftgate.extras import require
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
-from gateway.settings import GatewaySettings, sized
+from gateway.settings import GatewaySettings
+from gateway.sizing import sized
 from groundwork.logs import Log
 from groundwork.processors import processors
 from monitor.settings import MonitorSettings

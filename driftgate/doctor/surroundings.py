@@ -19,7 +19,7 @@ from cryptography import x509
 from driftgate import ring_folder
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.extras import EXTRAS, missing_modules
-from gateway.settings import sized
+from gateway.sizing import sized
 from groundwork import key_file
 from groundwork.data_folder import product_version
 from groundwork.errors import SettingsError

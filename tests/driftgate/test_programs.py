@@ -60,14 +60,15 @@ async def test_one_that_ends_before_it_answers_is_an_error(tmp_path: Path) -> No
 
 
 async def test_one_that_never_answers_is_an_error(tmp_path: Path) -> None:
-    """The deadline is told."""
+    """The deadline is told; ended by SIGTERM before it could heed it, its stop is as clean as can be."""
     program = Program("mute", script("import signal; signal.pause()"))
     await program.start()
     try:
         with pytest.raises(ProgramError, match=r"mute did not answer within 0\.1 s"):
             await program.ready(tmp_path / "never", 0.1)
     finally:
-        assert not await program.stop(20.0)
+        assert await program.stop(20.0)
+    assert program.code == -signal.SIGTERM
 
 
 async def test_one_that_will_not_stop_is_killed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`driftgate up` as people start it: real processes, ready together, stopped in order, kept alive."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -131,6 +132,32 @@ async def test_nothing_outlives_it_when_it_is_killed(up: Up) -> None:
     pids = [_child_of(up.urls["pid"], name) for name in ("gateway", "monitor")]
     os.kill(up.urls["pid"], signal.SIGKILL)
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "both have ended", SECONDS)
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT] * 3])
+async def test_a_stop_before_it_is_ready_is_a_stop(tmp_path: Path, numbers: list[signal.Signals]) -> None:
+    """However early and however often it is told to stop: no traceback, no process and no file is left."""
+    (tmp_path / "models").mkdir()
+    up = Up(tmp_path)
+    await up.program.start()
+    await until(lambda: bool(list(tmp_path.glob("data/up-*/monitor.json"))), "it has begun", SECONDS)
+    for number in numbers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(up.program.pid, number)
+    assert await asyncio.wait_for(up.program.wait(), SECONDS) == 0 or len(numbers) > 1, up.said()
+    up.log.close()
+    assert "Traceback" not in up.said()
+    assert _processes_of(tmp_path) == []
+    assert not list(tmp_path.glob("data/up-*"))  # noqa: ASYNC240  one look at a local folder
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The command lines that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if f"{folder}/data" in line]
 
 
 async def test_a_stop_under_load_loses_nothing(up: Up) -> None:

@@ -88,6 +88,11 @@ class Running:
         until(lambda: self.ready.exists() or self.process is None or self.process.poll() is not None)
         return httpx.Client(base_url=msgspec.json.decode(self.ready.read_bytes())["monitor"], trust_env=False)
 
+    def tell(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it and wait for its exit status."""
         assert self.process is not None
@@ -234,10 +239,29 @@ def test_a_stopping_monitor_catches_up_first(tmp_path: Path) -> None:
     running.stop()
 
 
+@pytest.mark.system
+def test_it_outlives_a_hang_up(tmp_path: Path) -> None:
+    """SIGHUP with changed settings: the monitor goes on by those it has, and is stopped as ever."""
+    running = Running(tmp_path, webhooks=())
+    client = running.start()
+    changed = msgspec.structs.replace(running.settings, poll=9.0)
+    running.ready.with_name("settings.json").write_bytes(msgspec.json.encode(changed))
+    running.tell(signal.SIGHUP)
+    assert client.get("/healthz").is_success
+    client.close()
+    assert running.stop() == 0
+
+
+def start(data: Path) -> int:
+    """Start it here; for what refuses to."""
+    own = worlds.settings(data=str(data), port=0)
+    return app.run(own, print, lambda: own)
+
+
 def test_a_second_monitor_of_a_folder_is_refused(tmp_path: Path) -> None:
     """One monitor per data folder."""
     with FolderLock.acquire(tmp_path / LOCK), pytest.raises(LockedError):
-        app.run(worlds.settings(data=str(tmp_path), port=0), print)
+        start(tmp_path)
 
 
 def test_a_newer_log_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
@@ -247,7 +271,7 @@ def test_a_newer_log_is_refused_before_anything_is_opened(tmp_path: Path) -> Non
     with contextlib.closing(sqlite3.connect(tmp_path / "log" / "000001.seg")) as connection:
         connection.execute("PRAGMA user_version = 9")
     with pytest.raises(NewerStoreError, match=r"000001\.seg"):
-        app.run(worlds.settings(data=str(tmp_path), port=0), print)
+        start(tmp_path)
     assert not (tmp_path / LOCK).exists()
 
 
