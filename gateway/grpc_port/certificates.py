@@ -1,7 +1,7 @@
 """TLS of the gRPC port, in gRPC's own terms; the files and the rules are those of every port.
 
 A renewed certificate is taken up by the next handshake; one that cannot be used changes nothing and is told
-once. A change of `client_ca` wants a restart, as on every port.
+once. A change of `client_ca` wants new workers, as on every port.
 """
 
 from pathlib import Path

@@ -1,6 +1,8 @@
 """A running gateway whose ports ask for keys and speak TLS, and clients that mean harm."""
 
 import asyncio
+import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from registry_client.directory import DirectoryRegistry
@@ -130,6 +133,48 @@ async def test_keys_and_certificates_change_without_a_restart(fortress: Fortress
 
     await until(lambda: renewed() == 2, "both workers have taken it up")
     assert await statuses(fortress.texts["infer"]) == {200}
+
+
+async def let_in(fortress: Fortress, pair: tuple[str, str]) -> bool:
+    """Whether the operator port talks to whoever shows this certificate."""
+    context = ssl.create_default_context(cafile=str(fortress.authority.file))
+    context.load_cert_chain(*pair)
+    async with httpx.AsyncClient(
+        verify=context, trust_env=False, headers=bearer(fortress.texts["read"])
+    ) as one:
+        try:
+            return (await one.get(f"{fortress.gateway.operator}/v1/workers")).is_success
+        except httpx.TransportError:
+            return False
+
+
+async def test_another_authority_of_clients_is_taken_up_by_new_workers(
+    fortress: Fortress, tmp_path: Path
+) -> None:
+    """A reload takes up another `client_ca`, and replaced workers a changed file; others are shut out."""
+    gateway, other = fortress.gateway, Authority(tmp_path, "other")
+    old, new = fortress.authority.issue("client"), other.issue("newcomer")
+
+    async def replaced_by(number: signal.Signals) -> None:
+        before = set(gateway.worker_pids())
+        os.kill(gateway.pid, number)
+        await until(
+            lambda: not before & set(gateway.worker_pids()) and len(gateway.worker_pids()) == 2,
+            "both are replaced",
+            seconds=60.0,
+        )
+
+    assert (await let_in(fortress, old), await let_in(fortress, new)) == (True, False)
+    settings = msgspec.to_builtins(gateway.settings)
+    settings["operator"]["tls"]["client_ca"] = str(other.file)
+    (gateway.folder / "settings.json").write_bytes(msgspec.json.encode(settings))
+    await replaced_by(signal.SIGHUP)
+    assert (await let_in(fortress, old), await let_in(fortress, new)) == (False, True)
+    other.file.write_bytes(fortress.authority.file.read_bytes())
+    await replaced_by(signal.SIGUSR1)
+    assert (await let_in(fortress, old), await let_in(fortress, new)) == (True, False)
+    async with fortress.client() as client:
+        assert (await fortress.infer(client)).status_code == 200
 
 
 async def test_slow_and_half_open_clients_hurt_nobody(fortress: Fortress) -> None:
