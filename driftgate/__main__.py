@@ -25,11 +25,14 @@ def forget_working_folder(path: list[str], folder: str, home: str) -> None:
 if __name__ == "__main__":
     forget_working_folder(sys.path, os.getcwd(), str(Path(__file__).resolve().parents[1]))  # noqa: PTH109  as sys.path has it
 
-import click  # noqa: E402  only after the working folder is forgotten
+try:
+    import click
 
-from driftgate.access import Access  # noqa: E402  only after the working folder is forgotten
-from driftgate.verbs import VERBS, LazyGroup  # noqa: E402  only after the working folder is forgotten
-from groundwork.errors import DriftgateError, FlagError  # noqa: E402  only after the working folder is forgotten
+    from driftgate.access import Access
+    from driftgate.verbs import VERBS, LazyGroup
+    from groundwork.errors import DriftgateError, FlagError
+except KeyboardInterrupt:  # Ctrl-C while all this is read: nothing was begun, and nobody wants a traceback
+    sys.exit(130)
 
 DONE: Final = 0
 FAILED: Final = 1
