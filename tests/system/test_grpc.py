@@ -168,6 +168,13 @@ class Asking:
             "clients are answered",
         )
 
+    async def refused(self) -> set[str]:
+        """Wait until every client was refused; with which codes."""
+        faults = await asyncio.gather(*self._clients, return_exceptions=True)
+        return {
+            fault.status() if isinstance(fault, InferenceServerException) else repr(fault) for fault in faults
+        }
+
     async def stop(self) -> list[str]:
         """The prediction ids; what a client was refused with is raised."""
         self._stopping = True
@@ -197,6 +204,22 @@ async def test_replacing_every_worker_fails_no_call(tmp_path: Path) -> None:
         ids = await asking.stop()
         await until(lambda: set(ids) <= set(gateway.logged()), "every answer is in the log")
         assert sorted(gateway.logged()) == sorted(ids)
+    finally:
+        await gateway.close()
+
+
+async def test_a_stop_under_load_lets_nobody_down(tmp_path: Path) -> None:
+    """SIGTERM under calls from many channels: each is answered and logged, or UNAVAILABLE and not logged."""
+    gateway = Served(tmp_path)
+    try:
+        for _ in range(count(1, 20)):
+            await gateway.start()
+            logged = len(gateway.logged())
+            asking = Asking(gateway.grpc)
+            await asking.under_way()
+            assert await gateway.stop() == 0, gateway.output()
+            assert await asking.refused() == {"StatusCode.UNAVAILABLE"}
+            assert sorted(gateway.logged()[logged:]) == sorted(asking.answers)
     finally:
         await gateway.close()
 

@@ -149,6 +149,14 @@ def test_trouble_is_found_and_named(patient: Patient, name: str) -> None:
     assert all(fault.do for fault in faults)
 
 
+def test_the_supervisor_s_own_slot_is_no_worker_s(patient: Patient) -> None:
+    """Living workers are counted among workers; the supervisor's slot stands at no place."""
+    slots = patient.data / "slots"
+    with contextlib.closing(Slot.create(slots, place=-1)), contextlib.closing(Slot.create(slots, place=0)):
+        said = [finding.what for finding in patient.examine() if finding.area == "slots"]
+    assert "1 of 2 workers' slots have a living worker" in said
+
+
 def test_a_port_taken_by_a_stranger_is_found(patient: Patient) -> None:
     """A port that somebody else answers on is a failure while nothing of ours runs."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
