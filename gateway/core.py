@@ -38,6 +38,7 @@ from gateway.responses import OK, Fault, Header, Response, plain_fault, refused,
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Job, Shadow, size_of
+from gateway.sizing import LEAST_RUNS
 from groundwork.clock import Clock
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
@@ -84,7 +85,7 @@ class Core:
         self._dispatch = Dispatch(settings, counters, self.lag, clock.monotonic)
         self._on_demand = on_demand
         self._inline_body = settings.requests.inline_body_bytes
-        self._pool = ThreadPoolExecutor(settings.runs.pool, "run")
+        self._pool = ThreadPoolExecutor(settings.runs.pool or LEAST_RUNS, "run")
         self._requests = 0
         self._bound: dict[str, Bound] = {}
         self.unserved: Mapping[str, str] = MappingProxyType({})
