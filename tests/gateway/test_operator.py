@@ -105,6 +105,7 @@ async def bench(here: World, tmp_path: Path) -> AsyncIterator[Bench]:
     await here.publish("m", "2", logistic(bias=1.0))
     made = Bench(here, tmp_path)
     made.presence.following(now=True)
+    made.presence.answering(now=True)
     made.follow()
     await made.reconciler.settled()
     yield made
