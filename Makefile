@@ -14,10 +14,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 
 PIP := $(BIN)/python -m pip install --quiet --no-input --constraint constraints.txt
-INPUTS := pyproject.toml constraints.txt
-PROGRAM := $(VENV)/.program
-TOOLS := $(VENV)/.tools
-LOAD := $(VENV)/.load
+# What is installed is known by the content of these two, not by their times: a checkout changes the times.
+INPUTS := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
+PROGRAM := $(VENV)/.program-$(INPUTS)
+TOOLS := $(VENV)/.tools-$(INPUTS)
+LOAD := $(VENV)/.load-$(INPUTS)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test torture check check-deploy loadtest bench bench-peers soak clean
@@ -36,10 +37,11 @@ $(BIN)/python:
 	@echo "Creating $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(PROGRAM): $(INPUTS) | $(BIN)/python
+$(PROGRAM): | $(BIN)/python
 	@echo "Installing driftgate and its extras (minutes the first time, seconds after that) …"
 	@$(PIP) --upgrade pip
 	@$(PIP) --editable '.[all]'
+	@rm -f $(VENV)/.program* $(VENV)/.tools* $(VENV)/.load*
 	@touch $@
 
 $(TOOLS): $(PROGRAM)
