@@ -17,7 +17,7 @@ from monitor.app import run
 from monitor.settings import MonitorSettings
 
 _ARGUMENTS = 3
-# On a machine that it shares with a gateway the monitor gives way: what it reads waits for it in the log.
+# On a machine that it shares with a gateway the monitor gives way, its pipeline more (`monitor.priority`).
 _NICENESS = 5
 
 

@@ -39,6 +39,7 @@ from monitor.errors import MonitorError
 from monitor.evidence_out import EvidenceOut
 from monitor.loop import Loop
 from monitor.pipeline import Pipeline
+from monitor.priority import give_way
 from monitor.rereading import Reread, Rereading
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
@@ -166,10 +167,14 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
 
 
 def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread:
-    """The pipeline on a thread of its own; `ended` is called from it when it ends, however it ends."""
+    """The pipeline on a thread of its own, which gives way to whoever wants its processor.
+
+    `ended` is called from it when it ends, however it ends.
+    """
 
     def work() -> None:
         try:
+            give_way()
             parts.loop.run(poll=parts.settings.poll, catch_up=parts.settings.catch_up)
         finally:
             ended()
