@@ -74,7 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with subject(asked.url, asked.body, asked.rows) as (url, body):
         payload = generator.request_bytes(url, body, _JSON)
         generator.closed_loop(url, payload, connections=4, seconds=0.5)  # the first answers are no measure
-        stream = Arrivals(url, payload, rate=asked.rate, window=asked.seconds, connections=asked.connections)
+        stream = Arrivals(
+            url,
+            payload,
+            rate=asked.rate,
+            window=asked.seconds,
+            into=lambda: generator.Tally(seconds=asked.seconds),
+            connections=asked.connections,
+        )
         (tally,) = stream.run(asked.seconds)
     print(table(tally, asked.rate))
     print(histogram(tally.latencies))

@@ -73,7 +73,14 @@ def overload(url: str, body: bytes, *, times: float, deadline: float, seconds: f
     calm = generator.closed_loop(url, payload, connections=32, seconds=seconds)
     peak = calm.done / calm.seconds
     hurried = generator.request_bytes(url, body, {**kind, "X-Request-Timeout": f"{deadline:.6f}"})
-    stream = Arrivals(url, hurried, rate=times * peak, window=seconds, connections=CONNECTIONS)
+    stream = Arrivals(
+        url,
+        hurried,
+        rate=times * peak,
+        window=seconds,
+        into=generator.Tally,
+        connections=CONNECTIONS,
+    )
     tallies = stream.run(seconds)
     served = sum(tally.done for tally in tallies)
     bad = sum(tally.bad for tally in tallies)

@@ -1,65 +1,113 @@
 """`make soak MINUTES=20`: hours of use in minutes, and nothing may grow.
 
-60 % of the measured capacity arrives at random times, canaries come and go every minute, and every five
-seconds the memory of each process and the bytes of each kind of file are looked at. The verdict is a table;
-samples.csv, minutes.csv and soak.png lie in loadtests/report afterwards.
+60 % of what the whole system sustains (see `loadtests.capacity`) arrives at random times. A canary with a
+shadow starts and is rolled back once a minute, at the same seconds of each minute, and every five seconds the
+memory of each process, the bytes of each kind of file and the monitor's lag are looked at. Half a minute
+before the first is not judged. The verdict is a table; samples.csv, minutes.csv, seconds.csv and soak.png lie
+in loadtests/report.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from driftgate.settings import all_settings
-from loadtests import canary, criteria, endurance, samples
-from loadtests.arrivals import Arrivals
+from loadtests import canary, capacity, criteria, endurance, samples, soak_report
 from loadtests.bench import generator
-from loadtests.bench.generator import Tally
 from loadtests.samples import Sample
-from loadtests.subject import Reference, Subject, publish, running
+from loadtests.spread import Spread
+from loadtests.stream import LEAD_NS, Order, Stream
+from loadtests.subject import Reference, Subject, ask, publish, running
 
-REPORT: Final = Path(__file__).parent / "report"
 SHARE: Final = 0.6
-CAPACITY_S: Final = 5.0
-CAPACITY_CONNECTIONS: Final = 16
-LOOK_S: Final = 5.0
-CANARY_S: Final = 30.0
+GUESS: Final = 0.5
+"""Of what a closed loop gives: the first rate that is tried."""
+CLOSED_S: Final = 2.0
+CLOSED_CONNECTIONS: Final = 16
+SENDERS: Final = 2
+"""As many as the gateway has workers: a request costs its sender less than its worker."""
+CANARY_PERCENT: Final = 20
+CYCLE_S: Final = 60.0
+LOOKS: Final = 12
+"""A cycle has so many windows of latencies, and as many samples."""
+START, ABORT = 0.25, 0.75
+"""When in a cycle the canary comes and goes, as shares of it."""
+WARM_UP: Final = 0.5
+"""The load runs for this share of a cycle before the first one."""
 MOST_MINUTES: Final = 12 * 60.0
 LIMIT: Final = "log.max_bytes"
 LOG_BYTES: Final = 128 << 20
 SEGMENT_BYTES: Final = 16 << 20
 _JSON: Final = {"Content-Type": "application/json"}
-_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Course:
+    """When what happens: `start` is when the first cycle begins (ns of `time.perf_counter_ns`)."""
+
+    start: int
+    cycle: float
+    count: int
+
+    @property
+    def window(self) -> float:
+        """Seconds of one window of latencies."""
+        return self.cycle / LOOKS
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds of load before `start`."""
+        return WARM_UP * self.cycle
+
+    def now(self) -> float:
+        """Seconds since `start`; less than 0 in the warm-up."""
+        return (time.perf_counter_ns() - self.start) / 1e9
+
+
+@dataclass
+class Outcome:
+    """What a soak saw: samples, latencies by window (warm-up left out), what canaries complained of."""
+
+    seen: list[Sample] = field(default_factory=list)
+    windows: Sequence[Spread] = ()
+    faults: list[str] = field(default_factory=list)
+    busiest: float = 0.0
+
+    @property
+    def minutes(self) -> list[Spread]:
+        """Latencies by cycle."""
+        places = range(0, len(self.windows), LOOKS)
+        return [Spread.merged(self.windows[place : place + LOOKS]) for place in places]
 
 
 def main() -> int:
     """Run it; 0 when every criterion holds."""
     asked = _arguments()
-    REPORT.mkdir(exist_ok=True)
     limit = LOG_BYTES if LIMIT in {setting.name for setting in all_settings()} else None
+    cycle = min(CYCLE_S, asked.minutes * 60 / 2)
+    count = int(asked.minutes * 60 // cycle)
     with tempfile.TemporaryDirectory(prefix="driftgate-soak-") as name:
         folder = Path(name)
         payload = Reference.read(publish(folder)).body(0, 1)
         with running(folder, settings=_settings(limit)) as subject:
             publish(folder, 2)
             request = generator.request_bytes(subject.infer, payload, _JSON)
-            rate = asked.rate or SHARE * _capacity(subject, request)
-            print(f"{rate:.0f} requests a second for {asked.minutes:g} minutes …", flush=True)
-            seen, minutes, faults = _soak(subject, request, rate, asked.minutes * 60)
-    _write(seen, minutes)
-    _draw(seen, minutes)
-    checks = endurance.judge(seen, minutes, limit)
-    checks.append(criteria.Check("canaries", "come and go", "; ".join(faults) or "came and went", not faults))
-    print(criteria.table(checks))
-    print("Samples, minutes and a picture: loadtests/report")
-    return 0 if all(check.passed for check in checks) else 1
+            with Stream(subject.infer, request, SENDERS) as stream:
+                canary.start(subject.operator, CANARY_PERCENT)
+                rate = asked.rate or _rate(subject, stream, request)
+                if not rate:
+                    return 1
+                print(f"{rate:.0f} requests a second for {count} × {cycle:g} s …", flush=True)
+                outcome = _soak(subject, stream, rate, cycle, count)
+    return _verdict(outcome, cycle, limit)
 
 
 def _settings(limit: int | None) -> dict[str, Any]:
@@ -70,90 +118,88 @@ def _settings(limit: int | None) -> dict[str, Any]:
     return {"log": log, "monitor": {"ledger": {"max_rows": 50_000}}}
 
 
-def _capacity(subject: Subject, request: bytes) -> float:
-    """Answers a second when nobody waits between requests."""
-    tally = generator.closed_loop(
-        subject.infer, request, connections=CAPACITY_CONNECTIONS, seconds=CAPACITY_S
+def _rate(subject: Subject, stream: Stream, request: bytes) -> float:
+    """60 % of what is sustained, found while the canary answers and is shadowed; 0 where nothing is."""
+    closed = generator.closed_loop(subject.infer, request, connections=CLOSED_CONNECTIONS, seconds=CLOSED_S)
+    peak = closed.done / closed.seconds
+    print(
+        f"A closed loop of {CLOSED_CONNECTIONS} callers gets {peak:.0f} answers a second for {CLOSED_S:g} s."
     )
-    print(f"Capacity: {tally.done / tally.seconds:.0f} requests a second, {tally.bad} failed.")
-    return tally.done / tally.seconds
+    print(
+        f"What the whole system sustains (gateway, log, canary of {CANARY_PERCENT} % with shadow, monitor, "
+        f"{stream.processes} senders), tried for {capacity.TRIAL_S:g} s each: no failure, 99 % within "
+        f"{capacity.MOST_P99_MS:g} ms, monitor at most {capacity.MOST_LAG_S:g} s behind"
+    )
+    trials = capacity.measure(stream, GUESS * peak, lambda: _lag(subject.monitor))
+    sustained = capacity.found(trials)
+    if not sustained:
+        print("FAIL  no rate that was tried is sustained: the machine is too busy to measure on")
+    else:
+        print(f"Capacity: {sustained:.0f} requests a second; {SHARE:.0%} of it: {SHARE * sustained:.0f}.")
+    return SHARE * sustained
 
 
-def _soak(
-    subject: Subject, request: bytes, rate: float, seconds: float
-) -> tuple[list[Sample], list[Tally], list[str]]:
-    """The load in one thread, canaries in another, samples in this one."""
-    stream = Arrivals(subject.infer, request, rate=rate, window=min(60.0, seconds / 2))
+def _lag(monitor: str) -> float:
+    """Seconds that the monitor is behind; infinity while it cannot say."""
+    lag = ask(f"{monitor}/v1/status")["lag"]
+    return float("inf") if lag is None else float(lag["seconds"])
+
+
+def _soak(subject: Subject, stream: Stream, rate: float, cycle: float, count: int) -> Outcome:
+    """The load in processes of its own, canaries in a thread, samples in this one."""
+    begin = time.perf_counter_ns() + LEAD_NS
+    course = Course(begin + int(WARM_UP * cycle * 1e9), cycle, count)
     over = threading.Event()
-    faults: list[str] = []
-    load = threading.Thread(target=stream.run, args=(seconds,), name="load")
-    flights = threading.Thread(target=_fly, args=(subject.operator, over, faults), name="canaries")
-    began = time.monotonic()
-    seen: list[Sample] = []
-    load.start()
+    outcome = Outcome()
+    flights = threading.Thread(
+        target=_fly, args=(subject.operator, course, over, outcome.faults), name="canaries"
+    )
+    stream.begin(Order(rate, course.warm_up + count * cycle, course.window, begin))
     flights.start()
     try:
-        while load.is_alive() and time.monotonic() - began < seconds:
-            seen.append(samples.look(subject.pid, subject.data, time.monotonic() - began))
-            load.join(LOOK_S)
+        while not stream.ended(course.window - course.now() % course.window):
+            lag = _lag(subject.monitor)
+            outcome.seen.append(samples.look(subject.pid, subject.data, course.now(), lag))
     finally:
         over.set()
-        load.join()
         flights.join()
-    whole = int(seconds // stream.windows[0].seconds) if stream.windows else 0
-    return seen, stream.windows[:whole], faults
+    report = stream.end()
+    skip = int(WARM_UP * LOOKS)
+    outcome.windows = report.windows[skip : skip + count * LOOKS]
+    outcome.busiest = report.busiest
+    return outcome
 
 
-def _fly(operator: str, over: threading.Event, faults: list[str]) -> None:
-    """Start and roll back, again and again, half a minute each."""
-    while not over.wait(CANARY_S / 2):
+def _fly(operator: str, course: Course, over: threading.Event, faults: list[str]) -> None:
+    """Roll the canary of the measurement back in the warm-up; then one start and one roll-back each cycle."""
+    moves = [(ABORT - 1, False)]
+    moves += [(place + at, at == START) for place in range(course.count) for at in (START, ABORT)]
+    for share, comes in moves:
+        if over.wait(max(share * course.cycle - course.now(), 0)):
+            return
         try:
-            canary.start(operator, 20)
-            over.wait(CANARY_S)
-            canary.abort(operator)
+            if comes:
+                canary.start(operator, CANARY_PERCENT)
+            else:
+                canary.abort(operator)
         except OSError as error:
             faults.append(f"{type(error).__name__}: {error}")
             return
 
 
-def _write(seen: Sequence[Sample], minutes: Sequence[Tally]) -> None:
-    memory = sorted({name for sample in seen for name in sample.memory})
-    files = sorted({name for sample in seen for name in sample.files})
-    with (REPORT / "samples.csv").open("w", newline="") as file:
-        out = csv.writer(file)
-        out.writerow(
-            ["seconds", *(f"memory {name}" for name in memory), *(f"bytes {name}" for name in files)]
-        )
-        for sample in seen:
-            sizes = [sample.memory.get(name, 0) for name in memory]
-            out.writerow([f"{sample.seconds:.1f}", *sizes, *(sample.files.get(name, 0) for name in files)])
-    with (REPORT / "minutes.csv").open("w", newline="") as file:
-        out = csv.writer(file)
-        out.writerow(["minute", "answered", "failed", "p50_ms", "p99_ms"])
-        for place, tally in enumerate(minutes):
-            spread = [f"{tally.percentile(q) / 1e3:.3f}" for q in (50, 99)]
-            out.writerow([place, tally.done, tally.bad, *spread])
-
-
-def _draw(seen: Sequence[Sample], minutes: Sequence[Tally]) -> None:
-    from matplotlib.figure import Figure  # noqa: PLC0415  loads slowly
-
-    figure = Figure(figsize=(10, 9), layout="constrained")
-    memory, files, latency = figure.subplots(3, 1)
-    times = [sample.seconds / 60 for sample in seen]
-    for axes, kind in ((memory, "memory"), (files, "files")):
-        names = sorted({name for sample in seen for name in getattr(sample, kind)})
-        for name in names:
-            axes.plot(times, [getattr(sample, kind).get(name, 0) / _MIB for sample in seen], label=name)
-        axes.set_ylabel(f"{kind}, MiB")
-        axes.set_ylim(bottom=0)
-        axes.legend(ncols=4, fontsize="small")
-    for q in (50, 99):
-        latency.plot([tally.percentile(q) / 1e3 for tally in minutes], marker="o", label=f"{q} %")
-    latency.set_ylabel("latency, ms")
-    latency.set_xlabel("minutes")
-    latency.legend()
-    figure.savefig(REPORT / "soak.png", dpi=110)
+def _verdict(outcome: Outcome, cycle: float, limit: int | None) -> int:
+    minutes = outcome.minutes
+    soak_report.write(outcome.seen, minutes, outcome.windows, cycle / LOOKS)
+    checks = endurance.judge(outcome.seen, minutes, cycle, limit)
+    checks.append(endurance.generator(outcome.busiest))
+    faults = "; ".join(outcome.faults)
+    checks.append(criteria.Check("canaries", "come and go", faults or "came and went", not faults))
+    print(criteria.table(checks))
+    for name, place in (("first", 0), ("last", len(minutes) - 1)):
+        used = soak_report.processors(outcome.seen, place * cycle, (place + 1) * cycle)
+        print(f"Processors in the {name} minute: {soak_report.told(used)}")
+    print("Samples, minutes and a picture: loadtests/report")
+    return 0 if all(check.passed for check in checks) else 1
 
 
 def _arguments() -> argparse.Namespace:

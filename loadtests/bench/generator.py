@@ -32,6 +32,10 @@ class Tally:
     def done(self) -> int:
         return len(self.latencies)
 
+    def took(self, latency: int) -> None:
+        """Keep an answer that took so many ns."""
+        self.latencies.append(latency)
+
     def percentile(self, q: float) -> float:
         """Latency in µs below which a share `q` (0..100) of the answers came; nan when there were none."""
         return float(np.percentile(self.latencies, q)) / 1e3 if self.latencies else float("nan")
