@@ -67,6 +67,8 @@ JOURNAL_SECONDS: Final = 1.0
 IDLE_LOOKS: Final = 4
 # After a fault nobody foresaw a task waits at least so long, so that it does not fill the log.
 FAULT_SECONDS: Final = 1.0
+# Between two signs of life of a worker that has not begun to answer.
+BEAT_SECONDS: Final = 0.1
 
 
 class App:
@@ -175,7 +177,9 @@ class App:
 
     async def run(self) -> int:
         """Start, answer until the line says to end, stop in order; the exit code."""
+        starting = asyncio.create_task(self._again(BEAT_SECONDS, self._turn))
         await self._start()
+        starting.cancel()
         tasks = [
             asyncio.create_task(task)
             for task in (
@@ -288,8 +292,11 @@ class App:
         """So many seconds while anybody asks, and more while nobody does."""
         return seconds * (IDLE_LOOKS if self._flusher.idle else 1)
 
-    async def _tick(self) -> None:
+    async def _turn(self) -> None:
         self._places.beat(self._place, self._clock.monotonic())
+
+    async def _tick(self) -> None:
+        await self._turn()
         self._core.lag.beat(self._pace())
         self._follow()
         self._flusher.look()

@@ -62,7 +62,11 @@ class Child:
             ours.close()
             raise
         child = cls(process, told, draw, asyncio.get_running_loop().time())
-        reader, child._writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        if child.ended.done():  # so soon that nobody else closes the line
+            writer.close()
+            return child
+        child._writer = writer
         child._writer.write(encode(told))
         child._talking = asyncio.create_task(child._talk(reader, answer))
         return child
@@ -81,6 +85,8 @@ class Child:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._writer is not None:
             self._writer.close()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
         return code
 
     def signal(self, number: signal.Signals) -> None:

@@ -6,7 +6,8 @@
    The next one comes first, in a place of its own; when it answers, the old one takes no more connections,
    says `Connection: close` on what is in flight and ends. Never are two replaced at once, and where the next
    one does not come up, the old one stays.
-3. A worker whose loop stands still is ended: SIGABRT, so that it says where it was, then SIGKILL.
+3. A worker whose loop stands still, be it while it starts, is ended: SIGABRT, so that it says where it was,
+   then SIGKILL.
 
 It knows no operator, and nothing of what workers do.
 """
@@ -34,6 +35,8 @@ HOPELESS: Final = 3
 POLL_SECONDS: Final = 0.01
 # On top of what the settings allow a worker for its stop: the last flush and the interpreter's own end.
 PATIENCE_SECONDS: Final = 10.0
+# Whose loop is expected to turn; one that ends has a bound of its own.
+_LOOPING: Final = (Stage.STARTING, Stage.READY)
 # Between SIGABRT and SIGKILL.
 ABORT_SECONDS: Final = 2.0
 # Until a worn-out worker whose successor did not come up is tried again.
@@ -125,16 +128,18 @@ class Crew:
     def look(self) -> None:
         """Once in a while: end who hangs, replace who is worn out."""
         now = self._loop.time()
+        for one in self._children:
+            if self._places.stage(one.place) in _LOOPING:
+                still = one.pulse.still(self._places.beat_of(one.place), now)
+                if 0 < one.settings.worker.hung <= still:
+                    self._abort(one, still)
         for seat in self.seats:
             child = seat.child
-            if child is None or not self.is_ready(seat):
+            if child is None or child.ended_for or not self.is_ready(seat):
                 continue
             if child.ready_at is None:
                 child.ready_at = now
-            still = child.pulse.still(self._places.beat_of(seat.place), now)
-            if 0 < child.settings.worker.hung <= still:
-                self._abort(seat, child, still)
-            elif now >= self._renew_after and not self.replacing.locked():
+            if now >= self._renew_after and not self.replacing.locked():
                 worn = child.allotment.worn(child.use(self._places.served(seat.place), now))
                 if worn:
                     self._renewal = asyncio.create_task(self._renew_worn(seat, worn))
@@ -317,11 +322,11 @@ class Crew:
             await asyncio.wait({child.ended})
         self._aftermath.follow(child.place, child.ended.result(), "recycled")
 
-    def _abort(self, seat: Seat, child: Child, still: float) -> None:
+    def _abort(self, child: Child, still: float) -> None:
         if child.ended_for:
             return
         child.ended_for = "hung"
-        self._log.error("worker-hangs", place=seat.number, pid=child.pid, seconds=round(still, 1))
+        self._log.error("worker-hangs", place=child.place, pid=child.pid, seconds=round(still, 1))
         task = asyncio.create_task(_abort(child))
         self._aborts.add(task)
         task.add_done_callback(self._aborts.discard)

@@ -53,7 +53,8 @@ def crashes(rollout: Rollout, count: int) -> Decision | None:
     limit = rollout.spec.guards.crashes
     if not (rollout.live and limit) or count < limit:
         return None
-    reason = f"workers died {count} times while they ran or loaded version {rollout.candidate}, {limit} are allowed"
+    candidate = rollout.candidate
+    reason = f"workers died {count} times while they ran or loaded version {candidate}, {limit} are allowed"
     return _abort("crash", reason, count, limit)
 
 

@@ -22,6 +22,7 @@ from gateway.order import Ask
 from gateway.places import Places
 from gateway.reload import RestartError
 from gateway.settings import GatewaySettings, GrpcSettings, PortSettings, StopSettings, WorkerSettings
+from gateway.sizing import sized
 from gateway.supervisor import Reload, Supervisor
 from gateway.sweep import Sweeper
 from gateway.tally import Tally
@@ -95,9 +96,10 @@ class Bench:
 
     def __init__(self, folder: Path, program: str, **settings: Any) -> None:
         self.folder = folder
-        self.settings = GatewaySettings(
+        given = GatewaySettings(
             data=str(folder), workers=2, http=FREE, operator=FREE, grpc=SILENT, **settings
         )
+        self.settings = sized(given, 2.0)
         self.clock = FakeClock()
         self.lines = io.StringIO()
         self.log = Log(self.lines, self.clock)
@@ -312,6 +314,17 @@ async def test_a_worker_that_hangs_is_ended_and_replaced(tmp_path: Path) -> None
     await until(lambda: bench.restarts("hung") >= 2, "both are ended")
     await until(lambda: bool(bench.working()) and not bench.working() & before, "others answer")
     assert "worker-hangs" in bench.lines.getvalue()
+    bench.supervisor.stop()
+    await running
+    bench.close()
+
+
+async def test_a_worker_that_hangs_before_it_answers_is_ended(tmp_path: Path) -> None:
+    """Another is started in the place of one whose loop never began to turn."""
+    bench = Bench(tmp_path, LOADS, worker=WorkerSettings(hung=0.3))
+    running = bench.run()
+    await until(lambda: bench.restarts("hung") >= 2, "both are ended")
+    assert not bench.ready.is_set()
     bench.supervisor.stop()
     await running
     bench.close()
