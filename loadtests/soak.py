@@ -130,7 +130,11 @@ def _rate(subject: Subject, stream: Stream, request: bytes) -> float:
         f"{stream.processes} senders), tried for {capacity.TRIAL_S:g} s each: no failure, 99 % within "
         f"{capacity.MOST_P99_MS:g} ms, monitor at most {capacity.MOST_LAG_S:g} s behind"
     )
+    began = time.monotonic()
+    ends = [samples.look(subject.pid, subject.data, 0)]
     trials = capacity.measure(stream, GUESS * peak, lambda: _lag(subject.monitor))
+    ends.append(samples.look(subject.pid, subject.data, time.monotonic() - began))
+    print(f"Processors meanwhile: {soak_report.told(soak_report.processors(ends, 0, ends[1].seconds))}")
     sustained = capacity.found(trials)
     if not sustained:
         print("FAIL  no rate that was tried is sustained: the machine is too busy to measure on")
