@@ -1,4 +1,4 @@
-"""Versions of 25 to 60 MB that follow one another under load: memory and latency."""
+"""Versions of 25 to 60 MB that follow one another under load: memory is given back, nobody fails."""
 
 import asyncio
 import functools
@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.counts import TORTURE, count
+from tests.counts import count
 from tests.facts import until
 from tests.system import graphs
 from tests.system.load import Load, Plan, Shot
@@ -22,7 +22,6 @@ SPEC = {
     "bake": {"for": "0s"},
 }
 MOST_MEMORY = 1.5
-MOST_LATENCY = 1.5
 RATE = 100.0
 CALM = 50
 BODY = (
@@ -57,7 +56,7 @@ def _first(gateway: Gateway) -> None:
 
 
 async def test_memory_and_latency_of_swaps(large: Gateway) -> None:
-    """Swaps under load end at the memory they began with, and callers hardly notice one."""
+    """Swaps under load end near the memory they began with, and no caller fails."""
     for folder in sorted((large.folder / "later").iterdir()):
         folder.rename(large.models / "m" / folder.name)
     load = Load(Plan(large.http, "/v2/models/m/infer", BODY, rate=RATE, seconds=3600.0, connections=4))
@@ -83,10 +82,9 @@ async def test_memory_and_latency_of_swaps(large: Gateway) -> None:
         f"{SWAPS} swaps: {before >> 20} MiB before, {after >> 20} after; "
         f"p99 {_p99(calm) * 1e3:.1f} ms before, {_p99(swapping) * 1e3:.1f} ms in swaps"
     )
+    # Of the percentiles nothing is asserted: they are the machine's as much as ours. They are to be read.
     print(report)  # noqa: T201  the figures that docs/performance.md has
     assert after <= MOST_MEMORY * before, report
-    if TORTURE:  # a handful of swaps on a busy machine says nothing about a percentile
-        assert _p99(swapping) <= MOST_LATENCY * _p99(calm), report
 
 
 async def _swap(gateway: Gateway, version: int) -> None:
