@@ -6,6 +6,8 @@ Rules:
    `application_id` (a checksum of the schema's name) tells whose file it is.
 3. A newer file is refused: going back is the operator's decision, by a copy made before.
 4. Only SQLite opens an existing database file: closing a second descriptor would drop SQLite's own locks.
+5. A write-ahead log without its database is refused: SQLite would take it for the new file's, and the pages
+   of the one that was taken away would come back in it.
 
 Refuses to know: any table.
 """
@@ -56,7 +58,7 @@ def open_database(
     the disk is full. Any thread may use the connection, but no two at the same time.
     """
     try:
-        if not readonly and not path.exists():
+        if not readonly and _is_missing(path, schema):
             _create(path, schema)
         return _open(path, schema, synchronous, readonly=readonly)
     except sqlite3.Error as error:
@@ -74,6 +76,19 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _is_missing(path: Path, schema: Schema) -> bool:
+    """Whether the file has to be made; StoreError where only its write-ahead log is there."""
+    log = path.with_name(f"{path.name}-wal")
+    # The log is looked at first: whoever makes the database meanwhile has no log before it.
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size and not path.exists():
+            raise StoreError(
+                f"{path}: wanted a {schema.name} database, found only {log.name}, the write-ahead log of one that"
+                " was taken away; put that one back, or move its log away too"
+            )
+    return not path.exists()
 
 
 def _create(path: Path, schema: Schema) -> None:

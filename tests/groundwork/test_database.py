@@ -136,6 +136,23 @@ def test_an_emptied_file_is_no_new_database(tmp_path: Path) -> None:
         open_database(path, SECOND)
 
 
+def test_a_database_that_was_taken_away_does_not_come_back(tmp_path: Path) -> None:
+    """Its write-ahead log alone is refused, as long as it holds anything: a new file would take its pages."""
+    path, log = tmp_path / "things.db", tmp_path / "things.db-wal"
+    connection = open_database(path, FIRST)
+    connection.execute("INSERT INTO thing VALUES ('old')")
+    left = log.read_bytes()  # as a killed process leaves it
+    connection.close()
+    path.unlink()
+    log.write_bytes(left)
+    with pytest.raises(StoreError, match="things.db-wal"):
+        open_database(path, FIRST)
+    log.write_bytes(b"")
+    connection = open_database(path, FIRST)
+    assert connection.execute("SELECT name FROM thing").fetchall() == [("a;b",)]
+    connection.close()
+
+
 def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     """Whoever comes first makes it, and all find the same one, migrated once."""
     for turn in range(count(3, 50)):
