@@ -131,14 +131,18 @@ def begin_segment(
 ) -> None:
     """Give a segment that nobody writes to yet its number and the sequences carried into it.
 
-    May be repeated: a rotation that was cut short is done again from its beginning.
+    May be repeated: a rotation that was cut short is done again from its beginning. No sequence goes back.
     """
     with transaction(connection):
         if is_sealed(connection) is None:
             connection.execute(
                 "INSERT INTO segment (number, created, boot) VALUES (?, ?, ?)", (number, created, boot)
             )
-        connection.executemany("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", carried)
+        connection.executemany(
+            "INSERT INTO streams VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET end_seq ="
+            " max(end_seq, excluded.end_seq)",
+            carried,
+        )
 
 
 def is_sealed(connection: sqlite3.Connection) -> bool | None:

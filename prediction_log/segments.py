@@ -16,7 +16,7 @@ It knows frames only as far as the index needs; what their rows mean is the read
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,7 +161,8 @@ class SegmentSink:
             if files.is_sealed(self._connection) is None:
                 # On the disk before its first frame: a power cut must not let its rows begin at 1 again.
                 with self._synced(self._connection):
-                    files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, ())
+                    carried = self._carried_from(self._number - 1)
+                    files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, carried)
             elif files.boot_of(self._connection) != self._boot:
                 # Asked once, on opening: a power cut ends every process that had the segment open.
                 self._rotate(self._connection)
@@ -209,21 +210,27 @@ class SegmentSink:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _begin_next(self, connection: sqlite3.Connection) -> None:
-        following = files.open_segment(self._folder, self._number + 1)
-        try:
+        with closing(files.open_segment(self._folder, self._number + 1)) as following:
             following.execute("PRAGMA synchronous = FULL")
             carried = files.carried(connection)
             files.begin_segment(following, self._number + 1, self._clock.now(), self._boot, carried)
-        finally:
-            following.close()
+
+    def _carried_from(self, number: int) -> list[files.StreamEnd]:
+        """What a segment carries on; nothing where it is not there."""
+        if number not in files.numbers(self._folder):
+            return []
+        with closing(files.open_segment(self._folder, number, readonly=True)) as connection:
+            return files.carried(connection)
 
     def _move_on(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Leave a sealed segment for the active one, whose connection is returned.
 
         Segments in between may have been dropped while this sink had nothing to write, so it does not count
-        on: it looks.
+        on: it looks. Where whatever came after it was taken away, the next one is begun again.
         """
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if files.active_number(self._folder) == self._number:
+            self._begin_next(connection)
         connection.close()
         self._connection = None
         self._number = files.active_number(self._folder) or self._number + 1

@@ -163,6 +163,21 @@ def test_a_sink_that_slept_finds_the_active_segment_again(tmp_path: Path, held: 
     assert firsts(tmp_path) == [9, 12]
 
 
+@pytest.mark.parametrize("made", [False, True])
+def test_a_log_whose_newest_segment_was_taken_away_goes_on(tmp_path: Path, held: Held, made: bool) -> None:  # noqa: FBT001
+    """The one behind the last sealed segment is begun again (cut short or not), and knows what was written."""
+    writer = sink_of(held, tmp_path, segment_bytes=1)
+    for first in (0, 3, 6):
+        writer.write([samples.make_frame(first)])
+    writer.close()
+    for path in tmp_path.glob("000003.seg*"):
+        path.unlink()
+    if made:
+        files.open_segment(tmp_path, 3).close()
+    assert sink_of(held, tmp_path).write([samples.make_frame(3), samples.make_frame(9)]) == 1
+    assert firsts(tmp_path) == [0, 3, 9]
+
+
 def test_what_is_written_ahead_stays_below_a_small_segment(tmp_path: Path, held: Held) -> None:
     """However many transactions came, the file beside a segment is no longer than a few of them."""
     sink = sink_of(held, tmp_path, segment_bytes=1 << 17)
