@@ -1,7 +1,7 @@
 """What the registry says of the versions in the log, read once: versions never change.
 
-Rules: a version that cannot be read is not fatal and not final: it is asked for again after twice as many
-frames as the last time (1, 2, 4 … 1024), and its last error is there to be shown. A frame whose digest is not
+Rules: a version that cannot be read, or whose reference profile cannot, is not fatal and not final: it is asked
+for again after twice as many frames as the last time (1, 2, 4 … 1024), and its last error is there to be shown. A frame whose digest is not
 the manifest's is not of this version, whatever it is called.
 """
 
@@ -24,6 +24,11 @@ class Known(msgspec.Struct, frozen=True):
     profile: Profile | None
     problem: str
 
+    @property
+    def whole(self) -> bool:
+        """Whether everything was read that the version was published with."""
+        return self.manifest is not None and (self.manifest.profile_digest is None or self.profile is not None)
+
 
 class Catalogue:
     """The one reader of the registry in this program."""
@@ -38,7 +43,7 @@ class Catalogue:
         """What is known of a version whose frames carry `digest` (empty: not said)."""
         key = (model, version)
         known = self._known.get(key)
-        if known is None or (known.manifest is None and self._is_time(key)):
+        if known is None or (not known.whole and self._is_time(key)):
             known = self._known[key] = self._read(model, version)
         if known.manifest is not None and digest and known.manifest.digest != digest:
             return Known(
