@@ -5,7 +5,8 @@ Rules:
 * It needs no model: a row file's halves are frames.
 * It may be killed anywhere and be repeated by anyone: what is already in the log is skipped by its stream's
   last sequence, and a row file is removed only when all of it is in the log.
-* A half that is no frame any more is set aside under another name and reported, never passed over silently.
+* A row file with a half that is no frame any more is reported and kept outside its slot, which is removed
+  in the end: in the folder UNREADABLE_FOLDER beside it.
 * A slot of a past boot is not spooled: the power may have been cut while pages of its files were on their way
   to the disk, and a head that is there says nothing of the rows behind it. The log is told instead how many
   rows it lacks, in one loss frame per stream, on that stream, so that told again it is skipped: every
@@ -38,6 +39,7 @@ from prediction_log.transport import Sink
 from prediction_log.validation import check_counts
 
 UNREADABLE: Final = ".unreadable"
+UNREADABLE_FOLDER: Final = "unreadable"
 POWER_CUT: Final = b"power cut, at most"
 """The reason of a loss frame for the rows that a slot of a past boot held."""
 
@@ -88,8 +90,7 @@ def _forfeit_stream(paths: Sequence[Path], sink: Sink, now: int) -> int:
     found = [head for path in paths for head in heads(path) if _is_sound(head)]
     if not found:
         for path in paths:
-            _log.error("the power was cut and %s says nothing any more; it is kept as *%s", path, UNREADABLE)
-            path.rename(path.with_name(path.name + UNREADABLE))
+            _log.error("the power was cut and %s says nothing any more; it is kept as %s", path, _kept(path))
         return 0
     last = max(found, key=lambda head: head.end)
     reached = sink.reached(last.incarnation, last.stream)
@@ -139,13 +140,21 @@ def _recover_stream(paths: Sequence[Path], sink: Sink) -> int:
         # One at a time, oldest first: the sink says for each whether it was new.
         rows += frame[0].rows if sink.write([frame[1]]) else 0
     for path, unreadable in broken.items():
-        for error in unreadable:
-            _log.error("rows of a dead worker cannot be read: %s; the file is kept as *%s", error, UNREADABLE)
         if unreadable:
-            path.rename(path.with_name(path.name + UNREADABLE))
+            kept = _kept(path)
+            for error in unreadable:
+                _log.error("rows of a dead worker cannot be read: %s; the file is kept as %s", error, kept)
         else:
             path.unlink(missing_ok=True)
     return rows
+
+
+def _kept(path: Path) -> Path:
+    """Where an unreadable row file lies from now on: beside its slot, whose number is put before its name."""
+    slot = path.parent
+    folder = slot.with_name(UNREADABLE_FOLDER)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return path.rename(folder / f"{slot.name}-{path.name}{UNREADABLE}")
 
 
 def _decoded(body: bytes) -> tuple[Frame, bytes]:

@@ -72,16 +72,20 @@ def test_losses_of_a_dead_worker_are_told(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_kept_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A row file with a broken half gives its good half and stays under another name."""
-    fill(tmp_path)
-    path = tmp_path / "1.rows"
+    """A row file with a broken half gives its good half, and stays when its slot goes."""
+    slot = tmp_path / "7"
+    slot.mkdir()
+    fill(slot)
+    path = slot / "1.rows"
     content = bytearray(path.read_bytes())
     content[0] ^= 0xFF
     path.write_bytes(content)
     with caplog.at_level(logging.ERROR):
-        assert recover_slot(tmp_path, MemoryLog()) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["1.rows.unreadable"]
-    assert "1.rows" in caplog.text
+        assert recover_slot(slot, MemoryLog()) == 2
+    assert list(slot.iterdir()) == []
+    kept = tmp_path / "unreadable" / "7-1.rows.unreadable"
+    assert kept.read_bytes() == bytes(content)
+    assert str(kept) in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -90,12 +90,15 @@ def test_a_spilled_request_is_counted_too(tmp_path: Path) -> None:
 def test_a_file_without_any_head_is_kept_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where not even the heads reached the disk nothing is known, and nothing is made up."""
     log = MemoryLog()
-    path = samples.row_file(tmp_path).path
+    slot = tmp_path / "7"
+    path = samples.row_file(slot).path
     path.write_bytes(bytes(path.stat().st_size))
     with caplog.at_level(logging.ERROR):
-        assert taken(dead(tmp_path), log) == Taken()
-    assert [left.name for left in tmp_path.iterdir()] == ["1.rows.unreadable"]
-    assert "1.rows" in caplog.text
+        assert taken(dead(slot), log) == Taken()
+    assert list(slot.iterdir()) == []
+    kept = tmp_path / "unreadable" / "7-1.rows.unreadable"
+    assert kept.is_file()
+    assert str(kept) in caplog.text
     assert frames(log) == []
 
 
