@@ -55,6 +55,13 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if broken(page, target)] == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    """Whoever looks for a page finds it in the README; decisions lead to one another by their numbers."""
+    linked = {target.partition("#")[0] for target in LINK.findall((ROOT / "README.md").read_text())}
+    there = {str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")}
+    assert there - linked == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
     """Pages speak of folders relative to the project or to the reader."""
