@@ -5,21 +5,22 @@ bounds how often it speaks over months, so its share of the budget is 0 and its 
 incident. Its evidence is nominal: ln(1 / delta) for `_ECHO` rows after a detection of a rise, none otherwise.
 
 ADWIN cannot be stored (its window lives in compiled code). The adapter therefore starts a new one every
-`_EPOCH` rows, primed with the end of the old one's window; its state is the bits fed since, at most 8 kB, and
-restoring feeds them again.
+`_EPOCH` rows, primed with the end of the old one's window; its state is the bits fed since, at most 8 kB. The
+first row after a restore feeds them again, at most 50 000, about 10 ms; before it no ADWIN is made, for river
+loads slowly (`monitor.river_parts`).
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
-from river.drift import ADWIN
 
 from monitor.blocks import Block, Mark
 from monitor.detectors.detector import Effect, Feed
 from monitor.errors import DetectorStateError
+from monitor.river_parts import adwin
 from monitor.settings import DetectionSettings
 from registry_client.profile import Profile
 
@@ -50,7 +51,7 @@ class AdwinDetector:
 
     def __init__(self) -> None:
         self.weights: Mapping[str, float] = {SIGNAL: 1.0}
-        self._adwin: Any = _new()
+        self._adwin: Any = None
         self._bits = bytearray()
         self._quiet = _ECHO
         self._before = 0.0
@@ -71,6 +72,8 @@ class AdwinDetector:
         return {SIGNAL: -math.log(_DELTA) if self._quiet < _ECHO else -math.inf}
 
     def _feed(self, bit: bool, block: Block) -> None:  # noqa: FBT001  one bit of the stream
+        if self._adwin is None:
+            self._adwin = _fed(self._bits)
         if len(self._bits) >= _EPOCH:
             self._start_epoch()
         before = self._adwin.estimation
@@ -86,15 +89,8 @@ class AdwinDetector:
 
     def _start_epoch(self) -> None:
         """A new ADWIN that has seen the end of the old one's window."""
-        carried = self._bits[-min(_CARRIED, max(1, int(self._adwin.width))) :]
-        self._adwin = _new()
-        self._bits = bytearray()
-        self._replay(carried)
-
-    def _replay(self, bits: Iterable[int]) -> None:
-        for bit in bits:
-            self._bits.append(bit)
-            self._adwin.update(float(bit))
+        self._bits = self._bits[-min(_CARRIED, max(1, int(self._adwin.width))) :]
+        self._adwin = _fed(self._bits)
 
     def effect(self, signal: str) -> Effect:
         """The rise that was found last."""
@@ -115,19 +111,22 @@ class AdwinDetector:
         )
 
     def restore(self, state: bytes) -> None:
-        """Feed the epoch's inputs to a new ADWIN; at most 50 000, about 10 ms."""
+        """Take the epoch's inputs, for a new ADWIN."""
         try:
             saved = msgspec.msgpack.decode(state, type=_Saved)
         except msgspec.DecodeError as error:
             raise DetectorStateError(
                 f"an ADWIN's inputs cannot be read ({error}); it starts afresh"
             ) from None
-        self._adwin = _new()
-        self._bits = bytearray()
-        self._replay(np.unpackbits(np.frombuffer(saved.bits, np.uint8), count=saved.length).tolist())
+        bits = np.unpackbits(np.frombuffer(saved.bits, np.uint8), count=saved.length)
+        self._adwin, self._bits = None, bytearray(bits.tobytes())
         self._quiet, self._before, self._after = saved.quiet, saved.before, saved.after
         self._rows, self._onset = saved.rows, saved.onset
 
 
-def _new() -> Any:
-    return ADWIN(delta=_DELTA)  # type: ignore[no-untyped-call]  # river has no types here
+def _fed(bits: bytearray) -> Any:
+    """A new ADWIN that has seen these."""
+    made = adwin(_DELTA)
+    for bit in bits:
+        made.update(float(bit))
+    return made
