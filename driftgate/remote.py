@@ -13,17 +13,8 @@ from typing import Any, Final
 
 import httpx
 
-from driftgate.access import VARIABLES, Access, current
+from driftgate.access import Access, current
 from driftgate.errors import RemoteError, UnreachableError
-
-OPERATOR_VARIABLE: Final = "DRIFTGATE_OPERATOR_URL"
-MONITOR_VARIABLE: Final = "DRIFTGATE_MONITOR_URL"
-GATEWAY_VARIABLE: Final = "DRIFTGATE_GATEWAY_URL"
-ACTOR_VARIABLE: Final = "DRIFTGATE_ACTOR"
-CLIENT_VARIABLES: Final = (
-    frozenset({OPERATOR_VARIABLE, MONITOR_VARIABLE, GATEWAY_VARIABLE, ACTOR_VARIABLE}) | VARIABLES
-)
-"""Variables with our prefix that are no settings of a program."""
 
 SECONDS: Final = 30.0
 

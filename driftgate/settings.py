@@ -15,7 +15,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from driftgate.remote import CLIENT_VARIABLES
+from driftgate.variables import CLIENT_VARIABLES
 from gateway import platforms
 from gateway.settings import GatewaySettings
 from gateway.settings import checked as checked_gateway

@@ -159,6 +159,7 @@ def test_importing_a_package_loads_no_heavy_library_of_anothers(package: str) ->
         ),
         ("gateway.worker", "httpx numpy.random prometheus_client rich river scipy"),
         ("monitor.__main__", "onnxruntime prometheus_client river scipy"),
+        ("driftgate.cli.up", "httpx numpy onnxruntime rich river starlette uvicorn"),
     ],
 )
 def test_a_program_loads_only_what_it_needs(program: str, spared: str) -> None:

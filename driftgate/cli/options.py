@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from driftgate.remote import ACTOR_VARIABLE, GATEWAY_VARIABLE, MONITOR_VARIABLE, OPERATOR_VARIABLE
+from driftgate.variables import ACTOR_VARIABLE, GATEWAY_VARIABLE, MONITOR_VARIABLE, OPERATOR_VARIABLE
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 

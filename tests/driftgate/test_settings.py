@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from driftgate import settings
 from driftgate.cli.config import check
-from driftgate.remote import CLIENT_VARIABLES
+from driftgate.variables import CLIENT_VARIABLES
 from gateway.settings import GatewaySettings
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.settings import fields
