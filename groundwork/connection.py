@@ -30,8 +30,11 @@ from groundwork.ports import LimitSettings
 SWEEP_SECONDS: Final = 1.0
 MOST_AHEAD: Final = 128
 """Requests that a client may send ahead on one connection before it has read the answers."""
-DRAINED_BYTES: Final = 1 << 20
-"""How much of a body that nobody wants is read before the connection is closed instead."""
+DRAINED_BYTES: Final = 128 << 20
+"""How much of a body that nobody wants is read before the connection is closed instead.
+
+Many clients send all of a body before they read a word: closed on, they would never see why it was refused.
+"""
 LINGER_BYTES: Final = 16 << 20
 LINGER_SECONDS: Final = 1.0
 """How much, and how long, is read and forgotten of a client that was refused, so that it sees its answer."""

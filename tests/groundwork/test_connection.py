@@ -225,13 +225,27 @@ async def test_requests_sent_far_ahead_end_the_connection(bench: Bench) -> None:
 
 
 async def test_a_body_that_nobody_wants_is_not_read_for_ever(bench: Bench) -> None:
-    """After an answer that came without reading, a megabyte more is read and then the connection ends."""
+    """After an answer that came without reading, so much more is read and then the connection ends."""
     reader, writer = await bench.connect()
     writer.write(b"POST /unread HTTP/1.1\r\nhost: t\r\ncontent-length: 99999999999\r\n\r\n")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     with pytest.raises(ConnectionError):
         await flood(writer)
     assert bench.counts == {"unwanted-body": 1}
+
+
+async def test_a_client_that_sends_before_it_reads_sees_why_it_was_refused(bench: Bench) -> None:
+    """A body that nobody wants is read to its end, and the connection lives on."""
+    reader, writer = await bench.connect()
+    size = 8 << 20
+    writer.write(b"POST /unread HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size)
+    await writer.drain()
+    for _ in range(2):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await reader.readexactly(1)
+        writer.write(GET)
+    assert bench.counts == {}
+    writer.close()
 
 
 async def flood(writer: asyncio.StreamWriter) -> None:
