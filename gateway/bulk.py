@@ -14,6 +14,8 @@ MOST_LISTS: Final = 1 << 20
 """Lists and objects in one JSON text, rows in one table."""
 MOST_CELLS: Final = 1 << 23
 """Cells in one table."""
+MOST_ABSENT: Final = 1 << 20
+"""Cells that the rows of one table leave out: each becomes a null that nobody sent."""
 _SHORTEST_LIST: Final = 2
 _SLICE: Final = 1 << 20  # others get their turn between two
 
@@ -40,6 +42,18 @@ def check_table(text: bytes) -> None:
     if lines > MOST_LISTS or lines + _count(text, size, b",") > MOST_CELLS:
         raise TooLargeError(
             f"the table has more than {MOST_LISTS} lines or {MOST_CELLS} cells; send fewer rows at a time"
+        )
+
+
+def check_absent(cells: int) -> None:
+    """TooLargeError where rows that name their cells leave more than MOST_ABSENT of them out.
+
+    Rows that each name a column of their own would make a table as large as the square of their number.
+    """
+    if cells > MOST_ABSENT:
+        raise TooLargeError(
+            f"the rows leave out {cells} cells, {MOST_ABSENT} at most may be; send fewer rows at a time, or "
+            "every cell"
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.bulk import check_table
+from gateway.bulk import check_absent, check_table
 from gateway.errors import EncodingError, InvalidInputError, MalformedError
 from gateway.inference import Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
@@ -141,8 +141,12 @@ def from_split(model: LoadedModel, frame: SplitFrame) -> dict[str, Array]:
 
 
 def from_records(model: LoadedModel, records: list[dict[str, Any]]) -> dict[str, Array]:
-    """The inputs of a model in rows that name their cells; a cell that is not there is null."""
+    """The inputs of a model in rows that name their cells; a cell that is not there is null.
+
+    TooLargeError where too many of them are not.
+    """
     names = list(dict.fromkeys(name for record in records for name in record))
+    check_absent(len(names) * len(records) - sum(map(len, records)))
     return from_table(model, names, [[record.get(name) for name in names] for record in records])
 
 

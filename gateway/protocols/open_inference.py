@@ -145,10 +145,9 @@ class OpenInference:
         if length is not None and not length.strip(b"0") and length:
             return _raw(model, body)
         if length is None:
+            check_lists(body)
             document = read_bulk(model, body, _decode) if len(body) > BULK_BYTES else None
-            if document is None:
-                check_lists(body)
-                document = _read(model, body) or _document(body)
+            document = document or _read(model, body) or _document(body)
         else:
             end = _json_length(length, len(body))
             check_lists(body, end)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.bulk import MOST_CELLS, MOST_LISTS, check_lists, check_table
+from gateway.bulk import MOST_ABSENT, MOST_CELLS, MOST_LISTS, check_absent, check_lists, check_table
 from gateway.errors import TooLargeError
 
 
@@ -32,3 +32,10 @@ def test_lines_and_cells_are_counted(end: bytes) -> None:
         check_table((b"1" + end) * (MOST_LISTS + 1))
     with pytest.raises(TooLargeError, match="cells"):
         check_table((b"1" + b",1" * 1023 + end) * (MOST_CELLS // 1024 + 1))
+
+
+def test_cells_left_out_are_bounded() -> None:
+    """As many cells as may be left out pass, one more does not."""
+    check_absent(MOST_ABSENT)
+    with pytest.raises(TooLargeError, match="leave out"):
+        check_absent(MOST_ABSENT + 1)

@@ -205,6 +205,9 @@ MANY = MOST_LISTS + 1
 HUGE = (
     b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[' + b"[]," * MANY + b"[]]}]}",
     b'{"inputs":[],"parameters":{"a":[' + b"{}," * MANY + b"{}]}}",
+    b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[1]}],"parameters":{"a":['
+    + b"[]," * MANY
+    + b"[]]}}",
     b'{"instances":[' + b"[]," * MANY + b"[]]}",
     b'{"input_data":[' + b"{}," * MANY + b"{}]}",
     b'{"dataframe_records":[' + b"{}," * MANY + b"{}]}",
@@ -231,6 +234,13 @@ def test_a_table_is_not_turned_into_millions_of_rows(a_model: LoadedModel) -> No
         resolve_name("gateway.protocols.sagemaker:CODEC").decode(
             a_model, {b"content-type": b"text/csv"}, body
         )
+
+
+def test_rows_that_leave_cells_out_are_not_filled_up_by_the_million(a_model: LoadedModel) -> None:
+    """Records that each name a column of their own are refused before a table is made of them."""
+    body = msgspec.json.encode({"dataframe_records": [{f"c{place}": 1} for place in range(2000)]})
+    with pytest.raises(TooLargeError, match="leave out"):
+        resolve_name("gateway.protocols.sagemaker:CODEC").decode(a_model, {}, body)
 
 
 @pytest.mark.parametrize("name", CODECS)
