@@ -159,8 +159,9 @@ class InputDetector:
         named = self._payoffs.signals[index]
         size = float(gain[first])
         if named.kind == VALUES and not named.numeric:
+            # Some of the categories may have no event; the total variation is at least what any one shows.
             plain = gain[~self._payoffs.side[mine]]
-            size = float(max(plain[plain > 0.0].sum(), -plain[plain < 0.0].sum()))
+            size = max(size, float(plain[plain > 0.0].sum()), float(-plain[plain < 0.0].sum()))
         return Effect(
             size=max(0.0, size),
             event=self._payoffs.events[mine[first]],

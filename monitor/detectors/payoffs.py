@@ -3,7 +3,8 @@
 Per column: a number at or below each of up to nine reference deciles, and above it, and out of the
 reference's range on either side; a category, and not that
 category; a value the reference did not list; a missing value, and a value that is there. An event whose
-allowed share reaches 1 cannot be overdone and is left out.
+allowed share is so near to 1 that it cannot be overdone by the smallest bet is left out, and with the last of
+its events a signal.
 
 Allowed share = reference share + the reference's own sampling error (monitor.detectors.bounds) + the
 operator's tolerance. Everything is computed once per version, from its profile.
@@ -26,7 +27,6 @@ KNOTS: Final = len(DECILES) + 2
 """Most knots of a column: below the least value, the deciles, the greatest value."""
 ALTERNATIVES: Final = np.array([0.02, 0.05, 0.1, 0.2])
 """How much more than allowed each bet expects; the mixture pays for all of them once."""
-CERTAIN: Final = 0.998
 _HIT: Final = 0.999
 VALUES, MISSING, UNLISTED = 0, 1, 2
 _PART: Final = (0.8, 0.1, 0.1)
@@ -204,7 +204,7 @@ def _assemble(
     columns = max(1, len(knots))
     allowed = np.where(curve, np.minimum(allowed, share + dkw(rows, doubt / 2.0 / columns)), allowed)
     allowed = allowed + np.array([payoff.slack for payoff in payoffs])
-    kept = np.flatnonzero(allowed < CERTAIN)
+    kept = np.flatnonzero(bets(allowed)[2].any(axis=1))
     used = sorted({payoffs[index].signal for index in kept})
     renamed = {old: new for new, old in enumerate(used)}
     return Payoffs(

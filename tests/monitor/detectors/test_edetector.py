@@ -116,6 +116,30 @@ def test_a_small_reference_is_not_taken_at_its_word() -> None:
         assert delay(detector, usual, rng, 50_000)[0] is None
 
 
+def test_a_signal_on_which_nothing_can_be_bet_is_not_watched() -> None:
+    """Where nearly any value may be a new one, missing values are told as missing, and as nothing else."""
+    text = np.array([f"only {row}" if row < 4_070 else "a" for row in range(ROWS)], object)
+    detector = InputDetector(Layout(build_profile({"s": text}, {})), DetectionSettings())
+    codes = (np.arange(SIZE) % 32 >= 19).astype(np.int32)[:, None]
+    rows = Rows(np.zeros((SIZE, 0)), codes, np.zeros((SIZE, 1), np.uint8), np.zeros(SIZE, np.int64))
+    rows.validity[: SIZE // 2] = MISSING
+    for _ in range(10):
+        evidence = detector.update(Block(rows, Mark(), Mark(SIZE)))
+    loud = {signal for signal, found in evidence.items() if found >= math.log(1e8)}
+    assert loud == {"s:missing"}
+
+
+def test_the_effect_on_a_rare_values_column_is_what_the_common_one_lost() -> None:
+    """A value that was nearly always there and gives way to unknown ones has an effect of what it lost."""
+    text = np.array(["b" if row < 100 else "a" for row in range(ROWS)], object)
+    detector = InputDetector(Layout(build_profile({"s": text}, {})), DetectionSettings())
+    codes = np.where(np.arange(SIZE) % 4 == 0, 2, 0).astype(np.int32)[:, None]
+    rows = Rows(np.zeros((SIZE, 0)), codes, np.zeros((SIZE, 1), np.uint8), np.zeros(SIZE, np.int64))
+    for _ in range(10):
+        detector.update(Block(rows, Mark(), Mark(SIZE)))
+    assert detector.effect("s").size == pytest.approx(0.24, abs=0.01)
+
+
 def test_evidence_falls_when_the_change_is_over() -> None:
     """After a long drift, evidence is a hundredth of the budget again within 4 096 unchanged rows."""
     detector, rng = make(3), np.random.default_rng(9)
