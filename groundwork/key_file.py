@@ -40,7 +40,9 @@ def load(path: Path) -> KeyBook:
                 f"keys.file: {path} has the mode {mode:04o}, wanted 0600 (or 0640); chmod 600 {path}"
             )
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES)
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise SettingsError(f"keys.file: {path} has more than {_MOST_BYTES} bytes; revoke some keys")
         # In two steps: a moment may stand there as YAML's own kind or as a text.
         document = msgspec.yaml.decode(content) if content.strip() else ()
         return KeyBook(msgspec.convert(document, tuple[Key, ...]))

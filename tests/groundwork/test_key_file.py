@@ -46,6 +46,15 @@ def test_a_file_that_is_no_keys_file_is_named(tmp_path: Path, content: bytes) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    """Keys are never taken from the beginning of a file alone."""
+    path = tmp_path / "keys.yaml"
+    one_key(path, "infer")
+    path.write_bytes(path.read_bytes() + b"#" * (4 << 20))
+    with pytest.raises(SettingsError, match="more than 4194304 bytes"):
+        key_file.load(path)
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     """Nobody starts without the keys that were asked for."""
     with pytest.raises(SettingsError, match="config keys create"):
