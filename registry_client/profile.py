@@ -184,8 +184,10 @@ def merge(a: Profile, b: Profile) -> Profile:
 def _contradiction(column: Column, rows: int) -> str | None:
     """Why the column cannot be true, or None."""
     total = sum(column.counts)
+    numbers = [*column.counts, column.n, column.missing]
     if isinstance(column, CategoricalColumn):
         total += column.other
+        numbers += [column.other, column.singletons]
         if len(column.counts) != len(column.categories):
             return f"{len(column.categories)} categories but {len(column.counts)} counts"
         if len(set(column.categories)) != len(column.categories):
@@ -195,7 +197,7 @@ def _contradiction(column: Column, rows: int) -> str | None:
             return f"{len(column.edges)} edges but {len(column.counts)} counts"
         if any(low >= high for low, high in itertools.pairwise(column.edges)):
             return "edges do not ascend"
-    if min((*column.counts, column.n, column.missing), default=0) < 0:
+    if min(numbers) < 0:
         return "a count is negative"
     if total != column.n or column.n + column.missing != rows:
         return f"counts give {total} values and {column.missing} missing, wanted {rows} rows"

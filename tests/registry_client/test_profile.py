@@ -132,6 +132,8 @@ COLOUR = CategoricalColumn("colour", 3, 0, ("red", "blue"), (2, 1), 0, 1)
         (msgspec.structs.replace(COLOUR, counts=(3,)), "categories"),
         (msgspec.structs.replace(COLOUR, categories=("red", "red")), "twice"),
         (msgspec.structs.replace(COLOUR, other=1), "counts give"),
+        (msgspec.structs.replace(COLOUR, counts=(3, 1), other=-1), "negative"),
+        (msgspec.structs.replace(COLOUR, singletons=-1), "negative"),
     ],
 )
 def test_contradictions(column: NumericColumn | CategoricalColumn, said: str) -> None:
