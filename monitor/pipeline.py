@@ -169,8 +169,9 @@ class Pipeline:
         ]
 
     def knows(self, model: str, version: str | None) -> bool:
-        """Whether a model (and version) was seen in the log or is in the registry."""
-        seen = any(watch.model == model and version in {None, watch.version} for watch in self.watches)
+        """Whether a model (and version) was seen in the log or is in the registry; from any thread."""
+        with self.lock:
+            seen = any(watch.model == model and version in {None, watch.version} for watch in self.watches)
         return seen or self._catalogue.holds(model, version)
 
     def problems(self) -> dict[str, str]:
