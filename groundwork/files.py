@@ -1,7 +1,8 @@
 """Files as the data folder needs them: whole or not there, allocated before use, locked while in use.
 
 Rules:
-1. A document is replaced, never edited: written beside, synced, renamed. A reader sees the old or the new.
+1. A document is replaced, never edited: written beside, synced, renamed (or linked, where the first one
+   stays). A reader sees the old or the new.
 2. A file that will be mapped is allocated in full first: writing to a sparse mapping on a full disk kills the
    process, and no `except` can stop that.
 3. "Is it alive?" is answered by a held lock, never by a process number, which the system hands out again.
@@ -41,6 +42,24 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             raise NoRoomError(f"{path}: no room for {len(content)} bytes; free disk space") from error
         raise
     sync_folder(path.parent)
+
+
+def create_once(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+    """Make `path` with this content unless it is there; whether this call made it.
+
+    Any number may call at once; when this returns the file is whole, and no power cut takes it away.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        _write_synced(beside, content, mode)
+        path.hardlink_to(beside)
+        made = True
+    except FileExistsError:
+        made = False
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return made
 
 
 def _write_synced(path: Path, content: bytes, mode: int) -> None:

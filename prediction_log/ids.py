@@ -7,7 +7,6 @@ a true one.
 """
 
 import hashlib
-import os
 import secrets
 import struct
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from groundwork.files import create_once
 from prediction_log.errors import IdError
 
 _TRIPLE: Final = struct.Struct("<IIQ")
@@ -70,30 +70,14 @@ def parse(written: str) -> bytes:
 def load_key(data_folder: Path) -> bytes:
     """The folder's id key, made at the first call (0600); IdError when the file is not a key.
 
-    Several processes may call this at once: the key is written aside and linked into place, so one wins and
-    all read the same.
+    Several processes may call this at once: one makes it, and all read the same.
     """
     path = data_folder / "id.key"
     if not path.exists():
-        _create_key(path)
+        create_once(path, secrets.token_bytes(_KEY_BYTES))
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise IdError(
             f"{path} holds {len(key)} bytes, wanted {_KEY_BYTES}; restore it: the folder's ids need it"
         )
     return key
-
-
-def _create_key(path: Path) -> None:
-    aside = path.with_name(f".id.key.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_bytes(_KEY_BYTES))
-        os.fsync(descriptor)
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            return  # another process was first; its key is the folder's
-    finally:
-        os.close(descriptor)
-        aside.unlink()

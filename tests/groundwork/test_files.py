@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from groundwork.errors import LockedError, NoRoomError
-from groundwork.files import FolderLock, allocate, lock_is_held, write_atomic
+from groundwork.files import FolderLock, allocate, create_once, lock_is_held, write_atomic
 from tests.counts import count
 
 HOLDER = """
@@ -51,6 +51,25 @@ def test_a_reader_never_sees_half_a_document(tmp_path: Path) -> None:
     while not done.is_set():
         assert path.read_bytes() in versions
     writer.join()
+
+
+def test_the_first_of_many_makes_a_file_and_the_others_keep_it(tmp_path: Path) -> None:
+    """Of all who make a file at once one wins; it is whole and private, and nothing is left beside it."""
+    path, made = tmp_path / "key", list[int]()
+
+    def make(number: int) -> None:
+        if create_once(path, b"%d" % number):
+            made.append(number)
+
+    writers = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    (winner,) = made
+    assert path.read_bytes() == b"%d" % winner
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_document_that_finds_no_room_leaves_the_old_one(tmp_path: Path) -> None:
