@@ -19,7 +19,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,6 +27,15 @@ from groundwork.errors import NewerStoreError, NoRoomError, StoreError
 from groundwork.files import sync_folder
 
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
+
+_NO_ROOM: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_SHMMAP,
+        sqlite3.SQLITE_IOERR_WRITE,
+    }
+)
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -51,14 +60,17 @@ def open_database(
     *,
     synchronous: Synchronous = "FULL",
     readonly: bool = False,
+    create: bool = True,
 ) -> sqlite3.Connection:
-    """Open the database at `path` in autocommit; created or migrated first, unless `readonly`.
+    """Open the database at `path` in autocommit; created (but not unless `create`) or migrated first.
+
+    `readonly` does neither.
 
     NewerStoreError for a file of a later product, StoreError for a damaged or foreign one, NoRoomError when
     the disk is full. Any thread may use the connection, but no two at the same time.
     """
     try:
-        if not readonly and _is_missing(path, schema):
+        if create and not readonly and _is_missing(path, schema):
             _create(path, schema)
         return _open(path, schema, synchronous, readonly=readonly)
     except sqlite3.Error as error:
@@ -85,8 +97,8 @@ def _is_missing(path: Path, schema: Schema) -> bool:
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size and not path.exists():
             raise StoreError(
-                f"{path}: wanted a {schema.name} database, found only {log.name}, the write-ahead log of one that"
-                " was taken away; put that one back, or move its log away too"
+                f"{path}: wanted a {schema.name} database, found only {log.name}, the write-ahead log of one"
+                " that was taken away; put that one back, or move its log away too"
             )
     return not path.exists()
 
@@ -197,9 +209,14 @@ def split_statements(script: str) -> list[str]:
     return statements
 
 
+def is_without_room(error: sqlite3.Error) -> bool:
+    """Whether a file could not grow: the disk or a quota is full, for the file or the index of its log."""
+    return getattr(error, "sqlite_errorcode", None) in _NO_ROOM
+
+
 def _explained(path: Path, schema: Schema, error: sqlite3.Error) -> StoreError | NoRoomError:
     """Our error for SQLite's: a full disk is told apart from a file that cannot be used."""
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    if is_without_room(error):
         return NoRoomError(f"{path}: no room for the {schema.name} database; free disk space")
     return StoreError(
         f"{path}: cannot be opened as a {schema.name} database: {error}; restore a copy or move it away"

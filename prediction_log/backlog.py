@@ -7,14 +7,12 @@ one it stands in and the active one are read at each look, the frames' heads and
 Refuses to know: who reads, and why it is late.
 """
 
-import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from groundwork.errors import StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.transport import Offset
@@ -69,14 +67,12 @@ class Backlog:
         if known is not None and row == 0:
             return known
         try:
-            with contextlib.closing(files.open_segment(self._folder, number, readonly=True)) as connection:
+            with files.existing(self._folder, number) as connection:
+                if connection is None:
+                    return Behind()
                 sealed = files.is_sealed(connection)
                 frames, rows, size, oldest = connection.execute(_SUMS, (row,)).fetchone()
                 found = Behind(frames, rows, size, oldest)
-        except StoreError:
-            if files.segment_path(self._folder, number).exists():
-                raise
-            return Behind()  # the log's limits have just dropped it
         except sqlite3.Error as error:
             raise SegmentError(f"{self._folder} cannot be read: {error}") from error
         if sealed and row == 0:

@@ -152,40 +152,37 @@ def _told(request: Request, known: Iterable[bytes], clock: Clock) -> dict[str, A
 def _scanned(log_folder: Path, model: str) -> Iterator[tuple[int, int]]:
     """(segment, row) of every frame of the model's labels and pairs."""
     for number in files.numbers(log_folder):
-        connection = files.open_segment(log_folder, number, readonly=True)
-        try:
+        with files.existing(log_folder, number) as connection:
+            if connection is None:
+                continue
             rows = connection.execute(
                 "SELECT row FROM frames WHERE model = ? AND kind IN (?, ?) ORDER BY row",
                 (model, int(Kind.LABEL), int(Kind.PAIR)),
             ).fetchall()
-        finally:
-            connection.close()
         yield from ((number, row) for (row,) in rows)
 
 
 def _rewrite(log_folder: Path, place: Offset, wanted: _Wanted) -> tuple[Kind, int]:
     """Overwrite what is wanted in one frame; its kind, and how many rows that were."""
-    path = files.segment_path(log_folder, place.segment)
-    if not path.exists():
-        return Kind.LOSS, 0  # retention was here first
-    connection = files.open_segment(log_folder, place.segment)
-    try:
-        frame = _frame(connection, place.row)
-        if not wanted.rows(frame).any():
-            return Kind(frame.kind), 0
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA synchronous = FULL")
-        with transaction(connection):
-            frame = _frame(connection, place.row)  # again: somebody else may have deleted other rows of it
-            chosen = wanted.rows(frame)
-            connection.execute(
-                "UPDATE frames SET body = ? WHERE row = ?", (without(frame, chosen), place.row)
-            )
-        return Kind(frame.kind), int(chosen.sum())
-    except sqlite3.Error as error:
-        raise SegmentError(f"{path} cannot be rewritten: {error}; give the same command again") from error
-    finally:
-        connection.close()
+    with files.existing(log_folder, place.segment, readonly=False) as connection:
+        if connection is None:
+            return Kind.LOSS, 0  # retention was here first
+        try:
+            frame = _frame(connection, place.row)
+            if not wanted.rows(frame).any():
+                return Kind(frame.kind), 0
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            with transaction(connection):
+                frame = _frame(connection, place.row)  # again: somebody may have deleted other rows of it
+                chosen = wanted.rows(frame)
+                connection.execute(
+                    "UPDATE frames SET body = ? WHERE row = ?", (without(frame, chosen), place.row)
+                )
+            return Kind(frame.kind), int(chosen.sum())
+        except sqlite3.Error as error:
+            path = files.segment_path(log_folder, place.segment)
+            raise SegmentError(f"{path} cannot be rewritten: {error}; give the same command again") from error
 
 
 def _frame(connection: sqlite3.Connection, row: int) -> Frame:
@@ -229,9 +226,8 @@ def _validity(frame: Frame, chosen: NDArray[np.bool_]) -> NDArray[np.uint8] | No
 
 def _empty(log_folder: Path, number: int) -> bool:
     """Bring a segment's write-ahead log into its file and empty it; False where a reader kept it for long."""
-    connection = files.open_segment(log_folder, number)
-    try:
+    with files.existing(log_folder, number, readonly=False) as connection:
+        if connection is None:
+            return True
         busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    finally:
-        connection.close()
-    return not busy
+        return not busy

@@ -51,13 +51,12 @@ def locate(log_folder: Path, identifier: bytes, ids: PredictionIds) -> Located |
 
 def _frame_of(folder: Path, number: int, place: tuple[int, int, int]) -> tuple[int, bytes] | None:
     """The frame of a segment whose range holds the sequence: (row number, body)."""
-    connection = files.open_segment(folder, number, readonly=True)
-    try:
+    with files.existing(folder, number) as connection:
+        if connection is None:
+            return None
         found: tuple[int, bytes] | None = connection.execute(
             "SELECT row, body FROM frames WHERE incarnation = ? AND stream = ? AND end_seq > ?"
             " AND first_seq <= ? ORDER BY end_seq LIMIT 1",
             (*place, place[2]),
         ).fetchone()
-    finally:
-        connection.close()
-    return found
+        return found

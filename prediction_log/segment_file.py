@@ -13,12 +13,13 @@ It knows tables and file names; `segments.py` knows when to rotate.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from groundwork.database import Schema, open_database, transaction
-from groundwork.errors import DriftgateError, NewerStoreError
+from groundwork.errors import DriftgateError, NewerStoreError, StoreError
 
 SUFFIX: Final = ".seg"
 PAGE_BYTES: Final = 16 << 10
@@ -105,6 +106,26 @@ def numbers(folder: Path) -> list[int]:
 def open_segment(folder: Path, number: int, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection to segment `number`, created unless `readonly`; raises what open_database does."""
     return open_database(segment_path(folder, number), SEGMENT, synchronous="NORMAL", readonly=readonly)
+
+
+@contextmanager
+def existing(folder: Path, number: int, *, readonly: bool = True) -> Iterator[sqlite3.Connection | None]:
+    """A connection to segment `number`, closed afterwards; None where the log's limits have dropped it.
+
+    Raises what open_database does for one that is there.
+    """
+    path = segment_path(folder, number)
+    connection = None
+    try:
+        connection = open_database(path, SEGMENT, synchronous="NORMAL", readonly=readonly, create=False)
+    except StoreError:
+        if path.exists():
+            raise
+    try:
+        yield connection
+    finally:
+        if connection is not None:
+            connection.close()
 
 
 def refuse_newer(folder: Path) -> None:

@@ -24,8 +24,8 @@ import numpy as np
 
 from groundwork.boot import boot_id
 from groundwork.clock import Clock, SystemClock
-from groundwork.database import transaction
-from groundwork.errors import NoRoomError
+from groundwork.database import is_without_room, transaction
+from groundwork.errors import NoRoomError, StoreError
 from prediction_log import frame as frames_module
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
@@ -39,9 +39,6 @@ CHECKPOINT_BYTES: Final = (256 << 10, 4 << 20)
 
 OWN_STREAM: Final = (0, 0)
 """(incarnation, stream) of frames that no worker wrote; the incarnations of slots begin at 1."""
-
-# A full disk: the file cannot grow, or the index beside its write-ahead log (sqlite3 has no name for that).
-_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, 4874})
 
 
 class SegmentSink:
@@ -162,7 +159,9 @@ class SegmentSink:
                 # On the disk before its first frame: a power cut must not let its rows begin at 1 again.
                 with self._synced(self._connection):
                     carried = self._carried_from(self._number - 1)
-                    files.begin_segment(self._connection, self._number, self._clock.now(), self._boot, carried)
+                    files.begin_segment(
+                        self._connection, self._number, self._clock.now(), self._boot, carried
+                    )
             elif files.boot_of(self._connection) != self._boot:
                 # Asked once, on opening: a power cut ends every process that had the segment open.
                 self._rotate(self._connection)
@@ -217,10 +216,8 @@ class SegmentSink:
 
     def _carried_from(self, number: int) -> list[files.StreamEnd]:
         """What a segment carries on; nothing where it is not there."""
-        if number not in files.numbers(self._folder):
-            return []
-        with closing(files.open_segment(self._folder, number, readonly=True)) as connection:
-            return files.carried(connection)
+        with files.existing(self._folder, number) as connection:
+            return [] if connection is None else files.carried(connection)
 
     def _move_on(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Leave a sealed segment for the active one, whose connection is returned.
@@ -262,7 +259,7 @@ class SegmentSink:
             yield
         except sqlite3.Error as error:
             path = files.segment_path(self._folder, self._number)
-            if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
+            if is_without_room(error):
                 raise NoRoomError(
                     f"{path}: the disk is full; free some of it, the rows wait in their slot"
                 ) from error
@@ -325,12 +322,18 @@ class SegmentSource:
         """Segment `number`, or where that was dropped the oldest one after it; None when there is none."""
         if self._connection is not None and self._number == number:
             return self._connection, number
-        at = next((present for present in files.numbers(self._folder) if present >= number), None)
-        if at is None:
-            return None, number
         self.close()
-        self._connection, self._number = files.open_segment(self._folder, at, readonly=True), at
-        return self._connection, at
+        for at in files.numbers(self._folder):
+            if at < number:
+                continue
+            try:
+                self._connection, self._number = files.open_segment(self._folder, at, readonly=True), at
+            except StoreError:
+                if files.segment_path(self._folder, at).exists():
+                    raise
+            else:
+                return self._connection, at
+        return None, number
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

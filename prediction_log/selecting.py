@@ -1,6 +1,5 @@
 """Frames of one model and kind, in log order, found by index instead of by reading the whole log."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -23,8 +22,9 @@ def models(log_folder: Path) -> list[str]:
     """The models of which the log holds anything; one walk over each segment's index."""
     found: set[str] = set()
     for number in files.numbers(log_folder):
-        with contextlib.closing(files.open_segment(log_folder, number, readonly=True)) as connection:
-            found.update(name for (name,) in connection.execute("SELECT DISTINCT model FROM frames"))
+        with files.existing(log_folder, number) as connection:
+            if connection is not None:
+                found.update(name for (name,) in connection.execute("SELECT DISTINCT model FROM frames"))
     return sorted(found - {""})
 
 
@@ -39,12 +39,11 @@ def select(
     since = _ALWAYS[0] if since_ns is None else since_ns
     until = _ALWAYS[1] if until_ns is None else until_ns
     for number in files.numbers(log_folder):
-        connection = files.open_segment(log_folder, number, readonly=True)
-        try:
+        with files.existing(log_folder, number) as connection:
+            if connection is None:
+                continue
             after = 0
             while page := connection.execute(_QUERY, (model, kind, since, until, after, _PAGE)).fetchall():
                 for _, body in page:
                     yield decode(body)
                 after = page[-1][0]
-        finally:
-            connection.close()

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from msgspec.structs import replace
 
 from groundwork.clock import Clock
-from groundwork.database import open_database, transaction
+from groundwork.database import is_without_room, open_database, transaction
 from groundwork.errors import DriftgateError, LockedError, NoRoomError, StoreError
 from rollouts import edits, history, tables
 from rollouts.ballast import Ballast
@@ -32,14 +32,6 @@ URGENT: Final[frozenset[str]] = frozenset({"abort", "undo"})
 _NS: Final = 1_000_000_000
 _PRIMARY: Final = 0xFF
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_NO_ROOM: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-        sqlite3.SQLITE_IOERR_SHMMAP,
-        sqlite3.SQLITE_IOERR_WRITE,
-    }
-)
 
 
 class SqliteStore:
@@ -235,7 +227,7 @@ class SqliteStore:
 
     def _said(self, error: sqlite3.Error) -> DriftgateError:
         code = getattr(error, "sqlite_errorcode", 0)
-        if code in _NO_ROOM:
+        if is_without_room(error):
             return NoRoomError(
                 f"{self.path}: nothing could be written, the disk is full ({error}); free space"
             )

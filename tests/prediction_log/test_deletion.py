@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from prediction_log.export import read_rows
 from prediction_log.frame import Frame, decode, encode
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
-from prediction_log.record import ALL_ROWS, Kind, Validity, label_schema, pair_schema, reject_schema
+from prediction_log.record import ALL_ROWS, Kind, Schema, Validity, label_schema, pair_schema, reject_schema
 from prediction_log.segments import SegmentSink, SegmentSource
 from prediction_log.transport import START
 from tests.prediction_log import samples
@@ -142,8 +143,17 @@ def test_a_reject_loses_its_message(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_retention_dropped_meanwhile_is_not_made_again(tmp_path: Path) -> None:
-    """Deleting touches only files that are there."""
-    with closing(written(tmp_path, segment_bytes=1)) as sink:
-        before = files.numbers(tmp_path)
-        remove(tmp_path, sink, FIRST)
-        assert files.numbers(tmp_path)[: len(before)] == before
+    """Values that went with their segment are gone, and what else there is of them is still deleted."""
+
+    class Dropping(SegmentSink):
+        """Drops the first segment once a prediction was found there."""
+
+        def note(self, kind: int, schema: Schema, columns: Mapping[str, Any], *, rows: int) -> None:
+            files.segment_path(tmp_path, 1).unlink()
+            super().note(kind, schema, columns, rows=rows)
+
+    written(tmp_path, segment_bytes=1).close()
+    with closing(Dropping(tmp_path, clock=FakeClock(7, 0.0))) as sink:
+        found = remove(tmp_path, sink, FIRST)
+    assert (found.predictions, found.pairs, found.labels) == (0, 1, 2)
+    assert files.numbers(tmp_path) == [2, 3]

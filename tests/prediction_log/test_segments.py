@@ -15,6 +15,7 @@ from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.record import Kind, deletion_schema
 from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.selecting import select
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
 from tests.prediction_log.conftest import Held
@@ -132,6 +133,25 @@ def test_a_reader_goes_on_behind_dropped_segments(tmp_path: Path, held: Held) ->
     assert [offset.segment for offset, _ in resumed.read(read[0][0], 10)] == [last - 1, last]
 
 
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_dropped_segment_is_not_made_again_by_who_looks_for_it(tmp_path: Path, readonly: bool) -> None:  # noqa: FBT001
+    """Who wants one that is there is told that it is not, and leaves nothing behind."""
+    with files.existing(tmp_path, 1, readonly=readonly) as connection:
+        assert connection is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_goes_through_the_log_passes_over_what_is_dropped_meanwhile(tmp_path: Path, held: Held) -> None:
+    """Frames of segments that went after the look began are left out; it is no error."""
+    sink = sink_of(held, tmp_path, segment_bytes=1)
+    for first in (0, 3, 6):
+        sink.write([samples.make_frame(first)])
+    frames = select(tmp_path, "loan", Kind.PREDICTION)
+    assert next(frames).first == 0
+    files.segment_path(tmp_path, 2).unlink()
+    assert [frame.first for frame in frames] == [6]
+
+
 def test_a_frame_that_overlaps_the_log_is_an_error(tmp_path: Path, held: Held) -> None:
     """Rows half of which are in the log already are neither doubled nor dropped: somebody must look."""
     sink = sink_of(held, tmp_path)
@@ -165,7 +185,7 @@ def test_a_sink_that_slept_finds_the_active_segment_again(tmp_path: Path, held: 
 
 @pytest.mark.parametrize("made", [False, True])
 def test_a_log_whose_newest_segment_was_taken_away_goes_on(tmp_path: Path, held: Held, made: bool) -> None:  # noqa: FBT001
-    """The one behind the last sealed segment is begun again (cut short or not), and knows what was written."""
+    """The one behind the last sealed segment is begun again, if cut short too, and knows what was written."""
     writer = sink_of(held, tmp_path, segment_bytes=1)
     for first in (0, 3, 6):
         writer.write([samples.make_frame(first)])
