@@ -121,7 +121,7 @@ async def _run(
         with contextlib.suppress(asyncio.CancelledError):
             await dispatching
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(parts.dispatcher.step(), _LAST_TRY_S)
+            await asyncio.wait_for(_step(parts.dispatcher, log), _LAST_TRY_S)
         server.should_exit = True
         await serving
         guarding.cancel()
@@ -187,15 +187,19 @@ def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread
 async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event, log: Log) -> None:
     """Deliver what is due; look again soon, because the pipeline tells nobody what it wrote."""
     while not stop.is_set():
-        try:
-            due = await dispatcher.step()
-        except (DriftgateError, sqlite3.OperationalError) as error:
-            # A full disk or a locked file: what is pending stays pending.
-            log.error("deliveries-wait", fault=error)  # noqa: TRY400  our own log writes one line
-            due = None
+        due = await _step(dispatcher, log)
         pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _step(dispatcher: Dispatcher, log: Log) -> float | None:
+    """One step of it; on a full disk or a locked file what is pending stays pending."""
+    try:
+        return await dispatcher.step()
+    except (DriftgateError, sqlite3.OperationalError) as error:
+        log.error("deliveries-wait", fault=error)  # noqa: TRY400  our own log writes one line
+        return None
 
 
 async def _guard(admission: Admission, server: uvicorn.Server) -> None:

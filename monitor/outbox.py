@@ -91,20 +91,23 @@ _COLUMNS: Final = (
 )
 
 
-def due(connection: sqlite3.Connection, now: int, limit: int = 100) -> list[Delivery]:
-    """Pending deliveries whose time has come, oldest event first, endpoints that are switched off left out.
+def due(connection: sqlite3.Connection, now: int, most: int) -> list[Delivery]:
+    """Pending deliveries whose time has come, at most so many of an endpoint, oldest event first.
 
-    A delivery waits for an earlier one of the same endpoint and model, but for its first three attempts only.
+    Endpoints that are switched off are left out. A delivery waits for an earlier one of the same endpoint and
+    model, but for its first three attempts only.
     """
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM deliveries d JOIN events e ON e.sequence = d.event"  # noqa: S608  our own columns
+        f"SELECT * FROM (SELECT {_COLUMNS},"  # noqa: S608  our own columns
+        " row_number() OVER (PARTITION BY d.endpoint ORDER BY d.event) AS place"
+        " FROM deliveries d JOIN events e ON e.sequence = d.event"
         " LEFT JOIN endpoints p ON p.name = d.endpoint"
         " WHERE d.state = 'pending' AND d.next_at <= ?1 AND coalesce(p.retry_at, 0) <= ?1"
         " AND coalesce(p.disabled, '') = ''"
         " AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.state = 'pending' AND o.endpoint = d.endpoint"
         " AND o.model = d.model AND o.event < d.event AND o.attempts < 3)"
-        " ORDER BY d.event LIMIT ?2",
-        (now, limit),
+        ") WHERE place <= ?2 ORDER BY event, endpoint",
+        (now, most),
     )
     return [_delivery(row) for row in rows]
 

@@ -1,6 +1,7 @@
 """Tests of monitor.delivery and monitor.outbox together: what was promised arrives, or is shown as dead."""
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,6 +209,19 @@ async def test_a_later_event_waits_for_quick_attempts_only(bench: Bench) -> None
     await bench.pass_time(30.0)
     await bench.pass_time(0.0)
     assert bench.delivery(second).state == outbox.DELIVERED
+
+
+async def test_one_endpoint_takes_four_posts_of_a_step(bench: Bench) -> None:
+    """The rest of its deliveries come in the next step: one that hangs holds up no other for long."""
+    for number in range(6):
+        bench.promise(number, model=f"m{number}", kind="rollout.start")
+    await bench.dispatcher.step()
+    assert Counter(request.url.host for request in bench.received) == {
+        "receiver.example": 4,
+        "other.example": 4,
+    }
+    await bench.dispatcher.step()
+    assert len(bench.received) == 12
 
 
 async def test_a_promise_survives_the_process(bench: Bench) -> None:
