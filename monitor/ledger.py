@@ -2,8 +2,8 @@
 
 Rules:
 1. A label counts once: the first that names a prediction; later ones are duplicates. One that comes more than
-   `keep` after its prediction is late. One that came before waits for it; one whose prediction never comes is
-   unmatched in the end.
+   `keep` after its prediction is late. One that came before waits for it, whichever id it names it by (the
+   log's order across workers is not causal); one whose prediction never comes is unmatched in the end.
 2. What is forgotten, and when, follows from the log's own passed time (`monitor.log_time`) and its order.
 3. Bounded: the oldest rows go first when there are more than `max_rows`.
 4. A label of a prediction that sampling left out of the log (its id says so) is counted as that. It still
@@ -111,19 +111,25 @@ class Ledger:
         if self._early:
             for row in rows:
                 if row.key in self._early:
-                    joined += self._meet(model, row, tally)
+                    joined += self._meet(model, row, (row.key, row.id), tally)
+                client = _client(row.client)
+                if client in self._early:
+                    joined += self._meet(model, row, (client, _NO_ID), tally)
         return joined
 
-    def _meet(self, model: str, row: Predicted, tally: Counter[str]) -> list[Joined]:
-        """The label that was waiting for this prediction, joined."""
+    def _meet(
+        self, model: str, row: Predicted, waiting: tuple[int, bytes], tally: Counter[str]
+    ) -> list[Joined]:
+        """The label that was waiting for this prediction under this key and id, joined."""
+        key, identifier = waiting
         found = self._db.execute(
             "SELECT seq, label FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
-            (row.key, row.row, row.id, model),
+            (key, row.row, identifier, model),
         ).fetchone()
         if found is None:
             return []
         seq, label = found
-        self._forget_early([(seq, row.key)])
+        self._forget_early([(seq, key)])
         return self.add_label(model, Labelled(row.key, row.row, row.id, b"", label), tally)
 
     def add_label(self, model: str, label: Labelled, tally: Counter[str]) -> list[Joined]:
@@ -162,19 +168,19 @@ class Ledger:
             return tuple(found[0])
         if found:
             tally["ambiguous"] += 1
-        elif label.id == _NO_ID:
-            tally["unmatched"] += 1
-        else:
-            self._wait(model, label, tally)
+        elif label.id != _NO_ID:
+            self._wait(model, label, label.key, tally)
+        elif (client := _client(label.client)) is not None:
+            self._wait(model, label, client, tally)
         return None
 
-    def _wait(self, model: str, label: Labelled, tally: Counter[str]) -> None:
-        """Keep a label until its prediction comes."""
+    def _wait(self, model: str, label: Labelled, key: int, tally: Counter[str]) -> None:
+        """Keep a label until its prediction comes, under this key."""
         known = (
-            label.key in self._early
+            key in self._early
             and self._db.execute(
                 "SELECT 1 FROM early WHERE key = ? AND row = ? AND id = ? AND model = ?",
-                (label.key, label.row, label.id, model),
+                (key, label.row, label.id, model),
             ).fetchone()
         )
         if known:
@@ -182,10 +188,10 @@ class Ledger:
             return
         self._db.execute(
             "INSERT INTO early (key, row, id, model, aged, label) VALUES (?, ?, ?, ?, ?, ?)",
-            (label.key, label.row, label.id, model, self.now, label.value),
+            (key, label.row, label.id, model, self.now, label.value),
         )
         self._started("early")
-        self._early[label.key] += 1
+        self._early[key] += 1
         tally["early" if self._is_drawn(model, label.id) else "not drawn"] += 1
 
     def _is_drawn(self, model: str, identifier: bytes) -> bool:

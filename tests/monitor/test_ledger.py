@@ -138,14 +138,26 @@ def test_a_label_too_late_is_counted_as_late(desk: Desk) -> None:
 
 
 def test_a_clients_own_id_works_where_it_is_unique(desk: Desk) -> None:
-    """A client id names its prediction if there is one of it; two are ambiguous, none is unmatched."""
+    """A client id names its prediction if there is one of it; two are ambiguous, and for one it waits."""
     desk.predict(1, client=b"order-1")
     desk.predict(2, client=b"order-2")
     desk.predict(3, client=b"order-2")
     assert len(desk.label(0, client=b"order-1")) == 1
     assert desk.label(0, client=b"order-2") == []
     assert desk.label(0, client=b"order-3") == []
-    assert desk.tally == {"matched": 1, "ambiguous": 1, "unmatched": 1}
+    assert desk.tally == {"matched": 1, "ambiguous": 1, "early": 1}
+
+
+def test_a_label_by_a_clients_own_id_may_come_first(desk: Desk) -> None:
+    """It joins the prediction that comes with that id, once, also after a restart."""
+    assert desk.label(0, client=b"order-1", row=1) == []
+    assert desk.label(0, client=b"order-1", row=1) == []
+    desk.ledger.reload()
+    assert desk.predict(1, client=b"order-1", row=0) == []
+    assert [found.right for found in desk.predict(1, client=b"order-1", row=1)] == [True]
+    assert desk.predict(2, client=b"order-1", row=1) == []
+    assert desk.tally == {"early": 1, "duplicate": 1, "matched": 1}
+    assert desk.count("early") == 0
 
 
 def test_pairs_count_by_who_was_right_in_any_order(desk: Desk) -> None:
