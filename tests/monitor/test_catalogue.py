@@ -49,7 +49,7 @@ def asked(operation: str, failures: int, times: int) -> list[str]:
 
 @pytest.mark.parametrize("operation", ["manifest", "profile"])
 def test_what_could_not_be_read_is_asked_for_again(operation: str) -> None:
-    """A registry that was away for a moment costs a version nothing for ever; it is asked ever more rarely."""
+    """A registry that was away for a moment costs a version nothing lasting; it is asked ever less often."""
     problems = asked(operation, 3, 8)
     assert [bool(problem) for problem in problems] == [True] * 7 + [False]
     assert f"{operation}: away" in problems[0]
