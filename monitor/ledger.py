@@ -113,7 +113,7 @@ class Ledger:
                 if row.key in self._early:
                     joined += self._meet(model, row, (row.key, row.id), tally)
                 client = _client(row.client)
-                if client in self._early:
+                if client is not None and client in self._early:
                     joined += self._meet(model, row, (client, _NO_ID), tally)
         return joined
 
