@@ -16,7 +16,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "publish": ("pandas", "sklearn", "skl2onnx"),
     "export": ("pyarrow",),
     "grpc": ("grpc", "google.protobuf"),
-    "demo": ("matplotlib", "rich"),
+    "demo": ("matplotlib", "prometheus_client", "rich"),
     "bulk": ("simdjson",),
     "otel": ("opentelemetry",),
 }
