@@ -103,8 +103,8 @@ def export_estimator(
     task = _task(estimator)
     if reference is None:
         raise ReferenceDataError(
-            "an estimator is published only with reference rows, on which its export is checked; "
-            "pass reference= (a few hundred held-out rows in the form it was fitted on)"
+            "an estimator is published only with reference rows, on which its export is checked: "
+            "give --reference FILE or reference= (a few hundred held-out rows in the form it was fitted on)"
         )
     reference = _as_fitted(estimator, reference)
     columns = read_columns(reference)
@@ -199,8 +199,8 @@ def _task(estimator: Any) -> Task:
         raise MissingExtraError("scikit-learn is not installed; install driftgate[publish]") from None
     if not hasattr(estimator, "predict"):
         raise PublishError(
-            f"wanted a fitted scikit-learn estimator, ONNX bytes or the path of an .onnx file, "
-            f"found {type(estimator).__name__}"
+            "wanted a fitted scikit-learn estimator, or an ONNX graph (ModelProto, bytes, or the path of an "
+            f".onnx file), found {type(estimator).__name__}"
         )
     if is_classifier(estimator):
         return "classification"

@@ -47,10 +47,11 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
     tolerance: Tolerance = _DEFAULT,
     clock: Clock | None = None,
 ) -> Manifest:
-    """Publish a fitted scikit-learn estimator, ONNX bytes, or the path of an ``.onnx`` file.
+    """Publish a fitted scikit-learn estimator, or an ONNX graph.
 
     Args:
-        model: the estimator (classifier or regressor, alone or as a pipeline), the bytes, or the path.
+        model: the estimator (classifier or regressor, alone or as a pipeline); or the graph, as a ModelProto,
+            as bytes, or as the path of an ``.onnx`` file.
         name: the model's name.
         registry: an open registry, or what ``open_registry`` takes.
         version: a positive whole number; None means the highest plus one, or the highest itself when it
@@ -111,6 +112,8 @@ def _export(model: Any, reference: Any, tolerance: Tolerance, previous: Signatur
             raise PublishError(
                 f"model file {model}: {error.strerror}; give the path of an .onnx file"
             ) from None
+    elif hasattr(model, "SerializeToString"):  # an onnx.ModelProto, whose library need not be loaded here
+        model = model.SerializeToString()
     if isinstance(model, (bytes, bytearray, memoryview)):
         return export_graph(bytes(model), reference)
     return export_estimator(model, reference, tolerance, previous)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -135,6 +136,13 @@ def test_graph_file(tmp_path: Path) -> None:
     assert profile is not None
     assert profile.risk == Risk(2, 1.0, "absolute")
     assert not profile.held_out
+
+
+def test_a_graph_in_any_form() -> None:
+    """A graph's bytes and the message they were written from are the same model."""
+    registry, graph = MemoryRegistry(), a_graph()
+    first = publish(graph, name="m", registry=registry)
+    assert publish(onnx.load_model_from_string(graph), name="m", registry=registry) == first
 
 
 def test_graph_without_reference() -> None:
