@@ -63,9 +63,27 @@ class TaughtCommand(Taught, click.Command):
 
 
 class TaughtGroup(Taught, click.Group):
-    """A family of verbs, each with examples."""
+    """A family of verbs, each with examples; `default` is the one that is meant where none is named."""
 
     command_class = TaughtCommand
+
+    def __init__(self, *arguments: Any, default: str | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default in where nothing, or an option other than --help, stands first."""
+        if self.default is not None and (not args or _is_option(args[0])):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say which verb is the default."""
+        super().format_help_text(ctx, formatter)
+        if self.default is not None:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(f"`{ctx.command_path}` alone is `{ctx.command_path} {self.default}`.")
 
 
 class LazyGroup(TaughtGroup):
@@ -98,6 +116,10 @@ class LazyGroup(TaughtGroup):
         """Write the table of verbs from their summaries."""
         with formatter.section("Verbs"):
             formatter.write_dl([(name, verb.summary) for name, verb in self._verbs.items()])
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word not in ("-h", "--help")
 
 
 def _unknown(name: str, verbs: Mapping[str, Verb]) -> str:

@@ -18,6 +18,7 @@ from driftgate.written import shown, written
 
 @click.group(
     cls=TaughtGroup,
+    default="show",
     examples=("driftgate config show --config driftgate.yaml", "driftgate config check driftgate.yaml"),
 )
 def config() -> None:

@@ -18,7 +18,9 @@ LATE_SECONDS: Final = 5.0
 
 
 @click.group(
-    cls=TaughtGroup, examples=("driftgate drift status", "driftgate drift status fraud --signals 10")
+    cls=TaughtGroup,
+    default="status",
+    examples=("driftgate drift status", "driftgate drift status fraud --signals 10"),
 )
 def drift() -> None:
     """Show what the monitor sees, version by version."""

@@ -16,6 +16,7 @@ from monitor.incidents import Finding, Incident
 
 @click.group(
     cls=TaughtGroup,
+    default="list",
     examples=("driftgate incidents list --state open", "driftgate incidents show inc_5h2k9x0d"),
 )
 def incidents() -> None:

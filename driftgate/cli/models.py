@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(
     cls=TaughtGroup,
+    default="list",
     examples=(
         "driftgate models list",
         "driftgate models show fraud",

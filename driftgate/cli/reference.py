@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from driftgate import settings
-from driftgate.verbs import VERBS, Taught, TaughtCommand
+from driftgate.verbs import VERBS, Taught, TaughtCommand, TaughtGroup
 from driftgate.written import shown, written
 from gateway import metrics as gateway_metrics
 from groundwork.metrics import Instrument
@@ -123,6 +123,8 @@ def _below(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
 
 def _described(command: click.Command) -> Iterator[str]:
     yield from (line.strip() for line in (command.help or "").splitlines())
+    if isinstance(command, TaughtGroup) and command.default is not None:
+        yield from ("", f"Alone it is `{command.default}`.")
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     if options:
         yield from ("", "| option | meaning |", "|---|---|")

@@ -14,6 +14,7 @@ from driftgate.verbs import TaughtGroup
 
 @click.group(
     cls=TaughtGroup,
+    default="list",
     examples=("driftgate retrains list", "driftgate retrains report evt_ab2c succeeded --version 7"),
 )
 def retrains() -> None:

@@ -16,6 +16,7 @@ GOOD: range = range(200, 300)
 
 @click.group(
     cls=TaughtGroup,
+    default="list",
     examples=(
         "driftgate webhooks list --state dead",
         "driftgate webhooks replay evt_ab2c",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from driftgate.__main__ import cli
-from driftgate.verbs import VERBS, Taught
+from driftgate.__main__ import cli, run
+from driftgate.verbs import VERBS, Taught, TaughtGroup
 
 RESERVED = {
     *("up", "serve", "monitor", "push", "models", "rollout", "profile", "drift", "incidents", "labels"),
@@ -75,6 +75,25 @@ def test_every_example_can_be_parsed(name: str) -> None:
     for example in command.examples:
         words = [word.rstrip(",") for word in example.split() if word.startswith("--")]
         assert set(words) <= known, example
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_group_alone_is_its_default(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A name without a verb below it, with or without options, means the verb that its help says."""
+    assert run(["config", *options]) == 0
+    alone = capsys.readouterr().out
+    assert run(["config", "show", *options]) == 0
+    assert capsys.readouterr().out == alone
+    assert run(["config", "--help"]) == 0
+    assert "`driftgate config` alone is `driftgate config show`." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_default_is_a_verb(name: str) -> None:
+    """What a group alone means is there."""
+    command = COMMANDS[name]
+    if isinstance(command, TaughtGroup) and command.default is not None:
+        assert command.default in command.commands
 
 
 def test_a_verb_that_does_not_work_yet_does_not_appear() -> None:
