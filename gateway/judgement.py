@@ -18,7 +18,6 @@ from rollouts.verdict import Verdict
 
 MONITOR: Final = "monitor"
 HISTORY_ROWS: Final = 10
-_NS: Final = 1e9
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -46,7 +45,7 @@ def conclude(
         samples=step_samples(rollout, route, seen),
         pairs=step_pairs(rollout, seen),
         now=now,
-        freshness=Freshness(monitor_age=None if beat is None else max(0.0, (now - beat) / _NS)),
+        freshness=Freshness.of(beat, now),
     )
     return Judgement(verdicts, seen, decision)
 

@@ -266,5 +266,5 @@ def rollouts(store: Rollouts, now: int) -> dict[SeriesKey, int]:
     found = rollout_series(store.routes(), store.latest_rollouts(), now)
     beat = store.last_beat("monitor")
     if beat is not None:
-        found[SeriesKey(MONITOR_SILENCE, (), "gauge")] = max(0, now - beat) // 1_000_000
+        found[SeriesKey(MONITOR_SILENCE, (), "gauge")] = abs(now - beat) // 1_000_000
     return found

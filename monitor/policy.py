@@ -63,10 +63,10 @@ def decide(
 
 
 def _spaced(now: int, last: Asked | None, report: str, policy: PolicySettings) -> Decision:
-    """One request in flight, and a time between two."""
+    """One request in flight, and a time between two; one to come is from before the clock was set back."""
     if last is None:
         return Decision("request", "evidence, effect and labels suffice")
-    age = (now - last.time) / _NS
+    age = abs(now - last.time) / _NS
     if report not in {"succeeded", "failed"} and age < policy.expires:
         return Decision("wait", f"request {last.event} is in flight")
     if age < policy.cooldown:

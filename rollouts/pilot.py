@@ -28,6 +28,14 @@ class Freshness(msgspec.Struct, frozen=True):
     monitor_age: float | None = None
     limit: float = 15.0
 
+    @classmethod
+    def of(cls, beat: int | None, now: int) -> "Freshness":
+        """That of a monitor that was last noted alive at `beat` (both unix ns; None: never).
+
+        A beat to come is from before the clock was set back, and counts as old as it is far.
+        """
+        return cls(monitor_age=None if beat is None else abs(now - beat) / _NS)
+
 
 class Decision(msgspec.Struct, frozen=True):
     """What to do and why.

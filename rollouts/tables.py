@@ -166,12 +166,13 @@ def take_lease(
 ) -> int | None:
     """Take or renew a lease and return its epoch, or None while another holds it.
 
-    The epoch grows by one whenever the holder changes; a renewal keeps it. Times are unix ns.
+    The epoch grows by one whenever the holder changes; a renewal keeps it. Times are unix ns. One that ends
+    later than ours would was taken before the clock was set back, and holds nobody up.
     """
     row = connection.execute("SELECT holder, epoch, expires FROM leases WHERE name = ?", (name,)).fetchone()
     former, epoch, until = row if row is not None else ("", 0, 0)
     if former != holder:
-        if until > now:
+        if now < until <= expires:
             return None
         epoch += 1
     connection.execute(

@@ -56,6 +56,16 @@ def test_a_silent_monitor_is_shown(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_beat_from_before_the_clock_was_set_back_is_old(tmp_path: Path) -> None:
+    """A monitor that died under a clock that ran ahead is not taken for one that lives."""
+    clock = FakeClock()
+    store = SqliteStore(tmp_path / "rollouts.db", clock)
+    route, _ = started(store, clock)
+    store.beat("monitor")
+    assert "monitor" in status_of(store, route, clock.now() - 120 * 10**9).waiting
+    store.close()
+
+
 def test_after_the_end_the_last_rollout_is_shown(tmp_path: Path) -> None:
     """A model whose rollout is over shows how it ended; one that never had any is steady."""
     clock = FakeClock()

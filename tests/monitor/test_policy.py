@@ -80,6 +80,11 @@ def test_one_request_is_in_flight() -> None:
     assert ask(last=last, now=1_060).kind == "request"
 
 
+def test_a_request_from_before_the_clock_was_set_back_holds_up_none() -> None:
+    """One that was made under a clock that ran ahead does not cool down until that time comes."""
+    assert ask(last=Asked("evt_0", "inc_0", 30 * 86_400 * SECOND)).kind == "request"
+
+
 def test_the_same_incident_asks_again_only_after_a_failure() -> None:
     """An incident that was asked for is asked for again when the job failed and the last one cooled down."""
     asked = msgspec.structs.replace(INCIDENT, trigger="evt_1")

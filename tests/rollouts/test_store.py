@@ -186,6 +186,16 @@ def test_a_lease_is_one_holders_until_it_expires(store: SqliteStore, clock: Fake
     assert store.lease("pilot", "a", 10) == 3
 
 
+def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    """A holder that died under a clock that ran ahead is followed at once."""
+    assert store.lease("pilot", "a", 10) == 1
+    corrected = SqliteStore(tmp_path / "rollouts.db", FakeClock(FakeClock().now() - 3600 * 10**9))
+    assert corrected.lease("pilot", "b", 10) == 2
+    corrected.close()
+
+
 def test_a_readers_data_version_moves_when_another_process_writes(tmp_path: Path, store: SqliteStore) -> None:
     """One's own writes leave it; another connection's change it."""
     other = SqliteStore(tmp_path / "rollouts.db", SystemClock())
