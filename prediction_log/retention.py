@@ -4,6 +4,8 @@ Rules: only sealed segments are dropped, never the active one. Before a file goe
 reason `retention` says how many rows went and up to which offset. What a reader has read does not matter:
 retention does not depend on consumption. Killed in between, the frame may be there twice, with the same
 `upto`. On a disk so full that not even the loss frame fits, the file goes first and the frame follows.
+A segment that cannot be read is dropped like any other, when bytes or disk want it; the log is then told what
+is known of its loss (`prediction_log.damage`).
 
 A segment is sealed by its size, and also when it is older than a part of the greatest age: otherwise the rows
 of a quiet gateway would never leave.
@@ -11,14 +13,16 @@ of a quiet gateway would never leave.
 
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from groundwork.clock import Clock
-from groundwork.errors import NoRoomError
+from groundwork.errors import NewerStoreError, NoRoomError, StoreError
+from prediction_log import damage
 from prediction_log import segment_file as files
 from prediction_log.reading import RETENTION
 from prediction_log.record import Kind, loss_schema
@@ -26,6 +30,9 @@ from prediction_log.segments import SegmentSink
 from prediction_log.transport import Offset
 
 DAY_NS: Final = 24 * 3600 * 10**9
+
+_UNKNOWN: Final = 2**63 - 1
+"""A record time that is older than no age."""
 
 PARTS_OF_AGE: Final = 8
 """A segment is sealed at the latest when it is this part of the greatest age old."""
@@ -40,10 +47,13 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class _Sealed(msgspec.Struct, frozen=True):
+    """A segment that may go; of a damaged one nothing is known but its number."""
+
     number: int
-    rows: int
-    last_row: int
-    last_time: int
+    rows: int = 0
+    last_row: int = 0
+    last_time: int = _UNKNOWN
+    damaged: bool = False
 
 
 def free_bytes(folder: Path) -> int:
@@ -66,7 +76,7 @@ def drop_oldest(
     """
     dropped: list[int] = []
     while (oldest := _oldest_sealed(folder)) is not None and _is_over(folder, oldest, limits, clock, free):
-        loss = _loss(oldest, clock.now())
+        loss = _loss(folder, oldest, clock.now())
         try:
             sink.note(Kind.LOSS, loss_schema(), loss, rows=1)
         except NoRoomError:
@@ -114,20 +124,25 @@ def _oldest_sealed(folder: Path) -> _Sealed | None:
     present = files.numbers(folder)
     if len(present) < 2:  # noqa: PLR2004  the active one and an older one
         return None
-    connection = files.open_segment(folder, present[0], readonly=True)
     try:
-        if not files.is_sealed(connection):
-            return None
-        rows, last_row, last_time = connection.execute(
-            "SELECT coalesce(sum(rows), 0), coalesce(max(row), 0),"
-            " coalesce(max(last_time), (SELECT created FROM segment)) FROM frames"
-        ).fetchone()
-    finally:
-        connection.close()
+        with contextlib.closing(files.open_segment(folder, present[0], readonly=True)) as connection:
+            if not files.is_sealed(connection):
+                return None
+            rows, last_row, last_time = connection.execute(
+                "SELECT coalesce(sum(rows), 0), coalesce(max(row), 0),"
+                " coalesce(max(last_time), (SELECT created FROM segment)) FROM frames"
+            ).fetchone()
+    except NewerStoreError:
+        raise
+    except (StoreError, sqlite3.DatabaseError):
+        return _Sealed(present[0], damaged=True)
     return _Sealed(present[0], rows, last_row, last_time)
 
 
-def _loss(segment: _Sealed, now: int) -> dict[str, object]:
+def _loss(folder: Path, segment: _Sealed, now: int) -> dict[str, Any]:
+    if segment.damaged:
+        path = files.segment_path(folder, segment.number)
+        return damage.measure(folder, segment.number, path, newest=False).columns(now)
     return {
         "time": now,
         "kind": 0,

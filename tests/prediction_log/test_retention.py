@@ -47,6 +47,17 @@ def test_a_log_within_its_limits_is_left_alone(tmp_path: Path) -> None:
     sink.close()
 
 
+def test_a_segment_that_cannot_be_read_does_not_keep_the_log_from_its_limits(tmp_path: Path) -> None:
+    """It is dropped in its turn, and the log says that at most so many rows are lost as others leave open."""
+    sink = five_segments(tmp_path)
+    files.segment_path(tmp_path, 1).write_bytes(b"not a database" * 1000)
+    assert drop_oldest(tmp_path, ROOMY, sink, FakeClock(DAY_NS, 0.0)) == []
+    tight = Limits(max_bytes=0, max_age_ns=1 << 62, min_free_bytes=0)
+    assert drop_oldest(tmp_path, tight, sink, FakeClock(DAY_NS, 0.0)) == [1, 2, 3, 4]
+    assert losses(tmp_path)[:2] == [(3, b"damaged, at most", b"000001:0"), (3, b"retention", b"000002:1")]
+    sink.close()
+
+
 @pytest.mark.parametrize(
     ("limits", "dropped"),
     [
