@@ -308,9 +308,13 @@ def _next_incarnation(slots_folder: Path) -> int:
 
 
 def _remove_leftovers(slots_folder: Path) -> None:
-    """Remove what a worker left that died while its slot was made; its number stays used."""
+    """Remove slots that were half made when their worker died, or half removed when they were folded."""
     for leftover in slots_folder.glob(".new-*"):
         shutil.rmtree(leftover)
+    retired = read_retired(slots_folder)
+    for folder in _folders(slots_folder):
+        if retired.includes(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)  # whoever folds it now removes it too
 
 
 @contextlib.contextmanager

@@ -154,6 +154,17 @@ def test_retiring_may_be_repeated_after_any_crash(tmp_path: Path) -> None:
         assert not (tmp_path / "1").exists()
 
 
+def test_what_is_left_of_a_folded_slot_goes_when_the_next_is_made(tmp_path: Path) -> None:
+    """A crash in the middle of its removal leaves no folder for ever, and its counters stay."""
+    worker(tmp_path, hits=5).close()
+    retire(tmp_path, 1)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "counters").write_bytes(b"half removed")
+    worker(tmp_path, hits=1).close()
+    assert not (tmp_path / "1").exists()
+    assert totals(tmp_path)[HITS] == 6
+
+
 def test_only_a_slot_can_be_retired(tmp_path: Path) -> None:
     """A number that never was a slot is an error."""
     with pytest.raises(StoreError, match="wanted a slot to retire"):
