@@ -4,7 +4,7 @@
     GET  /v1/status  /v1/drift[?model=&version=]  /v1/schemas[/TYPE]
     GET  /v1/incidents[?model=&state=&limit=]  /v1/incidents/ID
     GET  /v1/webhooks[?state=&limit=]  /v1/webhooks/EVENT
-    POST /v1/webhooks/EVENT/replay[?endpoint=]  /v1/webhooks/test {"endpoint": NAME, "type": TYPE}
+    POST /v1/webhooks/EVENT/replay[?endpoint=]  /v1/webhooks/test {"endpoint": NAME}
     GET  /v1/retrains[?limit=]
     POST /v1/retrains/EVENT {"state": "running|succeeded|failed", …}
 
