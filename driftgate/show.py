@@ -24,7 +24,6 @@ COLOURS: Final[Mapping[str, str]] = {
     "paused": "yellow",
     "succeeded": "green",
     "rolled-back": "red",
-    "superseded": "yellow",
     "ready": "green",
     "stable": "green",
     "candidate": "cyan",

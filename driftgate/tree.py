@@ -22,7 +22,6 @@ MARKS: Final[Mapping[str, str]] = {
     "baking": "◌",
     "succeeded": "✔",
     "rolled-back": "✖",
-    "superseded": "·",
     "steady": "✔",
     "PASS": "✔",
     "FAIL": "✖",

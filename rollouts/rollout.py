@@ -19,7 +19,7 @@ from rollouts.route import REQUEST_KEY, weight_from_percent
 
 Until = Literal["no-regression", "pass", "duration"]
 OnMax = Literal["pause", "continue", "abort"]
-State = Literal["progressing", "paused", "baking", "succeeded", "rolled-back", "superseded"]
+State = Literal["progressing", "paused", "baking", "succeeded", "rolled-back"]
 
 LIVE: Final[frozenset[str]] = frozenset({"progressing", "paused", "baking"})
 """States in which a rollout still owns its model's route."""

@@ -134,14 +134,14 @@ def set_weight(weight: int, *, hold: bool = False) -> Verb:
     return verb
 
 
-def abort(reason: str = "", *, outcome: State = "rolled-back") -> Verb:
+def abort(reason: str = "") -> Verb:
     """Send everybody back to the version that was stable when the rollout began, from any live state."""
 
     def verb(route: Route, rollout: Rollout | None, now: int) -> Change:
         del now
         baked = rollout is not None and rollout.state == "baking"
         after = edits.undo(route) if baked else edits.abort(route)
-        return Change(after, _ended(rollout, outcome, reason), "abort")
+        return Change(after, _ended(rollout, "rolled-back", reason), "abort")
 
     return verb
 

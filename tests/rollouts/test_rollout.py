@@ -52,6 +52,6 @@ def test_a_rollout_survives_its_store() -> None:
 def test_a_rollout_is_live_until_it_has_ended() -> None:
     """Progressing, paused and baking own the route; the others are records."""
     rollout = Rollout("m-2-2", "m", "1", "2", RolloutSpec())
-    states = ("progressing", "paused", "baking", "succeeded", "rolled-back", "superseded")
+    states = ("progressing", "paused", "baking", "succeeded", "rolled-back")
     live = [state for state in states if msgspec.structs.replace(rollout, state=state).live]
     assert live == ["progressing", "paused", "baking"]
