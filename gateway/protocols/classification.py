@@ -7,6 +7,7 @@ their number means all of them. Values are written as C's %f and %d do. What com
 of shape [rows, k], or [k] for an output without rows.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -41,10 +42,10 @@ def wanted(tensor: Tensor, value: Any) -> int:
 
 def classify(model: LoadedModel, tensor: Tensor, array: Array, most: int) -> tuple[Tensor, Array]:
     """The `most` highest values of each row, as a tensor of strings and its codec."""
-    rows = array.reshape(len(array), -1) if tensor.batched and array.ndim else array.reshape(1, -1)
+    height = len(array) if tensor.batched and array.ndim else 1
+    rows = array.reshape(height, array.size // height if height else math.prod(array.shape[1:]))
     count = min(most, rows.shape[1])
-    # Descending and stable: equal values keep their order, and NaN, which is no highest value, comes last.
-    places = np.argsort(np.where(np.isnan(rows), -np.inf, rows) * -1.0, axis=1, kind="stable")[:, :count]
+    places = np.argsort(_falling(rows), axis=1, kind="stable")[:, :count]
     names = model.manifest.classes if len(model.manifest.classes) == rows.shape[1] else ()
     form = "%f" if tensor.datatype in _FLOATS else "%d"
     strings = [
@@ -54,6 +55,16 @@ def classify(model: LoadedModel, tensor: Tensor, array: Array, most: int) -> tup
     shape = (len(rows), count) if tensor.batched else (count,)
     made = np.array(strings, dtype=object).reshape(shape)
     return Tensor(TensorSpec(tensor.name, Datatype.BYTES, shape)), made
+
+
+def _falling(rows: Array) -> Array:
+    """Numbers that rise where these fall, so that a stable sort leaves equal ones in their order.
+
+    NaN, which is no highest value, is sorted last. Whole numbers stay whole: as floats, neighbours beyond
+    2**53 would be one.
+    """
+    falling: Array = ~rows if rows.dtype.kind in "iu" else -rows
+    return falling
 
 
 def _class(value: str, place: int, names: tuple[str, ...]) -> str:

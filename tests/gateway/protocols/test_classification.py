@@ -1,5 +1,6 @@
 """The classification extension."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,30 @@ def test_text_has_no_highest_value(tmp_path: Path) -> None:
         wanted(tensor, 1)
     with pytest.raises(InvalidInputError):
         wanted(tensor, -1)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "values", "places"),
+    [
+        ("INT64", [2**53, 2**53 + 1, -(2**63), 2**63 - 1], [3, 1, 0, 2]),
+        ("UINT64", [0, 2**64 - 1, 2**64 - 2, 2**64 - 1], [1, 3, 2, 0]),
+        ("UINT8", [0, 255, 1], [1, 2, 0]),
+        ("FP64", [math.nan, -math.inf, 1.0, math.inf], [3, 2, 1, 0]),
+    ],
+)
+def test_neighbours_are_told_apart(
+    tmp_path: Path, datatype: str, values: list[Any], places: list[int]
+) -> None:
+    """Whole numbers are compared exactly, to the ends of their range; NaN comes after all numbers."""
+    model = opened(tmp_path, identity([("v", datatype, [None, len(values)])]))
+    (tensor,) = model.outputs
+    _, found = classify(model, tensor, np.array([values], tensor.dtype), 9)
+    assert [int(text.split(":")[1]) for text in found[0]] == places
+
+
+def test_no_rows_have_no_classes(tmp_path: Path) -> None:
+    """An output that came out without rows, or without values in a row, is an empty tensor of strings."""
+    model = opened(tmp_path, logistic())
+    for shape, wanted_shape in (((0, 2), (0, 2)), ((3, 0), (3, 0))):
+        found, made = classify(model, model.outputs[1], np.zeros(shape, np.float32), 5)
+        assert (made.shape, found.datatype) == (wanted_shape, "BYTES")
