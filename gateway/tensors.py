@@ -17,6 +17,7 @@ It knows no protocol's field names.
 import functools
 import itertools
 import math
+import re
 import struct
 import types
 from collections.abc import Callable, Sequence
@@ -54,8 +55,7 @@ _FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatyp
 _PLAIN_FLOATS: Final = frozenset({Datatype.FP32, Datatype.FP64})
 _MANY: Final = 2048
 """From so many floats on, packing them by way of msgpack is quicker than `struct`."""
-_OPEN_BRACKET: Final = ord("[")
-_BLANK: Final = b" \t\r\n"
+_OPENING: Final = re.compile(rb"[\[ \t\r\n]*+")
 _PREFIX: Final = struct.Struct("<I")
 
 
@@ -102,7 +102,7 @@ class Tensor:
         self._leaf = _leaf(spec.datatype)
         self._strict = {depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}}
         self._flat = self._strict[1]
-        self._last: tuple[Sequence[int], int] = ((), 0)
+        self._last: tuple[Sequence[int] | None, int] = (None, 0)
         self._list: Any = types.GenericAlias(list, (self._leaf,))
 
     @property
@@ -377,13 +377,8 @@ def _bfloat16(bits: npt.NDArray[np.uint32]) -> Array:
 
 def _depth(data: msgspec.Raw) -> int:
     """How many lists open before the first element."""
-    depth = 0
-    for byte in memoryview(data):
-        if byte == _OPEN_BRACKET:
-            depth += 1
-        elif byte not in _BLANK:
-            break
-    return depth
+    opening = _OPENING.match(memoryview(data))
+    return 0 if opening is None else opening[0].count(b"[")
 
 
 def _shown(shape: Sequence[int]) -> str:

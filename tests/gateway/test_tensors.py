@@ -173,3 +173,13 @@ def test_bfloat16_outputs_are_numbers_in_json() -> None:
     """The bits of a bfloat16 are the upper half of a float's."""
     bits = np.array([0x3F80, 0xC000], "<u2")
     assert tensor(Datatype.BF16, (-1,)).to_json(bits) == [1.0, -2.0]
+
+
+def test_a_scalar_may_be_a_whole_body() -> None:
+    """A tensor without dimensions is the one element of its body, and of no longer or shorter one."""
+    codec = tensor(Datatype.FP32, ())
+    array = codec.from_bare(np.float32(1.5).tobytes())
+    assert (array.shape, array.item()) == ((), 1.5)
+    for size in (0, 3, 8):
+        with pytest.raises(InvalidInputError):
+            codec.from_bare(bytes(size))
