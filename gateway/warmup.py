@@ -6,7 +6,8 @@ is then unknown, and its runs stay off the event loop. Runs nothing itself; `gat
 """
 
 import math
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -14,8 +15,10 @@ import numpy as np
 from gateway.inference import Array
 from gateway.schedule import Times
 from gateway.tensors import Tensor
-from registry_client.profile import CategoricalColumn, NumericColumn, Profile
+from registry_client.profile import CategoricalColumn, Column, NumericColumn, Profile
 from registry_client.signature import Datatype, element_names
+
+_HALF_BITS: Final = 16
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -39,17 +42,30 @@ def typical(tensor: Tensor, rows: int, profile: Profile | None) -> Array:
     shape = [1 if size == -1 else size for size in tensor.shape]
     row_shape = tuple(shape[1:]) if tensor.batched else tuple(shape)
     known = {column.name: column for column in profile.columns} if profile is not None else {}
-    strings = tensor.datatype is Datatype.BYTES
-    values: list[Any] = []
-    for name in element_names(tensor.name, row_shape):
-        column = known.get(name)
-        if strings:
-            named = isinstance(column, CategoricalColumn) and column.categories
-            values.append(named[0] if named else "")
-        else:
-            values.append(column.mean if isinstance(column, NumericColumn) else 0)
-    row = np.array(values, dtype=object if strings else tensor.dtype).reshape(row_shape)
+    columns = [known.get(name) for name in element_names(tensor.name, row_shape)]
+    row = (_texts(columns) if tensor.datatype is Datatype.BYTES else _numbers(tensor, columns)).reshape(
+        row_shape
+    )
     return np.ascontiguousarray(np.broadcast_to(row, (rows, *row_shape))) if tensor.batched else row
+
+
+def _texts(columns: Sequence[Column | None]) -> Array:
+    """The most frequent categories."""
+    named = [column.categories if isinstance(column, CategoricalColumn) else () for column in columns]
+    return np.array([categories[0] if categories else "" for categories in named], dtype=object)
+
+
+def _numbers(tensor: Tensor, columns: Sequence[Column | None]) -> Array:
+    """The means, brought into the range of the tensor's datatype: a profile may be of other data."""
+    means = [column.mean if isinstance(column, NumericColumn) else 0.0 for column in columns]
+    if tensor.datatype is Datatype.BF16:
+        with np.errstate(over="ignore"):
+            return (np.array(means, "<f4").view("<u4") >> _HALF_BITS).astype(tensor.dtype)
+    if tensor.dtype.kind not in "iu":
+        with np.errstate(over="ignore"):
+            return np.array(means).astype(tensor.dtype)
+    limits = np.iinfo(tensor.dtype)
+    return np.array([min(max(int(mean), limits.min), limits.max) for mean in means], tensor.dtype)
 
 
 def cost_of(times: Times) -> Cost:

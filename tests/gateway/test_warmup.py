@@ -44,6 +44,26 @@ def test_typical_rows_come_from_the_profile() -> None:
 
 
 @pytest.mark.parametrize(
+    ("datatype", "mean", "bits"),
+    [
+        (Datatype.BF16, -1.5, 0xBFC0),
+        (Datatype.UINT8, -3.0, 0),
+        (Datatype.UINT8, 1e300, 0xFF),
+        (Datatype.INT64, 1e300, 2**63 - 1),
+        (Datatype.FP32, 1e300, 0x7F800000),
+        (Datatype.BOOL, 0.5, 1),
+    ],
+)
+def test_a_mean_is_brought_into_the_range(datatype: Datatype, mean: float, bits: int) -> None:
+    """Whatever number a profile has, there is a typical row of it: nothing keeps a version from its load."""
+    profile = Profile(
+        rows=1, columns=(NumericColumn("a", 1, 0, mean, mean, mean, 0.0, (mean,), (1, 0)),), outputs=()
+    )
+    row = typical(Tensor(TensorSpec("a", datatype, (-1, 1))), 1, profile)
+    assert int.from_bytes(row.tobytes(), "little") == bits
+
+
+@pytest.mark.parametrize(
     "model", [logistic(), lookup(), identity([("s", "BYTES", [None, 1])]), identity([("w", "FP32", [2])])]
 )
 def test_a_cost_is_measured(tmp_path: Path, model: bytes) -> None:
