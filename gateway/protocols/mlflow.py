@@ -200,6 +200,8 @@ def _cell_reader(datatype: Datatype) -> Callable[[str], Any]:
 def _number(number: Callable[[str], Any], cell: str) -> Any:
     if not cell.strip():
         return None
+    if "_" in cell:  # Python's own way to write 1000 as 1_000, and nobody else's
+        return cell
     try:
         return number(cell)
     except ValueError:

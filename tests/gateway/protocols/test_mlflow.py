@@ -102,6 +102,8 @@ async def test_columns_are_inputs(here: World) -> None:
         b"n,s,x\n7,a,1\n",
         b"n,s,x,b\n7,a,1,maybe\n",
         b"n,s,x,b\nmany,a,1,1\n",
+        b"n,s,x,b\n1_0,a,1,1\n",
+        b"n,s,x,b\n7,a,1_0,1\n",
         b"n,s,x,b\n7,a,1\n",
         b"",
     ):
