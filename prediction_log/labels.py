@@ -4,8 +4,9 @@ Rules:
 
 * A label names its row by (prediction id, row) or, where the client gave an id of its own, by that.
 * Its value keeps its type: an integer, a number, a text or a truth value. It is never parsed out of a text.
-* Of several labels of one row, the one that comes last in the log counts. A label may come before its
-  prediction: the log's order across workers is not causal.
+* Of several labels of one row an export takes the one that comes last in the log; the monitor, whose counts
+  never go back, takes the first. A label may come before its prediction: the log's order across workers is
+  not causal.
 
 It knows the columns of a label frame; who may send labels, and over what, is the gateway's.
 """

@@ -165,7 +165,7 @@ def _new_counts(rollout: Rollout, seen: Counts, observation: Observation) -> tup
 def _new_pairs(
     rollout: Rollout, seen: dict[int, PairTotals], observation: Observation
 ) -> tuple[dict[int, PairCounts], dict[int, PairTotals]]:
-    """Return new pairs by revision (a corrected label may make one negative), and the totals seen now."""
+    """Return new pairs by revision (negative where a monitor began anew), and the totals seen now."""
     fresh: dict[int, PairCounts] = {}
     pairs = dict(seen)
     for total in observation.pairs:

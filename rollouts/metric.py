@@ -37,7 +37,7 @@ class Tick(msgspec.Struct, frozen=True):
     """What is new in one stratum: the requests of one route revision.
 
     `offset` is that revision minus the rollout's first one. Weights are constant within a stratum. Pair
-    counts may be negative where a label was corrected.
+    counts are negative where a monitor began anew and has read less than the one before.
     """
 
     offset: int

@@ -2,8 +2,8 @@
 
 Each pair gives d = candidate right - stable right, one of -1, 0, +1. With a margin of m (0.02: two points),
 FAIL proves E[d] < -m and PASS proves E[d] > -m, by bets whose capital depends on the counts alone: the
-order in which labels arrive, restarts and corrections do not matter. A pair's stratum is the revision that
-answered the request, not the time its label came. Labels must not be more likely to exist for one arm than
+order in which labels arrive and restarts do not matter. A pair's stratum is the revision that answered the
+request, not the time its label came. Labels must not be more likely to exist for one arm than
 for the other.
 """
 
