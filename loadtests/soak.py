@@ -186,7 +186,7 @@ def _fly(operator: str, course: Course, over: threading.Event, faults: list[str]
                 canary.start(operator, CANARY_PERCENT)
             else:
                 canary.abort(operator)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  whatever it was, canaries come and go no more
             faults.append(f"{type(error).__name__}: {error}")
             return
 
