@@ -32,12 +32,10 @@ _SHARE: Final = 4
 """The first and the last quarter of what is compared."""
 
 
-def judge(
-    samples: Sequence[Sample], minutes: Sequence[Spread], cycle: float, log_limit: int | None
-) -> list[Check]:
+def judge(samples: Sequence[Sample], minutes: Sequence[Spread], cycle: float, log_limit: int) -> list[Check]:
     """Every criterion; a cycle is `cycle` seconds, `minutes` are the latencies of each.
 
-    `log_limit` is the size the log was told to keep below, None if it cannot be told.
+    `log_limit` is the size the log was told to keep below, in bytes.
     """
     by_cycle = _by_cycle(samples, cycle, len(minutes))
     warm = by_cycle[int(WARM_UP * len(by_cycle)) :]
@@ -108,7 +106,7 @@ def _anonymous(warm: Sequence[Sequence[Sample]], name: str) -> str:
     return f"; anonymous {before / _MIB:.0f} → {after / _MIB:.0f} MiB" if before else ""
 
 
-def _files(warm: Sequence[Sequence[Sample]], log_limit: int | None) -> list[Check]:
+def _files(warm: Sequence[Sequence[Sample]], log_limit: int) -> list[Check]:
     """The log below its limit; everything else not growing with the requests."""
     kinds: set[str] = {kind for cycle in warm for sample in cycle for kind in sample.files}
     checks = []
@@ -117,13 +115,9 @@ def _files(warm: Sequence[Sequence[Sample]], log_limit: int | None) -> list[Chec
         most = max(max(cycle) for cycle in sizes)
         if most < TINY_BYTES:
             continue
-        if kind == LOG and log_limit is None:
-            found = f"{most / _MIB:.1f} MiB, and no setting limits it"
-            checks.append(Check(f"bytes of {kind}", "a limit", found, passed=False))
-            continue
         before, after = _ends(sizes)
         bound = max(MOST_FILE_GROWTH * before, before + SLACK_BYTES)
-        if kind == LOG and log_limit is not None:
+        if kind == LOG:
             bound, after = float(log_limit), float(most)
         checks.append(
             Check(

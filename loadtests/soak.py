@@ -14,12 +14,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from driftgate.settings import all_settings
 from loadtests import canary, capacity, criteria, endurance, samples, soak_report
 from loadtests.bench import generator
 from loadtests.samples import Sample
@@ -43,9 +42,13 @@ START, ABORT = 0.25, 0.75
 WARM_UP: Final = 0.5
 """The load runs for this share of a cycle before the first one."""
 MOST_MINUTES: Final = 12 * 60.0
-LIMIT: Final = "log.max_bytes"
 LOG_BYTES: Final = 128 << 20
 SEGMENT_BYTES: Final = 16 << 20
+SETTINGS: Final[Mapping[str, Any]] = {
+    "log": {"segment_bytes": SEGMENT_BYTES, "max_bytes": LOG_BYTES},
+    "monitor": {"ledger": {"max_rows": 50_000}},
+}
+"""Small segments and few rows that wait for labels, so that all is dropped again within minutes."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -91,13 +94,12 @@ class Outcome:
 def main() -> int:
     """Run it; 0 when every criterion holds."""
     asked = _arguments()
-    limit = LOG_BYTES if LIMIT in {setting.name for setting in all_settings()} else None
     cycle = min(CYCLE_S, asked.minutes * 60 / 2)
     count = int(asked.minutes * 60 // cycle)
     with tempfile.TemporaryDirectory(prefix="driftgate-soak-") as name:
         folder = Path(name)
         payload = Reference.read(publish(folder)).body(0, 1)
-        with running(folder, settings=_settings(limit)) as subject:
+        with running(folder, settings=SETTINGS) as subject:
             publish(folder, 2)
             request = generator.request_bytes(subject.infer, payload, _JSON)
             with Stream(subject.infer, request, SENDERS) as stream:
@@ -107,15 +109,7 @@ def main() -> int:
                     return 1
                 print(f"{rate:.0f} requests a second for {count} × {cycle:g} s …", flush=True)
                 outcome = _soak(subject, stream, rate, cycle, count)
-    return _verdict(outcome, cycle, limit)
-
-
-def _settings(limit: int | None) -> dict[str, Any]:
-    """Small segments, so that they are sealed and dropped within minutes."""
-    log: dict[str, int] = {"segment_bytes": SEGMENT_BYTES}
-    if limit is not None:
-        log[LIMIT.partition(".")[2]] = limit
-    return {"log": log, "monitor": {"ledger": {"max_rows": 50_000}}}
+    return _verdict(outcome, cycle)
 
 
 def _rate(subject: Subject, stream: Stream, request: bytes) -> float:
@@ -191,10 +185,10 @@ def _fly(operator: str, course: Course, over: threading.Event, faults: list[str]
             return
 
 
-def _verdict(outcome: Outcome, cycle: float, limit: int | None) -> int:
+def _verdict(outcome: Outcome, cycle: float) -> int:
     minutes = outcome.minutes
     soak_report.write(outcome.seen, minutes, outcome.windows, cycle / LOOKS)
-    checks = endurance.judge(outcome.seen, minutes, cycle, limit)
+    checks = endurance.judge(outcome.seen, minutes, cycle, LOG_BYTES)
     checks.append(endurance.generator(outcome.busiest))
     faults = "; ".join(outcome.faults)
     checks.append(criteria.Check("canaries", "come and go", faults or "came and went", not faults))
