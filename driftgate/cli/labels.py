@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +67,7 @@ def send(
     if (file is None) == (one is None) or (one is not None) != (label is not None):
         raise click.UsageError("give FILE, or --label with --id or --client-id")
     if file is not None:
-        found = list(_read(file))
+        found = _read(file)
     else:
         named = {"id": prediction_id} if prediction_id else {"client_id": client_id}
         found = [{**named, "row": row, "value": typed(label or "")}]
@@ -78,14 +79,15 @@ def send(
 
 
 def typed(text: str) -> int | float | bool | str:
-    """The value that a text means."""
+    """The value that a text means; JSON has no word for numbers that are not finite, so they are texts."""
     if text.strip().lower() in WORDS:
         return WORDS[text.strip().lower()]
     for kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             continue
+        return value if kind is int or math.isfinite(value) else text
     return text
 
 
@@ -101,8 +103,16 @@ def _batches(found: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any
         yield found[start : start + BATCH]
 
 
-def _read(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open(newline="", encoding="utf-8") as stream:
+def _read(file: Path) -> list[dict[str, Any]]:
+    """What a file holds; CommandError where it is no text, or no table of labels."""
+    try:
+        return list(_rows(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CommandError(f"{file}: wanted a CSV file in UTF-8: {error}") from error
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets put a mark before it
         rows = csv.DictReader(stream)
         columns = set(rows.fieldnames or ())
         if "label" not in columns or not columns & {"id", "client_id"}:
@@ -112,7 +122,7 @@ def _read(file: Path) -> Iterator[dict[str, Any]]:
         name = "id" if "id" in columns else "client_id"
         for line, row in enumerate(rows, start=2):
             place = (row.get("row") or "0").strip()
-            if not place.isdigit() or not row[name] or not row["label"]:
+            if not place.isdecimal() or not row[name] or not row["label"]:
                 raise CommandError(
                     f"{file}, line {line}: wanted an id, a whole row number and a label, found {dict(row)}"
                 )
