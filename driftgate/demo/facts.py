@@ -88,5 +88,7 @@ class Facts:
             return await look()
         except Impossible as error:
             raise DemoError(f"the fact that did not happen: {name} ({error})") from None
+        except httpx.HTTPStatusError as error:
+            return f"{error.response.status_code} of {error.request.url}"
         except httpx.TransportError as error:
             return f"{type(error).__name__} at {error.request.url}"

@@ -76,6 +76,19 @@ async def test_a_fact_whose_time_is_over_is_named_with_what_there_was_instead() 
         await told.until("it rains", "sky", look, seconds=0)
 
 
+async def test_a_program_that_says_no_is_asked_again() -> None:
+    """An answer of 503 is no answer yet: the next look may find the fact."""
+    told, _ = facts()
+    answers = iter([503, 200])
+
+    async def look() -> Found | str:
+        request = httpx.Request("GET", "http://monitor/v1/status")
+        httpx.Response(next(answers), request=request).raise_for_status()
+        return Found(5.0, "here", 42)
+
+    assert await told.until("it rains", "sky", look, seconds=10) == 42
+
+
 async def test_an_impossible_fact_ends_the_wait_at_once() -> None:
     """Nobody waits for a deadline when the answer is known."""
     told, _ = facts()
