@@ -72,7 +72,7 @@ def create_key(
     """
     path = _path(file, config_file)
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    ends = None if parts["expires"] is None else now + dt.timedelta(seconds=parse_duration(parts["expires"]))
+    ends = None if parts["expires"] is None else _after(now, parts["expires"])
     key, text = create(
         name, parts["scopes"], now, expires=ends, rate=parts["rate"], concurrency=parts["concurrency"]
     )
@@ -133,6 +133,14 @@ def revoke_key(key: str, file: Path | None, config_file: Path | None, *, as_json
         show.facts({"id": named[0].id, "name": named[0].name, "file": str(path)})
     else:
         click.echo(f"{click.style('✔', fg='green')} key {named[0].id} ({named[0].name}) is revoked")
+
+
+def _after(now: dt.datetime, written: str) -> dt.datetime:
+    """When a duration from now is over; UsageError where no calendar has that day."""
+    try:
+        return now + dt.timedelta(seconds=parse_duration(written))
+    except OverflowError:
+        raise click.UsageError(f"--expires: {written!r} ends after the year 9999; leave it out") from None
 
 
 def _path(file: Path | None, config_file: Path | None) -> Path:

@@ -107,7 +107,7 @@ def delete(
     the log keeps who asked for it, when and why. It works on the data folder of a running or a stopped
     gateway. Copies made before (backups, exports) are not reached.
     """
-    lines = () if id_file is None else id_file.read_text().split()
+    lines = () if id_file is None else id_file.read_text("utf-8", "replace").split()
     identifiers = tuple(dict.fromkeys(parse(text) for text in (*texts, *lines)))
     if not identifiers:
         raise click.UsageError("give at least one --id, or a --file with one on each line")
@@ -127,11 +127,11 @@ def delete(
 
 
 def instant(text: str | None, now_ns: int, option: str) -> int | None:
-    """Unix nanoseconds of a time, or of a duration before `now_ns`."""
+    """Unix nanoseconds of a time, or of a duration before `now_ns`; nothing was logged before 1970."""
     if text is None:
         return None
     try:
-        return now_ns - round(parse_duration(text) * NS)
+        return max(0, now_ns - round(parse_duration(text) * NS))
     except SettingsError:
         pass
     try:
@@ -141,4 +141,4 @@ def instant(text: str | None, now_ns: int, option: str) -> int | None:
         raise click.UsageError(f"{option}: wanted {wanted}, found {text!r}") from None
     if then.tzinfo is None:
         raise click.UsageError(f"{option}: {text!r} has no time zone; add Z for UTC")
-    return round(then.timestamp() * NS)
+    return max(0, round(then.timestamp() * NS))

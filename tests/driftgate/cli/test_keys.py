@@ -64,3 +64,20 @@ def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], code: i
     file = tmp_path / "keys.yaml"
     assert run(["config", "keys", "create", *arguments, "--file", str(file)]) == code
     assert not file.exists()
+
+
+def test_an_end_that_no_calendar_has_is_a_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said in one line, and no key is made."""
+    made = [
+        "--name",
+        "a",
+        "--scope",
+        "infer",
+        "--expires",
+        "99999999d",
+        "--file",
+        str(tmp_path / "keys.yaml"),
+    ]
+    assert run(["config", "keys", "create", *made]) == 2
+    assert "--expires: '99999999d' ends after the year 9999" in capsys.readouterr().err
+    assert not (tmp_path / "keys.yaml").exists()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from driftgate.cli.log import log
+from driftgate.cli.log import instant, log
 from driftgate.errors import CommandError
 from groundwork.clock import FakeClock
+from prediction_log.errors import IdError
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.segments import SegmentSink
 from tests.prediction_log import samples
@@ -62,3 +63,31 @@ def test_ids_and_a_reason_are_wanted(tmp_path: Path, arguments: tuple[str, ...])
     """Without either the command is misused, and nothing is touched."""
     assert run(tmp_path, *arguments)[0] == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_ids_that_is_no_text_is_refused(tmp_path: Path, ids: list[str]) -> None:
+    """What is in it is no prediction id, and nothing is deleted."""
+    del ids
+    (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(IdError, match="is not 32 hexadecimal digits"):
+        CliRunner().invoke(
+            log,
+            [
+                "delete",
+                "--model",
+                "m",
+                "--data",
+                str(tmp_path),
+                "--file",
+                str(tmp_path / "ids.txt"),
+                "--reason",
+                "x",
+            ],
+            catch_exceptions=False,
+        )
+
+
+@pytest.mark.parametrize("text", ["99999999d", "0001-01-01T00:00:00Z"])
+def test_a_time_before_all_logs_is_the_first(text: str) -> None:
+    """However long ago: the whole log is meant."""
+    assert instant(text, 10**18, "--since") == 0
