@@ -223,7 +223,7 @@ class Journal:
         `paired` says that a shadow pair follows, so that the row is wanted whatever the draw.
         """
         prediction = self._predictions[loaded]
-        if rows == 1 and kept is _SAMPLE and self._quickly(prediction, noted, feeds, outputs):
+        if kept is _SAMPLE and self._quickly(prediction, noted, feeds, outputs, rows):
             return
         if prediction.limit != EVERYTHING and not is_drawn(noted.identifier, prediction.limit):
             if not (paired or outputs is None or noted.arm is Arm.CANDIDATE):
@@ -255,18 +255,20 @@ class Journal:
         noted: Noted,
         feeds: Mapping[str, Array],
         outputs: Sequence[Array] | None,
+        rows: int,
     ) -> bool:
-        """Record one row the short way; False, and nothing done, where something about it is not plain."""
+        """Record rows the short way; False, and nothing done, where something about them is not plain."""
         quick, file = prediction.plan.quick, prediction.stream.file
         if quick is None or file is None or outputs is None or noted.client_id:
             return False
         if prediction.limit != EVERYTHING:
             return False
-        values = quick.values(feeds, outputs)
+        values: Sequence[bytes | memoryview] | None
+        values = quick.values(feeds, outputs) if rows == 1 else quick.many(feeds, outputs, rows)
         meta = noted.identifier, noted.time, noted.arm, noted.revision, noted.latency, noted.trace_id
-        if values is None or not file.append_quick(meta, values):
+        if values is None or not file.append_quick(meta, values, rows):
             return False
-        self._values[self._predicted] += 1
+        self._values[self._predicted] += rows
         return True
 
     def rejected(self, model: str, version: str, status: int, code: str, message: str, latency: int) -> bytes:

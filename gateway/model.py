@@ -6,7 +6,7 @@ session alone may be run from threads.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from gateway.batching import Batcher
 from gateway.errors import IncompatibleSignatureError, InvalidInputError
@@ -62,6 +62,8 @@ class LoadedModel:
         self.score_output = manifest.score_output
         self.answers: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
         """Arm to what every plain answer of this version has in common; kept here by what writes them."""
+        self.binaries: dict[bytes, Any] = {}
+        """The JSON of requests in binary to what it means; kept here by what reads them."""
         self.size = manifest.size
         self.since = 0
         self._holders = 0

@@ -155,11 +155,15 @@ class Marks:
 
 
 class Quick:
-    """Takes the bytes of one row's tensors where all of them are as plain as they mostly are."""
+    """Takes the bytes of a request's tensors where all of them are as plain as they mostly are."""
 
     def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self._inputs = tuple((tensor.name, _plain_row(tensor), tensor.dtype) for tensor in inputs)
         self._outputs = tuple((_plain_row(tensor), tensor.dtype) for tensor in outputs)
+        self._names = tuple(tensor.name for tensor in inputs)
+        tensors = (*inputs, *outputs)
+        self._shapes = tuple((tensor.row_shape or (), tensor.dtype) for tensor in tensors)
+        self._batched = all(tensor.batched for tensor in tensors)
 
     def values(self, feeds: Mapping[str, Array], outputs: Sequence[Array]) -> list[bytes] | None:
         """The bytes of every value column, inputs first; None where one is not what was promised."""
@@ -173,6 +177,20 @@ class Quick:
             if array.shape != shape or array.dtype != dtype:
                 return None
             found.append(array.tobytes())
+        return found
+
+    def many(
+        self, feeds: Mapping[str, Array], outputs: Sequence[Array], rows: int
+    ) -> list[memoryview] | None:
+        """The memory of every value column, inputs first; None where one is not what was promised."""
+        if not self._batched:
+            return None
+        found = []
+        arrays = [*map(feeds.__getitem__, self._names), *outputs]
+        for (shape, dtype), array in zip(self._shapes, arrays, strict=True):
+            if array.shape != (rows, *shape) or array.dtype != dtype or not array.flags.c_contiguous:
+                return None
+            found.append(array.data.cast("B"))
         return found
 
 
@@ -192,7 +210,7 @@ class PredictionPlan:
         self._validity = Marks(len(values), [*self._inputs.dropped, *self._outputs.dropped])
         quick = is_quick(self.schema) and not self.withholds
         self.quick = Quick(kept, model.outputs) if quick else None
-        """The short way for one row, where the version has one."""
+        """The short way for what most requests record, where the version has one."""
 
     def fill(
         self, into: dict[str, Any], feeds: Mapping[str, Array], outputs: Sequence[Array] | None, rows: int

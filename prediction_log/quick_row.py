@@ -1,12 +1,16 @@
-"""The row that most requests make: one instance that was answered, whose every value has a fixed width.
+"""The rows that most requests make: instances that were answered, whose every value has a fixed width.
 
 Rules: the bytes are those that `SlotBuffer.write` would leave, in a third of its time, for nothing is looked
-up by name; whoever calls has made sure that each value is one row of its column, in its dtype; the row is
+up by name; whoever calls has made sure that each value is the rows of its column, in its dtype; the rows are
 published as there, `end` first. Every column is written, so that nothing is left of a write that failed.
 """
 
+import functools
+import struct
 from collections.abc import Sequence
 from typing import Final, TypeAlias
+
+import numpy as np
 
 from prediction_log import layout
 from prediction_log.layout import Layout
@@ -15,9 +19,15 @@ from prediction_log.record import META, VARIABLE, Kept, Outcome, Schema
 _END: Final = layout.END_AT // 8
 _ROWS: Final = layout.ROWS_AT // 4
 _ID_BYTES: Final = 16
+_U32: Final = struct.Struct("<I").pack
+_I64: Final = struct.Struct("<q").pack
+_U64: Final = struct.Struct("<Q").pack
 _OK: Final = int(Outcome.OK)
 _SAMPLE: Final = int(Kept.SAMPLE)
+_OK_BYTE: Final = _OK.to_bytes()
+_SAMPLE_BYTE: Final = _SAMPLE.to_bytes()
 
+Buffer: TypeAlias = bytes | memoryview
 Meta: TypeAlias = tuple[bytes, int, int, int, int, bytes]
 """Identifier, time, arm, revision, latency and trace id, as the columns of `record.META` have them."""
 
@@ -29,6 +39,12 @@ def is_quick(schema: Schema) -> bool:
         column.role != "meta" and column.dtype != VARIABLE and not column.hashed and not column.withheld
         for column in values
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _counting(rows: int) -> bytes:
+    """The numbers 0 to `rows` - 1 as the column `row` has them."""
+    return np.arange(rows, dtype="<u4").tobytes()
 
 
 class QuickRow:
@@ -45,6 +61,7 @@ class QuickRow:
         self._u32 = memory.cast("I")
         self._u64 = memory.cast("Q")
         self._capacity = capacity
+        self._pieces = pieces
         self._id, self._trace = pieces["id"], pieces["trace_id"]
         self._row, self._latency = pieces["row"].cast("I"), pieces["latency"].cast("I")
         self._time, self._revision = pieces["time"].cast("q"), pieces["revision"].cast("Q")
@@ -55,7 +72,7 @@ class QuickRow:
             for column in schema.columns[len(META) :]
         )
 
-    def write(self, meta: Meta, values: Sequence[bytes]) -> bool:
+    def write(self, meta: Meta, values: Sequence[Buffer]) -> bool:
         """Publish one row, `values` being the bytes of each value column; False where there is no room."""
         at = self._u32[_ROWS]
         if at >= self._capacity:
@@ -77,4 +94,31 @@ class QuickRow:
         self._texts[at + 1] = self._texts[at]
         self._u64[_END] += 1
         self._u32[_ROWS] = at + 1
+        return True
+
+    def write_many(self, meta: Meta, values: Sequence[Buffer], rows: int) -> bool:
+        """Publish the rows of one request, `values` being all rows of each value column; False: no room.
+
+        A value that all rows share is repeated as bytes, which numpy takes twice to eight times as long for.
+        """
+        at = self._u32[_ROWS]
+        end = at + rows
+        if end > self._capacity:
+            return False
+        identifier, time, arm, revision, latency, trace = meta
+        self._id[at * _ID_BYTES : end * _ID_BYTES] = identifier * rows
+        self._trace[at * _ID_BYTES : end * _ID_BYTES] = trace * rows
+        self._arm[at:end] = arm.to_bytes() * rows
+        self._outcome[at:end] = _OK_BYTE * rows
+        self._kept[at:end] = _SAMPLE_BYTE * rows
+        pieces = self._pieces
+        pieces["row"][4 * at : 4 * end] = _counting(rows)
+        pieces["latency"][4 * at : 4 * end] = _U32(latency) * rows
+        pieces["time"][8 * at : 8 * end] = _I64(time) * rows
+        pieces["revision"][8 * at : 8 * end] = _U64(revision) * rows
+        pieces["client_id"][4 * at + 4 : 4 * end + 4] = _U32(self._texts[at]) * rows
+        for (piece, width), value in zip(self._values, values, strict=True):
+            piece[at * width : end * width] = value
+        self._u64[_END] += rows
+        self._u32[_ROWS] = end
         return True

@@ -30,7 +30,7 @@ from groundwork.files import allocate
 from prediction_log import frame, layout
 from prediction_log.errors import FrameError, LogError
 from prediction_log.layout import Head
-from prediction_log.quick_row import Meta
+from prediction_log.quick_row import Buffer, Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
 from prediction_log.spill import Spills
@@ -151,14 +151,16 @@ class RowFile:
             self.lose(rows, reason)
         return sequence
 
-    def append_quick(self, meta: Meta, values: Sequence[bytes]) -> bool:
+    def append_quick(self, meta: Meta, values: Sequence[Buffer], rows: int = 1) -> bool:
         """As `append` of one answered prediction, drawn, without client id, with the bytes of its values.
 
         False where that cannot be so quick, for the schema's sake (`is_quick`) or because the buffer is full;
         nothing has happened then.
         """
         quick = self._active.quick
-        return quick is not None and quick.write(meta, values)
+        if quick is None:
+            return False
+        return quick.write(meta, values) if rows == 1 else quick.write_many(meta, values, rows)
 
     def offer(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> bool:
         """As `append`, but what cannot be kept is not lost and uses up nothing; whether it was kept."""

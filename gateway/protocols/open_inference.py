@@ -32,6 +32,7 @@ from gateway.protocols.classification import PARAMETER as CLASSIFICATION
 from gateway.protocols.classification import classify
 from gateway.protocols.classification import wanted as classes_wanted
 from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.known_binary import json_length, known_binary, remember
 from gateway.protocols.plain_answer import plain_answer
 from gateway.responses import JSON, Header, plain_fault
 from gateway.tensors import Tensor
@@ -42,8 +43,10 @@ CONTENT_TYPE: Final = "content_type"
 BASE64: Final = "base64"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
 _JSON_ALONE: Final = (JSON,)
+_BINARY_OUTPUT: Final = "binary_data_output"
+_SETTLED: Final = frozenset({_BINARY_OUTPUT})
+"""Parameters that say nothing to whoever runs the request."""
 _NOTHING: Final = msgspec.Raw(b"")
-_MOST_DIGITS: Final = 18
 _DATA: Final = b'"data"'
 _FAR: Final = len(_DATA) + 5
 """How far beyond the word the brackets of nested lists are looked for."""
@@ -141,36 +144,26 @@ class OpenInference:
 
     def decode_split(self, model: LoadedModel, length: bytes | None, body: bytes) -> InferenceRequest:
         """As `decode`; `length` is the header that says where the JSON part ends, None where none does."""
-        blobs = None
-        if length is not None and not length.strip(b"0") and length:
-            return _raw(model, body)
         if length is None:
             check_lists(body)
             document = read_bulk(model, body, _decode) if len(body) > BULK_BYTES else None
-            document = document or _read(model, body) or _document(body)
-        else:
-            end = _json_length(length, len(body))
-            check_lists(body, end)
-            document = _document(memoryview(body)[:end])
-            blobs = memoryview(body)[end:]
-        feeds = _feeds(model, document.inputs, blobs)
-        if document.parameters is None and document.outputs is None:
-            return InferenceRequest(feeds, rows_of(model, feeds), document.id)
-        parameters = document.parameters or NO_PARAMETERS
-        return InferenceRequest(
-            feeds=feeds,
-            rows=rows_of(model, feeds),
-            client_id=document.id,
-            wanted=wanted_outputs(model, document.outputs) if document.outputs else (),
-            binary=bool(flag(parameters, "binary_data_output")),
-            parameters=checked_parameters(parameters),
-        )
+            return _request(model, document or _read(model, body) or _document(body), None)
+        if length and not length.strip(b"0"):
+            return _raw(model, body)
+        end = json_length(length, len(body))
+        known = known_binary(model, body, end)
+        if known is not None:
+            return known
+        check_lists(body, end)
+        request = _request(model, _document(memoryview(body)[:end]), memoryview(body)[end:])
+        remember(model, body, end, request)
+        return request
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
         """Headers (content type first, no content length) and body of the answer."""
         plain = plain_answer(request, answer)
         if plain is not None:
-            return _JSON_ALONE, plain
+            return _headers(plain[0]), plain[1]
         outputs: list[OutputDocument] = []
         blobs: list[bytes] = []
         model = answer.model
@@ -188,11 +181,32 @@ class OpenInference:
         identity = {"prediction_id": answer.prediction_id, "arm": answer.arm}
         body = _encode(ResponseDocument(model.name, model.version, identity, outputs, request.client_id))
         if not blobs:
-            return (JSON,), body
-        return (_OCTETS, (JSON_LENGTH, b"%d" % len(body))), b"".join((body, *blobs))
+            return _JSON_ALONE, body
+        return _headers(len(body)), b"".join((body, *blobs))
 
 
 CODEC: Final = OpenInference()
+
+
+def _headers(length: int | None) -> tuple[Header, ...]:
+    """Of an answer whose JSON is so long and followed by tensors; None: all of it is JSON."""
+    return _JSON_ALONE if length is None else (_OCTETS, (JSON_LENGTH, b"%d" % length))
+
+
+def _request(model: LoadedModel, document: Any, blobs: memoryview | None) -> InferenceRequest:
+    """The request that a document makes, together with the bytes behind it where there are any."""
+    feeds = _feeds(model, document.inputs, blobs)
+    if document.parameters is None and document.outputs is None:
+        return InferenceRequest(feeds, rows_of(model, feeds), document.id)
+    parameters = document.parameters or NO_PARAMETERS
+    return InferenceRequest(
+        feeds=feeds,
+        rows=rows_of(model, feeds),
+        client_id=document.id,
+        wanted=wanted_outputs(model, document.outputs) if document.outputs else (),
+        binary=bool(flag(parameters, _BINARY_OUTPUT)),
+        parameters=NO_PARAMETERS if parameters.keys() == _SETTLED else checked_parameters(parameters),
+    )
 
 
 def _read(model: LoadedModel, body: bytes) -> Any:
@@ -253,14 +267,6 @@ def _check_json(tensor: Tensor) -> None:
             f"output {tensor.name!r} is {tensor.datatype}, which JSON does not carry; "
             "ask for it in binary (parameters.binary_data: true)"
         )
-
-
-def _json_length(value: bytes, size: int) -> int:
-    if not (value.isdigit() and len(value) <= _MOST_DIGITS) or int(value) > size:
-        raise MalformedError(
-            f"Inference-Header-Content-Length is {value[:40]!r}, wanted a number up to the body's {size}"
-        )
-    return int(value)
 
 
 def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> dict[str, Array]:

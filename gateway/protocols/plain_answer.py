@@ -1,7 +1,7 @@
-"""The answer that most requests get: every output, of numbers, in JSON; put together from pieces made before.
+"""The answer that most requests get: every output, of numbers, put together from pieces made before.
 
-Only the quick way is here, and byte for byte it is what the general one writes; that is what the tests of
-this file are about. Answers with texts, in binary, or of chosen outputs are left to the general way.
+Only the quick way is here, in JSON and in binary, and byte for byte it is what the general one writes; that
+is what the tests of this file are about. Answers with texts or of chosen outputs are left to the general way.
 """
 
 import functools
@@ -19,23 +19,33 @@ _ODD: Final = frozenset({Datatype.BYTES, Datatype.FP16, Datatype.BF16})
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def plain_answer(request: InferenceRequest, answer: Answer) -> bytes | None:
-    """The body, or None where something about it is not plain."""
-    if request.wanted or request.binary:
+def plain_answer(request: InferenceRequest, answer: Answer) -> tuple[int | None, bytes] | None:
+    """The body, and how much of it is JSON where tensors follow; None where something is not plain."""
+    if request.wanted:
         return None
-    model, arm = answer.model, answer.arm
-    plan = model.answers.get(arm)
-    if plan is None:
-        plan = model.answers[arm] = _plan(model, arm)
-    head, leads = plan
+    head, leads = _planned(answer)
     if not leads:
         return None
-    parts = [head % answer.prediction_id.encode()]
-    for lead, array in zip(leads, answer.outputs, strict=True):
-        parts += (lead, _sizes(array.shape), _encode(array.ravel().tolist()))
+    parts, blobs = [head % answer.prediction_id.encode()], []
+    for lead, tensor, array in zip(leads, answer.model.outputs, answer.outputs, strict=True):
+        if request.binary:
+            blob = tensor.to_binary(array)
+            blobs.append(blob)
+            parts += (lead, _binary_sizes(array.shape, len(blob)))
+        else:
+            parts += (lead, _sizes(array.shape), _encode(array.ravel().tolist()))
     known = request.client_id
     parts.append(b"}]}" if known is None else b'}],"id":%b}' % _encode(known))
-    return b"".join(parts)
+    length = sum(map(len, parts)) if blobs else None
+    return length, b"".join(parts + blobs)
+
+
+def _planned(answer: Answer) -> tuple[bytes, tuple[bytes, ...]]:
+    """The plan of a version's answers in one arm, made the first time."""
+    plan = answer.model.answers.get(answer.arm)
+    if plan is None:
+        plan = answer.model.answers[answer.arm] = _plan(answer.model, answer.arm)
+    return plan
 
 
 def _plan(model: LoadedModel, arm: str) -> tuple[bytes, tuple[bytes, ...]]:
@@ -51,3 +61,8 @@ def _plan(model: LoadedModel, arm: str) -> tuple[bytes, tuple[bytes, ...]]:
 @functools.lru_cache(maxsize=1024)
 def _sizes(shape: tuple[int, ...]) -> bytes:
     return b',"shape":%b,"data":' % _encode(shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def _binary_sizes(shape: tuple[int, ...], size: int) -> bytes:
+    return b',"shape":%b,"parameters":{"binary_data_size":%d}' % (_encode(shape), size)

@@ -86,6 +86,47 @@ def test_both_ways_leave_the_same_bytes(
     assert quick.take() == general.take()
 
 
+@given(
+    requests=st.lists(
+        st.tuples(
+            METAS, st.lists(st.tuples(FLOATS, st.integers(-(2**63), 2**63 - 1)), min_size=2, max_size=9)
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_many_rows_leave_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[Meta, list[tuple[list[float], int]]]]
+) -> None:
+    """Whatever the values and the sizes, so do requests of many rows, which count from 0."""
+    folder = tmp_path_factory.mktemp("rows")
+    quick, general = row_file(folder, capacity=40), row_file(folder, "2.rows", capacity=40)
+    for meta, rows in requests:
+        columns = {
+            "amount": np.array([numbers for numbers, _ in rows], "<f4"),
+            "label": np.array([label for _, label in rows], "<i8"),
+            "probabilities": np.array([[0.25, 0.75]] * len(rows), "<f8"),
+        }
+        raw = [column.data.cast("B") for column in columns.values()]
+        assert quick.append_quick(meta, raw, len(rows))
+        general.append({**columns_of(meta, columns), "row": np.arange(len(rows))}, len(rows))
+    assert quick.swap()
+    assert general.swap()
+    assert quick.take() == general.take()
+
+
+def test_many_rows_go_in_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A request that has no room for its last row leaves nothing behind."""
+    file = row_file(tmp_path, capacity=3)
+    _, raw = values([1, 2, 3])
+    assert file.append_quick(ONE, [value * 2 for value in raw], 2)
+    assert not file.append_quick(ONE, [value * 2 for value in raw], 2)
+    assert file.append_quick(ONE, raw)
+    assert (file.next_sequence, file.lost) == (3, 0)
+    file.swap()
+    assert decode(file.take() or b"").array("row").tolist() == [0, 1, 0]
+
+
 def test_both_ways_share_a_buffer(tmp_path: Path) -> None:
     """Quick rows stand between others, texts of clients included, and sequence numbers run on."""
     file = row_file(tmp_path)

@@ -42,8 +42,20 @@ def general(model: Model, outputs: list[Any], known: str | None) -> bytes:
     return msgspec.json.encode(ResponseDocument(model.name, model.version, identity, documents, known))
 
 
-def short(model: Any, outputs: list[Any], request: InferenceRequest) -> bytes | None:
-    """The body by the short way."""
+def general_binary(model: Model, outputs: list[Any], known: str | None) -> tuple[int, bytes]:
+    """The length of the JSON, and the body, of an answer in binary."""
+    blobs = [array.tobytes() for array in outputs]
+    documents = [
+        OutputDocument(tensor.name, tensor.datatype, array.shape, {"binary_data_size": len(blob)})
+        for tensor, array, blob in zip(model.outputs, outputs, blobs, strict=True)
+    ]
+    identity = {"prediction_id": ID, "arm": "stable"}
+    head = msgspec.json.encode(ResponseDocument(model.name, model.version, identity, documents, known))
+    return len(head), b"".join([head, *blobs])
+
+
+def short(model: Any, outputs: list[Any], request: InferenceRequest) -> tuple[int | None, bytes] | None:
+    """The body by the short way, and how much of it is JSON where not all is."""
     return plain_answer(request, Answer(model, "stable", ID, outputs))
 
 
@@ -60,22 +72,24 @@ def test_both_ways_write_the_same(name: str, version: str, known: str | None, nu
     finite = np.where(np.isfinite(floats), floats, 0).clip(-(2**31), 2**31 - 1).astype("<i4")
     with np.errstate(over="ignore"):
         outputs = [floats, floats.astype("<f4"), finite]
-    request = InferenceRequest({}, 1, known)
     for _ in range(2):
-        assert short(model, outputs, request) == general(model, outputs, known)
+        found = short(model, outputs, InferenceRequest({}, 1, known))
+        assert found == (None, general(model, outputs, known))
+        found = short(model, outputs, InferenceRequest({}, 1, known, binary=True))
+        assert found == general_binary(model, outputs, known)
 
 
 @pytest.mark.parametrize(
     ("request_", "datatype"),
     [
         (InferenceRequest({}, 1, wanted=(Wanted("out"),)), Datatype.FP32),
-        (InferenceRequest({}, 1, binary=True), Datatype.FP32),
+        (InferenceRequest({}, 1, binary=True), Datatype.BYTES),
         (InferenceRequest({}, 1), Datatype.BYTES),
         (InferenceRequest({}, 1), Datatype.BF16),
     ],
 )
 def test_what_is_odd_is_left_to_the_general_way(request_: InferenceRequest, datatype: Datatype) -> None:
-    """Chosen outputs, answers in binary, and outputs that are no plain numbers."""
+    """Chosen outputs, and outputs that are no plain numbers, in JSON or in binary."""
     assert short(Model("m", "1", datatype), [np.zeros((1, 2))], request_) is None
 
 
@@ -84,8 +98,8 @@ def test_arms_are_told_apart() -> None:
     model: Any = Model("m", "1", Datatype.FP32)
     array = np.array([[math.pi, 1]], "<f4")
     for arm in ("stable", "candidate", "stable"):
-        body = plain_answer(InferenceRequest({}, 1), Answer(model, arm, ID, [array]))
-        assert msgspec.json.decode(body or b"")["parameters"] == {"prediction_id": ID, "arm": arm}
+        _, body = plain_answer(InferenceRequest({}, 1), Answer(model, arm, ID, [array])) or (None, b"")
+        assert msgspec.json.decode(body)["parameters"] == {"prediction_id": ID, "arm": arm}
 
 
 def test_it_is_used_for_what_is_plain() -> None:
