@@ -243,10 +243,13 @@ async def test_every_error_is_json(bench: Bench) -> None:
         await client.get("/nowhere"),
         await client.delete("/v1/models"),
         await client.get("/v1/history?after=x"),
+        await client.get(f"/v1/history?after={2**64}"),
+        await client.get("/v1/history?after=" + "9" * 5000),
+        await client.post("/v1/rollouts/m/abort", headers={"If-Match": "9" * 5000}),
         await client.post("/v1/rollouts/m/abort", content=b"{"),
         await client.post("/v1/rollouts/m/abort", content=b" " * (1 << 21)),
     ]
-    assert [answer.status_code for answer in answers] == [404, 405, 400, 400, 413]
+    assert [answer.status_code for answer in answers] == [404, 405, 400, 400, 400, 400, 400, 413]
     for answer in answers:
         assert answer.headers["content-type"] == "application/json"
         assert set(answer.json()) == {"error", "code"}
