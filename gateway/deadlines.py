@@ -24,7 +24,8 @@ MIDDLE: Final = 5
 LAST: Final = 9
 _SECONDS: Final = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MICROSECONDS: Final = 1e6
-_LONGEST: Final = 1e9
+_LONGEST_MICROSECONDS: Final = 10**15
+"""A whole number may have hundreds of digits, which no float holds."""
 
 
 class Hurry(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +63,7 @@ def _parameter(value: Any) -> float | None:
         raise InvalidInputError(
             f"parameter 'timeout' is {str(value)[:40]!r}, wanted a whole number of microseconds, 0 for none"
         )
-    return min(value / _MICROSECONDS, _LONGEST) if value else None
+    return min(value, _LONGEST_MICROSECONDS) / _MICROSECONDS if value else None
 
 
 def _level(value: Any) -> int:

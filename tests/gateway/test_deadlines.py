@@ -19,6 +19,11 @@ def test_the_shortest_time_counts() -> None:
     assert hurry_of(0.1, 0, {TIMEOUT: b"1"}, {"timeout": 250_000}).timeout == 0.1
 
 
+def test_a_timeout_may_be_any_whole_number() -> None:
+    """However many digits it has, a time is a time; beyond thirty years it is thirty years."""
+    assert [hurry_of(None, 0, {}, {"timeout": n}).timeout for n in (2**63, 10**400)] == [1e9, 1e9]
+
+
 def test_priorities_are_nine() -> None:
     """1 to 9 are taken as they are, larger ones as the last; what the edge says comes before the body."""
     assert [hurry_of(None, 0, {}, {"priority": n}).priority for n in (1, 9, 10, 2**63)] == [1, 9, 9, 9]
