@@ -42,8 +42,8 @@ def wanted(tensor: Tensor, value: Any) -> int:
 
 def classify(model: LoadedModel, tensor: Tensor, array: Array, most: int) -> tuple[Tensor, Array]:
     """The `most` highest values of each row, as a tensor of strings and its codec."""
-    height = len(array) if tensor.batched and array.ndim else 1
-    rows = array.reshape(height, array.size // height if height else math.prod(array.shape[1:]))
+    shape = array.shape if tensor.batched and array.ndim else (1, *array.shape)
+    rows = array.reshape(shape[0], math.prod(shape[1:]))
     count = min(most, rows.shape[1])
     places = np.argsort(_falling(rows), axis=1, kind="stable")[:, :count]
     names = model.manifest.classes if len(model.manifest.classes) == rows.shape[1] else ()
