@@ -26,6 +26,7 @@ from loadtests.bench.works import Work
 
 READY_S: Final = 30.0
 STOP_S: Final = 20.0
+POLL_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,13 @@ def free_port() -> int:
 
 
 def wait_until(
-    ready: Callable[[], bool], what: str, process: subprocess.Popen[bytes], seconds: float = READY_S
+    ready: Callable[[], bool],
+    what: str,
+    process: subprocess.Popen[bytes],
+    seconds: float = READY_S,
+    poll: float = POLL_S,
 ) -> None:
-    """Until `ready()`; RuntimeError when the process ended or the time is up."""
+    """Until `ready()`, looked at every `poll` seconds; RuntimeError when it ended or the time is up."""
     limit = time.monotonic() + seconds
     pause = threading.Event()
     while not ready():
@@ -60,7 +65,7 @@ def wait_until(
             raise RuntimeError(f"{what}: its process ended with {process.returncode} before it was ready")
         if time.monotonic() > limit:
             raise RuntimeError(f"{what}: not ready within {seconds:g} s")
-        pause.wait(0.02)
+        pause.wait(poll)
 
 
 def _answers(url: str) -> Callable[[], bool]:

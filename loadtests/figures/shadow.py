@@ -1,0 +1,105 @@
+"""`figures shadow`: what a shadow of every request costs callers at half of what a worker can answer.
+
+First the capacity, in a closed loop; then half of it arrives at random times, in turns without and with a
+second version that runs beside each answer. The 99th percentiles of each pair of turns make a ratio, and the
+median of the ratios is the figure. Works are those of `loadtests.bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests import ledger
+from loadtests.arrivals import Arrivals
+from loadtests.bench import generator, works
+from loadtests.subject import Subject, ask, running
+
+MOST_RATIO: Final = 1.1
+SHARE: Final = 0.5
+CONNECTIONS: Final = 32
+WARM_S: Final = 0.5
+STEP: Final = {"weight": 0, "shadow": 100, "hold": {"for": "1h", "until": "duration", "max": "2h"}}
+
+
+def turn(url: str, request: bytes, rate: float, seconds: float) -> generator.Tally:
+    """Latencies of one turn; what came while it warmed up is left out."""
+    stream = Arrivals(url, request, rate=rate, window=WARM_S, into=generator.Tally, connections=CONNECTIONS)
+    _, *windows = stream.run(WARM_S + seconds)
+    whole = generator.Tally(seconds=seconds)
+    for window in windows:
+        whole.latencies += window.latencies
+        whole.bad += window.bad
+    return whole
+
+
+def shadowed(subject: Subject, model: str, *, on: bool) -> None:
+    """Begin or end the rollout whose one step is a shadow; returns when every worker goes by it."""
+    wish: dict[str, Any] = {"candidate": "2", "spec": {"steps": [STEP]}} if on else {}
+    verb = "start" if on else "abort"
+    done = ask(f"{subject.operator}/v1/rollouts/{model}/{verb}", {"who": "figures", "why": "figures", **wish})
+    if not done["applied"]:
+        raise RuntimeError(f"{verb}: not every worker goes by it")
+
+
+def measure(subject: Subject, work: works.Work, rounds: int, seconds: float) -> list[float]:
+    """The ratio of each round, printed as it comes."""
+    model = work.model.parents[1].name
+    url = f"{subject.http}/v2/models/{model}/infer"
+    body, headers = work.request()
+    request = generator.request_bytes(url, body, headers)
+    generator.closed_loop(url, request, connections=16, seconds=WARM_S)
+    closed = generator.closed_loop(url, request, connections=16, seconds=2.0)
+    rate = SHARE * closed.done / closed.seconds
+    print(f"{work.name}: {closed.done / closed.seconds:.0f} a second at most, {rate:.0f} asked for")
+    ratios = []
+    for _ in range(rounds):
+        calm = turn(url, request, rate, seconds)
+        before = _pairs(subject)
+        shadowed(subject, model, on=True)
+        beside = turn(url, request, rate, seconds)
+        shadowed(subject, model, on=False)
+        pairs = _pairs(subject) - before
+        ratios.append(beside.percentile(99) / calm.percentile(99))
+        print(
+            f"  p50 {calm.percentile(50):.0f} and {beside.percentile(50):.0f} µs, "
+            f"p99 {calm.percentile(99):.0f} and {beside.percentile(99):.0f} µs = {ratios[-1]:.2f} ×; "
+            f"{pairs:.0f} pairs of about {rate * (seconds + WARM_S):.0f}; failed {calm.bad + beside.bad}"
+        )
+    return ratios
+
+
+def _publish_again(work: works.Work, folder: Path) -> None:
+    """The same graph as version 2, whole at once, and after version 1 was taken for stable."""
+    shutil.copytree(work.model.parent, folder / "second")
+    (folder / "second").rename(work.model.parents[1] / "2")
+
+
+def _pairs(subject: Subject) -> float:
+    return ledger.metric(subject.http, "driftgate_pairs_total")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Every work that is asked for; 0 where the ratio holds in all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.figures shadow", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("--work", action="append", choices=works.WORKS, help="default: one-row, perceptron")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default 4)")
+    asked = parser.parse_args(arguments)
+    good = True
+    for name in asked.work or ("one-row", "perceptron"):
+        with tempfile.TemporaryDirectory(prefix="driftgate-shadow-") as folder:
+            work = works.work(name, Path(folder) / "models")
+            with running(Path(folder), workers=1) as subject:
+                _publish_again(work, Path(folder))
+                found = statistics.median(measure(subject, work, asked.rounds, asked.seconds))
+        print(f"{name}: p99 with a shadow is {found:.2f} times that without; wanted {MOST_RATIO:g}")
+        good = good and found <= MOST_RATIO
+    return 0 if good else 1

@@ -1,0 +1,68 @@
+"""`figures workers`: how many times as much two workers answer as one, with a generator that is no limit.
+
+A model whose run takes a millisecond or two keeps a worker busy at a rate that costs the generator a few
+hundredths of a processor. Runs are not joined, so that both sides do the same work. One and two workers in
+turns, each a `driftgate up` of its own; the median of the rounds' ratios is the figure. Wants two processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from loadtests.bench import generator, works
+from loadtests.subject import running
+
+LEAST_RATIO: Final = 1.8
+SIZES: Final = (64, 1536, 1536, 10)
+CONNECTIONS: Final = 16
+WARM_S: Final = 0.5
+
+
+def answers(workers: int, seconds: float) -> tuple[float, float]:
+    """Answers a second by so many workers, and the share of a processor that the generator took."""
+    with tempfile.TemporaryDirectory(prefix="driftgate-workers-") as name:
+        work = works.Work("workers", Path(name) / "models" / "m" / "1" / "model.onnx", 1, SIZES[0])
+        work.model.parent.mkdir(parents=True)
+        work.model.write_bytes(works.perceptron(SIZES).SerializeToString())
+        with running(Path(name), workers=workers, settings={"runs": {"batching": "off"}}) as subject:
+            url = f"{subject.http}/v2/models/m/infer"
+            body, headers = work.request()
+            request = generator.request_bytes(url, body, headers)
+            generator.closed_loop(url, request, connections=CONNECTIONS, seconds=WARM_S)
+            before = _own_seconds()
+            tally = generator.closed_loop(url, request, connections=CONNECTIONS, seconds=seconds)
+            if tally.bad:
+                raise RuntimeError(f"{tally.bad} requests failed")
+            return tally.done / tally.seconds, (_own_seconds() - before) / tally.seconds
+
+
+def _own_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print every round; 0 where two workers answer enough more."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.figures workers", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default 4)")
+    asked = parser.parse_args(arguments)
+    ratios = []
+    for _ in range(asked.rounds):
+        (one, alone), (two, busy) = answers(1, asked.seconds), answers(2, asked.seconds)
+        ratios.append(two / one)
+        print(
+            f"one {one:.0f} a second (generator {alone:.2f} of a processor), two {two:.0f} ({busy:.2f}) "
+            f"= {ratios[-1]:.2f} ×"
+        )
+    found = statistics.median(ratios)
+    print(f"two workers answer {found:.2f} times as much as one; wanted {LEAST_RATIO:g}")
+    return 0 if found >= LEAST_RATIO else 1

@@ -1,0 +1,39 @@
+"""The commands that measure promised figures: named, and asking for what they say."""
+
+import json
+import pkgutil
+
+import numpy as np
+import pytest
+
+from loadtests.figures import stall
+from loadtests.figures.__main__ import FIGURES, main
+
+
+def test_every_figure_has_its_command() -> None:
+    """A name leads to a function that takes arguments; a name that is not there is a misuse."""
+    assert all(callable(pkgutil.resolve_name(place)) for place in FIGURES.values())
+    assert main(["speed"]) == 2
+    assert main([]) == 2
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_every_figure_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help names the command as it is typed, and says in a sentence what it measures."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert f"figures {name}" in said
+
+
+def test_a_large_body_is_as_large_as_it_says() -> None:
+    """Both forms hold whole rows of the model, and are no longer than was asked for, their heads left out."""
+    text, _ = stall.body("json", 100_000)
+    (tensor,) = json.loads(text)["inputs"]
+    assert 99_000 < len(text) < 101_000
+    assert tensor["shape"] == [len(tensor["data"]) // stall.SIZES[0], stall.SIZES[0]]
+    raw, headers = stall.body("binary", 100_000)
+    head = int(headers["Inference-Header-Content-Length"])
+    rows = np.frombuffer(raw[head:], np.float32).reshape(-1, stall.SIZES[0])
+    assert json.loads(raw[:head])["inputs"][0]["shape"] == list(rows.shape)
