@@ -73,9 +73,10 @@ def decide(
         return _abort(rollout, route, verdicts, regression)
     waited = max(now - rollout.step_entered, 0) / _NS
     if rollout.state == "baking":
-        return _bake(rollout, waited)
+        return _bake(rollout, verdicts, waited)
     if rollout.state == "paused":
-        return Decision("hold", f"paused: {rollout.reason}", waiting=("resume",), evidence=table(verdicts))
+        why = f"paused: {rollout.reason}" if rollout.reason else "paused until somebody resumes"
+        return Decision("hold", why, waiting=("resume",), evidence=table(verdicts))
     missing = unmet(rollout.current.hold, verdicts, samples=samples, pairs=pairs, waited=waited)
     silence = _silence(rollout.spec, freshness)
     if not missing and silence is None:
@@ -157,11 +158,16 @@ def _abort(rollout: Rollout, route: Route, verdicts: Sequence[Verdict], regressi
     )
 
 
-def _bake(rollout: Rollout, waited: float) -> Decision:
+def _bake(rollout: Rollout, verdicts: Sequence[Verdict], waited: float) -> Decision:
     wanted = rollout.spec.bake.duration
     if waited >= wanted:
+        passed, n = _proof(verdicts)
         return Decision(
-            "finish", f"version {rollout.candidate} has been stable for {span(waited)} of {span(wanted)}"
+            "finish",
+            f"version {rollout.candidate} has been stable for {span(waited)} of {span(wanted)}",
+            verdict=(Call.PASS if passed else Call.OPEN).value,
+            n=n,
+            evidence=table(verdicts),
         )
     said = f"baking: {span(waited)} of {span(wanted)} have passed, version {rollout.stable} is kept warm"
     return Decision("hold", said, waiting=("bake",))
@@ -207,8 +213,7 @@ def _overdue(
 def _forward(
     rollout: Rollout, route: Route, verdicts: Sequence[Verdict], samples: int, waited: float
 ) -> Decision:
-    required = [one for one in verdicts if one.required]
-    passed = bool(required) and all(one.verdict is Call.PASS for one in required)
+    passed, proven = _proof(verdicts)
     by_proof = passed and rollout.current.hold.until == "pass"
     said = "; ".join(one.reason for one in verdicts if one.required or one.verdict is not Call.OPEN)
     held = f"{place(rollout, route)} held {span(waited)} with {grouped(samples)} samples"
@@ -216,9 +221,16 @@ def _forward(
         _forward_kind(rollout),
         f"{held}; {said or 'no metric is judged'}",
         verdict=(Call.PASS if passed else Call.OPEN).value,
-        n=min(one.n for one in required) if by_proof else samples,
+        n=proven if by_proof else samples,
         evidence=table(verdicts),
     )
+
+
+def _proof(verdicts: Sequence[Verdict]) -> tuple[bool, int]:
+    """Whether every required metric passes, and on how many requests or pairs the least of them rests."""
+    required = [one for one in verdicts if one.required]
+    passed = bool(required) and all(one.verdict is Call.PASS for one in required)
+    return passed, min((one.n for one in required), default=0)
 
 
 def _forward_kind(rollout: Rollout) -> Kind:

@@ -147,13 +147,18 @@ def test_a_paused_rollout_waits_for_somebody() -> None:
     """However much is proven, a pause is ended by a person."""
     decision = decided(replace(ROLLOUT, state="paused", reason="lunch"), PASS)
     assert (decision.kind, decision.waiting, decision.reason) == ("hold", ("resume",), "paused: lunch")
+    decision = decided(replace(ROLLOUT, state="paused", reason=""), PASS)
+    assert decision.reason == "paused until somebody resumes"
 
 
 def test_a_bake_ends_by_time() -> None:
-    """The promoted version has held its time: the rollout is over."""
+    """The promoted version has held its time: the rollout is over, and the row says on what evidence."""
     baking = replace(ROLLOUT, state="baking")
     assert decided(baking, waited=3599).waiting == ("bake",)
-    assert decided(baking, waited=3600).kind == "finish"
+    decision = decided(baking, PASS, waited=3600)
+    assert (decision.kind, decision.verdict, decision.n) == ("finish", "PASS", 300)
+    assert decision.evidence["error-rate.verdict"] == "PASS"
+    assert decided(baking, OPEN, waited=3600).verdict == "OPEN"
 
 
 def test_a_clock_that_was_set_back_ends_no_hold() -> None:
