@@ -164,8 +164,8 @@ def _traffic(panel: Axes, play: Play) -> None:
     rows: dict[str, list[float]] = {version: [0.0] * (last + 1) for version in versions}
     for (place, version, _), tally in counts.bins.items():
         rows[version][place] += tally.rows / BIN_SECONDS
-    seconds = [place * BIN_SECONDS - _lead(play) for place in range(last + 1)]
-    series = [_rolling(rows[version]) for version in versions]
+    seconds = [(place + 1) * BIN_SECONDS - _lead(play) for place in range(last + 1)]
+    series = [_trailing(rows[version]) for version in versions]
     panel.stackplot(
         seconds, series, colors=[COLOURS.get(version, INK) for version in versions], alpha=0.85, lw=0
     )
@@ -268,9 +268,10 @@ def _smooth(shares: Sequence[tuple[float, int, int]]) -> tuple[list[float], list
     return seconds, percent
 
 
-def _rolling(values: Sequence[float]) -> list[float]:
-    around = [values[max(place - 1, 0) : place + 2] for place in range(len(values))]
-    return [sum(part) / len(part) for part in around]
+def _trailing(values: Sequence[float]) -> list[float]:
+    """The mean of each bin and a few before it, as in `_smooth`."""
+    past = [values[max(place - SMOOTH_BINS, 0) : place + 1] for place in range(len(values))]
+    return [sum(part) / len(part) for part in past]
 
 
 def _between(value: float, low: float, high: float) -> float:

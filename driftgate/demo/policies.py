@@ -19,6 +19,9 @@ ROLLOUT: Final = POLICY / "rollout.yaml"
 CANARY: Final = POLICY / "canary.yaml"
 SETTINGS: Final = POLICY / "settings.yaml"
 WEBHOOK: Final = "training"
+DURATIONS: Final = frozenset({"for", "max"})
+"""What in a rollout file is a duration, in seconds."""
+UNITS: Final = ((3600, "h"), (60, "m"))
 
 
 def rollout_differences(file: Path) -> list[str]:
@@ -29,7 +32,7 @@ def rollout_differences(file: Path) -> list[str]:
     return [
         f"steps: {len(spec.steps)} (default {len(RolloutSpec().steps)})",
         *(
-            f"{name}: {_said(value)} (default {_said(default.get(name))})"
+            f"{name}: {_said(name, value)} (default {_said(name, default.get(name))})"
             for name, value in given.items()
             if value != default.get(name)
         ),
@@ -80,5 +83,14 @@ def _flat(document: Any, above: str) -> Iterator[tuple[str, Any]]:
         yield above.rstrip("."), document
 
 
-def _said(value: Any) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _said(name: str, value: Any) -> str:
+    """A value as one would write it into the file."""
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    if not isinstance(value, float):
+        return str(value)
+    if name.rpartition(".")[2] in DURATIONS:
+        return next(
+            (f"{value / size:g}{unit}" for size, unit in UNITS if value and not value % size), f"{value:g}s"
+        )
+    return f"{value:g}"

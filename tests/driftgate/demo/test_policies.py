@@ -32,7 +32,8 @@ def test_differences_are_found_by_comparing() -> None:
     """Each line says the value and the default; what is the default is not told."""
     lines = policies.rollout_differences(policies.ROLLOUT)
     assert "steps: 2 (default 4)" in lines
-    assert "metrics.accuracy.required: True (default False)" in lines
+    assert "metrics.accuracy.required: true (default false)" in lines
+    assert "steps.1.hold.for: 2s (default 2m)" in lines
     assert not any("alpha" in line for line in lines)
 
 
