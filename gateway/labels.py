@@ -27,6 +27,7 @@ from prediction_log.labels import NO_ID, LabelRow, Value
 ACCEPTED: Final = 202
 MOST_LABELS: Final = 1000
 _MOST_CLIENT_ID: Final = 256
+_FORM: Final = '{"labels": [{"id": the prediction id, "row": 0, "value": what was true}]}'
 
 
 class LabelDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +54,7 @@ def read(body: bytes, now_ns: int) -> list[LabelRow]:
     try:
         labels = _decode(body).labels
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise MalformedError(f"the body is not a request with labels: {error}") from None
+        raise MalformedError(f"the body is not a request with labels: {error}; wanted {_FORM}") from None
     return [_row(place, label, now_ns) for place, label in enumerate(labels)]
 
 
@@ -88,6 +89,8 @@ def _row(place: int, label: LabelDocument, now_ns: int) -> LabelRow:
         identifier = NO_ID if label.id is None else parse(label.id)
     except IdError as error:
         raise MalformedError(f"label {place}: {error}") from None
+    if identifier == NO_ID and not label.client_id:
+        raise MalformedError(f"label {place}: no prediction has the id {(label.id or '')!r}")
     client_id = (label.client_id or "").encode()
     if len(client_id) > _MOST_CLIENT_ID:
         raise MalformedError(f"label {place}: a client_id has at most {_MOST_CLIENT_ID} bytes")

@@ -67,6 +67,20 @@ async def test_a_label_that_cannot_be_read_stops_its_request(here: World, label:
     assert here.frames(Kind.LABEL) == []
 
 
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ({"prediction_id": "11" * 16, "label": 1}, 'wanted {"labels": [{"id": the prediction id'),
+        ({"id": "00" * 16, "value": 1}, f"label 1: no prediction has the id '{'00' * 16}'"),
+        ({"client_id": "", "value": 1}, "label 1: no prediction has the id ''"),
+    ],
+)
+async def test_who_guesses_is_told_what_a_label_looks_like(here: World, label: Any, said: str) -> None:
+    """Names that are nearly right, and ids that nothing can have, are answered in their sender's words."""
+    response = await send(here, {"id": "11" * 16, "value": 1}, label)
+    assert said in response.json()["error"]
+
+
 async def test_labels_need_a_model_and_a_body(here: World) -> None:
     """An unknown model is 404; no labels, and a body that is none, are 400."""
     assert (await send(here, {"id": "11" * 16, "value": 1}, model="nobody")).status_code == 404
