@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from groundwork.database import transaction
+from groundwork.errors import StoreError
 from monitor import metrics, notices, store
 from monitor.catalogue import Catalogue
 from monitor.intake import Intake
@@ -49,7 +50,16 @@ class Pipeline:
         self.reload()
 
     def reload(self) -> None:
-        """Take the state of the last commit, whatever is in memory."""
+        """Take the state of the last commit, whatever is in memory; StoreError where that cannot be read."""
+        try:
+            self._load()
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"{store.NAME}: wanted the monitor's state, found damage ({error}); restore a copy,"
+                " or move it away and lose what it held"
+            ) from error
+
+    def _load(self) -> None:
         self.offset = store.load_offset(self._db)
         self.history = int(store.load_fact(self._db, "history") or b"0")
         self._ends = StreamEnds(self._db)
