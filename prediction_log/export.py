@@ -10,6 +10,7 @@ pyarrow is loaded only by `export`.
 """
 
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -77,7 +78,7 @@ def export(
     parts = _Parts(log_folder, model, since_ns, until_ns, truth)
     types = parts.types()
     schema = pa.schema([(name, _arrow_type(pa, name, dtype)) for name, dtype in types.items()])
-    aside = out.with_name(f".{out.name}.part")
+    aside = out.with_name(f".{out.name}.{secrets.token_hex(6)}")
     if not os.access(out.parent, os.W_OK | os.X_OK):
         raise ExportError(f"{out}: {out.parent} is not a folder that can be written; name another file")
     rows = labelled = 0
