@@ -2,19 +2,23 @@
 
 Rules:
 
-1. Nobody waits for it: what is offered is taken up at the loop's next turn, when the answer is on its way,
-   and runs in one thread, which has only what others leave of the processor. What came in while the last
-   batch was running is the next batch; of it, rows for one version are joined as those of callers would be.
-2. What waits is bounded in requests and in bytes; beyond that it is dropped and counted. So is what would
+1. Nobody waits for it, and callers come first: what is offered is taken up in a turn of the loop in which no
+   further request came, or after a few in which some did, and then a few jobs at a time.
+2. What is cheaper to run than to hand to a thread runs on the loop; all else in one thread, which has only
+   what others leave of the processor. What came in while the last batch was running is the next batch; of it,
+   rows for one version are joined as those of callers would be.
+3. What waits is bounded in requests and in bytes; beyond that it is dropped and counted. So is what would
    compete with callers: where requests wait for a run of the version beside, or more of them for the one that
    answered than its next run will take.
-3. The arrays offered are never written to by anybody, so they are kept, not copied.
-4. Everything but the runs themselves (rows, counters, budgets) happens on the event loop.
+4. The arrays offered are never written to by anybody, so they are kept, not copied.
+5. Everything but runs in the thread (rows, counters, budgets) happens on the event loop.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import msgspec
 
@@ -24,9 +28,18 @@ from gateway.joining import settle
 from gateway.journal import Journal, Noted
 from gateway.meters import Evidence
 from gateway.model import LoadedModel
+from gateway.schedule import seconds_for
 from gateway.settings import ShadowSettings
 from groundwork.counters import Counters
 from prediction_log.record import Arm
+
+AT_ONCE: Final = 4
+"""Jobs of one turn of the loop, each some 10 to 20 µs; more of them the more wait."""
+_SHARE: Final = 8
+"""The part of all that wait that is taken at once, where it is more than that."""
+GIVEN_WAY: Final = 4
+"""Turns in which requests came before jobs have one."""
+_MOST_OPENED: Final = 64
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
@@ -71,12 +84,15 @@ class Shadow:
         self._settings = settings
         self._pool = ThreadPoolExecutor(1, "shadow", initializer=memory.yield_to_others)
         self._waiting: list[Job] = []
+        self._opened: set[tuple[LoadedModel, LoadedModel]] = set()
+        self._offered = 0
         self._held = 0
         self._bytes = 0
         self._batch: asyncio.Task[None] | None = None
 
     def offer(self, job: Job) -> None:
         """Take the job up soon, or drop it and count that where the budget is used up."""
+        self._offered += 1
         if _busy(job):
             self._drop(job, "busy")
             return
@@ -105,20 +121,70 @@ class Shadow:
         self._pool.shutdown(wait=False)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await self._give_way()
                 batch = self._unhindered()
-                running = {job.beside.meters.executing for job in batch}
-                for index in running:
-                    self._values[index] += 1
-                outcomes = await loop.run_in_executor(self._pool, self._run, batch)
-                for index in running:
-                    self._values[index] -= 1
-                for job, outcome in zip(batch, outcomes, strict=True):
-                    self._record(job, outcome)
+                await self._open(batch)
+                cheap = [job for job in batch if _is_cheap(job)]
+                while cheap:
+                    await self._give_way()
+                    count = self._few()
+                    few, cheap = cheap[:count], cheap[count:]
+                    with self._executing(few):
+                        outcomes = run(few)
+                    self._settle(few, outcomes)
+                dear = [job for job in batch if not _is_cheap(job)]
+                if dear:
+                    await self._run_away(dear)
         finally:
             self._batch = None
+
+    async def _give_way(self) -> None:
+        """Let turns of the loop pass until one in which nobody came, but not too many."""
+        for _ in range(GIVEN_WAY):
+            before = self._offered
+            await asyncio.sleep(0)
+            if self._offered == before:
+                return
+
+    async def _open(self, batch: Sequence[Job]) -> None:
+        """In the thread: the streams of pairs that are new. A version that is held keeps those it has."""
+        new = {job.pair for job in batch} - self._opened
+        if new:
+            loop = asyncio.get_running_loop()
+            for pair in new:
+                await loop.run_in_executor(self._pool, self._journal.open_pairs, *pair)
+            self._opened = new | (self._opened if len(self._opened) < _MOST_OPENED else set())
+
+    async def _run_away(self, batch: Sequence[Job]) -> None:
+        with self._executing(batch):
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, run, batch)
+        while batch:
+            await self._give_way()
+            few = self._few()
+            self._settle(batch[:few], outcomes[:few])
+            batch, outcomes = batch[few:], outcomes[few:]
+
+    def _few(self) -> int:
+        """How many jobs one turn of the loop may take."""
+        return max(AT_ONCE, self._held // _SHARE)
+
+    @contextlib.contextmanager
+    def _executing(self, batch: Sequence[Job]) -> Iterator[None]:
+        """A version that brings the process down is known by what stood in the slot."""
+        running = {job.beside.meters.executing for job in batch}
+        for index in running:
+            self._values[index] += 1
+        try:
+            yield
+        finally:
+            for index in running:
+                self._values[index] -= 1
+
+    def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            self._record(job, outcome)
 
     def _unhindered(self) -> list[Job]:
         """What waits now, but for jobs that would compete with callers; these are dropped."""
@@ -137,20 +203,6 @@ class Shadow:
         self._bytes -= job.size
         job.answered.let_go()
         job.beside.let_go()
-
-    def _run(self, batch: Sequence[Job]) -> list[Outcome]:
-        """In the thread: every job of the batch, and the streams that its pairs need."""
-        for pair in dict.fromkeys(job.pair for job in batch):
-            self._journal.open_pairs(*pair)
-        outcomes: list[Outcome] = [None] * len(batch)
-        for places in together(batch):
-            jobs = [batch[place] for place in places]
-            found = settle(
-                jobs[0].beside.session.run, [job.feeds for job in jobs], [job.rows for job in jobs]
-            )
-            for place, outcome in zip(places, found, strict=True):
-                outcomes[place] = None if isinstance(outcome, Exception) else outcome
-        return outcomes
 
     def _record(self, job: Job, outcome: Outcome) -> None:
         self._let_go(job)
@@ -173,6 +225,17 @@ class Shadow:
         self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += 1
 
 
+def run(batch: Sequence[Job]) -> list[Outcome]:
+    """Every job of the batch; in the thread, but for a few cheap ones."""
+    outcomes: list[Outcome] = [None] * len(batch)
+    for places in together(batch):
+        jobs = [batch[place] for place in places]
+        found = settle(jobs[0].beside.session.run, [job.feeds for job in jobs], [job.rows for job in jobs])
+        for place, outcome in zip(places, found, strict=True):
+            outcomes[place] = None if isinstance(outcome, Exception) else outcome
+    return outcomes
+
+
 def together(batch: Sequence[Job]) -> list[list[int]]:
     """Which jobs, by their places, are one run: of one version, alike, and up to its longest batch."""
     runs: list[list[int]] = []
@@ -186,6 +249,13 @@ def together(batch: Sequence[Job]) -> list[list[int]]:
         places.append(place)
         filling[alike] = places, rows + job.rows
     return runs
+
+
+def _is_cheap(job: Job) -> bool:
+    """Whether a few such runs are over before a thread would have begun."""
+    schedule = job.beside.schedule
+    expected = seconds_for(schedule.measured.times, job.rows * AT_ONCE)
+    return schedule.mode == "inline" and expected <= schedule.measured.handoff
 
 
 def _busy(job: Job) -> bool:

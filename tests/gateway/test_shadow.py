@@ -1,11 +1,13 @@
 """Runs beside an answer."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from gateway.journal import Noted
+from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings, ShadowSettings
 from gateway.shadow import Job, together
 from prediction_log.record import Arm, Kind, Outcome, Validity
@@ -102,6 +104,26 @@ async def test_a_failing_job_harms_no_other_of_its_run(tmp_path: Path) -> None:
         await here.core.shadow.idle()
         (frame,) = here.frames(Kind.PAIR)
         assert frame.array("candidate_outcome").tolist() == [Outcome.OK, Outcome.FAILED, Outcome.OK]
+
+
+async def test_callers_come_first(tmp_path: Path) -> None:
+    """Cheap runs take a small share of what waits in each turn of the loop, and all of it in the end."""
+    async with world(tmp_path) as here:
+        await here.publish("m", "2", logistic())
+        versions = await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
+        for version in versions.values():
+            version.inline_rows = 1
+            version.schedule = Schedule("inline", 1, 32, measured=Measured(((1, 1e-6),), handoff=1.0))
+        here.core.begin(call())
+        await here.core.shadow.idle()
+        for _ in range(80):
+            here.core.begin(call())
+        done = 1
+        while done < 81:
+            await asyncio.sleep(0)
+            now = here.counted("driftgate_pairs_total", outcome="ok")
+            assert now - done <= 10
+            done = now
 
 
 async def test_a_budget_protects_the_callers(tmp_path: Path) -> None:
