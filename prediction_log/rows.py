@@ -13,7 +13,8 @@ Rules:
 * A frame taken is written to a segment before it is released. A process killed between the two leaves it
   here; the segment's last sequence tells that it is there already.
 * A request that is larger than an empty buffer goes into a file of its own (`spill.py`); what comes after it
-  waits in the active buffer until that is in the log.
+  waits in the active buffer until that is in the log. `begin_large` and `end_large` belong to the event-loop
+  thread too.
 * Where both buffers are full the rows are lost, not waited for: their sequence numbers are used up and the
   active frame's `skipped` counts them, so that the loss travels in the log.
 """
@@ -33,7 +34,7 @@ from prediction_log.layout import Head
 from prediction_log.quick_row import Buffer, Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
-from prediction_log.spill import Spills
+from prediction_log.spill import Spill, Spills
 from prediction_log.validation import check_schema, read_head
 
 SUFFIX: Final = ".rows"
@@ -123,7 +124,7 @@ class RowFile:
     @property
     def full_enough(self) -> bool:
         """Whether the active buffer is half full, or a large request waits: time to swap and flush."""
-        return self._active.half_full or bool(self._spills)
+        return self._active.half_full or self._spills.take() is not None
 
     @property
     def waits(self) -> bool:
@@ -169,6 +170,28 @@ class RowFile:
         self._active.write(columns, rows, validity)
         return True
 
+    def begin_large(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> Spill | None:
+        """Draw the numbers of rows that fit no buffer; None, and nothing done, where `append` is to be used.
+
+        `Spill.write` writes them, in any thread; then `end_large`. Rows are appended meanwhile as ever.
+        """
+        active = self._active
+        if self._spills.full or self._spills.pending or not active.never_fits(columns, rows):
+            return None
+        if (active.rows or active.skipped) and not self.swap():
+            return None
+        return self._spills.begin(self._active, columns, rows, validity)
+
+    def end_large(self, begun: Spill, rows: int, *, wanted: bool = True) -> None:
+        """Let the log have what was written, or count as lost what could not be; forget what nobody wants."""
+        if wanted and begun.publish():
+            self._active.leave_before(begun.end)
+            return
+        self._spills.drop(begun)
+        if wanted:
+            self._active.count_lost(rows)
+            self.lost_by[OVERSIZED] += rows
+
     def _no_room(self, columns: Mapping[str, Any], rows: int, validity: Any) -> str:
         """Keep rows for which the active buffer has no room elsewhere; why not, where they cannot be kept."""
         if self._active.never_fits(columns, rows):
@@ -180,7 +203,7 @@ class RowFile:
 
     def _no_spill(self, columns: Mapping[str, Any], rows: int, validity: Any) -> str:
         """Give rows that fit no buffer a file of their own; why not, where they cannot have one."""
-        if self._spills.full:
+        if self._spills.full or self._spills.pending:
             return FULL
         try:
             following = self._spills.add(self._active, columns, rows, validity)

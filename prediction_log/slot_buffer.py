@@ -222,6 +222,14 @@ class SlotBuffer:
         self._u64[_END] += rows
         self._u64[_SKIPPED] += rows
 
+    def leave_before(self, first: int) -> None:
+        """Leave numbers that were passed over to another frame: this one covers those from `first` on."""
+        self._u64[_FIRST] = first
+
+    def count_lost(self, rows: int) -> None:
+        """Count rows as lost whose sequence numbers were passed over."""
+        self._u64[_SKIPPED] += rows
+
     def begin(self, first: int) -> None:
         """Start an empty frame at sequence `first`; the buffer must have been cleared."""
         self._u64[_END] = first

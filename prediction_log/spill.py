@@ -10,16 +10,19 @@ Rules:
 * It holds the rows that waited in the active buffer too, for they come before it in the stream.
 * At most MOST wait for the log, so that a log that cannot be written bounds memory and disk here as well; and
   none takes what others shall find free of the disk.
+* Its numbers are drawn at once and its rows may be written later, in a thread (`begin`, `write`, `end`).
+  Meanwhile the active buffer has passed its numbers over, and is not handed over; what is killed then leaves
+  a log without the rows of a request that nobody was answered.
 
-Cost: the request's bytes are copied three times and written to the page cache, on the event loop: some 10 ms
-for 10 MB, for a request whose decoding took ten times as long.
+Cost: the request's bytes are copied three times and written to the page cache: some 10 ms for 10 MB, for a
+request whose decoding took ten times as long; with `add` on the event loop.
 """
 
 import shutil
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from groundwork.errors import NoRoomError
 from groundwork.files import allocate
@@ -31,6 +34,43 @@ from prediction_log.slot_buffer import SlotBuffer, empty_head
 MOST: Final = 4
 
 
+class Spill:
+    """One request whose numbers are drawn; `write` belongs to any one thread, all else to the event loop.
+
+    `path` is its file, None for rows of a buffer that are in another's; `frame` is there when it is whole.
+    """
+
+    def __init__(self, frame: bytes | None, path: Path | None, end: int = 0) -> None:
+        self.frame = frame
+        self.path = path
+        self.end = end
+        self._made: bytes | None = None
+        self._make: Callable[[], bytes] = bytes
+
+    @classmethod
+    def begun(cls, path: Path, end: int, make: Callable[[], bytes]) -> Self:
+        """One that is to be written: `make` writes its file aside and gives its frame."""
+        begun = cls(None, path, end)
+        begun._make = make
+        return begun
+
+    def write(self) -> bool:
+        """Write it aside: as long as its bytes take; False where the disk cannot hold it."""
+        try:
+            self._made = self._make()
+        except (NoRoomError, OSError):
+            return False
+        return True
+
+    def publish(self) -> bool:
+        """Give the file its name and let the flush thread have the frame; False where it was not written."""
+        if self._made is None or self.path is None:
+            return False
+        _aside(self.path).rename(self.path)
+        self.frame = self._made
+        return True
+
+
 class Spills:
     """The spilled requests of one stream: added to by the event loop, taken from by the flush thread."""
 
@@ -40,7 +80,7 @@ class Spills:
         self._path = path
         self._head = head
         self._schema = schema
-        self._waiting: deque[tuple[bytes, Path | None]] = deque()
+        self._waiting: deque[Spill] = deque()
 
     def __len__(self) -> int:
         """How many frames wait for the log."""
@@ -49,7 +89,12 @@ class Spills:
     @property
     def full(self) -> bool:
         """Whether no more may be added now."""
-        return sum(path is not None for _, path in list(self._waiting)) >= MOST
+        return sum(one.path is not None for one in list(self._waiting)) >= MOST
+
+    @property
+    def pending(self) -> bool:
+        """Whether one is still being written."""
+        return any(one.frame is None for one in list(self._waiting))
 
     def add(self, active: SlotBuffer, columns: Mapping[str, Any], rows: int, validity: Any) -> int:
         """Keep what `active` holds, and these rows behind it; returns the sequence that comes next.
@@ -59,14 +104,48 @@ class Spills:
         before = frame.compact(active.memory)
         holds = active.rows or active.skipped
         large = self._large(active.end if holds else active.first, active.end, columns, rows, validity)
-        half = max(len(before), len(large))
-        path = self._path.with_name(f"{self._path.stem}-{active.end:020d}{self._path.suffix}")
-        self._check_reserve(path, 2 * half)
-        _write(path, half, (before, large))
+        path = self._path_of(active.end)
+        self._write(path, before, large)
+        _aside(path).rename(path)
         if holds:
-            self._waiting.append((before, None))
-        self._waiting.append((large, path))
+            self._waiting.append(Spill(before, None))
+        self._waiting.append(Spill(large, path))
         return active.end + rows
+
+    def begin(self, active: SlotBuffer, columns: Mapping[str, Any], rows: int, validity: Any) -> Spill:
+        """Rows that come next, to be written; `active`, which holds none, passes their numbers over."""
+        first, sequence, empty = active.first, active.end, frame.compact(active.memory)
+        path = self._path_of(sequence)
+
+        def make() -> bytes:
+            large = self._large(first, sequence, columns, rows, validity)
+            self._write(path, empty, large)
+            return large
+
+        begun = Spill.begun(path, sequence + rows, make)
+        self._waiting.append(begun)
+        active.pass_over(rows)
+        return begun
+
+    def drop(self, begun: Spill) -> None:
+        """Forget one that was begun and not published."""
+        self._waiting.remove(begun)
+        if begun.path is not None:
+            _aside(begun.path).unlink(missing_ok=True)
+
+    def _path_of(self, sequence: int) -> Path:
+        return self._path.with_name(f"{self._path.stem}-{sequence:020d}{self._path.suffix}")
+
+    def _write(self, path: Path, before: bytes, large: bytes) -> None:
+        """Both halves, beside the name that the file is to have."""
+        half, aside = max(len(before), len(large)), _aside(path)
+        self._check_reserve(path, 2 * half)
+        aside.unlink(missing_ok=True)
+        allocate(aside, 2 * half)
+        with aside.open("r+b") as file:
+            for place, body in enumerate((before, large)):
+                file.seek(place * half)
+                file.write(body)
 
     def _check_reserve(self, path: Path, size: int) -> None:
         if self._reserve and shutil.disk_usage(path.parent).free < self._reserve + size:
@@ -91,11 +170,11 @@ class Spills:
 
     def take(self) -> bytes | None:
         """The frame that comes next in the log, or None; the same again until `release`."""
-        return self._waiting[0][0] if self._waiting else None
+        return self._waiting[0].frame if self._waiting else None
 
     def release(self) -> None:
         """The frame taken is in the log; with a request's last frame its file goes."""
-        _, path = self._waiting.popleft()
+        path = self._waiting.popleft().path
         if path is not None:
             path.unlink(missing_ok=True)
 
@@ -105,12 +184,5 @@ def stream_of(path: Path) -> str:
     return path.stem.partition("-")[0]
 
 
-def _write(path: Path, half: int, frames: tuple[bytes, bytes]) -> None:
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)
-    allocate(aside, 2 * half)
-    with aside.open("r+b") as file:
-        for place, body in enumerate(frames):
-            file.seek(place * half)
-            file.write(body)
-    aside.rename(path)
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")

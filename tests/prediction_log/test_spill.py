@@ -13,7 +13,7 @@ from prediction_log.frame import Frame, decode
 from prediction_log.memory import MemoryLog
 from prediction_log.recovery import recover_slot
 from prediction_log.rows import RowFile
-from prediction_log.spill import MOST
+from prediction_log.spill import MOST, Spill
 from prediction_log.transport import START
 from tests.prediction_log import samples
 
@@ -72,6 +72,9 @@ Step = st.one_of(
     st.tuples(st.just("append"), st.integers(CAPACITY + 1, 20)),
     st.tuples(st.just("skip"), st.integers(1, 3)),
     st.tuples(st.just("flush"), st.just(0)),
+    st.tuples(st.just("begin"), st.integers(1, 20)),
+    st.tuples(st.just("end"), st.just(0)),
+    st.tuples(st.just("forget"), st.just(0)),
 )
 
 
@@ -82,6 +85,7 @@ def test_nothing_is_lost_doubled_or_moved(
     """Whatever sizes come in whatever order, also when the process dies: rows are there once, in order."""
     folder = tmp_path_factory.mktemp("slot")
     file, log, kept = opened(folder), MemoryLog(), []
+    begun: tuple[Spill, int, int] | None = None
     for what, rows in steps:
         first = file.next_sequence
         if what == "append":
@@ -90,20 +94,40 @@ def test_nothing_is_lost_doubled_or_moved(
             kept += [] if file.lost > before else list(range(first, first + rows))
         elif what == "skip":
             file.skip(rows)
+        elif what == "begin":
+            made = file.begin_large(samples.columns(first, rows), rows)
+            begun = begun if made is None else (made, first, rows)
+        elif what in {"end", "forget"} and begun is not None:
+            kept += end(file, begun, wanted=what == "end")
+            begun = None
         else:
-            file.swap()
-            if (body := file.take()) is not None:
-                log.write([body])
-                file.release()
+            flush(file, log)
     if killed:
         recover_slot(folder, log)
         assert list(folder.iterdir()) == []
     else:
+        kept += end(file, begun, wanted=True) if begun is not None else []
         drain(file, log)
-    assert times(log) == kept
+    assert times(log) == sorted(kept)
     told = frames(log)
     assert sum(frame.skipped for frame in told) == file.lost
     assert all(a.end == b.first for a, b in itertools.pairwise(told))
+
+
+def end(file: RowFile, begun: tuple[Spill, int, int], *, wanted: bool) -> list[int]:
+    """Write what was begun and end it; the numbers that are to be in the log."""
+    spill, first, rows = begun
+    assert spill.write()
+    file.end_large(spill, rows, wanted=wanted)
+    return list(range(first, first + rows)) if wanted else []
+
+
+def flush(file: RowFile, log: MemoryLog) -> None:
+    """One flush, as the flusher does it now and then."""
+    file.swap()
+    if (body := file.take()) is not None:
+        log.write([body])
+        file.release()
 
 
 def test_a_kill_between_the_file_and_the_buffer_doubles_nothing(tmp_path: Path) -> None:
@@ -126,6 +150,41 @@ def test_what_waits_is_bounded(tmp_path: Path) -> None:
     drain(file, log)
     assert times(log) == list(range(MOST * 9))
     assert sum(frame.skipped for frame in frames(log)) == 18
+
+
+def test_rows_that_come_while_a_request_is_written_come_after_it(tmp_path: Path) -> None:
+    """They are kept, and in the log once the request is: neither before it, nor where it was given up."""
+    for wanted in (True, False):
+        folder = tmp_path / str(wanted)
+        folder.mkdir()
+        file, log = opened(folder), MemoryLog()
+        file.append(samples.columns(0, 2), 2)
+        begun = file.begin_large(samples.columns(2, 9), 9)
+        assert begun is not None
+        assert file.append(samples.columns(11, 1), 1) == 11
+        assert file.begin_large(samples.columns(12, 9), 9) is None
+        flush(file, log)
+        flush(file, log)
+        assert times(log) == [0, 1]
+        assert begun.write()
+        file.end_large(begun, 9, wanted=wanted)
+        drain(file, log)
+        assert times(log) == [0, 1, *(range(2, 11) if wanted else ()), 11]
+        assert [path.name for path in folder.iterdir()] == ["1.rows"]
+
+
+def test_a_begun_request_without_room_on_the_disk_is_counted(tmp_path: Path) -> None:
+    """What could not be written is lost and told; so is nothing that only waits to be written."""
+    file, log = opened(tmp_path), MemoryLog()
+    begun = file.begin_large(samples.columns(0, 9), 9)
+    assert begun is not None
+    (tmp_path / ".1-00000000000000000000.rows.new").mkdir()
+    assert not begun.write()
+    (tmp_path / ".1-00000000000000000000.rows.new").rmdir()
+    file.end_large(begun, 9)
+    assert file.lost_by == {"full": 0, "oversized": 9}
+    drain(file, log)
+    assert [(frame.rows, frame.skipped) for frame in frames(log)] == [(0, 9)]
 
 
 def test_a_request_without_room_on_the_disk_is_counted(tmp_path: Path) -> None:
