@@ -16,9 +16,7 @@ Rules:
 It does not know when buffers are flushed, or to where.
 """
 
-import itertools
-import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,21 +24,17 @@ import numpy as np
 
 from gateway.errors import LogFullError
 from gateway.inference import Array
-from gateway.meters import LogMeters
-from gateway.metrics import LOG_UNLOGGED
 from gateway.model import LoadedModel
-from gateway.recording import PairPlan, PredictionPlan, capacity
+from gateway.recording import PairPlan, PredictionPlan
 from gateway.settings import ANY_MODEL, JournalSettings
 from gateway.stream import Stream, Wish
+from gateway.streams import Large, Streams
 from gateway.withholding import NOT_SHOWN, Policy
 from groundwork.clock import Clock
-from groundwork.errors import NoRoomError
 from groundwork.slots import Slot
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
 from prediction_log.record import Arm, Kept, Kind, Outcome, label_schema, reject_schema
-from prediction_log.retention import free_bytes
-from prediction_log.rows import FULL, OVERSIZED, SUFFIX, RowFile
 from prediction_log.sampling import FULL as EVERYTHING
 from prediction_log.sampling import is_drawn, threshold
 
@@ -49,11 +43,13 @@ NO_TRACE: Final = bytes(16)
 _OK: Final = int(Outcome.OK)
 _FAILED: Final = int(Outcome.FAILED)
 _SAMPLE: Final = Kept.SAMPLE
-Spooled = Callable[[], Awaitable[bool]]
-"""Wait until all rows recorded so far are in the log and on the disk; False where they could not be."""
 _MESSAGE_BYTES: Final = 500
 _NAME_BYTES: Final = 100
 _CLIENT_ID_BYTES: Final = 256
+
+
+Filled = tuple[dict[str, Any], Any]
+"""Columns of a request's tensors, and their validity."""
 
 
 class PredictionStream(msgspec.Struct, frozen=True):
@@ -76,12 +72,8 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     trace_id: bytes = NO_TRACE
 
 
-class Journal:
-    """The row files of one worker's slot.
-
-    A file is allocated only where it leaves `reserve_bytes` of the disk free. `spooled` is set where an
-    answer has to wait until its row cannot be lost any more; `missed` then gathers the ids of rows that were.
-    """
+class Journal(Streams):
+    """The row files of one worker's slot, and what goes into them."""
 
     def __init__(
         self,
@@ -92,40 +84,17 @@ class Journal:
         *,
         reserve_bytes: int = 0,
     ) -> None:
-        self.spooled: Spooled | None = None
-        self.missed: set[bytes] = set()
-        self._slot = slot
-        self._reserve = reserve_bytes
+        super().__init__(slot, reserve_bytes)
         self._policy = Policy(settings.columns, ids)
         self._remarks: dict[tuple[str, str], list[str]] = {}
         self._encode_id = ids.encode
-        self.incarnation = slot.incarnation
         self._clock = clock
         self._settings = settings
-        self._numbers = itertools.count(1)
-        self._streams: dict[int, Stream] = {}
-        self._closing: list[Stream] = []
-        self._opening = threading.Lock()
-        self._meters = LogMeters(slot.counters)
-        self._values = slot.counters.values
         self._predicted = self._meters.accepted[Kind.PREDICTION]
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
         self._labels: dict[str, Stream] = {}
         self._rejects = self._open(Wish(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
-
-    def files(self) -> list[RowFile]:
-        """Every row file that may hold rows, for the flusher."""
-        for stream in [stream for stream in self._closing if stream.done]:
-            self._closing.remove(stream)
-            del self._streams[stream.number]
-            if stream.file is not None:
-                stream.file.path.unlink(missing_ok=True)
-        return [stream.file for stream in list(self._streams.values()) if stream.file is not None]
-
-    def unlogged(self) -> list[str]:
-        """Why which streams have no file, one line each; empty when all is logged."""
-        return [stream.unlogged for stream in list(self._streams.values()) if stream.unlogged]
 
     def faults(self) -> dict[tuple[str, str], str]:
         """The versions that serve unlogged, and why: (model, version) to one line."""
@@ -140,33 +109,6 @@ class Journal:
         """What is not recorded as somebody may expect, one line each."""
         policy = [line for lines in list(self._remarks.values()) for line in lines]
         return [*self.unlogged(), *dict.fromkeys(policy)]
-
-    def retry(self) -> list[tuple[Stream, RowFile]]:
-        """Make the files for which there was no room before; in a thread. Give the result to `adopt`."""
-        found = []
-        for stream in list(self._streams.values()):
-            if stream.file is None:
-                try:
-                    found.append((stream, self._create(stream.number, stream.wish)))
-                except NoRoomError:
-                    break
-        return found
-
-    def adopt(self, made: Sequence[tuple[Stream, RowFile]]) -> None:
-        """Let the streams go on with their files; on the loop."""
-        for stream, file in made:
-            if stream.number not in self._streams:  # it ended meanwhile, and owed nothing
-                file.path.unlink(missing_ok=True)
-                continue
-            stream.adopt(file)
-            self._show_logged(stream)
-            if stream in self._closing:
-                file.finish()
-
-    def finish(self) -> None:
-        """Nothing more is recorded: the next flush takes everything."""
-        for file in self.files():
-            file.finish()
 
     def open(self, loaded: LoadedModel) -> None:
         """Give a version its stream; where the disk has no room it serves unlogged."""
@@ -225,11 +167,50 @@ class Journal:
         prediction = self._predictions[loaded]
         if kept is _SAMPLE and self._quickly(prediction, noted, feeds, outputs, rows):
             return
+        columns = self._columns(prediction, noted, rows, kept, always=paired or outputs is None)
+        if columns is None:
+            prediction.stream.skip(rows)
+            self._values[loaded.meters.not_drawn] += rows
+            return
+        validity = prediction.plan.fill(columns, feeds, outputs, rows)
+        columns["outcome"] = _FAILED if outputs is None else _OK
+        self._append(prediction.stream, columns, rows, validity)
+        if prediction.plan.withholds:
+            self._values[loaded.meters.withheld] += rows
+
+    def plan(self, loaded: LoadedModel) -> PredictionPlan:
+        """What is recorded of a version's tensors; its `fill` may run in a thread."""
+        return self._predictions[loaded].plan
+
+    def begin(self, loaded: LoadedModel, noted: Noted, filled: Filled, rows: int, *, paired: bool) -> Large:
+        """Record a run that did not fail and whose tensors `filled` holds; `Large.write` it, then `end`."""
+        prediction, (values, validity) = self._predictions[loaded], filled
+        columns = self._columns(prediction, noted, rows, _SAMPLE, always=paired)
+        if columns is None:
+            prediction.stream.skip(rows)
+            self._values[loaded.meters.not_drawn] += rows
+            return Large(prediction.stream, noted.identifier, rows)
+        columns |= values
+        columns["outcome"] = _OK
+        if prediction.plan.withholds:
+            self._values[loaded.meters.withheld] += rows
+        file = prediction.stream.file
+        begun = None if file is None else file.begin_large(columns, rows, validity)
+        if begun is None:
+            self._append(prediction.stream, columns, rows, validity)
+        return Large(prediction.stream, noted.identifier, rows, begun)
+
+    def end(self, large: Large, *, wanted: bool) -> None:
+        """Let the log have what was written, where somebody still wants the answer."""
+        self._end_large(large, wanted=wanted)
+
+    def _columns(
+        self, prediction: PredictionStream, noted: Noted, rows: int, kept: Kept, *, always: bool
+    ) -> dict[str, Any] | None:
+        """What is recorded of a request beside its tensors and its outcome; None where it was not drawn."""
         if prediction.limit != EVERYTHING and not is_drawn(noted.identifier, prediction.limit):
-            if not (paired or outputs is None or noted.arm is Arm.CANDIDATE):
-                prediction.stream.skip(rows)
-                self._values[loaded.meters.not_drawn] += rows
-                return
+            if not (always or noted.arm is Arm.CANDIDATE):
+                return None
             kept = Kept.ALWAYS
         columns: dict[str, Any] = {
             "id": noted.identifier,
@@ -237,17 +218,13 @@ class Journal:
             "time": noted.time,
             "arm": int(noted.arm),
             "revision": noted.revision,
-            "outcome": _FAILED if outputs is None else _OK,
             "latency": noted.latency,
             "kept": int(kept),
             "trace_id": noted.trace_id,
         }
         if noted.client_id:
             columns["client_id"] = _cut(noted.client_id, _CLIENT_ID_BYTES)
-        validity = prediction.plan.fill(columns, feeds, outputs, rows)
-        self._append(prediction.stream, columns, rows, validity)
-        if prediction.plan.withholds:
-            self._values[loaded.meters.withheld] += rows
+        return columns
 
     def _quickly(
         self,
@@ -320,75 +297,6 @@ class Journal:
 
     def _identify(self, stream: Stream) -> bytes:
         return self._encode_id(self.incarnation, stream.number, stream.next_sequence())
-
-    def _append(self, stream: Stream, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
-        file = stream.file
-        if file is None:
-            stream.pass_by(rows)
-            self._values[self._meters.lost[stream.kind]] += rows
-            self._miss(columns)
-            return
-        file.append(columns, rows, validity)
-        lost = file.lost_by[FULL] + file.lost_by[OVERSIZED]
-        if lost == stream.lost:
-            self._values[self._meters.accepted[stream.kind]] += rows
-        else:
-            stream.lost = lost
-            self._values[self._meters.lost[stream.kind]] += rows
-            self._miss(columns)
-
-    def _miss(self, columns: Mapping[str, Any]) -> None:
-        """Remember whose rows were lost, where an answer promises that they are kept."""
-        if self.spooled is not None and "id" in columns:
-            self.missed.add(columns["id"])
-
-    def _end(self, stream: Stream) -> None:
-        self._closing.append(stream)
-        if stream.file is not None:
-            stream.file.finish()
-        else:
-            stream.unlogged = ""
-            self._show_logged(stream)
-
-    def _open(self, wish: Wish) -> Stream:
-        schema = wish.schema
-        with self._opening:
-            number = next(self._numbers)
-            try:
-                stream = Stream(wish, number, self._create(number, wish))
-            except NoRoomError as error:
-                title = f"{schema.model} {schema.version} {wish.kind.name.lower()}s".strip()
-                stream = Stream(wish, number, None, f"{title} are not logged: {error}")
-                self._show_logged(stream)
-            self._streams[number] = stream
-            return stream
-
-    def _show_logged(self, stream: Stream) -> None:
-        """Let the gauge say whether a version is logged; of other streams nothing is shown."""
-        schema = stream.wish.schema
-        if stream.kind is Kind.PREDICTION:
-            of = {"model": schema.model, "version": schema.version}
-            self._values[self._slot.counters.series(LOG_UNLOGGED, of, kind="gauge")] = bool(stream.unlogged)
-
-    def _create(self, number: int, wish: Wish) -> RowFile:
-        rows, arena = capacity(wish.schema, wish.buffer_bytes)
-        path = self._slot.folder / f"{number}{SUFFIX}"
-        if self._reserve and free_bytes(path.parent) < self._reserve + 2 * wish.buffer_bytes:
-            raise NoRoomError(
-                f"{path}: {2 * wish.buffer_bytes} bytes would leave less of the disk free than "
-                f"log.reserve_bytes ({self._reserve}); free disk space"
-            )
-        return RowFile.create(
-            path,
-            kind=wish.kind,
-            incarnation=self.incarnation,
-            stream=number,
-            schema=wish.schema,
-            row_capacity=rows,
-            arena_bytes=arena,
-            rate=wish.rate,
-            reserve_bytes=self._reserve,
-        )
 
 
 def _cut(text: str, size: int) -> bytes:
