@@ -13,7 +13,7 @@ from gateway.inference import InferenceRequest, Wanted
 from gateway.protocols import open_inference
 from gateway.protocols.codec import Answer
 from gateway.protocols.open_inference import OutputDocument, ResponseDocument
-from gateway.protocols.plain_answer import plain_answer
+from gateway.protocols.plain_answer import PART, plain_answer
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype, TensorSpec
 
@@ -57,6 +57,15 @@ def general_binary(model: Model, outputs: list[Any], known: str | None) -> tuple
 def short(model: Any, outputs: list[Any], request: InferenceRequest) -> tuple[int | None, bytes] | None:
     """The body by the short way, and how much of it is JSON where not all is."""
     return plain_answer(request, Answer(model, "stable", ID, outputs))
+
+
+@pytest.mark.parametrize("count", [PART - 2, PART, PART + 2, 3 * PART])
+def test_a_long_output_is_written_in_parts(count: int) -> None:
+    """However many parts it takes, they read as one list."""
+    model = Model("m", "1", Datatype.FP64)
+    outputs = [np.linspace(-1, 1, count).reshape(-1, 2)]
+    found = short(model, outputs, InferenceRequest({}, count // 2))
+    assert found == (None, general(model, outputs, None))
 
 
 @given(
