@@ -113,6 +113,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head = 0
         self._strange = 0
         self._drained = 0
+        self._last = False
+        """Whether the connection ends with this request, once its body is here."""
         self._farewell = b""
         """What is still to be said, once the requests before it have been answered."""
 
@@ -162,6 +164,11 @@ class BoundedConnection(HttpToolsProtocol):
             self._phase = BODY_PHASE
             self._strange = self._drained = 0
             super().on_headers_complete()
+            # Closing after an answer that came before the body did would reset the connection, and take the
+            # answer away; who waits to be asked for the body sends none.
+            self._last = not self.cycle.keep_alive and not self.expect_100_continue
+            if self._last:
+                self.cycle.keep_alive = True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; one that nobody wants any more is not read for ever."""
@@ -177,9 +184,14 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._phase == BODY_PHASE:
-            self._phase = WHOLE_PHASE
-            super().on_message_complete()
+        if self._phase != BODY_PHASE:
+            return
+        self._phase = WHOLE_PHASE
+        super().on_message_complete()
+        if self._last:
+            self._last = self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
 
     def refuse(self, reason: str) -> None:
         """Part with the client, tell it why, and count; REFUSALS has the reasons.

@@ -248,6 +248,22 @@ async def test_a_client_that_sends_before_it_reads_sees_why_it_was_refused(bench
     writer.close()
 
 
+async def test_a_last_request_is_read_to_its_end_too(bench: Bench) -> None:
+    """Who asked to close sees the answer that came before the body was sent, and then the end."""
+    size = 8 << 20
+    head = b"POST /unread HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % size
+    reader, writer = await bench.connect()
+    writer.write(head)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"x" * size)
+    await writer.drain()
+    assert await reader.read() == b"0"
+    assert bench.counts == {}
+    writer.close()
+    whole = await bench.talk(GET.replace(b"host", b"connection: close\r\nhost"))
+    assert b"connection: close" in whole
+
+
 async def flood(writer: asyncio.StreamWriter) -> None:
     """Send until it does not go on."""
     while True:
