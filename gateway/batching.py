@@ -8,11 +8,11 @@ Rules:
 1. What waited while the last run was going is the next run; nothing waits for a clock but in rule 2.
 2. When a run ends and at least two requests were in flight, the next waits for those that were just answered
    to come back: at most one run, give or take the grain of the loop's timers, and only where that saves much
-   (`schedule.window`) and has paid lately.
+   (`schedule.window`), until it does no more (`schedule.enough`), and where it has paid lately.
 3. A version has threads of its own: a slow one keeps nobody else's requests waiting.
 4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run.
-5. A thread that ends a run goes on with the next where a full one waits: a loop that has much to do must not
-   keep runs waiting. All else is decided on the loop. The line is touched under its lock; estimates and
+5. A thread that ends a run goes on with the next where enough waits for it: a loop that has much to do must
+   not keep runs waiting. All else is decided on the loop. The line is touched under its lock; estimates and
    meters are written on the loop only.
 
 It knows no protocol and no model, only its graph and its schedule: nothing here keeps a version in memory.
@@ -32,7 +32,7 @@ from gateway.errors import ExpiredError, LateError, QueueFullError
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import NEVER, Line, Waiting
-from gateway.schedule import Pace, Schedule, window
+from gateway.schedule import Pace, Schedule, enough, window
 from gateway.settings import QueueSettings
 
 _LONGEST_RETRY: Final = 3600
@@ -52,7 +52,8 @@ class Subject(msgspec.Struct, frozen=True):
     """What is run, and how.
 
     `open_inputs` are those whose size beyond the batch axis is left to the request; `threads` is how many
-    runs may go on at once where requests are not joined.
+    runs may go on at once where requests are not joined; `aside` says that the loop and a run have a
+    processor each.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Subject(msgspec.Struct, frozen=True):
     schedule: Schedule
     open_inputs: tuple[str, ...]
     threads: int
+    aside: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -287,7 +289,7 @@ class Batcher:
             following: list[Waiting] = []
             late: list[Waiting] = []
             with self._lock:
-                if self._line.rows >= self._most_rows:
+                if self._line.rows >= max(1, self._enough(sum([entry.rows for entry in run]))):
                     following, late = self._take(ended)
             told = Ended(run, outcomes, asked, began, ended, late, bool(following))
             try:
@@ -326,13 +328,20 @@ class Batcher:
             else:
                 entry.future.set_result(result)
 
+    def _enough(self, ran: int) -> int:
+        """How many rows the next run waits for, where so many were just answered."""
+        most, waiting = self._most_rows, self._line.rows
+        if waiting >= most:
+            return most
+        return enough(self._times, waiting, ran, most, aside=self._subject.aside)
+
     def _plan(self, run: Sequence[Waiting], rows: int) -> None:
         """Begin the next run, or wait for company."""
         line = self._line
         seconds = 0.0
         if not self._running and len(run) + len(line) > 1 and line.rows < self._most_rows:
             seconds = window(self._times, line.rows, rows, self._most_rows) * self._pace.factor
-        if seconds and self._hope.begin(line.rows, min(line.rows + rows, self._most_rows)):
+        if seconds and self._hope.begin(line.rows, self._enough(rows)):
             self._timer = asyncio.get_running_loop().call_later(seconds + _GRAIN_SECONDS, self._last_call, 2)
         elif not self._starting:
             self._start()  # now: a busy loop may take long to come to its next turn

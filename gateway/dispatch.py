@@ -7,13 +7,13 @@ is taken from it. A request without one costs nothing here. The queue of a versi
 """
 
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 from weakref import WeakSet
 
 from gateway.batching import Batcher, Subject
 from gateway.call import Call, Work
-from gateway.deadlines import Hurry, hurry_of
+from gateway.deadlines import MIDDLE, TIMEOUT, Hurry, hurry_of
 from gateway.errors import ExpiredError, LateError
 from gateway.inference import NO_PARAMETERS
 from gateway.loop_lag import LoopLag
@@ -23,10 +23,15 @@ from gateway.queueing import Waiting
 from gateway.settings import GatewaySettings
 from gateway.sizing import LEAST_RUNS
 from groundwork.counters import Counters
+from groundwork.processors import processors
 
 SWITCH_SECONDS: Final = 0.0005
+_NONE: Final = Hurry(None, MIDDLE)
+"""What most requests say of their hurry: nothing."""
 _TOO_LONG: Final = 4.0
 _OVERRUNS: Final = 3
+_BOTH: Final = 2
+"""With so many processors a worker, its loop and a run have one each."""
 
 
 class Dispatch:
@@ -43,14 +48,14 @@ class Dispatch:
 
     def check_time(self, work: Work) -> None:
         """Refuse what a run on the loop would answer too late, as LateError or ExpiredError."""
-        timeout = _hurry(work).timeout
+        timeout = _hurry(work.call, work.request.parameters).timeout
         if timeout is not None:
             self._check_time(work, timeout, work.request.rows)
 
     def check_unread(self, work: Work) -> None:
         """The same before a request is decoded, by what is known without its body."""
         call, model = work.call, work.model
-        timeout = hurry_of(call.timeout, call.priority, call.headers, NO_PARAMETERS).timeout
+        timeout = _hurry(call, NO_PARAMETERS).timeout
         if timeout is not None and model.inline_rows >= 1:
             self._check_time(work, timeout, 1)
 
@@ -83,14 +88,14 @@ class Dispatch:
 
     def check_room(self, batcher: Batcher, call: Call, started: float) -> None:
         """Refuse before it is decoded what the queue will not take, by what is known without its body."""
-        hurry = hurry_of(call.timeout, call.priority, call.headers, NO_PARAMETERS)
+        hurry = _hurry(call, NO_PARAMETERS)
         timeout = hurry.timeout
         deadline = None if timeout is None else started - self._lag.waited(started) + timeout
         batcher.check_room(hurry.priority, deadline)
 
     def submit(self, work: Work) -> Waiting:
         """Let the request wait for its run, off the loop; refuses as `Batcher.submit` does."""
-        model, hurry = work.model, _hurry(work)
+        model, hurry = work.model, _hurry(work.call, work.request.parameters)
         batcher = model.batcher or self._batcher(model)
         deadline = None if hurry.timeout is None else self._deadline(work, hurry.timeout)
         return batcher.submit(work.request.feeds, work.request.rows, deadline, hurry.priority)
@@ -110,6 +115,7 @@ class Dispatch:
             model.schedule,
             tuple([name for name, tensor in model.inputs.items() if tensor.row_shape is None]),
             self._settings.runs.pool or LEAST_RUNS,
+            processors() >= _BOTH * (self._settings.workers or 1),
         )
         meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)
         # A thread that comes back from a run wants the interpreter for microseconds; a busy loop may keep it
@@ -121,6 +127,7 @@ class Dispatch:
         return batcher
 
 
-def _hurry(work: Work) -> Hurry:
-    call = work.call
-    return hurry_of(call.timeout, call.priority, call.headers, work.request.parameters)
+def _hurry(call: Call, parameters: Mapping[str, Any]) -> Hurry:
+    if call.timeout is None and not call.priority and not parameters and TIMEOUT not in call.headers:
+        return _NONE
+    return hurry_of(call.timeout, call.priority, call.headers, parameters)

@@ -13,6 +13,7 @@ Rules:
 Pure functions over values; `Pace` is the one thing here that changes.
 """
 
+import functools
 import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -134,6 +135,26 @@ def window(times: Times, waiting: int, ran: int, most: int) -> float:
     joined = seconds_for(times, together)
     apart = seconds_for(times, first), seconds_for(times, together - first)
     return joined if sum(apart) - joined >= _HALF * min(apart) else 0.0
+
+
+@functools.lru_cache(1024)
+def enough(times: Times, waiting: int, ran: int, most: int, *, aside: bool) -> int:
+    """With how many rows the next run begins, where `waiting` are queued and `ran` were just answered.
+
+    `waiting` where nothing is gained by waiting for more. With `aside` (the loop has a processor besides the
+    one that runs) the fewest from which on that is so: these run while the rest are read. Without, all that
+    can come, for what the loop does meanwhile would only make the run longer.
+    """
+    together = min(waiting + ran, most)
+    if not window(times, waiting, ran, most):
+        return waiting
+    if not aside:
+        return together
+    return next(
+        rows
+        for rows in range(max(1, waiting), together + 1)
+        if not window(times, rows, together - rows, most)
+    )
 
 
 class Pace:

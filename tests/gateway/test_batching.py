@@ -53,14 +53,16 @@ class Graph:
 class Bench:
     """A batcher over such a graph, with a clock that stands still."""
 
-    def __init__(self, folder: Path, times: Times = FLAT, rows: int = 16, **settings: int) -> None:
+    def __init__(
+        self, folder: Path, times: Times = FLAT, rows: int = 16, *, aside: bool = False, **settings: int
+    ) -> None:
         self.graph = Graph()
         self.clock = FakeClock()
         self.counters = Counters.create(folder / f"counters-{rows}-{len(settings)}")
         executing = self.counters.series("executing", {}, kind="gauge")
         meters = QueueMeters(self.counters, "m", "1", executing)
         schedule = Schedule("batched", -1, rows, "", Measured(times))
-        subject = Subject("model m version 1", self.graph.run, schedule, (), 2)
+        subject = Subject("model m version 1", self.graph.run, schedule, (), 2, aside)
         self.batcher = Batcher(subject, QueueSettings(**settings), meters, self.clock.monotonic)
 
     def ask(self, value: float = 1.0, deadline: float | None = None, priority: int = 5) -> Waiting:
@@ -125,6 +127,24 @@ async def test_full_runs_wait_for_no_loop(tmp_path: Path) -> None:
         await late.future
     assert bench.graph.rows == [2, 2, 2, 1]
     assert bench.counted("executing") == bench.counted(queue_meters.LENGTH) == 0
+    bench.batcher.close()
+
+
+async def test_runs_that_gain_nothing_by_waiting_follow_one_another(tmp_path: Path) -> None:
+    """Where rows cost the same from two on, the thread goes on with two, and the loop waits for no more."""
+    bench = Bench(tmp_path, times=((1, 1.0), (2, 1.0), (4, 2.0), (16, 8.0)), aside=True)
+    entries = [bench.ask(), bench.ask()]
+    await bench.graph.running()
+    entries += [bench.ask(), bench.ask()]
+    bench.graph.let()
+    assert bench.graph.begun.acquire(timeout=PATIENCE)  # the loop stands still meanwhile
+    bench.graph.let()
+    await answers(*entries)
+    entries = [bench.ask() for _ in range(2)]
+    await bench.graph.running()
+    bench.graph.let()
+    await answers(*entries)
+    assert bench.graph.rows == [2, 2, 2]
     bench.batcher.close()
 
 
