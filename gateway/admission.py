@@ -24,7 +24,7 @@ from groundwork.gate import Gate, Keys
 from groundwork.key_file import KeyFile
 from groundwork.keys import INFER, LABELS_WRITE, OPERATE, READ
 from groundwork.logs import Log
-from groundwork.ports import REFUSED, LimitSettings, Tls
+from groundwork.ports import HTTP_2, REFUSED, LimitSettings, Tls
 
 LOOK_SECONDS: Final = 1.0
 ALLOWANCE: Final = "allowance"
@@ -81,6 +81,7 @@ class Admission:
         self.tls: Mapping[Name, Tls] = {
             "http": Tls("http.tls", settings.http.tls, log),
             "operator": Tls("operator.tls", settings.operator.tls, log),
+            "grpc": Tls("grpc.tls", settings.grpc.tls, log, HTTP_2),
         }
 
     def gate(self, port: Name) -> Gate:

@@ -158,7 +158,7 @@ class App:
             connect=connections(app, self._log) if self._settings.requests.fast else Connection,
         )
         operator = build_operator(self._console, catalogue, shown, self._line)
-        self._grpc = None if told.grpc is None else self._grpc_port(told.grpc, app.premises)
+        self._grpc = None if told.grpc_fd is None else self._grpc_port(told.grpc_fd, app.premises)
         self._operator = Port(
             Guarded(operator, doors.gate("operator"), operator_scope),
             socket.socket(fileno=told.operator_fd),
@@ -168,12 +168,22 @@ class App:
             refused=doors.refused("operator"),
         )
 
-    def _grpc_port(self, address: str, premises: Premises) -> "GrpcPort":
+    def _grpc_port(self, listener: int, premises: Premises) -> "GrpcPort":
         # A stranger's bytes must not fill the log; gRPC's core reads this when it is loaded.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from gateway.grpc_port.port import GrpcPort  # noqa: PLC0415  an extra, and 16 MB of memory
 
-        return GrpcPort(address, premises, self._admission.gate("grpc"), self._log)
+        return GrpcPort(
+            socket.socket(fileno=listener),
+            self.slot.folder,
+            premises,
+            self._admission.gate("grpc"),
+            self._log,
+            tls=self._admission.tls["grpc"],
+            refused=self._admission.refused("grpc"),
+            crowded=self._called_more,
+            changed=functools.partial(self._places.call, self._place),
+        )
 
     async def run(self) -> int:
         """Start, answer until the line says to end, stop in order; the exit code."""
@@ -252,7 +262,9 @@ class App:
         """Part with the clients of both at once; how many connections were cut."""
         stop = self._settings.stop
         linger = stop.linger if self._line.leaving.is_set() else self._settings.worker.linger
-        closing = None if self._grpc is None else asyncio.create_task(self._grpc.close(stop.limit))
+        closing = None
+        if self._grpc is not None:
+            closing = asyncio.create_task(self._grpc.close(linger=linger, limit=stop.limit))
         cut = await self._http.close(linger=linger, limit=stop.limit)
         if closing is not None:
             await closing
@@ -346,6 +358,10 @@ class App:
     def _crowded(self) -> bool:
         least = self._places.least(self._place, self._clock.monotonic())
         return least is not None and self._http.connections > least
+
+    def _called_more(self) -> bool:
+        least = self._places.least_called(self._place, self._clock.monotonic())
+        return least is not None and self._grpc is not None and self._grpc.connections > least
 
     def _hold(self, connections: int) -> None:
         self._places.hold(self._place, connections)

@@ -54,7 +54,11 @@ class Child:
                 process = await asyncio.create_subprocess_exec(
                     *command,
                     stdin=theirs.fileno(),
-                    pass_fds=(told.places_fd, told.http_fd, told.operator_fd),
+                    pass_fds=[
+                        fd
+                        for fd in (told.places_fd, told.http_fd, told.operator_fd, told.grpc_fd)
+                        if fd is not None
+                    ],
                     process_group=0,
                     env=environment(os.environ),
                 )

@@ -271,7 +271,7 @@ class Crew:
             http_fd=self._listeners.http.fileno(),
             operator_fd=self._listeners.operator.fileno(),
             settings=settings,
-            grpc=self._listeners.grpc,
+            grpc_fd=None if self._listeners.grpc is None else self._listeners.grpc.fileno(),
             barred=self._aftermath.barred(),
         )
         child = await Child.start(self._command, told, self._answer, self._draw())

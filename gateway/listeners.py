@@ -1,8 +1,6 @@
-"""The two listening sockets of a gateway, opened once by the supervisor and held for as long as it lives.
+"""The listening sockets of a gateway, opened once by the supervisor and held for as long as it lives.
 
-Workers inherit them and come and go; what waits in a socket's queue is never lost with a worker. gRPC's
-server cannot inherit a socket: its port is reserved by one that is bound and does not listen, beside which
-workers listen on sockets of their own, and no other user's program can.
+Workers inherit them and come and go; what waits in a socket's queue is never lost with a worker.
 """
 
 import contextlib
@@ -41,7 +39,7 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 class Listeners:
-    """The data port's and the operator port's sockets and gRPC's place; owned by the supervisor."""
+    """The sockets of data port, operator port and, where it is offered, gRPC; owned by the supervisor."""
 
     def __init__(
         self, http: socket.socket, operator: socket.socket, grpc: socket.socket | None = None
@@ -51,7 +49,7 @@ class Listeners:
         self.schemes = ("http", "http")
         self.strayed = False
         """Whether gRPC is elsewhere than where nobody asked for it, because something else is there."""
-        self._grpc = grpc
+        self.grpc = grpc
 
     @classmethod
     def open(cls, settings: GatewaySettings) -> "Listeners":
@@ -61,9 +59,11 @@ class Listeners:
         """
         checked(settings)
         with contextlib.ExitStack() as opened:
-            http = opened.enter_context(_listen("http", settings.http))
-            operator = opened.enter_context(_listen("operator", settings.operator))
-            grpc = _reserve_grpc(settings)
+            http = opened.enter_context(_listen("http", settings.http.host, settings.http.port))
+            operator = opened.enter_context(
+                _listen("operator", settings.operator.host, settings.operator.port)
+            )
+            grpc = _listen_grpc(settings)
             opened.pop_all()
         made = cls(http, operator, grpc)
         made.strayed = grpc is not None and grpc_port_of(settings) not in (0, grpc.getsockname()[1])
@@ -71,9 +71,14 @@ class Listeners:
         return made
 
     @property
-    def grpc(self) -> str | None:
-        """Where workers listen for gRPC, as "host:port"; None where it is not offered."""
-        return None if self._grpc is None else _place(*self._grpc.getsockname()[:2])
+    def all(self) -> list[socket.socket]:
+        """Every socket there is."""
+        return [one for one in (self.http, self.operator, self.grpc) if one is not None]
+
+    @property
+    def place(self) -> str | None:
+        """Where gRPC is answered, as "host:port"; None where it is not offered."""
+        return None if self.grpc is None else _place(*self.grpc.getsockname()[:2])
 
     def addresses(self, pid: int) -> Addresses:
         """The ports as a client on this machine writes them."""
@@ -82,15 +87,13 @@ class Listeners:
             http=_url(http, self.http),
             operator=_url(operator, self.operator),
             pid=pid,
-            grpc=None if self._grpc is None else _reached(self._grpc),
+            grpc=None if self.grpc is None else _reached(self.grpc),
         )
 
     def close(self) -> None:
         """Stop listening, once no worker does any more."""
-        self.http.close()
-        self.operator.close()
-        if self._grpc is not None:
-            self._grpc.close()
+        for one in self.all:
+            one.close()
 
 
 def grpc_port_of(settings: GatewaySettings) -> int | None:
@@ -113,17 +116,17 @@ def grpc_port_of(settings: GatewaySettings) -> int | None:
     return GRPC_PORT if settings.http.port == HTTP_PORT else 0
 
 
-def _reserve_grpc(settings: GatewaySettings) -> socket.socket | None:
-    """The place of gRPC; any free port instead of one that nobody asked for and that something else has."""
+def _listen_grpc(settings: GatewaySettings) -> socket.socket | None:
+    """The socket of gRPC; any free port instead of one that nobody asked for and that something else has."""
     host, port = settings.grpc.host, grpc_port_of(settings)
     if port is None:
         return None
     try:
-        return reserve(host, port)
+        return _listen("grpc", host, port)
     except ListenError as error:
         if settings.grpc.port is not None or not _is_taken(error):
             raise
-        return reserve(host, 0)
+        return _listen("grpc", host, 0)
 
 
 def _is_taken(error: ListenError) -> bool:
@@ -137,29 +140,12 @@ def _has_grpc() -> bool:
         return False
 
 
-def reserve(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen, beside which processes of this user may listen.
-
-    Bound alone, so that a port which another gateway has is refused; shared only then.
-    """
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+def _listen(name: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        made.close()
-        raise _refusal("grpc", host, port, error) from error
-    return made
-
-
-def _listen(name: str, port: PortSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
-    try:
-        made = socket.create_server((port.host, port.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise _refusal(name, port.host, port.port, error) from error
+        raise _refusal(name, host, port, error) from error
     made.settimeout(0)
     return made
 

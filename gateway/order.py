@@ -20,7 +20,7 @@ Verb = Literal["workers", "recycle", "reload"]
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A worker's place, the descriptors it inherits, the settings, and where gRPC is answered, if it is.
+    """A worker's place, the descriptors it inherits, and the settings.
 
     `workers` is the number of places: one more than workers, for the one that comes while another leaves.
     """
@@ -32,8 +32,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operator_fd: int
     settings: GatewaySettings
     barred: tuple[Barred, ...] = ()
-    grpc: str | None = None
-    """Where to listen for gRPC, as "host:port"; None: nowhere."""
+    grpc_fd: int | None = None
+    """The listening socket of gRPC; None: it is not offered."""
 
 
 class Word(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ Nothing here survives the supervisor, and nothing here is counted or paid: count
 
 import mmap
 import os
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
@@ -20,6 +21,7 @@ CONNECTIONS: Final = 0
 STAGE: Final = 1
 BEAT: Final = 2
 SERVED: Final = 3
+CALLERS: Final = 4
 FRESH_SECONDS: Final = 1.0
 """A worker whose last beat is older than this does not turn its loop; nobody leaves it a connection."""
 _MICROSECONDS: Final = 1e6
@@ -59,6 +61,14 @@ class Places:
         """Publish how many connections the worker of `place` holds open."""
         self._cells[place * CELLS + CONNECTIONS] = connections
 
+    def callers(self, place: int) -> int:
+        """How many connections of gRPC the worker of `place` holds open."""
+        return self._cells[place * CELLS + CALLERS]
+
+    def call(self, place: int, connections: int) -> None:
+        """Publish how many connections of gRPC the worker of `place` holds open."""
+        self._cells[place * CELLS + CALLERS] = connections
+
     def stage(self, place: int) -> Stage:
         """How far the worker of `place` has come."""
         return Stage(self._cells[place * CELLS + STAGE])
@@ -90,11 +100,16 @@ class Places:
 
     def least(self, place: int, now: float) -> int | None:
         """The fewest connections any *other* worker holds that is ready and turns; None when none does."""
+        return self._least(self.connections, place, now)
+
+    def least_called(self, place: int, now: float) -> int | None:
+        """The same of connections of gRPC."""
+        return self._least(self.callers, place, now)
+
+    def _least(self, held: Callable[[int], int], place: int, now: float) -> int | None:
         since = round((now - FRESH_SECONDS) * _MICROSECONDS)
         others = [
-            self.connections(other)
-            for other in range(self.count)
-            if other != place and self._is_ready(other, since)
+            held(other) for other in range(self.count) if other != place and self._is_ready(other, since)
         ]
         return min(others, default=None)
 

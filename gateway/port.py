@@ -9,14 +9,13 @@ then cut what is left.
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.acceptor import Acceptor
+from gateway.arrivals import Arrivals
 from groundwork.connection import REFUSALS, BoundedConnection, Count, Sweep
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
@@ -96,29 +95,32 @@ class Port:
             date_header=False,
         )
         self._config.load()
-        self._state = PortState(self._part)
-        self._changed = changed
-        self._log = log
-        self._arriving: set[asyncio.Task[None]] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._held = 0
-        self._acceptor = Acceptor(listener, self._attach, crowded, log)
+        self._arrivals = Arrivals(
+            listener,
+            self._greet,
+            log,
+            most=limits.connections,
+            turn_away=self._turn_away,
+            refused=refused,
+            crowded=crowded,
+            changed=changed,
+        )
+        self._state = PortState(self._arrivals.part)
         self._sweep = Sweep(self._state.connections)
 
     @property
     def connections(self) -> int:
         """How many connections are open or about to be."""
-        return self._held
+        return self._arrivals.held
 
     def open(self) -> None:
         """Begin to take connections."""
         self._sweep.begin()
-        self._acceptor.open()
+        self._arrivals.open()
 
     def stop_accepting(self) -> None:
         """Take no more connections; those that are open live on."""
-        self._acceptor.close()
+        self._arrivals.close()
 
     async def close(self, *, linger: float, limit: float) -> int:
         """Part with every connection; return how many had to be cut in the middle of a request.
@@ -130,10 +132,10 @@ class Port:
         self._state.closing = True
         for connection in self._open:
             connection.finish()
-        await self._until_empty(linger)
+        await self._arrivals.until_empty(linger)
         for connection in self._open:
             connection.shutdown()
-        await self._until_empty(limit)
+        await self._arrivals.until_empty(limit)
         self._sweep.end()
         left = self._open
         for connection in left:
@@ -146,22 +148,6 @@ class Port:
     def _open(self) -> list[Connection]:
         return [one for one in self._state.connections if isinstance(one, Connection)]
 
-    async def _until_empty(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            self._log.debug("connections-open", count=self.connections, after_s=seconds)
-
-    def _attach(self, connection: socket.socket) -> None:
-        if self._held >= self._limits.connections:
-            self._turn_away(connection)
-            return
-        task = asyncio.get_running_loop().create_task(self._greet(connection))
-        self._arriving.add(task)
-        self._count(1)
-        task.add_done_callback(self._arrived)
-
     async def _greet(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         context = None if self._tls is None else self._tls.context
@@ -172,23 +158,10 @@ class Port:
 
     def _turn_away(self, connection: socket.socket) -> None:
         """Say that there are too many, where it can be said at once."""
-        reason = "too-many-connections"
-        self._refused(reason)
         with contextlib.closing(connection), contextlib.suppress(OSError):
             if self._tls is None or self._tls.context is None:
-                connection.send(REFUSALS[reason])
+                connection.send(REFUSALS["too-many-connections"])
                 connection.shutdown(socket.SHUT_WR)
-
-    def _arrived(self, task: asyncio.Task[None]) -> None:
-        self._arriving.discard(task)
-        fault = "cancelled" if task.cancelled() else task.exception()
-        if fault is None:
-            return
-        self._part()
-        if isinstance(fault, ssl.SSLError | ConnectionError | TimeoutError):
-            self._refused("no-tls")  # a stranger without TLS or without a certificate fills no log
-        else:
-            self._log.warning("connection-lost", fault=fault)
 
     def _protocol(self) -> Connection:
         return self._connect(
@@ -198,14 +171,3 @@ class Port:
             limits=self._limits,
             count=self._refused,
         )
-
-    def _part(self) -> None:
-        self._count(-1)
-
-    def _count(self, change: int) -> None:
-        self._held += change
-        if self._held:
-            self._empty.clear()
-        else:
-            self._empty.set()
-        self._changed(self._held)

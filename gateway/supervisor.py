@@ -120,7 +120,7 @@ async def _supervise(
     log = program_log(settings.messages, clock)
     capture(log)
     if listeners.strayed:
-        log.warning("grpc-port-taken", wanted=GRPC_PORT, at=listeners.grpc, remedy="set grpc.port, or 0")
+        log.warning("grpc-port-taken", wanted=GRPC_PORT, at=listeners.place, remedy="set grpc.port, or 0")
     tally = Tally(data / "slots", settings.workers, log)
     boot = boot_id()
     taking = functools.partial(take_over, sink=CountedSink(sink, tally), boot=boot, clock=clock)
@@ -312,8 +312,7 @@ class Supervisor:
         await self.crew.replacing.acquire()
 
     def _close_door(self) -> asyncio.Future[object]:
-        doors = (self._listeners.http, self._listeners.operator)
-        return asyncio.ensure_future(close_door(doors))
+        return asyncio.ensure_future(close_door(self._listeners.all))
 
     def _begin(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(work)

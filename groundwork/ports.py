@@ -25,6 +25,10 @@ REFUSED: Final = Instrument(
     labels=("port", "reason"),
 )
 
+HTTP: Final = "http/1.1"
+HTTP_2: Final = "h2"
+"""What is spoken behind TLS, as ALPN names it (RFC 7301)."""
+
 
 class KeysSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may ask."""
@@ -102,11 +106,14 @@ def check_tls(name: str, settings: TlsSettings) -> None:
         context_of(name, settings)
 
 
-def context_of(name: str, settings: TlsSettings) -> ssl.SSLContext:
-    """The server's side of TLS 1.2 or later; SettingsError naming the file that cannot be used."""
+def context_of(name: str, settings: TlsSettings, spoken: str = HTTP) -> ssl.SSLContext:
+    """The server's side of TLS 1.2 or later, for the protocol `spoken` (as ALPN names it).
+
+    SettingsError naming the file that cannot be used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([spoken])
     _load(lambda: context.load_cert_chain(settings.cert, settings.key, password=_no_password), name, settings)
     if settings.client_ca:
         _load(lambda: context.load_verify_locations(settings.client_ca), f"{name}.client_ca", settings)
@@ -131,13 +138,13 @@ def _load(load: Callable[[], None], name: str, settings: TlsSettings) -> None:
 class Tls:
     """TLS of one port that runs; `context` is for new connections, None for plain HTTP."""
 
-    def __init__(self, name: str, settings: TlsSettings, log: Log) -> None:
+    def __init__(self, name: str, settings: TlsSettings, log: Log, spoken: str = HTTP) -> None:
         """SettingsError as `check_tls`."""
         check_tls(name, settings)
         self._name = name
         self._settings = settings
         self._log = log
-        self.context = context_of(name, settings) if settings.cert else None
+        self.context = context_of(name, settings, spoken) if settings.cert else None
         self._seen = self._fingerprint()
 
     def look(self) -> None:

@@ -1,16 +1,12 @@
-"""The gRPC port of one worker: gRPC's own server, our limits, TLS, and the order of its stop.
+"""The gRPC port of one worker: gRPC's own server behind our relay, our limits, and the order of its stop.
 
-gRPC listens for itself: every worker listens on the address that the supervisor has reserved, and the kernel
-shares connections out by their addresses. So what waits in the queue of a worker that dies is lost with it;
-clients of gRPC connect again by themselves.
-
-Stop: health says NOT_SERVING as soon as readiness falls; then clients are asked to go elsewhere, what is in
-flight is finished, and what is left is cut. What gRPC has read and not yet given us when its stop begins, and
-what comes before a client has heard of it, ends CANCELLED and is run by nobody: so a stop waits for a lull.
+Stop: nobody is taken any more; clients are told to go elsewhere while the server serves on; when they have
+gone, or after `linger`, the server ends what is left: calls in flight have `limit` seconds. Health says
+NOT_SERVING as soon as readiness falls.
 """
 
-import asyncio
-import contextlib
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,16 +15,17 @@ import msgspec
 from grpc import aio
 
 from gateway.grpc_port import schema
-from gateway.grpc_port.certificates import credentials
 from gateway.grpc_port.health import Health
 from gateway.grpc_port.methods import METHODS
+from gateway.grpc_port.relay import Relay
 from gateway.grpc_port.rpc import Calls
 from gateway.pages.page import Premises
 from gateway.settings import GatewaySettings
+from groundwork.connection import Count
 from groundwork.errors import DriftgateError
 from groundwork.gate import Gate
 from groundwork.logs import Log
-from groundwork.ports import is_loopback
+from groundwork.ports import Tls, is_loopback
 
 _HERE: Final = Path(__file__).parent
 _MOST_STREAMS: Final = 10_000
@@ -41,13 +38,10 @@ _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
 """Milliseconds. Who pings faster is parted with: less than anybody sets a client to."""
 _MILLISECONDS: Final = 1000
-_LULL: Final = 0.002
-_LONGEST_WAIT: Final = 0.5
-"""Seconds: a stop begins when no call has begun for the one, or after the other."""
 
 
 class GrpcPortError(DriftgateError):
-    """An address that gRPC cannot listen on."""
+    """GRPC's server does not start."""
 
     code = "cannot-listen-grpc"
 
@@ -55,17 +49,35 @@ class GrpcPortError(DriftgateError):
 class GrpcPort:
     """The port of one worker; owned by its loop."""
 
-    def __init__(self, address: str, premises: Premises, gate: Gate | None, log: Log) -> None:
-        """Nothing is listened on before `open`; `address` is "host:port", reserved by the supervisor.
-
-        SettingsError when its certificate cannot be used.
-        """
+    def __init__(  # noqa: PLR0913  the parts of a port, each its own
+        self,
+        listener: socket.socket,
+        folder: Path,
+        premises: Premises,
+        gate: Gate | None,
+        log: Log,
+        *,
+        tls: Tls | None = None,
+        refused: Count = lambda _reason: None,
+        crowded: Callable[[], bool] = lambda: False,
+        changed: Callable[[int], None] = lambda _count: None,
+    ) -> None:
+        """Answer on `listener` from `open` on; `folder` is private to this worker. The rest is `Port`'s."""
         settings = premises.core.settings
         local = is_loopback(settings.grpc.host)
         keyed = premises.keyed
         premises = msgspec.structs.replace(premises, commands=lambda: local or keyed())
         inference, health = (schema.read(_HERE / name) for name in ("inference.proto", "health.proto"))
-        self._address = address
+        self._relay = Relay(
+            listener,
+            folder,
+            log,
+            limits=settings.limits,
+            tls=tls,
+            refused=refused,
+            crowded=crowded,
+            changed=changed,
+        )
         self._calls = Calls(premises, gate, inference, log)
         self._health = Health(premises.core, health, frozenset((inference.service, health.service)))
         self._server = aio.server(options=options(settings))
@@ -82,35 +94,28 @@ class GrpcPort:
                 ),
             )
         )
-        self._credentials = credentials(settings.grpc.tls, log)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open or about to be."""
+        return self._relay.connections
 
     async def open(self) -> None:
-        """Listen; GrpcPortError where that cannot be."""
+        """Begin to answer; GrpcPortError where gRPC's server does not start."""
         try:
-            if self._credentials is None:
-                self._server.add_insecure_port(self._address)
-            else:
-                self._server.add_secure_port(self._address, self._credentials)
+            # Plain, for nobody else comes there: TLS ends at the relay.
+            self._server.add_insecure_port(self._relay.inside)
         except RuntimeError as error:
-            raise GrpcPortError(
-                f"gRPC cannot listen on {self._address}: {' '.join(str(error).split())}"
-            ) from None
+            raise GrpcPortError(f"gRPC's server does not start: {' '.join(str(error).split())}") from None
         await self._server.start()
+        self._relay.open()
 
-    async def close(self, limit: float) -> None:
-        """Part with every client; what is in flight has `limit` seconds."""
+    async def close(self, *, linger: float, limit: float) -> None:
+        """Part with every client within `linger`; what is in flight then has `limit` seconds."""
         self._health.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_WAIT):
-                await self._lull()
+        await self._relay.part(linger)
         await self._server.stop(limit)
-
-    async def _lull(self) -> None:
-        """Until no call has begun for a moment."""
-        begun = -1
-        while begun != self._calls.begun:
-            begun = self._calls.begun
-            await asyncio.sleep(_LULL)
+        self._relay.close()
 
     def _inference(self) -> dict[str, Any]:
         calls = self._calls
@@ -129,7 +134,6 @@ def options(settings: GatewaySettings) -> list[tuple[str, int]]:
     """The settings in the words of gRPC's core; sizes are bytes, times milliseconds."""
     limits = settings.limits
     return [
-        ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", settings.requests.max_body_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", limits.header_bytes),
@@ -137,7 +141,6 @@ def options(settings: GatewaySettings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _MOST_STREAMS),
         ("grpc.server.max_pending_requests", _MOST_PENDING // 2),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
-        ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.server_handshake_timeout_ms", int(limits.header_time * _MILLISECONDS)),
         ("grpc.max_connection_idle_ms", int(limits.idle * _MILLISECONDS)),
         ("grpc.keepalive_time_ms", _KEEPALIVE),

@@ -12,7 +12,7 @@ Rules:
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -23,6 +23,7 @@ from gateway.core import Core
 from gateway.errors import MalformedError
 from gateway.grpc_port.codec import InferCodec, parse
 from gateway.grpc_port.methods import Asked, Rpc
+from gateway.grpc_port.relay import address_of
 from gateway.grpc_port.schema import Method, Schema
 from gateway.grpc_port.statuses import code_of, metadata_of, sentence_of
 from gateway.pages.page import Premises
@@ -47,8 +48,6 @@ class Calls:
         """`gate` None asks nobody for a key."""
         self.premises = premises
         self.schema = schema
-        self.begun = 0
-        """Calls so far, of every method but health's."""
         self._core: Core = premises.core
         self._gate = gate
         self._log = log
@@ -99,11 +98,10 @@ class Calls:
 
     async def admit(self, scope: str | None, name: str, headers: Headers, context: Context) -> Pass:
         """The pass of the caller's key, to be given to `leave`; aborts the call where there is none."""
-        self.begun += 1
         gate = self._gate
         if gate is None or scope is None or not gate.keys.closed:
             return OPEN
-        address = context.peer().removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0]
+        address = address_of(context.peer())
         path = f"/{self.schema.service}/{name}"
         found = gate.admit(headers, scope, {"client": (address, 0), "method": "POST", "path": path})
         if isinstance(found, Denial):
@@ -119,7 +117,7 @@ class Calls:
 
     def _begin(
         self, body: bytes, headers: Headers, left: float | None, started: float
-    ) -> Response | Coroutine[Any, Any, Response]:
+    ) -> Response | Awaitable[Response]:
         if len(body) > self._inline:
             return self._parse_away(body, headers, left, started)
         try:

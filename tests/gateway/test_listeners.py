@@ -60,10 +60,10 @@ def test_grpc_goes_elsewhere_where_nobody_asked_for_a_port(asked: int | None) ->
             return
         made = Listeners.open(settings)
         assert made.strayed
-        assert made.grpc not in (None, f"{host}:{GRPC_PORT}")
+        assert made.place not in (None, f"{host}:{GRPC_PORT}")
         made.close()
     made = Listeners.open(settings)
-    assert (made.strayed, made.grpc) == (False, f"{host}:{GRPC_PORT}")
+    assert (made.strayed, made.place) == (False, f"{host}:{GRPC_PORT}")
     made.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ async def test_a_released_client_is_served(tmp_path: Path) -> None:
 
 
 async def test_workers_share_the_port_and_outlive_one_another(tmp_path: Path) -> None:
-    """Channels spread over the workers; when one is killed, all are answered again, on the same port."""
+    """Channels spread evenly over workers; when one is killed, all are answered again, on the same port."""
     gateway = Served(tmp_path)
     clients: list[Client] = []
     try:
@@ -102,7 +103,9 @@ async def test_workers_share_the_port_and_outlive_one_another(tmp_path: Path) ->
         answers = [(await client.infer(wait_for_ready=True)) for client in clients]
         assert {answer.code for answer in answers} == {CODES.OK}
         ids = [answer.metadata["x-prediction-id"] for answer in answers]
-        assert len({gateway.incarnation(found) for found in ids}) == 2
+        shares = Counter(gateway.incarnation(found) for found in ids)
+        assert len(shares) == 2
+        assert min(shares.values()) >= 6
         gateway.signal_worker(0, signal.SIGKILL)
         for client in clients:
             await until_answered(client)
@@ -123,25 +126,8 @@ async def until_answered(client: Client) -> None:
             code = (await client.infer(wait_for_ready=True)).code
 
 
-RETRIES = {
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-            },
-        }
-    ]
-}
-"""What docs/protocols.md tells clients to set."""
-OPTIONS = [
-    ("grpc.service_config", msgspec.json.encode(RETRIES).decode()),
-    ("grpc.use_local_subchannel_pool", 1),
-]
+OPTIONS = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+"""A client that never tries again, with a connection of its own."""
 
 
 class Asking:
@@ -188,7 +174,7 @@ async def until_gone(gateway: Gateway, pids: set[int]) -> None:
 
 
 async def test_replacing_every_worker_fails_no_call(tmp_path: Path) -> None:
-    """While workers are replaced, a client that tries again as the page says sees no failure."""
+    """Workers are replaced under load: clients that never try again see no failure, and all is logged."""
     gateway = Served(tmp_path)
     try:
         await gateway.start()
@@ -252,7 +238,7 @@ async def test_a_stop_finishes_what_is_in_flight(tmp_path: Path) -> None:
 def test_a_port_of_another_gateway_is_refused() -> None:
     """A port that is reserved already, whether workers listen there yet or not, is named in the error."""
     one = Listeners.open(GatewaySettings(http=FREE, operator=FREE))
-    port = int(str(one.grpc).rpartition(":")[2])
+    port = int(str(one.place).rpartition(":")[2])
     with pytest.raises(ListenError, match=r"\(grpc\.port\): Address already in use"):
         Listeners.open(GatewaySettings(http=FREE, operator=FREE, grpc=GrpcSettings(port=port)))
     assert one.addresses(1).grpc == f"127.0.0.1:{port}"
@@ -262,7 +248,7 @@ def test_a_port_of_another_gateway_is_refused() -> None:
 def test_grpc_may_be_switched_off() -> None:
     """Without gRPC nothing is reserved and the ready file says null."""
     made = Listeners.open(GatewaySettings(http=FREE, operator=FREE, grpc=GrpcSettings(enabled=False)))
-    assert (made.grpc, made.addresses(1).grpc) == (None, None)
+    assert (made.place, made.addresses(1).grpc) == (None, None)
     made.close()
 
 

@@ -1,6 +1,7 @@
 """A world behind a gRPC port, asked over loopback with the messages of our own schema, or with any bytes."""
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,6 @@ from grpc import aio
 from gateway.endpoints import build_asgi
 from gateway.grpc_port import schema
 from gateway.grpc_port.port import GrpcPort
-from gateway.listeners import reserve
 from gateway.repository import Repository
 from gateway.settings import GatewaySettings
 from groundwork.allowance import Allowance
@@ -22,6 +22,7 @@ from groundwork.denials import Audit
 from groundwork.gate import Gate, Keys
 from groundwork.keys import KeyBook
 from groundwork.logs import Log
+from groundwork.ports import HTTP_2, Tls
 from tests.gateway.worlds import ROW, World, world
 
 _PROTOS: Final = Path(schema.__file__).parent
@@ -96,15 +97,21 @@ class Served:
         audit = Audit(log, lambda reason, _scope: self.denied.append(reason), here.clock)
         gate = Gate(keys, audit)
         port = build_asgi(here.core, lambda: b"", log, gate, slots_folder=here.slots, repository=repository)
-        self.place = reserve(here.core.settings.grpc.host, 0)
+        settings = here.core.settings.grpc
+        self.place = socket.create_server((settings.host, 0))
         self.address = "{}:{}".format(*self.place.getsockname())
-        self.port = GrpcPort(self.address, port.premises, gate, log)
+        here.slots.mkdir(exist_ok=True)
+        tls = Tls("grpc.tls", settings.tls, log, HTTP_2)
+        self.refused: list[str] = []
+        self.port = GrpcPort(
+            self.place, here.slots, port.premises, gate, log, tls=tls, refused=self.refused.append
+        )
         self.client = Client(self.address)
 
     async def close(self) -> None:
         """End the client, then the port."""
         await self.client.channel.close()
-        await self.port.close(1.0)
+        await self.port.close(linger=0.1, limit=1.0)
         self.place.close()
 
 

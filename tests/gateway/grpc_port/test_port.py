@@ -96,7 +96,7 @@ async def test_a_stop_tells_the_client_and_finishes_what_has_begun(there: Served
     wire.begin(f"/{SERVICE.service}/ModelInfer", 1)
     wire.message(sent[:20], 1, last=False)
     await wire.heard()
-    closing = asyncio.create_task(there.port.close(30.0))
+    closing = asyncio.create_task(there.port.close(linger=0.1, limit=30.0))
     found: list[Frame] = []
     async with asyncio.timeout(30):
         async for frame in wire.frames():
@@ -120,5 +120,5 @@ def goodbyes(found: list[Frame]) -> list[Frame]:
 async def test_nobody_is_let_in_after_a_stop(there: Served) -> None:
     """A closed port refuses connections, and a call that comes then was run by nobody."""
     assert (await there.client.infer()).code is CODES.OK
-    await there.port.close(1.0)
+    await there.port.close(linger=1.0, limit=1.0)
     assert (await there.client.infer()).code is CODES.UNAVAILABLE

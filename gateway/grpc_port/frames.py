@@ -1,0 +1,40 @@
+"""HTTP/2 as far as the relay knows it: where frames end, and the one frame that it says itself (RFC 9113)."""
+
+from typing import Final
+
+HEAD: Final = 9
+"""Bytes of a frame's head: three of its length, its type, its flags, four of its stream."""
+GOAWAY: Final = bytes((0, 0, 8, 7, 0, 0, 0, 0, 0)) + (2**31 - 1).to_bytes(4) + bytes(4)
+"""On stream 0: NO_ERROR, and the highest stream there is, so that every call under way is answered."""
+
+
+class Frames:
+    """Where frames end in a stream of bytes; nothing of them is kept but a head that was cut."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._head = b""
+
+    @property
+    def between(self) -> bool:
+        """Whether the bytes so far end with a frame."""
+        return not self._left and not self._head
+
+    def take(self, data: bytes) -> int:
+        """Walk over more bytes; where in them the frame under way ends, -1 where it goes on behind them."""
+        size = len(data)
+        at = self._left
+        if self._head:
+            missing = HEAD - len(self._head)
+            if size < missing:
+                self._head += data
+                return -1
+            at = missing + int.from_bytes((self._head + data[:missing])[:3])
+            self._head = b""
+        first = at
+        while at + HEAD <= size:
+            at += HEAD + (data[at] << 16 | data[at + 1] << 8 | data[at + 2])
+        self._left = max(0, at - size)
+        if at < size:
+            self._head = data[at:]
+        return first if first <= size else -1

@@ -1,0 +1,283 @@
+"""Clients of gRPC, taken as those of every port are, and relayed to gRPC's own server in the same process.
+
+gRPC's server cannot inherit a listening socket, and it cannot say goodbye and serve on: when its stop begins,
+what it has read and not handed over, and what comes before a client has heard of it, ends CANCELLED. So the
+server listens where only this process comes (a socket in the slot's folder), and we stand between:
+
+1. connections come from the supervisor's socket, shared out fairly, bounded, TLS ended by our own rules;
+2. bytes pass unread, but for the lengths of the server's frames: we know where one ends;
+3. who is to leave is told so there (GOAWAY, RFC 9113 6.8: no new calls, all that were sent are answered)
+   while the server serves on. It is stopped when nobody is left, or after a bound: clients that heed GOAWAY
+   lose no call.
+
+Refuses to know: what the bytes mean.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+from gateway.arrivals import Arrivals
+from gateway.grpc_port.frames import GOAWAY, Frames
+from groundwork.connection import Count
+from groundwork.logs import Log
+from groundwork.ports import LimitSettings, Tls
+
+NAME: Final = "grpc"
+"""The file in the worker's own folder on which gRPC's server listens."""
+_FLUSH_SECONDS: Final = 10.0
+"""How long a client may take to read what was left for it when gRPC has ended its connection."""
+
+
+class _Client(asyncio.Protocol):
+    """The client's side of one connection."""
+
+    def __init__(self, link: "Link") -> None:
+        self._link = link
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._link.greeted(cast("asyncio.Transport", transport))
+
+    def data_received(self, data: bytes) -> None:
+        if not self._link.server.is_closing():
+            self._link.server.write(data)
+
+    def pause_writing(self) -> None:
+        if not self._link.server.is_closing():
+            self._link.server.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self._link.server.is_closing():
+            self._link.server.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._link.lost()
+
+
+class _Server(asyncio.Protocol):
+    """The side of gRPC's server."""
+
+    def __init__(self, link: "Link") -> None:
+        self._link = link
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._link.server = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._link.answer(data)
+
+    def pause_writing(self) -> None:
+        client = self._link.client
+        if client is not None and not client.is_closing():
+            client.pause_reading()
+
+    def resume_writing(self) -> None:
+        client = self._link.client
+        if client is not None and not client.is_closing():
+            client.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._link.ended()
+
+
+class Link:
+    """One client coupled with gRPC's server; owned by the loop.
+
+    `came` is called when the client's handshake is over, `gone` when it has gone: both or neither.
+    """
+
+    server: asyncio.Transport
+
+    def __init__(self, came: Callable[["Link"], None], gone: Callable[["Link"], None]) -> None:
+        self.client: asyncio.Transport | None = None
+        self._came = came
+        self._gone = gone
+        self._frames = Frames()
+        self._early = b""
+        """What gRPC has sent before the client's handshake was over: its settings, a few bytes."""
+        self._silent = True
+        self._leaving = False
+
+    def greeted(self, client: asyncio.Transport) -> None:
+        """The client is there."""
+        self.client = client
+        self._came(self)
+        self._write(self._early)
+        self._early = b""
+        if self.server.is_closing():
+            self.ended()
+
+    def answer(self, data: bytes) -> None:
+        """What gRPC sends."""
+        at = self._frames.take(data)
+        if self._leaving:
+            data = self._with_goodbye(data, -1 if self._silent else at)
+        self._silent = False
+        self._write(data)
+
+    def leave(self) -> None:
+        """Tell the client to begin nothing more here, as soon as what is being written is whole."""
+        if self._frames.between and not self._silent:
+            self._write(GOAWAY)
+        else:
+            self._leaving = True
+
+    def ended(self) -> None:
+        """GRPC's server has ended the connection: let the client read what is left, for a while."""
+        client = self.client
+        if client is not None and not client.is_closing():
+            client.close()
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, client.abort)
+
+    def lost(self) -> None:
+        """The client has gone."""
+        self.server.abort()
+        self._gone(self)
+
+    def cut(self) -> None:
+        """End it at once."""
+        if self.client is not None:
+            self.client.abort()
+        self.server.abort()
+
+    def _with_goodbye(self, data: bytes, at: int) -> bytes:
+        """`data` with the goodbye where a frame ends, if one does; never first, where the settings stand."""
+        if at < 0:
+            if not self._frames.between:
+                return data
+            at = len(data)
+        self._leaving = False
+        return data[:at] + GOAWAY + data[at:]
+
+    def _write(self, data: bytes) -> None:
+        if self.client is None:
+            self._early += data
+        elif data and not self.client.is_closing():
+            self.client.write(data)
+
+
+class Relay:
+    """Every client of the port of one worker; owned by its loop."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        folder: Path,
+        log: Log,
+        *,
+        limits: LimitSettings,
+        tls: Tls | None,
+        refused: Count,
+        crowded: Callable[[], bool],
+        changed: Callable[[int], None],
+    ) -> None:
+        """Take clients from `listener`; gRPC's server is to listen at `inside`, in the private `folder`.
+
+        The rest is as `gateway.arrivals.Arrivals`.
+        """
+        self._limits = limits
+        self._tls = tls
+        self._links: set[Link] = set()
+        self._parting = False
+        # A path of any depth, in the few bytes that the address of a socket has.
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._path = f"/proc/self/fd/{self._folder}/{NAME}"
+        self._name = f"driftgate/{os.getpid()}-{secrets.token_hex(4)}"
+        self._made = 0
+        self._arrivals = Arrivals(
+            listener,
+            self._greet,
+            log,
+            most=limits.connections,
+            turn_away=socket.socket.close,
+            refused=refused,
+            crowded=crowded,
+            changed=changed,
+        )
+
+    @property
+    def inside(self) -> str:
+        """Where gRPC's server is to listen, as gRPC writes it."""
+        return f"unix:{self._path}"
+
+    @property
+    def connections(self) -> int:
+        """How many clients are there or about to be."""
+        return self._arrivals.held
+
+    def open(self) -> None:
+        """Begin to take clients."""
+        self._arrivals.open()
+
+    async def part(self, linger: float) -> None:
+        """Take nobody more and ask all to leave; returns when they have, or after `linger` seconds."""
+        self._arrivals.close()
+        self._parting = True
+        for link in self._links:
+            link.leave()
+        await self._arrivals.until_empty(linger)
+
+    def close(self) -> None:
+        """End who is left; harmless when repeated."""
+        self._arrivals.close()
+        for link in tuple(self._links):
+            link.cut()
+        if self._folder >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(NAME, dir_fd=self._folder)
+            os.close(self._folder)
+            self._folder = -1
+
+    async def _greet(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        link = Link(self._come, self._lose)
+        context = None if self._tls is None else self._tls.context
+        timeout = None if context is None else self._limits.header_time
+        with contextlib.ExitStack() as undo:
+            undo.callback(connection.close)
+            await loop.create_unix_connection(lambda: _Server(link), sock=self._inward(connection))
+            undo.callback(link.server.abort)
+            await loop.connect_accepted_socket(
+                lambda: _Client(link), connection, ssl=context, ssl_handshake_timeout=timeout
+            )
+            undo.pop_all()
+
+    def _inward(self, client: socket.socket) -> socket.socket:
+        """A connection to gRPC's server, which sees the client's address at the end of our own name."""
+        self._made += 1
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            made.settimeout(0)
+            made.bind(f"\0{self._name}-{self._made}/{client.getpeername()[0]}".encode())
+            made.connect(self._path)
+        except BlockingIOError as error:
+            made.close()
+            raise ConnectionAbortedError("gRPC's server takes no more connections now") from error
+        except OSError as error:
+            made.close()
+            if error.errno == errno.ENOTCONN:
+                raise ConnectionResetError("the client has gone already") from error
+            raise
+        return made
+
+    def _come(self, link: Link) -> None:
+        self._links.add(link)
+        if self._parting:
+            link.leave()
+
+    def _lose(self, link: Link) -> None:
+        self._links.discard(link)
+        self._arrivals.part()
+
+
+def address_of(peer: str) -> str:
+    """The client's address, of what gRPC calls the peer of a relayed call."""
+    return peer.rpartition("/")[2]

@@ -1,0 +1,45 @@
+"""Where frames of HTTP/2 end, and the goodbye."""
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.grpc_port.frames import GOAWAY, Frames
+
+CUTS = st.lists(st.integers(1, 40), min_size=1)
+
+
+def frame(payload: bytes) -> bytes:
+    """A frame of HTTP/2 with it."""
+    return len(payload).to_bytes(3) + bytes(6) + payload
+
+
+def pieces(stream: bytes, cuts: list[int]) -> Iterator[bytes]:
+    """The stream in pieces of these lengths, again and again."""
+    at, turn = 0, 0
+    while at < len(stream):
+        yield stream[at : at + cuts[turn % len(cuts)]]
+        at += cuts[turn % len(cuts)]
+        turn += 1
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1), CUTS)
+def test_frames_end_where_they_do_however_they_are_cut(payloads: list[bytes], cuts: list[int]) -> None:
+    """Each end that is found is one, the first of its piece, and none is missed."""
+    ends, at = {0}, 0
+    for payload in payloads:
+        at += len(frame(payload))
+        ends.add(at)
+    stream, frames, done = b"".join(map(frame, payloads)), Frames(), 0
+    for piece in pieces(stream, cuts):
+        found = frames.take(piece)
+        inside = sorted(end for end in ends if done <= end <= done + len(piece))
+        assert found == (inside[0] - done if inside else -1)
+        done += len(piece)
+        assert frames.between == (done in ends)
+
+
+def test_the_goodbye_names_every_stream() -> None:
+    """GOAWAY on stream 0 with NO_ERROR and the highest stream: nothing under way is given up by it."""
+    assert bytes((0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0)) == GOAWAY
