@@ -1,9 +1,9 @@
 """The path of one request, without sockets: decode, assign, run, encode, record, count, offer to the shadow.
 
     begin(call) ─▶ Response                      everything was cheap: answered in this turn of the loop
-                └▶ coroutine ─▶ Response         a large body, an expensive run, or a version to be loaded
+                └▶ awaitable ─▶ Response         a large body, an expensive run, or a version to be loaded
 
-Cancel the coroutine when nobody waits for the answer any more: what has not begun to run is then not run.
+Cancel who awaits it when nobody waits for the answer any more: what has not begun to run is then not run.
 
 Rules:
 
@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway import metrics
+from gateway.away import Away
 from gateway.call import Bound, Call, Work, arm_headers, asked_version, trace_id
 from gateway.deadlines import TIMEOUT
 from gateway.dispatch import Dispatch
@@ -52,7 +53,7 @@ _PRIORITY: Final = b"priority"
 
 OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
 """Load (model, version) because a request names it; raises as `Fleet.load` does."""
-Pending = Coroutine[Any, Any, Response]
+Pending = Coroutine[Any, Any, Response] | Away
 
 
 class Core:
@@ -113,7 +114,10 @@ class Core:
         return self._table.keys() | self.dormant.keys()
 
     def begin(self, call: Call) -> Response | Pending:
-        """Answer the request now, or give the coroutine that will; never raises for what a client can do."""
+        """Answer the request now, or give what will; never raises for what a client can do.
+
+        That is an `Away` where nothing but a run off the loop is still to come, else a coroutine.
+        """
         started = self._monotonic()
         try:
             if started > self.lag.sheds_at:
@@ -218,7 +222,7 @@ class Core:
         model, request, call = work.model, work.request, work.call
         alone = request.rows > model.inline_rows
         if alone and not self._dispatch.takes_alone(work):
-            return self._run_away(work, self._dispatch.submit(work))
+            return Away(self, work, self._dispatch.submit(work))
         if request.parameters or call.timeout is not None or TIMEOUT in call.headers:
             self._dispatch.check_time(work)
         values, executing = self._values, model.meters.executing
@@ -349,39 +353,33 @@ class Core:
             answer = self._run(work)
             return answer if isinstance(answer, Response) else await answer
         except DriftgateError as error:
-            return self.refuse(error, call.model, model.version, work.started, call.codec.fault)
+            return self._refuse(work, error)
         finally:
             model.let_go()
 
-    async def _run_away(self, work: Work, entry: Waiting) -> Response:
-        model = work.model
-        model.hold()
-        try:
-            outputs = await entry.future
-            self._take_times(work, entry)
-            return self._answer(work, outputs)
-        except (RunError, InvalidInputError) as error:
-            self._take_times(work, entry)
-            return await self._failed_away(work, error)
-        except DriftgateError as error:
-            call = work.call
-            return self.refuse(error, call.model, model.version, work.started, call.codec.fault)
-        except asyncio.CancelledError:
-            self.count(metrics.REFUSALS, {"model": model.name, "code": _GONE})
-            raise
-        finally:
-            model.let_go()
-
-    def _take_times(self, work: Work, entry: Waiting) -> None:
+    def settle(self, work: Work, entry: Waiting) -> Response | Pending:
+        """The answer to a request whose run off the loop has ended."""
         work.began, work.ended, work.queued = entry.began, entry.ended, entry.began - entry.asked
-
-    async def _failed_away(self, work: Work, error: RunError | InvalidInputError) -> Response:
         try:
-            answer = self._failed(work, error)
-            return answer if isinstance(answer, Response) else await answer
+            return self._answer(work, entry.future.result())
+        except (RunError, InvalidInputError) as error:
+            return self._failed_away(work, error)
+        except DriftgateError as error:
+            return self._refuse(work, error)
+
+    def taken_back(self, work: Work) -> None:
+        """Count a request whose client has gone before its run had ended."""
+        self.count(metrics.REFUSALS, {"model": work.model.name, "code": _GONE})
+
+    def _failed_away(self, work: Work, error: RunError | InvalidInputError) -> Response | Pending:
+        try:
+            return self._failed(work, error)
         except DriftgateError as refusal:
-            call = work.call
-            return self.refuse(refusal, call.model, work.model.version, work.started, call.codec.fault)
+            return self._refuse(work, refusal)
+
+    def _refuse(self, work: Work, error: DriftgateError) -> Response:
+        call = work.call
+        return self.refuse(error, call.model, work.model.version, work.started, call.codec.fault)
 
 
 def _identity(prediction_id: str) -> Header:

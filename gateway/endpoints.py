@@ -23,6 +23,7 @@ import msgspec
 
 from gateway import coding
 from gateway.admission import data_scope
+from gateway.away import Away
 from gateway.call import Call
 from gateway.core import Core, Pending
 from gateway.errors import NotFoundError, TooLargeError, WrongMethodError
@@ -138,7 +139,8 @@ class DataPort:
         """Answer a POST whose body is here and is not compressed, just as `__call__` would; never raises.
 
         `target` came from `quick`; of `asked`, as of an ASGI scope, the client, the method and the path are
-        used. The coroutine, where it is one, must be awaited: a key's share may be held until it ends.
+        used. A coroutine must be awaited: a key's share may be held until it ends. An `Away` may be awaited,
+        or told of its run's end and then given to `ended`.
         """
         passed, gate = OPEN, self._gate
         if gate is not None and gate.keys.closed:
@@ -150,14 +152,25 @@ class DataPort:
             answer = self.core.begin(Call(target.entry.leads, target.model, target.version, headers, body))
         except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
             answer = self._mistake(target, asked)
+        accepts = headers.get(b"accept-encoding")
         if not isinstance(answer, Response):
+            if accepts is None and not passed.counted and isinstance(answer, Away):
+                return answer
             return self._later(answer, target, headers, passed, asked)
         if gate is not None and passed.counted:
             gate.keys.leave(passed)
-        accepts = headers.get(b"accept-encoding")
         if accepts is None or answer.status != OK or self._coding(answer, accepts) is None:
             return answer
         return self._compressed(answer, accepts)
+
+    def ended(
+        self, away: Away, target: Target, asked: MutableMapping[str, Any]
+    ) -> Response | Awaitable[Response] | None:
+        """What `predict` would answer after such a run; None where the request was taken back."""
+        try:
+            return away.end()
+        except Exception:  # noqa: BLE001  as in `predict`
+            return self._mistake(target, asked)
 
     async def body(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body, inflated.

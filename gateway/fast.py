@@ -12,7 +12,8 @@ connection, byte for byte with the same answer:
 Rules:
 
 1. The gate is asked, the core answers and faults are told by the same functions as through ASGI.
-2. A core that needs longer gets a cycle of uvicorn's, so order, disconnects and draining stay uvicorn's.
+2. A core that needs longer gets a cycle of uvicorn's, so order, disconnects and draining stay uvicorn's; a
+   task only where more than a run is to be waited for.
 3. A head that was seen before is not parsed again: where the bytes up to the empty line are the same, so is
    what they mean. Only heads that the parser has read whole, of requests that went this way, are remembered.
 4. Idle connections are ended by the sweep that looks at all of them, not by a timer per answer.
@@ -22,7 +23,7 @@ Rules:
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -33,6 +34,7 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
+from gateway.away import Away
 from gateway.endpoints import DataPort, Send, deliver
 from gateway.paths import Target
 from gateway.port import Connection, PortState
@@ -53,7 +55,6 @@ _BETWEEN: Final = (FRESH_PHASE, WHOLE_PHASE)
 
 # All that uvicorn's cycle reads of a scope while it sends.
 _SCOPE: Final = {"type": "http", "method": "POST"}
-Pending = Coroutine[Any, Any, Response]
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -114,10 +115,14 @@ class FastConnection(Connection):
         self._turn = 0
         self._read = b""
         self._answering: asyncio.Task[Any] | None = None
+        self._away: Away | None = None
+        self._waiting: httptools_impl.RequestResponseCycle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take back the request that waits for its answer, as the client has gone."""
         super().connection_lost(exc)
+        if self._away is not None:
+            self._away.cancel()
         if self._answering is not None:
             self._answering.cancel()
 
@@ -252,25 +257,43 @@ class FastConnection(Connection):
                 self._unset_keepalive_if_required()
             self._since = self._now()
             self.transport.write(wire(answer))
+        elif isinstance(answer, Away):
+            self._let_run(answer, known.target, asked)
         else:
-            self._await(answer)
+            self._await(answer, self._cycle())
 
-    def _await(self, pending: Pending) -> None:
-        """Let one of uvicorn's cycles wait for the answer and send it."""
+    def _let_run(self, away: Away, target: Target, asked: dict[str, Any]) -> None:
+        """Have the loop call back when the run has ended; one cycle stands for all such requests."""
+        cycle = self._waiting
+        if cycle is None:
+            self._waiting = cycle = self._cycle()
+        else:
+            cycle.response_started = cycle.response_complete = False
+            self.cycle = cycle
+            self._unset_keepalive_if_required()
+        self._away = away
+        away.tell(functools.partial(self._ran, away, cycle, target, asked))
 
-        async def app(_scope: Any, _receive: Any, send: Send) -> None:
-            self._answering = asyncio.current_task()
-            try:
-                answer = await pending
-            except asyncio.CancelledError:
-                if self.cycle.disconnected:
-                    return
-                raise
-            finally:
-                self._answering = None
-            if not self._finish(answer):
-                await deliver(answer, send)
+    def _ran(
+        self,
+        away: Away,
+        cycle: httptools_impl.RequestResponseCycle,
+        target: Target,
+        asked: dict[str, Any],
+        _future: object,
+    ) -> None:
+        """Answer, in the loop's turn after the one in which the run was found to have ended."""
+        self._away = None
+        answer = self._shortcut.port.ended(away, target, asked)
+        if answer is None:
+            return
+        if isinstance(answer, Response) and (cycle.disconnected or self._finish(cycle, answer)):
+            return
+        self._waiting = None  # what a task has ended is not used again
+        self._await(answer, cycle)
 
+    def _cycle(self) -> httptools_impl.RequestResponseCycle:
+        """A cycle of uvicorn's for a request that was read whole, as the connection's present one."""
         self._unset_keepalive_if_required()
         self.cycle = httptools_impl.RequestResponseCycle(
             scope=_SCOPE,  # type: ignore[arg-type]  # `send` asks for nothing but the method
@@ -286,11 +309,30 @@ class FastConnection(Connection):
             on_response=self.on_response_complete,
         )
         self.cycle.more_body = False
-        self._start_asgi_task(self.cycle, app)  # type: ignore[arg-type]  # of what it is called with, it uses one
+        return self.cycle
 
-    def _finish(self, answer: Response) -> bool:
+    def _await(
+        self, pending: Response | Awaitable[Response], cycle: httptools_impl.RequestResponseCycle
+    ) -> None:
+        """Let one of uvicorn's cycles wait for the answer and send it."""
+
+        async def app(_scope: Any, _receive: Any, send: Send) -> None:
+            self._answering = asyncio.current_task()
+            try:
+                answer = pending if isinstance(pending, Response) else await pending
+            except asyncio.CancelledError:
+                if cycle.disconnected:
+                    return
+                raise
+            finally:
+                self._answering = None
+            if not self._finish(cycle, answer):
+                await deliver(answer, send)
+
+        self._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # of what it is called with, it uses one
+
+    def _finish(self, cycle: httptools_impl.RequestResponseCycle, answer: Response) -> bool:
         """End the cycle with one write and no timer; False where something is in the way of that."""
-        cycle = self.cycle
         busy = self.pipeline or self.flow.write_paused or self.transport.is_closing()
         if busy or cycle.disconnected or not cycle.keep_alive:
             return False

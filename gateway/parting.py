@@ -5,7 +5,7 @@ recorded as answered. What is running already runs to its end, for a graph canno
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.responses import Response
@@ -17,7 +17,7 @@ class GoneError(Exception):
     """The client left before it could be answered; nobody is there to be told."""
 
 
-async def unless_gone(pending: Coroutine[Any, Any, Response], receive: Receive) -> Response:
+async def unless_gone(pending: Awaitable[Response], receive: Receive) -> Response:
     """The answer; GoneError where the client leaves first. The request's body must have been received."""
     answering = asyncio.ensure_future(pending)
     leaving = asyncio.ensure_future(_left(receive))

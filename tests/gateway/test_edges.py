@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,17 +12,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings, RequestSettings, RunSettings
 from groundwork.keys import INFER, READ, KeyBook, Scope, create
 from prediction_log.record import Kind
+from rollouts.route import FULL, Route
 from tests.facts import until
 from tests.gateway.edge_cases import BODY, CASES, ENDS, GET, chunked
 from tests.gateway.edges import EDGES, Answered, Edge, edge, post
-from tests.gateway.worlds import request
+from tests.gateway.worlds import ROW, request
 from tests.keys import NOW, bearer
+from tests.models import fragile_logistic
 
 SETTINGS: Final = GatewaySettings(requests=RequestSettings(max_body_bytes=100_000, inline_body_bytes=20_000))
 IN_A_THREAD: Final = GatewaySettings(runs=RunSettings(inline=0))
+A_SECOND: Final = Schedule("batched", -1, 16, "", Measured(((1, 1.0), (16, 1.0))))
+"""What never runs on the loop, not even for one who is alone."""
 
 
 async def on_both(
@@ -78,6 +84,48 @@ async def test_a_run_in_a_thread_keeps_its_place(tmp_path: Path) -> None:
     answers = await on_both(tmp_path, asked, IN_A_THREAD)
     ids = [msgspec.json.decode(answer.body).get("id") for answer in answers]
     assert ids == ["0", "1", "2", "3", "4", "5", None, "6"]
+
+
+async def test_a_connection_outlives_its_runs(tmp_path: Path) -> None:
+    """A connection has run after run off the loop, of requests sent alone and ahead, and then it drains."""
+
+    async def asked(here: Edge) -> list[Answered]:
+        client, model = await here.connect(), here.world.core.table["m"].stable
+        model.inline_rows, model.schedule = -1, A_SECOND
+        found = []
+        for number in range(3):
+            await client.send(post(request(id=f"alone {number}")))
+            found.append(await client.answer())
+            await client.send(b"".join(post(request(id=f"ahead {number}")) for _ in range(2)))
+            found += [await client.answer(), await client.answer()]
+        run, go = model.session.run, threading.Event()
+        model.batcher = None
+        model.session.run = lambda feeds: run(feeds) if go.wait(10) else []  # type: ignore[method-assign]
+        await client.send(post(request(id="last")))
+        here.connection.shutdown()
+        go.set()
+        return found + await client.answers()
+
+    answers = await on_both(tmp_path, asked, IN_A_THREAD)
+    ids = [msgspec.json.decode(answer.body)["id"] for answer in answers]
+    assert ids == [f"{how} {n}" for n in range(3) for how in ("alone", "ahead", "ahead")] + ["last"]
+    assert [answer.header("connection") for answer in answers] == [None] * 9 + ["close"]
+
+
+async def test_a_second_run_off_the_loop_keeps_its_place(tmp_path: Path) -> None:
+    """Where a candidate fails off the loop, stable runs there too, and what was sent ahead comes after it."""
+    route = Route(model="m", revision=2, stable="1", candidate="2", weight=FULL)
+
+    async def asked(here: Edge) -> list[Answered]:
+        await here.world.publish("m", "2", fragile_logistic())
+        for model in (await here.world.serve(route)).values():
+            model.inline_rows, model.schedule = -1, A_SECOND
+        bad = request([[5.0, *ROW[1:]]], id="bad")
+        return await here.ask(post(bad) + post(request(id="good")), count=2)
+
+    bad, good = await on_both(tmp_path, asked, IN_A_THREAD)
+    assert [msgspec.json.decode(answer.body)["id"] for answer in (bad, good)] == ["bad", "good"]
+    assert [answer.header("x-driftgate-arm") for answer in (bad, good)] == ["stable", "candidate"]
 
 
 def one_key(*scopes: Scope, rate: float | None = None, most: int | None = None) -> tuple[KeyBook, str]:
