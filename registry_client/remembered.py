@@ -5,8 +5,9 @@
     cache/<digest>.profile                the reference profile
 
 Rules: while the registry answers, it alone is believed. A copy is used only where the registry cannot be
-read, or no longer has the version; what it has and what is damaged there stays an error. A copy of a model or
-of a profile is checked by its digest at every use. `faults` says what is handed out from a copy, and why.
+read, or no longer has the version; a manifest that is damaged there stays an error. A copy of a model or of a
+profile is checked by its digest at every use, so it stands in for a damaged one too: a version that answers
+can be loaded again. `faults` says what is handed out from a copy, and why.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from typing import Final
 from groundwork.errors import DriftgateError
 from groundwork.files import write_atomic
 from registry_client.cache import verified
-from registry_client.errors import ManifestError, RegistryError, UnknownModelError, UnknownVersionError
+from registry_client.errors import (
+    ManifestError,
+    ProfileError,
+    RegistryError,
+    UnknownModelError,
+    UnknownVersionError,
+)
 from registry_client.manifest import Manifest, decode_manifest, digest_of, encode_manifest
 from registry_client.profile import Profile, decode, encode
 from registry_client.registry import Registry
@@ -75,19 +82,25 @@ class Remembered:
         return path
 
     def profile(self, manifest: Manifest) -> Profile | None:
-        """The registry's profile, which is then remembered; the copy, or None, where it is away."""
-        if not self._is_copy(manifest):
-            profile = self._registry.profile(manifest)
-            if profile is not None and digest_of(encode(profile)) == manifest.profile_digest:
-                self._keep(manifest, self._profile(manifest), encode(profile))
-            return profile
-        if manifest.profile_digest is None:
-            return None
+        """The registry's profile, which is then remembered; the copy, or None, where it is away.
+
+        One that is damaged in the registry comes from its copy as well, if there is one, and that is a fault.
+        """
+        if self._is_copy(manifest):
+            return self._copied_profile(manifest)
         try:
-            content = self._profile(manifest).read_bytes()
-        except OSError:
-            return None
-        return decode(content) if digest_of(content) == manifest.profile_digest else None
+            profile = self._registry.profile(manifest)
+        except ProfileError as error:
+            copy = self._copied_profile(manifest)
+            if copy is None:
+                raise
+            self._faults[manifest.name, manifest.version] = (
+                f"its profile comes from the copy in {self._cache.name}/: {error}"
+            )
+            return copy
+        if profile is not None and digest_of(encode(profile)) == manifest.profile_digest:
+            self._keep(manifest, self._profile(manifest), encode(profile))
+        return profile
 
     def publish(self, manifest: Manifest, model: bytes, profile: bytes | None) -> Manifest:
         """Publish into the registry; nothing is remembered before it is handed out."""
@@ -109,6 +122,16 @@ class Remembered:
                     f"other bytes under this version ({found.digest[:19]}…); versions never change: publish "
                     "a new one"
                 )
+
+    def _copied_profile(self, manifest: Manifest) -> Profile | None:
+        """What the manifest's digest says the profile is; None where there is no such copy."""
+        if manifest.profile_digest is None:
+            return None
+        try:
+            content = self._profile(manifest).read_bytes()
+        except OSError:
+            return None
+        return decode(content) if digest_of(content) == manifest.profile_digest else None
 
     def _is_copy(self, manifest: Manifest) -> bool:
         return self._copied.get((manifest.name, manifest.version)) == manifest

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from registry_client.directory import DirectoryRegistry
-from registry_client.errors import DigestMismatchError, ManifestError, UnknownModelError, UnknownVersionError
+from registry_client.errors import (
+    DigestMismatchError,
+    ManifestError,
+    ProfileError,
+    UnknownModelError,
+    UnknownVersionError,
+)
 from registry_client.manifest import Manifest
 from registry_client.profile import NumericColumn, Profile, encode
 from registry_client.remembered import Remembered
@@ -105,6 +111,21 @@ def test_what_is_damaged_in_the_registry_is_an_error(models: Path, cache: Path) 
     (models / "fraud" / "1" / "manifest.json").write_bytes(b"{")
     with pytest.raises(ManifestError):
         opened(models, cache).manifest(*KEY)
+
+
+def test_a_profile_that_is_cut_in_the_registry_comes_from_its_copy(models: Path, cache: Path) -> None:
+    """What was handed out can be handed out again, and the damage is told; without a copy it is an error."""
+    file = models / "fraud" / "1" / "profile.json"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    registry = opened(models, cache)
+    with pytest.raises(ProfileError):
+        handed_out(registry)
+    file.write_bytes(whole)
+    handed_out(registry)
+    file.write_bytes(whole[: len(whole) // 2])
+    assert handed_out(registry)[2] == PROFILE
+    assert "its profile comes from the copy in cache/" in registry.faults[KEY]
 
 
 def test_what_was_never_handed_out_is_unknown(models: Path, cache: Path) -> None:
