@@ -29,7 +29,7 @@ def written(setting: Setting, value: Any) -> str:
         return "required"
     units = UNITS.get(setting.extra.get("quantity", ""))
     if units is not None and isinstance(value, int | float):
-        return _quantity(value, units)
+        return quantity(value, units)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):
@@ -37,8 +37,8 @@ def written(setting: Setting, value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _quantity(value: float, units: Mapping[str, float]) -> str:
-    """The value in the largest unit that it is a whole number of."""
+def quantity(value: float, units: Mapping[str, float]) -> str:
+    """The value (seconds, bytes: those of UNITS) in the largest unit that it is a whole number of."""
     for unit, size in units.items():
         if value >= size and math.isclose(value / size, round(value / size)):
             return f"{value / size:.0f}{unit}"

@@ -11,7 +11,7 @@ import yaml
 
 from driftgate import settings
 from driftgate.demo.stage import POLICY, Stage
-from driftgate.written import written
+from driftgate.written import UNITS, quantity, written
 from rollouts import spec_file
 from rollouts.rollout import RolloutSpec
 
@@ -21,7 +21,6 @@ SETTINGS: Final = POLICY / "settings.yaml"
 WEBHOOK: Final = "training"
 DURATIONS: Final = frozenset({"for", "max"})
 """What in a rollout file is a duration, in seconds."""
-UNITS: Final = ((3600, "h"), (60, "m"))
 
 
 def rollout_differences(file: Path) -> list[str]:
@@ -90,7 +89,5 @@ def _said(name: str, value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     if name.rpartition(".")[2] in DURATIONS:
-        return next(
-            (f"{value / size:g}{unit}" for size, unit in UNITS if value and not value % size), f"{value:g}s"
-        )
+        return quantity(value, UNITS["duration"])
     return f"{value:g}"
