@@ -6,6 +6,7 @@ lines with their words on top. It draws what was counted and computes nothing ne
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -47,6 +48,8 @@ class Event(msgspec.Struct, frozen=True):
 
 def draw(play: Play, file: Path) -> None:
     """Draw the picture into a PNG; about two seconds."""
+    # Its list of fonts would go to the home folder, and the demo writes nothing outside its own.
+    os.environ.setdefault("MPLCONFIGDIR", str(file.parent / "matplotlib"))
     import matplotlib as mpl  # noqa: PLC0415  loads slowly
 
     mpl.use("Agg")

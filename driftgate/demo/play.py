@@ -6,6 +6,7 @@ Owned by the demo's one event loop. Whatever happens, `close` leaves no process 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ STOP_SECONDS: Final = 60.0
 RECENT_SECONDS: Final = 2.0
 DATA_SEED: Final = 1_000
 """Added to the seed for traffic, so that nobody is served who was trained on."""
+PREFIX: Final = "DRIFTGATE_"
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -69,6 +71,8 @@ class Play:
         self._tasks: list[asyncio.Task[None]] = []
         self._client: Client | None = None
         self._sources: Sources | None = None
+        # Whoever plays may have a driftgate of their own; its data folder and its ports are not the demo's.
+        self._environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
     def open(self, screen: Screen) -> None:
         """Begin to tell the story on this screen."""
@@ -145,6 +149,7 @@ class Play:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env=self._environ,
             process_group=0,
         )
         out, err = await process.communicate()
@@ -213,6 +218,6 @@ class Play:
             command = [sys.executable, "-P", "-m", module, *arguments]
         output = self.stage.log(name).open("ab")
         self._files.append(output)
-        program = Program(name, command, output=output)
+        program = Program(name, command, environ=self._environ, output=output)
         self._programs.append(program)
         return program

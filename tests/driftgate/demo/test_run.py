@@ -23,12 +23,18 @@ SABOTAGES = {
 
 
 def played(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, run in a folder of its own as its home too."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTGATE_")}
+    """The command, run in a folder of its own as its home too, by somebody with a driftgate of their own."""
+    ours = {
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "DRIFTGATE_DATA": str(folder / "own"),
+    }
+    caches = ("MPLCONFIGDIR", "XDG_CACHE_HOME")
+    environ = {name: value for name, value in os.environ.items() if name not in caches}
     return subprocess.run(
         [sys.executable, "-P", "-m", "driftgate", "demo", *arguments],
         cwd=folder,
-        env={**environ, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")},
+        env={**environ, **ours},
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -67,7 +73,7 @@ def test_every_fact_happens(folder: Path, seed: int) -> None:
     assert len(steps) == 9
     assert all("pilot" in line or "operator:" in line for line in steps)
     assert sorted(path.name for path in folder.iterdir()) == ["demo-run", "home", "tmp"]
-    assert list((folder / "tmp").iterdir()) == []
+    assert [*(folder / "tmp").iterdir(), *(folder / "home").iterdir()] == []
     assert list(processes_of(folder)) == []
 
 
