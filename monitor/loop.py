@@ -66,10 +66,7 @@ class Loop:
         pause = poll
         try:
             while not self._stopping.is_set():
-                busy = self._try_round()
-                pause = (
-                    0.0 if busy else poll if busy is not None else min(_LONGEST_PAUSE, max(poll, pause * 2))
-                )
+                pause = _following(pause, poll, busy=self._try_round())
                 if pause:
                     self._stopping.wait(pause)
             deadline = self._clock.monotonic() + catch_up
@@ -112,3 +109,10 @@ class Loop:
         if said:
             self.errors[said] += 1
         return bool(frames or entries)
+
+
+def _following(pause: float, poll: float, *, busy: bool | None) -> float:
+    """How long to wait after a round: not at all while there is more, ever longer while it fails (None)."""
+    if busy:
+        return 0.0
+    return poll if busy is not None else min(_LONGEST_PAUSE, max(poll, pause * 2))
