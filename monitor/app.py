@@ -74,7 +74,8 @@ def run(settings: MonitorSettings, ready: Callable[[str], None], reread: Reread)
     data = Path(settings.data)
     if not data.is_dir():
         raise MonitorError(
-            f"{data}: wanted the data folder, found nothing there; create it or set monitor.data"
+            f"{data}: wanted a gateway's data folder, found nothing there; start the gateway, or name "
+            "another --data"
         )
     read_stamp(data)
     refuse_newer(data / "log")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -20,6 +20,10 @@ from registry_client.profile import CategoricalColumn, NumericColumn, Profile, R
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_NAMED: Final = 3
+NAME_ROOM: Final = 24
+"""Characters of a category's name that stand in the table; `--json` has all of it."""
 
 
 @click.group(
@@ -85,7 +89,8 @@ def _tell(found: Profile, *, as_json: bool) -> None:
     if as_json:
         show.facts(msgspec.to_builtins(found))
         return
-    click.echo(f"{found.model or 'profile'} {found.version}: {show.count(found.rows)} rows")
+    whose = f"{found.model} {found.version}" if found.model else "profile"
+    click.echo(f"{whose}: {show.count(found.rows)} rows")
     roles = (("input", found.columns), ("output", found.outputs))
     rows = [(role, *_cells(column)) for role, columns in roles for column in columns]
     show.table(("ROLE", "COLUMN", "KIND", "MISSING", "SUMMARY"), rows)
@@ -107,6 +112,8 @@ def _cells(column: NumericColumn | CategoricalColumn) -> tuple[str, str, str, st
         deviation = (column.m2 / max(column.n - 1, 1)) ** 0.5
         summary = f"{column.minimum:g} to {column.maximum:g}, mean {column.mean:.4g} ± {deviation:.3g}"
         return column.name, "numeric", missing, summary
-    most = sorted(zip(column.counts, column.categories, strict=True), reverse=True)[:3]
-    named = ", ".join(f"{name} {count / column.n:.0%}" for count, name in most) if column.n else ""
-    return column.name, "categorical", missing, f"{len(column.categories)} categories: {named}"
+    most = list(zip(column.categories, column.counts, strict=True))[:MOST_NAMED]
+    shares = [f"{show.short(name, NAME_ROOM)} {count / column.n:.0%}" for name, count in most]
+    shares += [f"others {column.other / column.n:.0%}"] if column.other else []
+    named = f"{len(column.categories)} categories{': ' if shares else ''}{', '.join(shares)}"
+    return column.name, "categorical", missing, named
