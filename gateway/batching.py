@@ -10,7 +10,8 @@ Rules:
    to come back: at most one run, give or take the grain of the loop's timers, and only where that saves much
    (`schedule.window`), until it does no more (`schedule.enough`), and where it has paid lately.
 3. A version has threads of its own: a slow one keeps nobody else's requests waiting.
-4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run.
+4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run. An
+   answer that is ready after its deadline is none.
 5. A thread that ends a run goes on with the next where enough waits for it: a loop that has much to do must
    not keep runs waiting. All else is decided on the loop. The line is touched under its lock; estimates and
    meters are written on the loop only.
@@ -126,7 +127,7 @@ class Batcher:
 
     def ran_alone(self, rows: int, seconds: float) -> None:
         """A run was made, and answered, where `takes_alone` had said so."""
-        self._pace.note(rows, seconds, self._pace.delay)
+        self._pace.note(rows, seconds)
         self._behind = True
         self._pass_turns(2)
 
@@ -151,8 +152,9 @@ class Batcher:
             now = self._monotonic()
             if deadline <= now:
                 raise ExpiredError(f"{self._subject.title}: the request's deadline passed before it was read")
-            if self._running and deadline - now < _MARGIN * self._until_answered(1, priority, now):
-                raise self._late(now)
+            until = self._until_answered(1, priority, now, _MARGIN) if self._running else 0.0
+            if deadline - now < until:
+                raise self._late(until)
 
     def submit(self, feeds: Feeds, rows: int, deadline: float | None, priority: int) -> Waiting:
         """Take a request; its `future` gets the outputs, or the error of its own run.
@@ -189,36 +191,38 @@ class Batcher:
                 f"{self._subject.title} needs {needs * 1e3:.3g} ms for a run, the request has "
                 f"{max(0.0, left) * 1e3:.3g} ms left; give it longer"
             )
-        if not entry.alone and left < _MARGIN * self._until_answered(entry.rows, entry.priority, now):
-            raise self._late(now)
+        until = 0.0 if entry.alone else self._until_answered(entry.rows, entry.priority, now, _MARGIN)
+        if left < until:
+            raise self._late(until)
 
-    def _until_answered(self, rows: int, priority: int, now: float) -> float:
-        """Seconds until a request that came now would be answered."""
+    def _until_answered(self, rows: int, priority: int, now: float, margin: float = 1.0) -> float:
+        """Seconds until a request that came now would be answered, where runs take `margin` times as long."""
         entries, ahead = self._line.ahead(priority)
-        left = self._pace.delay + (max(0.0, self._ends - now) if self._running else 0.0)
+        left = max(0.0, self._ends - now) if self._running else 0.0
         if self._lanes == 1 and self._most_rows > 1:
             full, rest = divmod(ahead, self._most_rows)
             own = max(rows, min(rest + rows, self._most_rows))
-            return left + full * self._pace.seconds(self._most_rows) + self._pace.seconds(own)
-        each = self._pace.seconds(max(1, ahead // entries)) if entries else 0.0
-        return (left + entries * each) / self._lanes + self._pace.seconds(rows)
+            runs = left + full * self._pace.seconds(self._most_rows) + self._pace.seconds(own)
+        else:
+            each = self._pace.seconds(max(1, ahead // entries)) if entries else 0.0
+            runs = (left + entries * each) / self._lanes + self._pace.seconds(rows)
+        return margin * runs + self._pace.delay
 
-    def _retry_after(self, now: float) -> int:
-        """Whole seconds until what waits now will have been run."""
-        return min(max(1, math.ceil(self._until_answered(1, LAST, now))), _LONGEST_RETRY)
+    def _too_late(self) -> ExpiredError:
+        return ExpiredError(f"{self._subject.title} answered after the request's deadline; give it longer")
 
-    def _late(self, now: float) -> LateError:
+    def _late(self, until: float) -> LateError:
         return LateError(
             f"{self._subject.title} has {len(self._line)} requests waiting, this one would be answered "
             "after its deadline; try again later, or give it longer",
-            self._retry_after(now),
+            _whole(until),
         )
 
     def _full(self) -> QueueFullError:
         return QueueFullError(
             f"{self._subject.title} has {len(self._line)} requests waiting, which is as many as may "
             "(queue.max_waiting, queue.max_bytes); try again later",
-            self._retry_after(self._monotonic()),
+            _whole(self._until_answered(1, LAST, self._monotonic())),
         )
 
     def _likeness(self, feeds: Feeds) -> Hashable:
@@ -260,7 +264,7 @@ class Batcher:
 
     def _lasts(self) -> float:
         """Seconds from now until the next run will have been answered, with a margin."""
-        return _MARGIN * (self._pace.seconds(min(self._line.rows, self._most_rows)) + self._pace.delay)
+        return _MARGIN * self._pace.seconds(min(self._line.rows, self._most_rows)) + self._pace.delay
 
     def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""
@@ -301,7 +305,7 @@ class Batcher:
     def _ended(self, told: Ended) -> None:
         run, outcomes = told.run, told.outcomes
         rows, seconds = sum(entry.rows for entry in run), told.ended - told.began
-        self._pace.note(rows, seconds, self._monotonic() - told.asked - seconds)
+        self._pace.note(rows, seconds)
         results = [outcomes] * len(run) if isinstance(outcomes, BaseException) else outcomes
         good = [
             not isinstance(result, BaseException) and not entry.future.done()
@@ -325,8 +329,11 @@ class Batcher:
                 continue
             if isinstance(result, BaseException):
                 entry.future.set_exception(result)
+            elif entry.deadline < self._monotonic():
+                entry.future.set_exception(self._too_late())
             else:
-                entry.future.set_result(result)
+                entry.answer(result)
+        self._pace.note_delay(self._monotonic() - told.asked - seconds)
 
     def _enough(self, ran: int) -> int:
         """How many rows the next run waits for, where so many were just answered."""
@@ -358,6 +365,11 @@ class Batcher:
             self._timer.cancel()
             self._timer = None
             self._hope.end(self._line.rows)
+
+
+def _whole(seconds: float) -> int:
+    """What `Retry-After` says for so many seconds."""
+    return min(max(1, math.ceil(seconds)), _LONGEST_RETRY)
 
 
 class Hope:

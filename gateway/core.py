@@ -35,7 +35,8 @@ from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer, Headers
 from gateway.queueing import Waiting
-from gateway.responses import OK, Fault, Header, Response, plain_fault, refused, status_of
+from gateway.refusals import Refusals
+from gateway.responses import OK, Fault, Header, Response, plain_fault, refused
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Job, Shadow, size_of
@@ -81,6 +82,7 @@ class Core:
         self.shadow = Shadow(journal, counters, settings.shadow)
         self._counters = counters
         self._values = counters.values
+        self._refusals = Refusals(journal, counters)
         self._monotonic = clock.monotonic
         self.lag = LoopLag(settings.queue.max_lag, clock.monotonic)
         self._dispatch = Dispatch(settings, counters, self.lag, clock.monotonic)
@@ -168,12 +170,8 @@ class Core:
 
         `fault` writes the error as the client's protocol has it.
         """
-        answer = refused(error, fault)
-        identifier = self.journal.rejected(
-            model, version or "", status_of(error), error.code, str(error), self._since(started)
-        )
-        self.count(metrics.REFUSALS, {"model": model if model in self._bound else "", "code": error.code})
-        return Response(answer.status, (*answer.headers, _identity(identifier.hex())), answer.body)
+        latency = self._since(started)
+        return self._refusals.tell(error, model, version or "", latency, fault, known=model in self._bound)
 
     def count(self, name: str, labels: Mapping[str, str], by: int = 1) -> None:
         """Add to a series that is too rare to have its place looked up beforehand."""

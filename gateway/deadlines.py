@@ -39,9 +39,16 @@ def hurry_of(
     timeout: float | None, priority: int, headers: Mapping[bytes, bytes], parameters: Mapping[str, Any]
 ) -> Hurry:
     """What all sources together say; MalformedError or InvalidInputError names the one that is wrong."""
+    if timeout is None and not priority and not parameters:
+        return _of_header(headers.get(TIMEOUT))
     said = [timeout, _header(headers.get(TIMEOUT)), _parameter(parameters.get("timeout"))]
     known = [seconds for seconds in said if seconds is not None]
     return Hurry(min(known) if known else None, _level(priority or parameters.get("priority", 0)))
+
+
+@functools.lru_cache(256)
+def _of_header(value: bytes | None) -> Hurry:
+    return Hurry(_header(value), MIDDLE)
 
 
 @functools.lru_cache(256)

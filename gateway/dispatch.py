@@ -32,6 +32,8 @@ _TOO_LONG: Final = 4.0
 _OVERRUNS: Final = 3
 _BOTH: Final = 2
 """With so many processors a worker, its loop and a run have one each."""
+_REST: Final = 0.25
+"""Of what a request has waited for a late loop: its answer is written when the loop's turn ends."""
 
 
 class Dispatch:
@@ -60,11 +62,11 @@ class Dispatch:
             self._check_time(work, timeout, 1)
 
     def _check_time(self, work: Work, timeout: float, rows: int) -> None:
-        cost = work.model.cost
-        left = self._deadline(work, timeout) - self._monotonic()
-        if left > 0 and left >= cost.fixed + cost.per_row * rows:
+        cost, waited = work.model.cost, self._lag.waited(work.started)
+        left = work.started - waited + timeout - self._monotonic()
+        if left > 0 and left >= cost.fixed + cost.per_row * rows + _REST * waited:
             return
-        if self._lag.waited(work.started):
+        if waited:
             raise LateError("the request waited too long for its turn to be answered within its deadline")
         raise ExpiredError(f"no answer is possible within the request's deadline of {timeout:.6g} s")
 

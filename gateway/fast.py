@@ -282,7 +282,7 @@ class FastConnection(Connection):
         asked: dict[str, Any],
         _future: object,
     ) -> None:
-        """Answer, in the loop's turn after the one in which the run was found to have ended."""
+        """Answer, as soon as the loop has found that the run has ended."""
         self._away = None
         answer = self._shortcut.port.ended(away, target, asked)
         if answer is None:

@@ -26,6 +26,7 @@ from gateway.errors import LogFullError
 from gateway.inference import Array
 from gateway.model import LoadedModel
 from gateway.recording import PairPlan, PredictionPlan
+from gateway.rejecting import cut, row, texts
 from gateway.settings import ANY_MODEL, JournalSettings
 from gateway.stream import Stream, Wish
 from gateway.streams import Large, Streams
@@ -43,8 +44,6 @@ NO_TRACE: Final = bytes(16)
 _OK: Final = int(Outcome.OK)
 _FAILED: Final = int(Outcome.FAILED)
 _SAMPLE: Final = Kept.SAMPLE
-_MESSAGE_BYTES: Final = 500
-_NAME_BYTES: Final = 100
 _CLIENT_ID_BYTES: Final = 256
 
 
@@ -91,6 +90,7 @@ class Journal(Streams):
         self._clock = clock
         self._settings = settings
         self._predicted = self._meters.accepted[Kind.PREDICTION]
+        self._rejected = self._meters.accepted[Kind.REJECT]
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
         self._labels: dict[str, Stream] = {}
@@ -223,7 +223,7 @@ class Journal(Streams):
             "trace_id": noted.trace_id,
         }
         if noted.client_id:
-            columns["client_id"] = _cut(noted.client_id, _CLIENT_ID_BYTES)
+            columns["client_id"] = cut(noted.client_id, _CLIENT_ID_BYTES)
         return columns
 
     def _quickly(
@@ -250,20 +250,13 @@ class Journal(Streams):
 
     def rejected(self, model: str, version: str, status: int, code: str, message: str, latency: int) -> bytes:
         """Record a request that no version was run for; returns its id."""
-        identifier = self._identify(self._rejects)
-        columns = {
-            "id": identifier,
-            "time": self._clock.now(),
-            "outcome": Outcome.REJECTED.value,
-            "latency": latency,
-            "kept": Kept.ALWAYS.value,
-            "status": status,
-            "code": code.encode(),
-            "message": _cut(NOT_SHOWN if self._policy.hides(model) else message, _MESSAGE_BYTES),
-            "model": _cut(model, _NAME_BYTES),
-            "version": _cut(version, _NAME_BYTES),
-        }
-        self._append(self._rejects, columns, 1, None)
+        stream, now = self._rejects, self._clock.now()
+        identifier = self._identify(stream)
+        said = texts(code, NOT_SHOWN if self._policy.hides(model) else message, version, model)
+        if stream.file is not None and stream.file.append_reject(identifier, now, latency, status, said):
+            self._values[self._rejected] += 1
+        else:
+            self._append(stream, row(identifier, now, latency, status, said), 1, None)
         return identifier
 
     def paired(
@@ -297,8 +290,3 @@ class Journal(Streams):
 
     def _identify(self, stream: Stream) -> bytes:
         return self._encode_id(self.incarnation, stream.number, stream.next_sequence())
-
-
-def _cut(text: str, size: int) -> bytes:
-    """UTF-8 of the text, at most `size` bytes."""
-    return text.encode("utf-8", "replace")[:size]

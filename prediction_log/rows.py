@@ -163,6 +163,17 @@ class RowFile:
             return False
         return quick.write(meta, values) if rows == 1 else quick.write_many(meta, values, rows)
 
+    def append_reject(
+        self, identifier: bytes, time: int, latency: int, status: int, texts: Sequence[bytes]
+    ) -> bool:
+        """As `append` of one reject without client id; `texts` as `quick_reject.TEXTS` has them.
+
+        False where that cannot be so quick, for the schema's sake or because the buffer is full; nothing has
+        happened then.
+        """
+        quick = self._active.quick_reject
+        return quick is not None and quick.write(identifier, time, latency, status, texts)
+
     def offer(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> bool:
         """As `append`, but what cannot be kept is not lost and uses up nothing; whether it was kept."""
         if self._active.lacks(columns, rows):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from prediction_log import layout
 from prediction_log.layout import HEAD, Head, Layout
+from prediction_log.quick_reject import QuickReject, is_reject
 from prediction_log.quick_row import QuickRow, is_quick
 from prediction_log.record import VARIABLE, ColumnSpec, Schema
 
@@ -89,6 +90,9 @@ class SlotBuffer:
         self._validity = self._validity.reshape(head.capacity, len(schema.values))
         self.quick = QuickRow(memory, schema, places, head.capacity) if is_quick(schema) else None
         """The short way for the rows of most requests, where the schema has one."""
+        refuses = is_reject(schema)
+        self.quick_reject = QuickReject(memory, schema, places, head.capacity) if refuses else None
+        """The short way for rejects, where they are what the buffer holds."""
 
     def _add_fixed(self, column: ColumnSpec, place: tuple[int, int]) -> None:
         piece = self.memory[place[0] : sum(place)]

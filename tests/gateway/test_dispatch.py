@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.inference import Array
+from gateway.joining import Feeds
 from gateway.model import LoadedModel
 from gateway.responses import Response
 from gateway.schedule import Measured, Schedule
@@ -147,6 +149,24 @@ async def test_a_full_queue_says_when_to_come_back(small: World) -> None:
     assert small.counted("driftgate_refusals_total", code="queue-full") == 1
 
 
+async def test_an_answer_that_comes_too_late_is_none(here: World) -> None:
+    """A run that ends after the request's deadline is no answer: 504, recorded and counted as such."""
+    batcher = here.core._dispatch._batcher(batched(here))
+    run = batcher._subject.run
+
+    def late(feeds: Feeds) -> list[Array]:
+        here.clock.advance(3.0)
+        return run(feeds)
+
+    batcher._subject = msgspec.structs.replace(batcher._subject, run=late)
+    pending = here.core.begin(msgspec.structs.replace(call(), timeout=2.0))
+    assert not isinstance(pending, Response)
+    assert (await pending).status == 504
+    assert here.counted("driftgate_refusals_total", code="deadline-exceeded") == 1
+    assert here.counted("driftgate_requests_total") == 0
+    assert here.frames(Kind.PREDICTION) == []
+
+
 async def test_who_leaves_is_not_run_and_not_recorded(here: World) -> None:
     """A request taken back before its run is counted, and nothing says that it was answered."""
     batched(here)
@@ -168,9 +188,10 @@ async def test_a_late_loop_sheds_what_waited_too_long(here: World) -> None:
     here.core.lag.beat(0.01)
     here.clock.advance(0.5)
     here.core.lag.beat(0.01)
-    timed = here.core.begin(msgspec.structs.replace(call(), timeout=0.3))
-    assert isinstance(timed, Response)
-    assert timed.status == 503
+    for timeout, status in ((0.3, 503), (0.6, 503), (0.7, 200)):  # the rest of the turn counts too
+        timed = here.core.begin(msgspec.structs.replace(call(), timeout=timeout))
+        assert isinstance(timed, Response)
+        assert timed.status == status
     assert isinstance(patient := here.core.begin(call()), Response)
     assert patient.status == 200
     here.clock.advance(1.0)

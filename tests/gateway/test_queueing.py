@@ -101,3 +101,22 @@ def test_what_is_ahead_is_known() -> None:
     for priority, rows in ((1, 2), (5, 3), (9, 4)):
         line.push(entry(rows, priority))
     assert [line.ahead(priority) for priority in (1, 5, 9)] == [(1, 2), (2, 5), (3, 9)]
+
+
+async def test_who_waits_goes_on_at_once() -> None:
+    """An answer does not wait for the loop to turn; who comes later goes on as ever."""
+    future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+    one = Waiting({}, 1, future, 0.0)  # type: ignore[arg-type]
+    said: list[object] = []
+
+    async def wait() -> None:
+        said.append(await future)
+
+    task = asyncio.create_task(wait())
+    future.add_done_callback(said.append)
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(one.answer, [])
+    asyncio.get_running_loop().call_soon(lambda: said.append("next"))
+    await task
+    assert said == [future, [], "next"]
+    assert await future == []

@@ -154,6 +154,17 @@ def test_the_pace_follows_the_machine() -> None:
     assert pace.least(1) == pytest.approx(793e-6)
 
 
+def test_a_delay_counts_soon_and_fades_slowly() -> None:
+    """What a loop was late is remembered for a while; a loop in time is believed at last."""
+    pace = Pace(PERCEPTRON)
+    for delay in (0.0, 0.0, 0.1, 0.0):
+        pace.note_delay(delay)
+    assert pace.delay > 0.03
+    for _ in range(40):
+        pace.note_delay(0.0)
+    assert pace.delay < 0.001
+
+
 def test_the_pace_of_an_unmeasured_version_is_its_last_run() -> None:
     """Where nothing could be measured at load, runs themselves say what they take."""
     pace = Pace(())
