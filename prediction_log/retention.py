@@ -24,6 +24,7 @@ from groundwork.clock import Clock
 from groundwork.errors import NewerStoreError, NoRoomError, StoreError
 from prediction_log import damage
 from prediction_log import segment_file as files
+from prediction_log.errors import SegmentError
 from prediction_log.reading import RETENTION
 from prediction_log.record import Kind, loss_schema
 from prediction_log.segments import SegmentSink
@@ -31,6 +32,7 @@ from prediction_log.transport import Offset
 
 DAY_NS: Final = 24 * 3600 * 10**9
 
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNKNOWN: Final = 2**63 - 1
 """A record time that is older than no age."""
 
@@ -132,11 +134,21 @@ def _oldest_sealed(folder: Path) -> _Sealed | None:
                 "SELECT coalesce(sum(rows), 0), coalesce(max(row), 0),"
                 " coalesce(max(last_time), (SELECT created FROM segment)) FROM frames"
             ).fetchone()
-    except NewerStoreError:
-        raise
-    except (StoreError, sqlite3.DatabaseError):
-        return _Sealed(present[0], damaged=True)
+    except (StoreError, sqlite3.Error) as error:
+        if _is_damage(error):
+            return _Sealed(present[0], damaged=True)
+        raise SegmentError(
+            f"{folder}: the oldest segment cannot be read now: {error}; tried again"
+        ) from error
     return _Sealed(present[0], rows, last_row, last_time)
+
+
+def _is_damage(error: StoreError | sqlite3.Error) -> bool:
+    """Whether the file is no segment any more, and not only locked, newer, or out of reach for a moment."""
+    cause = error.__cause__ if isinstance(error, StoreError) else error
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    return not isinstance(error, NewerStoreError)
 
 
 def _loss(folder: Path, segment: _Sealed, now: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError
 from prediction_log import segment_file as files
+from prediction_log.errors import SegmentError
 from prediction_log.reading import Reader
 from prediction_log.record import Kind, Schema
 from prediction_log.retention import DAY_NS, Limits, drop_oldest, free_bytes, keep_limits, log_bytes
@@ -55,6 +56,17 @@ def test_a_segment_that_cannot_be_read_does_not_keep_the_log_from_its_limits(tmp
     tight = Limits(max_bytes=0, max_age_ns=1 << 62, min_free_bytes=0)
     assert drop_oldest(tmp_path, tight, sink, FakeClock(DAY_NS, 0.0)) == [1, 2, 3, 4]
     assert losses(tmp_path)[:2] == [(3, b"damaged, at most", b"000001:0"), (3, b"retention", b"000002:1")]
+    sink.close()
+
+
+def test_a_segment_that_is_only_newer_is_no_damage(tmp_path: Path) -> None:
+    """What a later driftgate wrote is left to it."""
+    sink = five_segments(tmp_path)
+    with closing(files.open_segment(tmp_path, 1)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(SegmentError, match=r"cannot be read now: .*newer driftgate"):
+        drop_oldest(tmp_path, Limits(max_bytes=0), sink, FakeClock(DAY_NS, 0.0))
+    assert files.numbers(tmp_path)[0] == 1
     sink.close()
 
 
