@@ -82,7 +82,10 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Reconciler:
-    """Follows the routes; owned by one worker's loop."""
+    """Follows the routes; owned by one worker's loop.
+
+    `faults` says why versions are not in memory; it is replaced, never changed: threads read it.
+    """
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class Reconciler:
         self._told: dict[tuple[str, str], str] = {}
         self._pinned: list[tuple[str, str]] = []
         self._dormant: set[str] = set()
-        self.faults: dict[tuple[str, str], Fault] = {}
+        self.faults: Mapping[tuple[str, str], Fault] = MappingProxyType({})
 
     @property
     def routes(self) -> Mapping[str, Route]:
@@ -160,7 +163,7 @@ class Reconciler:
     def look_around(self) -> None:
         """Once in a while: try failed versions again, let go of those that nothing names any more."""
         now = self._clock.monotonic()
-        for key, fault in list(self.faults.items()):
+        for key, fault in self.faults.items():
             if now - fault.at >= self._pace.retry:
                 self._forgive(key)
                 self._settle(key[0])
@@ -243,7 +246,8 @@ class Reconciler:
             self._dormant.add(key[0])
         else:
             message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
-            self.faults[key] = Fault(message, self._clock.monotonic())
+            fault = Fault(message, self._clock.monotonic())
+            self.faults = MappingProxyType({**self.faults, key: fault})
             self._shown.failed(*key, now=not isinstance(error, OverBudgetError))
             self._excuse(key[0], message)
             if self._told.get(key) != message:
@@ -259,13 +263,14 @@ class Reconciler:
         self._core.unserved = MappingProxyType(excuses)
 
     def _forgive(self, key: tuple[str, str]) -> None:
-        if self.faults.pop(key, None) is not None:
+        if key in self.faults:
+            left = {other: fault for other, fault in self.faults.items() if other != key}
+            self.faults = MappingProxyType(left)
             self._shown.failed(*key, now=False)
 
     def _serve(self, route: Route) -> None:
         """Put the lane of this route into the table: the one assignment that changes what answers."""
-        available = {key: loaded for key, loaded in self._fleet.loaded.items() if key not in self._leaving}
-        lane = lane_of(route, available)
+        lane = lane_of(route, self._in_memory())
         self._core.table = MappingProxyType({**self._core.table, route.model: lane})
         if route.model in self._core.unserved:
             self._excuse(route.model, None)

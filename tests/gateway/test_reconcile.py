@@ -177,6 +177,21 @@ async def test_a_failed_version_is_tried_again(bench: Bench) -> None:
     assert bench.shown.failing == set()
 
 
+async def test_faults_that_were_taken_do_not_change(bench: Bench) -> None:
+    """Whoever reads the faults in a thread has them as they were, however many come and go meanwhile."""
+    for version in ("4", "5"):
+        await bench.here.publish("m", version, b"no graph")
+    await bench.follow(Route(model="m", revision=1, stable="4"))
+    taken = bench.reconciler.faults
+    before = list(taken.items())
+    await bench.follow(Route(model="m", revision=2, stable="5"))
+    bench.here.clock.advance(bench.pace.retry)
+    bench.reconciler.look_around()
+    assert list(taken.items()) == before
+    await bench.reconciler.settled()
+    assert bench.reconciler.faults.keys() == {("m", "5")}
+
+
 async def test_a_version_that_fails_alike_again_is_told_once(bench: Bench) -> None:
     """However often a broken version is tried, the log has one line of it until it fails differently."""
     await bench.here.publish("m", "4", b"no graph")
