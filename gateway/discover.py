@@ -7,7 +7,8 @@ write is a compare-and-swap: of several workers that see the model at once, one 
 Runs in a thread: listing a registry may take as long as its place does.
 """
 
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from groundwork.errors import DriftgateError
@@ -26,19 +27,32 @@ class Firsts(Protocol):
 
 
 class Discovery:
-    """Looks for new models; one look at a time."""
+    """Looks for new models, from any thread; one look at a time, others wait for it."""
 
     def __init__(self, registry: Registry, store: Firsts, log: Log) -> None:
         self._registry = registry
         self._store = store
         self._log = log
-        self.faults: dict[str, str] = {}
+        self.faults: Mapping[str, str] = {}
+        self._looking = threading.Lock()
 
     def look(self, routed: Collection[str]) -> None:
         """Route every model that is not in `routed`; a fault is kept under its model's name and said once.
 
         A registry that cannot be read is a fault under the empty name: what is loaded answers on.
         """
+        with self._looking:
+            found = self._found(routed)
+            for model, fault in found.items():
+                if self.faults.get(model) != fault:
+                    if model:
+                        self._log.error("model-not-routed", model=model, fault=fault)
+                    else:
+                        self._log.error("registry-not-read", fault=fault)
+            self.faults = found
+
+    def _found(self, routed: Collection[str]) -> dict[str, str]:
+        """Route what has no route; the faults by model."""
         found: dict[str, str] = {}
         try:
             for model in self._registry.models():
@@ -46,13 +60,7 @@ class Discovery:
                     self._first(model, found)
         except (DriftgateError, OSError) as error:
             found[""] = str(error)
-        for model, fault in found.items():
-            if self.faults.get(model) != fault:
-                if model:
-                    self._log.error("model-not-routed", model=model, fault=fault)
-                else:
-                    self._log.error("registry-not-read", fault=fault)
-        self.faults = found
+        return found
 
     def _first(self, model: str, found: dict[str, str]) -> None:
         try:

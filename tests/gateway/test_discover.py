@@ -1,6 +1,7 @@
 """Finding models that have no route."""
 
 import io
+import threading
 from pathlib import Path
 
 from gateway.discover import Discovery
@@ -56,4 +57,34 @@ def test_a_registry_that_is_gone_is_said_once(tmp_path: Path) -> None:
     registry.gone = False
     discovery.look(set())
     assert discovery.faults == {}
+    store.close()
+
+
+def test_looks_do_not_meet(tmp_path: Path) -> None:
+    """A look that comes while another is under way waits until that has ended."""
+    store = SqliteStore(tmp_path / "rollouts.db", FakeClock())
+    begun, met = threading.Semaphore(0), threading.Event()
+
+    class Slow(MemoryRegistry):
+        """A registry that is asked once more while it answers."""
+
+        asked = 0
+
+        def models(self) -> list[str]:
+            """None, after a while in which nobody else may ask."""
+            self.asked += 1
+            if self.asked == 1:
+                begun.release()
+                assert not met.wait(0.05)
+            else:
+                met.set()
+            return []
+
+    discovery = Discovery(Slow("", None), store, Log(io.StringIO(), FakeClock()))
+    first = threading.Thread(target=discovery.look, args=(set(),))
+    first.start()
+    assert begun.acquire(timeout=10)
+    discovery.look(set())
+    first.join()
+    assert met.is_set()
     store.close()
