@@ -5,6 +5,7 @@ It never reads what the log holds.
 """
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ def limits_of(settings: LogSettings) -> Limits:
 
 
 class Upkeep:
-    """One process's care for a folder of segments; has a sink of its own, used by one thread at a time."""
+    """One process's care for a folder of segments; has a sink of its own, which one look at a time uses."""
 
     def __init__(self, folder: Path, settings: LogSettings, clock: Clock, log: Log) -> None:
         self._folder = folder
@@ -39,6 +40,7 @@ class Upkeep:
         self._clock = clock
         self._log = log
         self._said = ""
+        self._looking = threading.Lock()
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
@@ -49,9 +51,10 @@ class Upkeep:
     def look(self) -> None:
         """Sync what was written since the last look, then drop what is over the limits; never raises."""
         try:
-            self._sink.sync()
-            for number in keep_limits(self._folder, self._limits, self._sink, self._clock):
-                self._log.info("log-segment-dropped", segment=number)
+            with self._looking:
+                self._sink.sync()
+                for number in keep_limits(self._folder, self._limits, self._sink, self._clock):
+                    self._log.info("log-segment-dropped", segment=number)
             self._said = ""
         except (DriftgateError, OSError) as error:
             if self._said != str(error):
@@ -63,5 +66,6 @@ class Upkeep:
         self._limits = limits_of(settings)
 
     def close(self) -> None:
-        """Let the file go."""
-        self._sink.close()
+        """Let the file go, once a look that is under way has ended: its thread outlives a cancelled `run`."""
+        with self._looking:
+            self._sink.close()

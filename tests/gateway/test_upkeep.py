@@ -1,5 +1,6 @@
 """The supervisor's care for the log."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,41 @@ def test_a_log_that_cannot_be_kept_is_told_once(tmp_path: Path) -> None:
         upkeep.look()
     upkeep.close()
     assert sum("log-not-kept" in line for line in lines.written) == 1
+
+
+def test_closing_waits_for_a_look(tmp_path: Path) -> None:
+    """The file is let go when the look that uses it has ended, and not before."""
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Lines):
+        """A log whose lines take as long as they are let."""
+
+        def write(self, text: str, /) -> object:
+            """Wait in the middle of a look."""
+            begun.set()
+            assert go.wait(10)
+            return super().write(text)
+
+    clock = FakeClock()
+    sink = SegmentSink(tmp_path, segment_bytes=1, clock=clock)
+    for first in (0, 3, 6):
+        sink.write([make_frame(first)])
+    sink.close()
+    upkeep = Upkeep(tmp_path, SMALL, clock, Log(Slow(), clock))
+
+    def close() -> None:
+        upkeep.close()
+        closed.set()
+
+    looking, closing = threading.Thread(target=upkeep.look), threading.Thread(target=close)
+    looking.start()
+    assert begun.wait(10)
+    closing.start()
+    assert not closed.wait(0.05)
+    go.set()
+    looking.join()
+    closing.join()
+    assert closed.is_set()
 
 
 def test_no_greatest_age_is_never() -> None:
