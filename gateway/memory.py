@@ -16,7 +16,6 @@ import ctypes
 import functools
 import os
 import threading
-from pathlib import Path
 from typing import Any, Final
 
 _TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD of malloc.h
@@ -46,15 +45,6 @@ def yield_to_others() -> None:
     """Let the calling thread have only what others leave of the processor, where the system can do that."""
     if hasattr(os, "setpriority") and hasattr(threading, "get_native_id"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICER)
-
-
-def resident() -> int:
-    """Bytes of this process in memory, shared ones included; 0 where the system does not say."""
-    try:
-        pages = Path("/proc/self/statm").read_text("ascii").split()[1]
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @functools.cache
