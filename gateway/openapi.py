@@ -33,6 +33,8 @@ _STATUSES: Final[Mapping[int, str]] = {
 _ANY: Final = (408, 414, 431, 500, 503)
 _BODY: Final = (400, 413, 415)
 _KEYED: Final = (401, 403, 429)
+_MODELS: Final = ("/v1/models/", "/v2/models/", "/v2/repository/models/")
+"""Where paths begin that name a model, or what is beside the models."""
 _EMPTY_MODEL: Final = "{model}"
 _EDGES: Final[Mapping[Datatype, tuple[int, int]]] = {
     kind: (0 if unsigned else -(2 ** (bits - 1)), 2**bits - 1 if unsigned else 2 ** (bits - 1) - 1)
@@ -80,7 +82,7 @@ def _path(path: str, target: str, *, keyed: bool) -> dict[str, Any]:
         "responses": _responses(path, about, keyed=keyed),
     }
     if about.takes:
-        operation["requestBody"] = {"required": "Predict" in about.summary, "content": _content(about.takes)}
+        operation["requestBody"] = {"required": not about.bodiless, "content": _content(about.takes)}
     return {"post" if about.takes else "get": operation}
 
 
@@ -103,9 +105,7 @@ def _others(place: str, named: Mapping[str, str]) -> Iterable[dict[str, Any]]:
 def _responses(path: str, about: About, *, keyed: bool) -> dict[str, Any]:
     good = {"description": about.summary, "content": _content(about.gives)}
     statuses = {*_ANY, *about.errors, *(_BODY if about.takes else ()), *(_KEYED if keyed else ())}
-    if "{" in path or "default model" in about.summary or about.tag.startswith("Driftgate: "):
-        statuses.add(404)
-    if "/v2/models/" in path or "/v1/models/" in path:
+    if any(path.startswith(models) for models in _MODELS):
         statuses.add(404)
     failures = {
         str(status): {

@@ -29,7 +29,7 @@ class About(msgspec.Struct, frozen=True):
     """One codec or page: what it takes (nothing: no body), what it gives, and under which further statuses.
 
     `errors` are those of its own; those that any request may meet are added where they apply. `fault` names
-    the schema of an error.
+    the schema of an error. `bodiless`: what it takes may be left out.
     """
 
     tag: str
@@ -41,6 +41,7 @@ class About(msgspec.Struct, frozen=True):
     fault: str = "Error"
     headers: Mapping[str, str] = MappingProxyType({})
     query: Mapping[str, str] = MappingProxyType({})
+    bodiless: bool = False
 
 
 def _object(required: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
@@ -259,18 +260,21 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             gives={JSON: "ScoringResponse", SAGEMAKER: "Bytes", OCTETS: "Bytes"},
             headers={"X-Amzn-SageMaker-Custom-Attributes": "comes back as it was sent"},
             fault="MLflowError",
+            errors=(404,),
         ),
         f"{_CODECS}.vertex:CODEC": About(
             _PLATFORM,
             "Predict with the default model",
             takes={JSON: "VertexRequest", VERTEX: "Bytes"},
             gives={JSON: "VertexResponse", VERTEX: "Bytes"},
+            errors=(404,),
         ),
         f"{_CODECS}.azure_ml:CODEC": About(
             _PLATFORM,
             "Score with the default model",
             takes={JSON: "AzureRequest"},
             gives={JSON: "Anything"},
+            errors=(404,),
         ),
         f"{_PAGES}.open_inference:SERVER": About(_V2, "What this server is", gives={JSON: "Server"}),
         f"{_PAGES}.open_inference:LIVE": About(_V2, "Whether it lives", gives={JSON: "Health"}),
@@ -298,6 +302,7 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             takes={JSON: "IndexRequest"},
             gives={JSON: "Index"},
             errors=(501,),
+            bodiless=True,
         ),
         f"{_PAGES}.repository:LOAD": About(
             _V2,
@@ -305,6 +310,7 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             takes={JSON: "Command"},
             gives={JSON: "Empty"},
             errors=(403, 409, 501, 503),
+            bodiless=True,
         ),
         f"{_PAGES}.repository:UNLOAD": About(
             _V2,
@@ -312,6 +318,7 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             takes={JSON: "Command"},
             gives={JSON: "Empty"},
             errors=(403, 409, 501, 503),
+            bodiless=True,
         ),
         f"{_PAGES}.kserve_v1:ALIVE": About(_V1, "Whether it lives", gives={JSON: "Alive"}),
         f"{_PAGES}.kserve_v1:MODELS": About(_V1, "Which models answer", gives={JSON: "Names"}),

@@ -51,6 +51,28 @@ async def test_the_document_is_that_of_the_port(here: World) -> None:
     assert (await here.client.get("/openapi.json?model=nobody")).status_code == 404
 
 
+def test_a_body_is_wanted_by_all_that_take_one_but_the_repository() -> None:
+    """A client made from the document sends a body wherever the port refuses a request without one."""
+    paths = describe({**OFFERED, "/score": "gateway.protocols.azure_ml:CODEC"}, "1")["paths"]
+    bodies = {path: one["post"]["requestBody"] for path, one in paths.items() if "post" in one}
+    free = {path for path, body in bodies.items() if not body["required"]}
+    assert free == {path for path in bodies if path.startswith("/v2/repository/")}
+    assert {"/score", "/v2/models/{model}/labels", "/invocations"} <= bodies.keys() - free
+
+
+def test_what_may_be_missing_is_said_to_be_404(tmp_path: Path) -> None:
+    """Each path of a model may find none, named or by default; those of the server are always there."""
+    model = opened(tmp_path, identity([("x", "FP32", [None, 1])]))
+    for shown in (None, model):
+        paths = describe({**PROTOCOLS, **PAGES}, "1", shown)["paths"]
+        found = {path for path, one in paths.items() for kind in one.values() if "404" in kind["responses"]}
+        always = {path for path in paths if path not in found}
+        assert always == {
+            "/", "/docs", "/metrics", "/v1/models", "/v2", "/v2/health/live", "/v2/health/ready",
+            "/v2/repository/index", "/version",
+        }  # fmt: skip
+
+
 async def test_platform_paths_are_told(tmp_path: Path) -> None:
     """Paths that a setting chooses are described as what they lead to; they come before all others."""
     chosen = PlatformSettings(vertex_predict="/ping", azure_scoring="/score")
