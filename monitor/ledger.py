@@ -130,7 +130,7 @@ class Ledger:
             return []
         seq, label = found
         self._forget_early([(seq, key)])
-        return self.add_label(model, Labelled(row.key, row.row, row.id, b"", label), tally)
+        return self.add_label(model, Labelled(row.key, row.row, identifier, row.client, label), tally)
 
     def add_label(self, model: str, label: Labelled, tally: Counter[str]) -> list[Joined]:
         """Join a label with its prediction and its pairs; counts what became of it in `tally`."""

@@ -160,6 +160,15 @@ def test_a_label_by_a_clients_own_id_may_come_first(desk: Desk) -> None:
     assert desk.count("early") == 0
 
 
+def test_a_waiting_label_is_ambiguous_where_two_come_at_once(desk: Desk) -> None:
+    """A client id that two rows of one frame carry names neither, as if the label had come behind them."""
+    desk.label(0, client=b"order-1")
+    rows = [Predicted(key, 0, identifier(key), b"order-1", 1, 0, 1) for key in (1, 2)]
+    with transaction(desk.db):
+        assert desk.ledger.add_predictions("m", "1", rows, desk.tally) == []
+    assert desk.tally == {"early": 1, "ambiguous": 1}
+
+
 def test_pairs_count_by_who_was_right_in_any_order(desk: Desk) -> None:
     """A pair is counted once its label is there, whichever came first; a version that failed was wrong."""
     for key, (stable, candidate) in enumerate([(1, 1), (1, 0), (0, 1), (0, 0), (1, None)], 1):
