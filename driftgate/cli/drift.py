@@ -60,7 +60,7 @@ def status(
         [_row(found) for found in versions],
     )
     for found in versions:
-        _tell_signals(found, signals)
+        tell_signals(found, signals)
         if found["reference"]:
             click.echo(f"{found['model']} {found['version']}: not compared: {found['reference']}")
         for column, why in found.get("unwatched", {}).items():
@@ -90,14 +90,16 @@ def evidence_text(evidence: float | None, threshold: float) -> str:
     return f"{show.bar(reached, threshold, BAR)} {reached:.1f} of {threshold:.1f}"
 
 
-def _tell_signals(found: dict[str, Any], most: int) -> None:
+def tell_signals(found: dict[str, Any], most: int) -> None:
     """The strongest signals of a version, of those that changed at all."""
     ranked = sorted(found["signals"], key=lambda signal: signal["evidence"] or 0.0, reverse=True)
     telling = [signal for signal in ranked if signal["effect"] > 0][:most]
     for signal in telling:
         change = f"{signal['before']:.1%} → {signal['after']:.1%}" if signal["event"] else ""
+        evidence = signal["evidence"]  # None of what only advises, such as ADWIN
+        nats = "      -" if evidence is None else f"{evidence:7.1f}"
         click.echo(
-            f"  {found['model']} {found['version']}  {signal['signal']:<14} {signal['evidence']:7.1f}"
+            f"  {found['model']} {found['version']}  {signal['signal']:<14} {nats}"
             f"  {signal['event']} {change}".rstrip()
         )
 
