@@ -25,26 +25,22 @@ def plain_answer(request: InferenceRequest, answer: Answer) -> tuple[int | None,
     """The body, and how much of it is JSON where tensors follow; None where something is not plain."""
     if request.wanted:
         return None
-    head, leads = _planned(answer)
+    model, arm = answer.model, answer.arm
+    plan = model.answers.get(arm)
+    if plan is None:
+        plan = model.answers[arm] = _plan(model, arm)
+    head, leads = plan
     if not leads:
         return None
-    parts, blobs = [head % answer.prediction_id.encode()], []
-    for lead, tensor, array in zip(leads, answer.model.outputs, answer.outputs, strict=True):
-        if request.binary:
-            blob = tensor.to_binary(array)
-            blobs.append(blob)
-            parts += (lead, _binary_sizes(array.shape, len(blob)))
-        else:
-            values = array.ravel()
-            parts += (
-                lead,
-                _sizes(array.shape),
-                _encode(values.tolist()) if values.size <= PART else _long(values),
-            )
-    known = request.client_id
-    parts.append(b"}]}" if known is None else b'}],"id":%b}' % _encode(known))
-    length = sum(map(len, parts)) if blobs else None
-    return length, b"".join(parts + blobs)
+    parts = [head % answer.prediction_id.encode()]
+    if request.binary:
+        return _in_binary(request, answer, parts, leads)
+    for lead, array in zip(leads, answer.outputs, strict=True):
+        values = array.ravel()
+        text = _encode(values.tolist()) if values.size <= PART else _long(values)
+        parts += (lead, _sizes(array.shape), text)
+    parts.append(_end(request.client_id))
+    return None, b"".join(parts)
 
 
 def _long(values: Array) -> bytes:
@@ -53,12 +49,21 @@ def _long(values: Array) -> bytes:
     return b"[%b]" % b",".join(parts)
 
 
-def _planned(answer: Answer) -> tuple[bytes, tuple[bytes, ...]]:
-    """The plan of a version's answers in one arm, made the first time."""
-    plan = answer.model.answers.get(answer.arm)
-    if plan is None:
-        plan = answer.model.answers[answer.arm] = _plan(answer.model, answer.arm)
-    return plan
+def _in_binary(
+    request: InferenceRequest, answer: Answer, parts: list[bytes], leads: tuple[bytes, ...]
+) -> tuple[int, bytes]:
+    """The same with the tensors behind the JSON, which `parts` begin."""
+    blobs = []
+    for lead, tensor, array in zip(leads, answer.model.outputs, answer.outputs, strict=True):
+        blob = tensor.to_binary(array)
+        blobs.append(blob)
+        parts += (lead, _binary_sizes(array.shape, len(blob)))
+    parts.append(_end(request.client_id))
+    return sum(map(len, parts)), b"".join(parts + blobs)
+
+
+def _end(known: str | None) -> bytes:
+    return b"}]}" if known is None else b'}],"id":%b}' % _encode(known)
 
 
 def _plan(model: LoadedModel, arm: str) -> tuple[bytes, tuple[bytes, ...]]:

@@ -1,4 +1,4 @@
-"""`python -m loadtests.bench.stages [ROWS]`: where the microseconds of one request go, inside one process.
+"""`python -m loadtests.bench.stages [ROWS] [binary]`: where a request's microseconds go, in one process.
 
 Each stage is timed in a tight loop over many short windows, of which the quickest counts: a busy machine
 makes windows slow and none quick. Caches are warm, so in a server each stage costs more; compare stages, and
@@ -23,7 +23,7 @@ from gateway.call import Call
 from gateway.fast import connections, wire
 from gateway.port import PortState
 from gateway.protocols.codec import Answer
-from gateway.protocols.open_inference import CODEC
+from gateway.protocols.open_inference import CODEC, JSON_LENGTH
 from gateway.responses import Response
 from groundwork.clock import SystemClock
 from groundwork.logs import Log
@@ -73,16 +73,26 @@ def drain(here: World) -> list[bytes]:
     return frames
 
 
-def measure(here: World, rows: int) -> dict[str, float]:
+def asked(rows: int, *, binary: bool) -> tuple[dict[bytes, bytes], bytes]:
+    """Headers and body of a request of so many rows."""
+    values = np.random.default_rng(7).standard_normal((rows, 30)).astype(np.float32)
+    tensor: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [rows, 30]}
+    if not binary:
+        tensor["data"] = [round(float(value), 4) for value in values.ravel()]
+        return {}, msgspec.json.encode({"inputs": [tensor]})
+    tensor["parameters"] = {"binary_data_size": values.nbytes}
+    head = msgspec.json.encode({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    return {JSON_LENGTH: b"%d" % len(head)}, head + values.tobytes()
+
+
+def measure(here: World, rows: int, *, binary: bool) -> dict[str, float]:
     """Every stage of a request of so many rows, in µs."""
     times = 300 if rows == 1 else 20
-    values = np.random.default_rng(7).standard_normal((rows, 30)).astype(np.float32)
-    data = [round(float(value), 4) for value in values.ravel()]
-    tensor = {"name": "x", "datatype": "FP32", "shape": [rows, 30], "data": data}
-    body = msgspec.json.encode({"inputs": [tensor]})
-    head = b"POST %b HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % (PATH, len(body))
+    headers, body = asked(rows, binary=binary)
+    told = b"".join(b"%b: %b\r\n" % header for header in headers.items())
+    head = b"POST %b HTTP/1.1\r\nHost: test\r\n%bContent-Length: %d\r\n\r\n" % (PATH, told, len(body))
     core, model = here.core, here.core.table["m"].stable
-    request = CODEC.decode(model, {}, body)
+    request = CODEC.decode(model, headers, body)
     outputs = model.session.run(request.feeds)
     answer = Answer(model, "stable", "0" * 32, outputs)
     config = Config(here.port, interface="asgi3", ws="none", lifespan="off", log_config=None)
@@ -94,13 +104,14 @@ def measure(here: World, rows: int) -> dict[str, float]:
         limits=LimitSettings(),
         count=lambda _reason: None,
     )
+    whole = head + body
     connection.connection_made(Nowhere())  # type: ignore[arg-type]
-    response = core.begin(Call(CODEC, "m", None, {}, body))
+    response = core.begin(Call(CODEC, "m", None, headers, body))
     assert isinstance(response, Response)
     stages: dict[str, Callable[[], object]] = {
-        "whole, from bytes to bytes": lambda: connection.data_received(head + body),
-        "  core": lambda: core.begin(Call(CODEC, "m", None, {}, body)),
-        "    decode": lambda: CODEC.decode(model, {}, body),
+        "whole, from bytes to bytes": lambda: connection.data_received(whole),
+        "  core": lambda: core.begin(Call(CODEC, "m", None, headers, body)),
+        "    decode": lambda: CODEC.decode(model, headers, body),
         "    run": lambda: model.session.run(request.feeds),
         "    identify": lambda: core.journal.identify(model),
         "    encode": lambda: CODEC.encode(request, answer),
@@ -125,16 +136,18 @@ def flush(here: World, folder: Path, rows: int) -> float:
     return best / requests / 1e3
 
 
-async def main(rows: int) -> None:
-    """Print the stages of a request of `rows` rows."""
+async def main(rows: int, *, binary: bool) -> None:
+    """Print the stages of a request of `rows` rows, as JSON or in binary."""
     with tempfile.TemporaryDirectory(prefix="driftgate-stages-") as folder:
         async with world(Path(folder)) as here:
             here.core.clock = SystemClock()
-            print(f"{rows} × 30 as JSON, logistic regression; µs, quickest of {WINDOWS} windows")
-            for name, micros in measure(here, rows).items():
+            how = "in binary" if binary else "as JSON"
+            print(f"{rows} × 30 {how}, logistic regression; µs, quickest of {WINDOWS} windows")
+            for name, micros in measure(here, rows, binary=binary).items():
                 print(f"{name:<28}{micros:>9.2f}")
             print(f"{'flush, in its own thread':<28}{flush(here, Path(folder), rows):>9.2f}")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
+    words = sys.argv[1:]
+    asyncio.run(main(next((int(word) for word in words if word.isdigit()), 1), binary="binary" in words))
