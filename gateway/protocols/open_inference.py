@@ -288,7 +288,7 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
             size = _binary_size(document, blobs, at)
             feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], document.shape)
             at += size
-        elif not document.data and document.data != []:
+        elif _is_absent(document.data):
             raise InvalidInputError(f"input {name!r} has neither data nor binary_data_size")
         elif tensor.datatype in _BINARY_ONLY:
             raise InvalidInputError(
@@ -318,6 +318,11 @@ def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
     return None
 
 
+def _is_absent(data: Any) -> bool:
+    """Whether an input has no data, left out or null; else it is a list or, not looked into yet, anything."""
+    return data is None or (data.__class__ is msgspec.Raw and memoryview(data)[:4] in (b"", b"null"))
+
+
 def _from_data(tensor: Tensor, data: Any, shape: list[int]) -> Array:
     if data.__class__ is list:
         return tensor.from_lists(data, shape)
@@ -334,7 +339,7 @@ def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
             f"input {document.name!r} has binary_data_size, but the request has no "
             "Inference-Header-Content-Length header"
         )
-    if document.data:
+    if not _is_absent(document.data):
         raise InvalidInputError(f"input {document.name!r} has both data and binary_data_size; send one")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= left:
         raise MalformedError(

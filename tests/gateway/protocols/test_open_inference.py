@@ -86,6 +86,16 @@ async def test_data_and_bytes_exclude_each_other(here: World) -> None:
     assert response.status_code == 400
 
 
+async def test_data_that_is_null_is_absent(here: World) -> None:
+    """A client library that writes null beside binary data is answered; null alone is no data."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 30], "data": None}
+    head = msgspec.json.encode({"inputs": [{**tensor, "parameters": {"binary_data_size": len(OCTETS)}}]})
+    response = await here.infer(head + OCTETS, headers={LENGTH: str(len(head))})
+    assert response.status_code == 200, response.text
+    response = await here.infer({"inputs": [tensor]})
+    assert "neither data nor binary_data_size" in response.json()["error"]
+
+
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_a_refusal(a_model: LoadedModel, body: bytes) -> None:
     """Whatever the body is, decoding gives a request or a Refusal, and nothing else."""
