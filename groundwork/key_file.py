@@ -14,9 +14,11 @@ A changed file that cannot be read changes nothing: the keys in force stay in fo
 Refuses to know: what keys open.
 """
 
+import contextlib
+import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +55,17 @@ def load(path: Path) -> KeyBook:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"keys.file: {path}: {' '.join(str(error).split())}") from None
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Hold the file's folder while the file is read and saved: of two who change it at once, one waits."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def save(path: Path, keys: Iterable[Key]) -> None:

@@ -76,7 +76,8 @@ def create_key(
     key, text = create(
         name, parts["scopes"], now, expires=ends, rate=parts["rate"], concurrency=parts["concurrency"]
     )
-    key_file.save(path, (*_held(path), key))
+    with key_file.changing(path):
+        key_file.save(path, (*_held(path), key))
     if as_json:
         show.facts({"id": key.id, "name": key.name, "key": text, "file": str(path)})
         return
@@ -121,6 +122,15 @@ def list_keys(file: Path | None, config_file: Path | None, *, as_json: bool) -> 
 def revoke_key(key: str, file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
     """Take KEY, an id or a name that one key has, out of the file; it is refused within a second."""
     path = _path(file, config_file)
+    with key_file.changing(path):
+        revoked = _revoke(path, key)
+    if as_json:
+        show.facts({"id": revoked.id, "name": revoked.name, "file": str(path)})
+    else:
+        click.echo(f"{click.style('✔', fg='green')} key {revoked.id} ({revoked.name}) is revoked")
+
+
+def _revoke(path: Path, key: str) -> Key:
     held = key_file.load(path).keys
     named = [one for one in held if key in (one.id, one.name)]
     if len(named) != 1:
@@ -129,10 +139,7 @@ def revoke_key(key: str, file: Path | None, config_file: Path | None, *, as_json
             "name its id, as `driftgate config keys list` shows it"
         )
     key_file.save(path, (one for one in held if one is not named[0]))
-    if as_json:
-        show.facts({"id": named[0].id, "name": named[0].name, "file": str(path)})
-    else:
-        click.echo(f"{click.style('✔', fg='green')} key {named[0].id} ({named[0].name}) is revoked")
+    return named[0]
 
 
 def _after(now: dt.datetime, written: str) -> dt.datetime:

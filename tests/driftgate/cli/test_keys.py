@@ -1,6 +1,7 @@
 """`driftgate config keys`: a life of a key."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,11 @@ def test_an_end_that_no_calendar_has_is_a_misuse(tmp_path: Path, capsys: pytest.
     assert run(["config", "keys", "create", *made]) == 2
     assert "--expires: '99999999d' ends after the year 9999" in capsys.readouterr().err
     assert not (tmp_path / "keys.yaml").exists()
+
+
+def test_keys_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
+    """None of several who change the file takes away what another has just put there."""
+    made = ["config", "keys", "create", "--scope", "infer", "--file", str(tmp_path / "keys.yaml"), "--name"]
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda number: run([*made, f"k{number}"]), range(8))) == {0}
+    assert {key.name for key in key_file.load(tmp_path / "keys.yaml").keys} == {f"k{n}" for n in range(8)}
