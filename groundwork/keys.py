@@ -52,7 +52,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1)]
     created: _Moment
     expires: _Moment | None = None
-    rate: Annotated[float, msgspec.Meta(gt=0, le=1e6)] | None = None
+    rate: Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)] | None = None
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
 
 

@@ -69,7 +69,15 @@ def test_an_id_stands_once() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"scopes": []}, {"scopes": ["root"]}, {"name": "a b"}, {"hash": "sha256:00"}, {"rate": 0.0}, {"x": 1}],
+    [
+        {"scopes": []},
+        {"scopes": ["root"]},
+        {"name": "a b"},
+        {"hash": "sha256:00"},
+        {"rate": 0.0},
+        {"rate": 1e-12},
+        {"x": 1},
+    ],
 )
 def test_a_record_that_cannot_be_honoured_is_refused(change: dict[str, object]) -> None:
     """No scope, an unknown one, a wrong hash, an impossible rate or an unknown field: an error."""
