@@ -188,15 +188,19 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
     done = msgspec.convert(answer, Done)
     mark = click.style("✔", fg="green") if done.applied else click.style("!", fg="yellow")
     click.echo(
-        f"{mark} {verb} {model}: {_answers(done.status)}, revision {done.revision}, in {done.seconds:.2f} s"
+        f"{mark} {verb} {model}: {answers(done.status)}, revision {done.revision}, in {done.seconds:.2f} s"
     )
     if done.lagging:
         click.echo(f"  not yet applied by {', '.join(done.lagging)}")
 
 
-def _answers(found: Status) -> str:
+def answers(found: Status) -> str:
+    """What answers now, in half a sentence."""
     if found.candidate is None:
         return f"version {found.stable} answers everything"
+    if float(found.weight) == 0 and found.shadow != "0":
+        shadowed = f"version {found.candidate} runs in shadow of {found.shadow} %"
+        return f"{shadowed}, version {found.stable} answers everything"
     return f"version {found.candidate} answers {found.weight} %, version {found.stable} the rest"
 
 
