@@ -26,12 +26,14 @@ class DurableCore(Core):
         answer = super().begin(call)
         response = answer if isinstance(answer, Response) else await answer
         journal = self.journal
-        done = journal.spooled is None or await journal.spooled()
         identity = [header for header in response.headers if header[0] == IDENTITY]
         identifier = bytes.fromhex(identity[0][1].decode()) if identity else b""
-        if done and identifier not in journal.missed:
-            return response
-        journal.missed.discard(identifier)
+        try:
+            done = journal.spooled is None or await journal.spooled()
+            if done and identifier not in journal.missed:
+                return response
+        finally:
+            journal.missed.discard(identifier)
         error = NotLoggedError("the answer could not be logged, which durability sync asks for; try again")
         told = refused(error, call.codec.fault)
         return Response(told.status, (*told.headers, *identity), told.body)

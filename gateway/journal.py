@@ -128,10 +128,11 @@ class Journal(Streams):
             self._pairs[stable, candidate] = (stream, plan)
 
     def open_labels(self, model: str) -> None:
-        """Give the labels of a model their stream, once."""
-        if model not in self._labels:
-            wish = Wish(Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes)
-            self._labels[model] = self._open(wish)
+        """Give the labels of a model their stream, once, however many threads ask for it."""
+        with self._opening:
+            if model not in self._labels:
+                wish = Wish(Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes)
+                self._labels[model] = self._open(wish)
 
     def has_labels(self, model: str) -> bool:
         """Whether `open_labels` was called for this model."""
@@ -174,7 +175,9 @@ class Journal(Streams):
             return
         validity = prediction.plan.fill(columns, feeds, outputs, rows)
         columns["outcome"] = _FAILED if outputs is None else _OK
-        self._append(prediction.stream, columns, rows, validity)
+        # Where a candidate failed, stable's row is the one of the answer.
+        promised = outputs is not None or noted.arm is not Arm.CANDIDATE
+        self._append(prediction.stream, columns, rows, validity, promised=promised)
         if prediction.plan.withholds:
             self._values[loaded.meters.withheld] += rows
 
@@ -279,7 +282,7 @@ class Journal(Streams):
             "candidate_outcome": (Outcome.OK if candidate is not None else Outcome.FAILED).value,
         }
         validity = plan.fill(columns, stable, candidate, rows)
-        self._append(stream, columns, rows, validity)
+        self._append(stream, columns, rows, validity, promised=False)
 
     def labelled(self, model: str, labels: Sequence[LabelRow]) -> None:
         """Record all of these labels, or none and raise LogFullError; `open_labels` was called."""

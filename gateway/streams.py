@@ -58,7 +58,7 @@ class Streams:
         self._numbers = itertools.count(1)
         self._streams: dict[int, Stream] = {}
         self._closing: list[Stream] = []
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._meters = LogMeters(slot.counters)
         self._values = slot.counters.values
 
@@ -102,15 +102,18 @@ class Streams:
         for file in self.files():
             file.finish()
 
-    def _append(self, stream: Stream, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
-        file = stream.file
+    def _append(
+        self, stream: Stream, columns: Mapping[str, Any], rows: int, validity: Any, *, promised: bool = True
+    ) -> None:
+        """Record rows; `promised` says that an answer carries their id, which is then missed with them."""
+        file, identifier = stream.file, columns["id"] if promised else None
         if file is None:
             stream.pass_by(rows)
             self._values[self._meters.lost[stream.kind]] += rows
-            self._miss(columns.get("id"))
+            self._miss(identifier)
             return
         file.append(columns, rows, validity)
-        self._count(stream, file, columns.get("id"), rows)
+        self._count(stream, file, identifier, rows)
 
     def _count(self, stream: Stream, file: RowFile, identifier: bytes | None, rows: int) -> None:
         """Count rows as accepted, or as lost where the file has lost any since the last time."""

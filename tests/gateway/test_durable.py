@@ -21,6 +21,7 @@ from prediction_log.segments import SegmentSink, SegmentSource
 from prediction_log.spill import MOST
 from prediction_log.transport import START
 from rollouts.route import Route
+from tests.facts import until
 from tests.gateway.worlds import ROW, Lines, World, call, request, world
 
 SETTINGS = GatewaySettings(journal=JournalSettings(durability="sync", buffer_bytes=1))
@@ -132,6 +133,18 @@ async def test_a_row_that_was_lost_is_not_answered(bench: Bench) -> None:
     assert told == set(bench.logged())
     assert not bench.here.journal.missed
     assert (await bench.ask()).status == 200
+
+
+async def test_who_leaves_leaves_no_id_behind(bench: Bench) -> None:
+    """Ids of rows that were lost are forgotten with their requests, also when a client did not wait."""
+    bench.sink.full = True
+    asked = [asyncio.create_task(bench.ask(rows=100)) for _ in range(2 * MOST + 2)]
+    await until(lambda: bool(bench.here.journal.missed), "rows are lost")
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert not bench.here.journal.missed
+    bench.sink.full = False
 
 
 async def test_requests_behind_a_full_buffer_wait_for_it(bench: Bench) -> None:

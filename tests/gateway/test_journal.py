@@ -1,5 +1,7 @@
 """What a worker writes to the log when things are tight, and what it leaves out because it was told to."""
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,39 @@ def frames_of(journal: Journal, kind: Kind) -> list[Frame]:
             file.release()
             found.append(decode(taken))
     return [frame for frame in found if frame.kind == kind]
+
+
+async def test_rows_of_no_answer_are_not_missed(tmp_path: Path) -> None:
+    """A lost shadow pair, or a candidate's lost failure, keeps nobody from an answer and is forgotten."""
+    async with world(tmp_path, SMALL) as here:
+        await here.publish("m", "2", logistic(bias=1.0))
+        versions = await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=1))
+        stable, candidate = versions["1"], versions["2"]
+        here.journal.spooled = here.core.shadow.close  # type: ignore[assignment]  # that there is one is enough
+        here.journal.open_pairs(stable, candidate)
+        feeds = {"x": np.zeros((100, 30), np.float32)}
+        outputs = stable.session.run(feeds)
+        for number in range(20):
+            noted = Noted(number.to_bytes(16, "little"), 1, 1, Arm.CANDIDATE, 2)
+            here.journal.paired((stable, candidate), noted, outputs, None, 100)
+            here.journal.predicted(candidate, noted, feeds, None, 100, Kept.ALWAYS)
+        assert here.counted("driftgate_log_rows_lost_total", kind="pair") > 0
+        assert here.counted("driftgate_log_rows_lost_total", kind="prediction") > 0
+        assert not here.journal.missed
+        here.journal.spooled = None
+
+
+async def test_labels_have_one_stream_whoever_comes_first(here: World) -> None:
+    """Threads that open the labels of a model at once make one file."""
+    before = {file.path for file in here.journal.files()}
+    barrier = threading.Barrier(4)
+
+    def open_labels() -> None:
+        barrier.wait(10)
+        here.journal.open_labels("m")
+
+    await asyncio.gather(*(asyncio.to_thread(open_labels) for _ in range(4)))
+    assert len({file.path for file in here.journal.files()} - before) == 1
 
 
 def test_a_file_that_would_take_the_reserve_is_not_made(tmp_path: Path) -> None:
