@@ -14,8 +14,9 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
-from gateway.errors import MalformedError, UnknownModelError
+from gateway.errors import LoadError, MalformedError, UnknownModelError, UnknownVersionError
 from gateway.judgement import status_of
+from gateway.model import LoadedModel
 from gateway.presence import lagging
 from gateway.reconcile import Fleet
 from gateway.views import Done, History
@@ -143,9 +144,18 @@ class Console:
         if spec.model not in (None, model):
             raise MalformedError(f"this rollout file is for model {spec.model!r}, not for {model!r}")
         route = await self._off_loop(self._route, model)
-        joins = await self._fleet.load(model, route.stable)
-        await self._fleet.load(model, candidate, joins=joins)
+        await self._fleet.load(model, candidate, joins=await self._answering(route))
         return verbs.start(spec, candidate)
+
+    async def _answering(self, route: Route) -> LoadedModel | None:
+        """The stable version, which a candidate must fit; None where it cannot be loaded.
+
+        Then nobody is answered, and a rollout is the way to a version that does.
+        """
+        try:
+            return await self._fleet.load(route.model, route.stable)
+        except (LoadError, UnknownVersionError):
+            return None
 
     def _apply(self, model: str, verb: verbs.Verb, name: str, wish: Wish) -> verbs.Change:
         expected = None if wish.revision is None else self._expected(model, wish.revision)

@@ -84,9 +84,9 @@ class Bench:
         """An acting verb's answer."""
         return await self.client.post(f"/v1/rollouts/{model}/{verb}", json=wish)
 
-    async def done(self, verb: str, **wish: Any) -> Any:
+    async def done(self, verb: str, model: str = "m", **wish: Any) -> Any:
         """An acting verb that is done."""
-        answer = await self.act(verb, **wish)
+        answer = await self.act(verb, model, **wish)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -195,6 +195,20 @@ async def test_a_broken_candidate_is_refused_before_the_edit(bench: Bench) -> No
         (422, "load-failed"),
         (422, "incompatible-signature"),
     ]
+
+
+async def test_a_rollout_leads_away_from_a_stable_version_that_is_broken(bench: Bench) -> None:
+    """Where the first version seen cannot be loaded, another one can be started and promoted."""
+    await bench.here.publish("n", "1", logistic())
+    await bench.here.publish("n", "2", b"no graph")
+    bench.store.ensure_first("n", "2", "gateway")
+    bench.follow()
+    await bench.reconciler.settled()
+    bench.console.patience = 0.0
+    assert not (await bench.done("start", "n", candidate="1"))["applied"]
+    await bench.done("promote", "n")
+    await bench.reconciler.settled()
+    assert bench.here.core.table["n"].stable.version == "1"
 
 
 async def test_unknown_models(bench: Bench) -> None:
