@@ -208,4 +208,4 @@ def _risk(labels: np.ndarray, predictions: np.ndarray | None, rows: int) -> Risk
         gaps = np.abs(truth.astype(np.float64) - answers.astype(np.float64))
         return Risk(len(truth), finite(float(gaps.sum())), "absolute")
     wrong = sum(a != b for a, b in zip(truth.tolist(), answers.tolist(), strict=True))
-    return Risk(len(truth), wrong, "zero-one")
+    return Risk(len(truth), float(wrong), "zero-one")

@@ -134,6 +134,8 @@ def test_risk_of_classes() -> None:
     )
     assert profile.risk == Risk(3, 1, "zero-one")
     assert profile.held_out
+    # A copy of a profile is known by the digest of its bytes, however often it was read and written.
+    assert encode(decode(encode(profile))) == encode(profile)
 
 
 def test_risk_of_values() -> None:
