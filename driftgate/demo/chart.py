@@ -272,8 +272,8 @@ def _smooth(shares: Sequence[tuple[float, int, int]]) -> tuple[list[float], list
 
 
 def _trailing(values: Sequence[float]) -> list[float]:
-    """The mean of each bin and a few before it, as in `_smooth`."""
-    past = [values[max(place - SMOOTH_BINS, 0) : place + 1] for place in range(len(values))]
+    """The mean of each bin and the one before it: what comes later is never seen early here either."""
+    past = [values[max(place - 1, 0) : place + 1] for place in range(len(values))]
     return [sum(part) / len(part) for part in past]
 
 
