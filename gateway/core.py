@@ -30,6 +30,7 @@ from gateway.dispatch import Dispatch
 from gateway.errors import InvalidInputError, NotReadyError, OverloadedError, RunError, UnknownModelError
 from gateway.inference import Array
 from gateway.journal import Journal, Noted
+from gateway.large import LargeAnswers
 from gateway.loop_lag import LoopLag
 from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
@@ -89,6 +90,7 @@ class Core:
         self._on_demand = on_demand
         self._inline_body = settings.requests.inline_body_bytes
         self._pool = ThreadPoolExecutor(settings.runs.pool or LEAST_RUNS, "run")
+        self._large = LargeAnswers(self, journal, self._pool, settings.requests.inline_body_bytes)
         self._requests = 0
         self._bound: dict[str, Bound] = {}
         self.unserved: Mapping[str, str] = MappingProxyType({})
@@ -241,14 +243,23 @@ class Core:
             model.batcher.ran_alone(request.rows, work.ended - work.began)
         return answer
 
-    def _answer(self, work: Work, outputs: list[Array]) -> Response:
-        model, arm, request = work.model, work.arm, work.request
+    def _answer(self, work: Work, outputs: list[Array]) -> Response | Pending:
+        model, request = work.model, work.request
+        if self._large.takes(work, outputs):
+            return self._large.give(work, outputs)
         identifier = self.journal.identify(model)
-        prediction_id = identifier.hex()
-        headers, body = work.call.codec.encode(request, Answer(model, ARM_NAMES[arm], prediction_id, outputs))
-        noted = self._note(work, identifier)
+        answer = Answer(model, ARM_NAMES[work.arm], identifier.hex(), outputs)
+        headers, body = work.call.codec.encode(request, answer)
+        noted = self.note(work, identifier)
         paired = work.shadow is not None
         self.journal.predicted(model, noted, request.feeds, outputs, request.rows, paired=paired)
+        return self.answered(work, noted, outputs, headers, body)
+
+    def answered(
+        self, work: Work, noted: Noted, outputs: list[Array], headers: tuple[Header, ...], body: bytes
+    ) -> Response:
+        """Count what was answered and recorded, and offer it to the shadow."""
+        model, arm = work.model, work.arm
         values, meters = self._values, model.meters
         values[meters.ok[arm]] += 1
         values[meters.consecutive_errors] = 0
@@ -258,7 +269,8 @@ class Core:
             values[work.bound.evidence[arm].requests] += 1
         if work.shadow is not None:
             self._offer(work, work.shadow, noted, outputs)
-        return Response(OK, (*headers, *arm_headers(model.version, arm), _identity(prediction_id)), body)
+        told = (*headers, *arm_headers(model.version, arm), _identity(noted.identifier.hex()))
+        return Response(OK, told, body)
 
     def _count_stages(self, work: Work, noted: Noted) -> None:
         """Where the request's time went; whole nanoseconds, and together the latency that is recorded."""
@@ -281,7 +293,7 @@ class Core:
             raise error
         identifier = self.journal.identify(model)
         kept = Kept.ALWAYS if rerun else Kept.SAMPLE  # the second run's row is the one that counts
-        noted = self._note(work, identifier)
+        noted = self.note(work, identifier)
         self.journal.predicted(model, noted, work.request.feeds, None, work.request.rows, kept)
         values, meters = self._values, model.meters
         values[meters.rerun() if rerun else meters.failed(arm)] += 1
@@ -307,7 +319,8 @@ class Core:
             Job(work.model, shadow, noted, request.feeds, outputs, request.rows, size, evidence)
         )
 
-    def _note(self, work: Work, identifier: bytes) -> Noted:
+    def note(self, work: Work, identifier: bytes) -> Noted:
+        """What is recorded of a request under this id."""
         return Noted(
             identifier,
             self.clock.now(),
@@ -351,7 +364,7 @@ class Core:
             answer = self._run(work)
             return answer if isinstance(answer, Response) else await answer
         except DriftgateError as error:
-            return self._refuse(work, error)
+            return self.give_up(work, error)
         finally:
             model.let_go()
 
@@ -363,7 +376,7 @@ class Core:
         except (RunError, InvalidInputError) as error:
             return self._failed_away(work, error)
         except DriftgateError as error:
-            return self._refuse(work, error)
+            return self.give_up(work, error)
 
     def taken_back(self, work: Work) -> None:
         """Count a request whose client has gone before its run had ended."""
@@ -373,9 +386,10 @@ class Core:
         try:
             return self._failed(work, error)
         except DriftgateError as refusal:
-            return self._refuse(work, refusal)
+            return self.give_up(work, refusal)
 
-    def _refuse(self, work: Work, error: DriftgateError) -> Response:
+    def give_up(self, work: Work, error: DriftgateError) -> Response:
+        """The refusal of a request that had begun, in the shape of its protocol."""
         call = work.call
         return self.refuse(error, call.model, work.model.version, work.started, call.codec.fault)
 

@@ -35,7 +35,7 @@ from uvicorn.server import ServerState
 
 from gateway import insides
 from gateway.away import Away
-from gateway.endpoints import DataPort, Send, deliver
+from gateway.endpoints import PIECE_BYTES, DataPort, Send, deliver
 from gateway.paths import Target
 from gateway.port import Connection, PortState
 from gateway.protocols.codec import Headers
@@ -334,7 +334,7 @@ class FastConnection(Connection):
     def _finish(self, cycle: httptools_impl.RequestResponseCycle, answer: Response) -> bool:
         """End the cycle with one write and no timer; False where something is in the way of that."""
         busy = self.pipeline or self.flow.write_paused or self.transport.is_closing()
-        if busy or cycle.disconnected or not cycle.keep_alive:
+        if busy or cycle.disconnected or not cycle.keep_alive or len(answer.body) > PIECE_BYTES:
             return False
         cycle.response_started = cycle.response_complete = True
         self.server_state.total_requests += 1

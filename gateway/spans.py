@@ -81,8 +81,9 @@ class Spanned(Core):
         finally:
             self._seen.pop(id(call), None)
 
-    def _note(self, work: Work, identifier: bytes) -> Noted:
-        noted = super()._note(work, identifier)
+    def note(self, work: Work, identifier: bytes) -> Noted:
+        """As `Core.note`; the stages of the run are over then."""
+        noted = super().note(work, identifier)
         seen = self._seen.get(id(work.call)) if self._seen else None
         if seen is not None:
             self._part(work, seen)

@@ -195,12 +195,16 @@ class RowFile:
 
     def end_large(self, begun: Spill, rows: int, *, wanted: bool = True) -> None:
         """Let the log have what was written, or count as lost what could not be; forget what nobody wants."""
-        if wanted and begun.publish():
-            self._active.leave_before(begun.end)
-            return
+        active, first = self._active, self._active.first
+        if wanted:
+            # First, so that a kill in between leaves numbers without rows, and never rows twice.
+            active.leave_before(begun.end)
+            if begun.publish():
+                return
+            active.leave_before(first)
         self._spills.drop(begun)
         if wanted:
-            self._active.count_lost(rows)
+            active.count_lost(rows)
             self.lost_by[OVERSIZED] += rows
 
     def _no_room(self, columns: Mapping[str, Any], rows: int, validity: Any) -> str:

@@ -90,6 +90,10 @@ _INSERT: Final = """
         kind, model, version, first_time, last_time, rows, incarnation, stream, first_seq, end_seq, body
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_INSERT_ROOM: Final = f"{_INSERT.rstrip().removesuffix('?)')}zeroblob(?))"
+_PIECE: Final = 1 << 20
+_MOST_AT_ONCE: Final = 4 << 20
+"""Bytes that sqlite3 copies while no other thread has the interpreter: a few milliseconds."""
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -236,10 +240,23 @@ def last_sequence(connection: sqlite3.Connection, incarnation: int, stream: int)
 
 def insert(connection: sqlite3.Connection, row: FrameRow) -> None:
     """Append a frame and raise its stream's last sequence; inside the caller's transaction."""
-    connection.execute(_INSERT, row)
+    if len(row.body) <= _MOST_AT_ONCE:
+        connection.execute(_INSERT, row)
+    else:
+        _insert_in_pieces(connection, row)
     connection.execute(
         "INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", (row.incarnation, row.stream, row.end_seq)
     )
+
+
+def _insert_in_pieces(connection: sqlite3.Connection, row: FrameRow) -> None:
+    body = memoryview(row.body)
+    place = connection.execute(_INSERT_ROOM, (*row[:-1], len(body))).lastrowid
+    if place is None:
+        raise StoreError("SQLite did not say where it put a frame; look for damage of the disk")
+    with connection.blobopen("frames", "body", place) as blob:
+        for at in range(0, len(body), _PIECE):
+            blob.write(body[at : at + _PIECE])
 
 
 def active_number(folder: Path) -> int | None:

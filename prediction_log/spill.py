@@ -18,6 +18,7 @@ Cost: the request's bytes are copied three times and written to the page cache: 
 request whose decoding took ten times as long; with `add` on the event loop.
 """
 
+import mmap
 import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -66,7 +67,10 @@ class Spill:
         """Give the file its name and let the flush thread have the frame; False where it was not written."""
         if self._made is None or self.path is None:
             return False
-        _aside(self.path).rename(self.path)
+        try:
+            _aside(self.path).rename(self.path)
+        except OSError:
+            return False
         self.frame = self._made
         return True
 
@@ -162,7 +166,9 @@ class Spills:
         places = layout.plan(self._schema, rows, arenas, validity=True)
         of = self._head
         head = empty_head(of.kind, of.incarnation, of.stream, rows, of.rate, places)
-        buffer = SlotBuffer(memoryview(bytearray(places.length)), head, self._schema, places)
+        # Pages that are there when they are written to: to clear them first would keep other threads waiting.
+        memory = memoryview(mmap.mmap(-1, places.length))
+        buffer = SlotBuffer(memory, head, self._schema, places)
         buffer.begin(first)
         buffer.pass_over(sequence - first)
         buffer.write(columns, rows, validity)

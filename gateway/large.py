@@ -1,0 +1,106 @@
+"""An answer that is too large for one turn of the loop: encoded, and its rows written, in a thread.
+
+Rules: one at a time, for the sake of memory, and because rows of a stream stand in the order of their ids.
+The numbers of its rows are drawn on the loop before they are written, so requests that come meanwhile are
+recorded and answered as ever. Nobody has the answer before its rows are where a crash cannot reach them;
+where it cannot be encoded, or nobody waits for it any more, there are none.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from gateway.call import Work
+from gateway.inference import Array
+from gateway.journal import Filled, Journal, Noted
+from gateway.meters import ARM_NAMES
+from gateway.protocols.codec import Answer
+from gateway.recording import PredictionPlan
+from gateway.responses import Header, Response
+from gateway.streams import Large
+from groundwork.errors import DriftgateError
+
+Encoded = tuple[tuple[Header, ...], bytes]
+
+
+class Answering(Protocol):
+    """The part of a core that gives answers."""
+
+    def note(self, work: Work, identifier: bytes) -> Noted:
+        """What is recorded of a request under this id."""
+        ...
+
+    def answered(
+        self, work: Work, noted: Noted, outputs: list[Array], headers: tuple[Header, ...], body: bytes
+    ) -> Response:
+        """The answer, counted."""
+        ...
+
+    def give_up(self, work: Work, error: DriftgateError) -> Response:
+        """The refusal."""
+        ...
+
+
+class LargeAnswers:
+    """Those of one worker, on its loop; large is what comes in or goes out with more than `most` bytes."""
+
+    def __init__(self, core: Answering, journal: Journal, pool: Executor, most: int) -> None:
+        self._core = core
+        self._journal = journal
+        self._pool = pool
+        self._most = most
+        self._one = asyncio.Lock()
+
+    def takes(self, work: Work, outputs: list[Array]) -> bool:
+        """Whether this one is large; a tenth of a microsecond."""
+        most = self._most
+        if len(work.call.body) > most:
+            return True
+        for array in outputs:  # noqa: SIM110  a plain loop: this runs for every request
+            if array.nbytes > most:
+                return True
+        return False
+
+    def give(self, work: Work, outputs: list[Array]) -> Coroutine[Any, Any, Response]:
+        """What will answer; the version is held until it has."""
+        work.model.hold()
+        return self._give(work, outputs)
+
+    async def _give(self, work: Work, outputs: list[Array]) -> Response:
+        try:
+            async with self._one:
+                noted, (headers, body) = await self._written(work, outputs)
+            return self._core.answered(work, noted, outputs, headers, body)
+        except DriftgateError as error:
+            return self._core.give_up(work, error)
+        finally:
+            work.model.let_go()
+
+    async def _written(self, work: Work, outputs: list[Array]) -> tuple[Noted, Encoded]:
+        model, journal, loop = work.model, self._journal, asyncio.get_running_loop()
+        filled = await loop.run_in_executor(self._pool, fill, journal.plan(model), work, outputs)
+        noted = self._core.note(work, journal.identify(model))
+        large = journal.begin(model, noted, filled, work.request.rows, paired=work.shadow is not None)
+        written = False
+        try:
+            encoded = await loop.run_in_executor(self._pool, _write, work, outputs, large)
+            written = True
+        finally:
+            journal.end(large, wanted=written)
+        return noted, encoded
+
+
+def fill(plan: PredictionPlan, work: Work, outputs: list[Array]) -> Filled:
+    """In the thread: the columns of the tensors."""
+    columns: dict[str, Any] = {}
+    validity = plan.fill(columns, work.request.feeds, outputs, work.request.rows)
+    return columns, validity
+
+
+def _write(work: Work, outputs: list[Array], large: Large) -> Encoded:
+    """In the thread: the answer, then its rows."""
+    answer = Answer(work.model, ARM_NAMES[work.arm], large.identifier.hex(), outputs)
+    encoded = work.call.codec.encode(work.request, answer)
+    large.write()
+    return encoded

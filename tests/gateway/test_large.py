@@ -1,0 +1,94 @@
+"""Answers that take a thread: recorded once, under their ids, and no one else waits for them."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.call import Call
+from gateway.errors import InvalidInputError
+from gateway.inference import InferenceRequest
+from gateway.protocols.codec import Answer
+from gateway.protocols.open_inference import OpenInference
+from gateway.responses import Header, Response
+from gateway.settings import GatewaySettings, JournalSettings, RequestSettings
+from prediction_log.record import Kind
+from tests.gateway.worlds import ROW, World, call, request, world
+
+SMALL = RequestSettings(inline_body_bytes=1000)
+ROWS = 200
+TIGHT = GatewaySettings(requests=SMALL, journal=JournalSettings(buffer_bytes=4096))
+ROOMY = GatewaySettings(requests=SMALL)
+
+
+def recorded(here: World) -> list[str]:
+    """The ids of all rows, in the order of the log."""
+    found: list[str] = []
+    for _ in range(16):  # a large request is a frame of its own, and so is what came before it
+        for frame in here.frames(Kind.PREDICTION):
+            found += [bytes(row).hex() for row in frame.array("id")]
+    return found
+
+
+@pytest.mark.parametrize("settings", [TIGHT, ROOMY])
+async def test_a_large_answer_is_recorded_under_its_id(tmp_path: Path, settings: GatewaySettings) -> None:
+    """Every row once, in its place among those of others, whether it has room in a buffer or not."""
+    async with world(tmp_path, settings) as here:
+        answers = [
+            await here.infer(request([ROW])),
+            await here.infer(request([ROW] * ROWS)),
+            await here.infer(request([ROW])),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        one, many, last = (answer.headers["x-prediction-id"] for answer in answers)
+        assert len(answers[1].json()["outputs"][0]["data"]) == ROWS
+        assert recorded(here) == [one, *[many] * ROWS, last]
+        assert here.counted("driftgate_log_rows_accepted_total", kind="prediction") == ROWS + 2
+        assert here.counted("driftgate_requests_total", outcome="ok") == 3
+
+
+async def test_others_are_answered_meanwhile(tmp_path: Path) -> None:
+    """Requests that come while large ones are written are answered, and all have rows of their own."""
+    async with world(tmp_path, TIGHT) as here:
+        large = [asyncio.create_task(here.infer(request([ROW] * ROWS))) for _ in range(3)]
+        small = []
+        while not all(task.done() for task in large):
+            small.append(await here.infer(request([ROW])))
+            await asyncio.sleep(0)
+        answers = [*small, *[task.result() for task in large]]
+        assert {answer.status_code for answer in answers} == {200}
+        ids = [answer.headers["x-prediction-id"] for answer in answers]
+        lost = here.counted("driftgate_log_rows_lost_total")
+        found = recorded(here)
+        assert len(found) + lost == len(small) + 3 * ROWS
+        assert set(found) <= set(ids)
+
+
+class Mute(OpenInference):
+    """A codec that can tell nothing."""
+
+    def encode(self, _request: InferenceRequest, _answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """Refuse."""
+        raise InvalidInputError("this cannot be told")
+
+
+async def test_what_cannot_be_encoded_is_not_recorded(tmp_path: Path) -> None:
+    """A large answer that is refused leaves no row of an answer, and what comes next is recorded as ever."""
+    async with world(tmp_path, TIGHT) as here:
+        asked = call(request([ROW] * ROWS))
+        answer = here.core.begin(Call(Mute(), asked.model, None, {}, asked.body))
+        refused = answer if isinstance(answer, Response) else await answer
+        kept = await here.infer(request([ROW]))
+        assert refused.status == 400
+        assert recorded(here) == [kept.headers["x-prediction-id"]]
+
+
+async def test_a_large_body_that_is_nobodys_request_is_refused(tmp_path: Path) -> None:
+    """What cannot be decoded is refused as a small one would be."""
+    async with world(tmp_path, TIGHT) as here:
+        document = request([ROW] * ROWS)
+        document["inputs"][0]["shape"] = [ROWS, 31]
+        refused = await here.infer(msgspec.json.encode(document))
+        assert refused.status_code == 400
+        assert recorded(here) == []
