@@ -21,6 +21,7 @@ import msgspec
 from gateway import fleet_meters, memory
 from gateway.budget import Budget
 from gateway.errors import LoadError, UnknownVersionError
+from gateway.gaps import Gaps
 from gateway.journal import Journal
 from gateway.measuring import study
 from gateway.meters import ModelMeters, forget
@@ -210,10 +211,16 @@ class Fleet:
             raise LoadError(
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"
             )
-        measured = study(session, found.profile, runs.batch_rows, self._clock.monotonic)
+        gaps = Gaps(session, self._is_busy, self._clock.monotonic)
+        measured = study(gaps, found.profile, runs.batch_rows, gaps.seconds)
         cost = cost_of(measured.times)
         schedule = decide(session.signature, measured, cost.rows_within(runs.inline), runs)
         return Opened(session, cost, schedule)
+
+    def _is_busy(self) -> bool:
+        """Whether a version runs now; in the loading thread."""
+        values = self._counters.values
+        return any(values[loaded.meters.executing] for loaded in list(self._loaded.values()))
 
     def _free(self, model: str, size: int) -> bool:
         """Begin to let go of so many bytes; False where they are not to be had."""

@@ -13,7 +13,7 @@ rest of that time is not tried.
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -21,11 +21,10 @@ from gateway.errors import InvalidInputError, RunError
 from gateway.inference import Array
 from gateway.joining import Feeds, join, split
 from gateway.schedule import Agreement, Measured, joins, lengths
-from gateway.session import Session
 from gateway.tensors import Tensor
 from gateway.warmup import typical
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
-from registry_client.signature import Datatype, element_names
+from registry_client.signature import Datatype, Signature, element_names
 
 MOST_SECONDS: Final = 0.95
 _ROUNDS: Final = 3
@@ -52,7 +51,17 @@ _BITS: Final = 16
 Clock = Callable[[], float]
 
 
-def study(session: Session, profile: Profile | None, most_rows: int, seconds: Clock) -> Measured:
+class Studied(Protocol):
+    """As much of a session as is measured; its runs may wait for a moment that suits them."""
+
+    signature: Signature
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """Every output, in the signature's order."""
+        ...
+
+
+def study(session: Studied, profile: Profile | None, most_rows: int, seconds: Clock) -> Measured:
     """Measure a version that was just opened; `seconds` is a monotonic clock."""
     tensors = [Tensor(spec) for spec in session.signature.inputs]
     handoff = _handoff(seconds)
@@ -83,7 +92,7 @@ def study(session: Session, profile: Profile | None, most_rows: int, seconds: Cl
 
 
 def _agreement(
-    session: Session, tensors: list[Tensor], profile: Profile | None, count: int
+    session: Studied, tensors: list[Tensor], profile: Profile | None, count: int
 ) -> tuple[Agreement, float]:
     try:
         return compare(session, [_typical(tensors, 1, profile, place) for place in range(count)])
@@ -91,7 +100,7 @@ def _agreement(
         return "unknown", 0.0
 
 
-def compare(session: Session, singles: list[Feeds]) -> tuple[Agreement, float]:
+def compare(session: Studied, singles: list[Feeds]) -> tuple[Agreement, float]:
     """Whether requests come out joined as they come out alone, and the largest relative difference."""
     alone = [session.run(feeds) for feeds in singles]
     worst = 0.0
@@ -137,7 +146,7 @@ def _handoff(seconds: Clock) -> float:
     return min(times)
 
 
-def _fastest(session: Session, feeds: Feeds, rounds: int, ends: float, seconds: Clock) -> float | None:
+def _fastest(session: Studied, feeds: Feeds, rounds: int, ends: float, seconds: Clock) -> float | None:
     """The quickest of so many runs, of fewer where time is up and of two at least; None where one fails."""
     times: list[float] = []
     try:
