@@ -26,7 +26,14 @@ from gateway.grpc_port.schema import Schema
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
 from gateway.protocols.codec import Answer, Headers
-from gateway.protocols.open_inference import OutputChoice, chosen_outputs, flag, wanted_outputs
+from gateway.protocols.naming import (
+    OutputChoice,
+    check_complete,
+    chosen_outputs,
+    flag,
+    input_named,
+    wanted_outputs,
+)
 from gateway.responses import Header
 from gateway.tensors import Tensor
 from gateway.text import bytes_of, text_of
@@ -171,14 +178,7 @@ def _feeds(model: LoadedModel, inputs: Any, raw: Any) -> dict[str, Array]:
     feeds: dict[str, Array] = {}
     for place, given in enumerate(inputs):
         name = given.name
-        tensor = model.inputs.get(name)
-        if tensor is None or name in feeds:
-            what = "twice" if name in feeds else f"unknown; the model has {', '.join(model.inputs)}"
-            raise InvalidInputError(f"input {name[:100]!r} is {what}")
-        if given.datatype != tensor.datatype:
-            raise InvalidInputError(
-                f"input {name!r} has datatype {given.datatype[:20]!r}, wanted {tensor.datatype.value!r}"
-            )
+        tensor = input_named(model, name, given.datatype, feeds)
         if given.parameters:
             _check_memory(name, read_parameters(given.parameters))
         contents = given.contents.ListFields() if given.HasField("contents") else ()
@@ -188,9 +188,7 @@ def _feeds(model: LoadedModel, inputs: Any, raw: Any) -> dict[str, Array]:
             raise MalformedError(f"input {name!r} has contents beside raw_input_contents; send one of them")
         else:
             feeds[name] = tensor.from_binary(memoryview(raw[place]), given.shape[:])
-    if len(feeds) != len(model.inputs):
-        absent = [name for name in model.inputs if name not in feeds]
-        raise InvalidInputError(f"input {absent[0]!r} is missing; wanted {', '.join(model.inputs)}")
+    check_complete(model, feeds)
     return feeds
 
 

@@ -17,7 +17,7 @@ order of the inputs, without gaps, and must fill the body exactly.
 """
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,22 +25,30 @@ import msgspec
 
 from gateway.bulk import check_lists
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
-from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
+from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
 from gateway.protocols.bulk import BULK_BYTES, Bulk, read_bulk
-from gateway.protocols.classification import PARAMETER as CLASSIFICATION
-from gateway.protocols.classification import classify
-from gateway.protocols.classification import wanted as classes_wanted
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.known_binary import json_length, known_binary, remember
+from gateway.protocols.naming import (
+    BASE64,
+    CONTENT_TYPE,
+    OutputChoice,
+    Parameters,
+    check_complete,
+    checked_parameters,
+    chosen_outputs,
+    flag,
+    in_base64,
+    input_named,
+    wanted_outputs,
+)
 from gateway.protocols.plain_answer import plain_answer
 from gateway.responses import JSON, Header, plain_fault
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
 
 JSON_LENGTH: Final = b"inference-header-content-length"
-CONTENT_TYPE: Final = "content_type"
-BASE64: Final = "base64"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
 _JSON_ALONE: Final = (JSON,)
 _BINARY_OUTPUT: Final = "binary_data_output"
@@ -52,8 +60,6 @@ _FAR: Final = len(_DATA) + 5
 """How far beyond the word the brackets of nested lists are looked for."""
 _BINARY_ONLY: Final = frozenset({Datatype.FP16, Datatype.BF16})
 
-Parameters = dict[str, Any] | None
-
 
 class InputDocument(msgspec.Struct, gc=False):
     """One input of a request."""
@@ -62,13 +68,6 @@ class InputDocument(msgspec.Struct, gc=False):
     shape: list[int]
     datatype: str
     data: msgspec.Raw = _NOTHING
-    parameters: Parameters = None
-
-
-class OutputChoice(msgspec.Struct, gc=False):
-    """One output that a request asks for."""
-
-    name: str
     parameters: Parameters = None
 
 
@@ -240,16 +239,6 @@ def _document(body: bytes | memoryview) -> RequestDocument:
         ) from None
 
 
-def checked_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters of a request, each a string, a number or a truth value; InvalidInputError otherwise."""
-    for name, value in parameters.items():
-        if isinstance(value, dict | list):
-            raise InvalidInputError(
-                f"parameter {name[:40]!r} is no string, number or truth value, which parameters are"
-            )
-    return parameters
-
-
 def _raw(model: LoadedModel, body: bytes) -> InferenceRequest:
     """A body that is one tensor and nothing else."""
     if len(model.inputs) != 1:
@@ -275,14 +264,7 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
     at = 0
     for document in inputs:
         name = document.name
-        tensor = model.inputs.get(name)
-        if tensor is None or name in feeds:
-            what = "twice" if name in feeds else f"unknown; the model has {', '.join(model.inputs)}"
-            raise InvalidInputError(f"input {name[:100]!r} is {what}")
-        if document.datatype != tensor.datatype:
-            raise InvalidInputError(
-                f"input {name!r} has datatype {document.datatype[:20]!r}, wanted {tensor.datatype.value!r}"
-            )
+        tensor = input_named(model, name, document.datatype, feeds)
         told = document.parameters
         if told is not None and "binary_data_size" in checked_parameters(told):
             size = _binary_size(document, blobs, at)
@@ -297,18 +279,11 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
             )
         else:
             feed = _from_data(tensor, document.data, document.shape)
-            feeds[name] = tensor.from_base64(feed) if told is not None and _in_base64(tensor, told) else feed
-    if len(feeds) != len(model.inputs):
-        absent = [name for name in model.inputs if name not in feeds]
-        raise InvalidInputError(f"input {absent[0]!r} is missing; wanted {', '.join(model.inputs)}")
+            feeds[name] = tensor.from_base64(feed) if told is not None and in_base64(tensor, told) else feed
+    check_complete(model, feeds)
     if blobs is not None and at != len(blobs):
         raise MalformedError(f"{len(blobs) - at} bytes follow the last binary input; wanted none")
     return feeds
-
-
-def _in_base64(tensor: Tensor, parameters: Mapping[str, Any]) -> bool:
-    """Whether strings in JSON are given, or asked for, in base64; other content types say nothing to us."""
-    return tensor.datatype is Datatype.BYTES and parameters.get(CONTENT_TYPE) == BASE64
 
 
 def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
@@ -346,55 +321,3 @@ def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
             f"input {document.name!r} has binary_data_size {str(size)[:40]}, wanted a number up to {left}"
         )
     return size
-
-
-def flag(parameters: Mapping[str, Any], name: str) -> bool | None:
-    """A parameter that is true, false, or not there; InvalidInputError where it is something else."""
-    value = parameters.get(name)
-    if value is None or isinstance(value, bool):
-        return value
-    raise InvalidInputError(f"parameter {name!r} is {str(value)[:40]!r}, wanted true or false")
-
-
-def wanted_outputs(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ...]:
-    """The outputs that a request names, each known and named once; InvalidInputError otherwise."""
-    wanted: dict[str, Wanted] = {}
-    for output in outputs:
-        name = output.name
-        if name not in model.output_index or name in wanted:
-            known = ", ".join(model.output_index)
-            what = "asked for twice" if name in wanted else f"unknown; the model has {known}"
-            raise InvalidInputError(f"output {name[:100]!r} is {what}")
-        parameters = checked_parameters(output.parameters or NO_PARAMETERS)
-        tensor = model.outputs[model.output_index[name]]
-        classes = classes_wanted(tensor, parameters.get(CLASSIFICATION))
-        base64 = not classes and _in_base64(tensor, parameters)
-        wanted[name] = Wanted(name, flag(parameters, "binary_data"), classes, base64)
-    return tuple(wanted.values())
-
-
-def chosen_outputs(
-    model: LoadedModel, request: InferenceRequest, answer: Answer
-) -> list[tuple[Tensor, Array, bool]]:
-    """The outputs to send, in the order they were asked for, and whether each travels in binary.
-
-    Strings asked for in base64 are so where they do not travel in binary. An output that was asked of a
-    candidate and that the stable version, run in its place, lacks is left out.
-    """
-    if not request.wanted:
-        return [
-            (tensor, array, request.binary)
-            for tensor, array in zip(model.outputs, answer.outputs, strict=True)
-        ]
-    chosen = []
-    for wanted in request.wanted:
-        place = model.output_index.get(wanted.name)
-        if place is not None:
-            binary = request.binary if wanted.binary is None else wanted.binary
-            tensor, array = model.outputs[place], answer.outputs[place]
-            if wanted.classes:
-                tensor, array = classify(model, tensor, array, wanted.classes)
-            if wanted.base64 and not binary:
-                array = tensor.to_base64(array)
-            chosen.append((tensor, array, binary))
-    return chosen
