@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from driftgate.errors import ProgramError
+from gateway.causes import described
 
 POLL_SECONDS: Final = 0.02
 
@@ -80,7 +81,7 @@ class Program:
                 while not file.exists():  # noqa: ASYNC240  one stat of a local file
                     if process.returncode is not None:
                         raise ProgramError(
-                            f"{self.name} {describe_end(process.returncode)} before it answered; "
+                            f"{self.name} {described(process.returncode)} before it answered; "
                             "its lines above say why"
                         )
                     await asyncio.sleep(POLL_SECONDS)
@@ -127,16 +128,6 @@ class Program:
         if self._process is None:
             raise ProgramError(f"{self.name} was never started")
         return self._process
-
-
-def describe_end(code: int) -> str:
-    """How a process ended, in words."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
 
 
 def _send(pid: int, number: signal.Signals, send: Callable[[int, int], None]) -> None:

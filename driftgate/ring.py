@@ -25,9 +25,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from driftgate.errors import ProgramError
-from driftgate.programs import Program, describe_end, module_command
+from driftgate.programs import Program, module_command
 from driftgate.reloading import Both, Read, Reloading
 from driftgate.ring_folder import ring_folder
+from gateway.causes import described
 from gateway.settings import GatewaySettings
 from groundwork.files import write_atomic
 from groundwork.terminal import ignore_stops, open_terminal
@@ -181,7 +182,7 @@ class Ring:
                 self._renewing = False
                 self._tell("monitor is started again to take up changed settings")
             else:
-                self._tell(f"{name} {describe_end(code)}; starting it again in {wait:g} s")
+                self._tell(f"{name} {described(code)}; starting it again in {wait:g} s")
             if await self._stopped_within(wait):
                 return
             wait = min(max(2 * wait, FIRST_WAIT), LONGEST_WAIT)

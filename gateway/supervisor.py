@@ -52,7 +52,7 @@ from groundwork.logs import Log, capture, program_log
 from groundwork.processors import processors
 from groundwork.terminal import ignore_stops, open_terminal
 from prediction_log.recovery import take_over
-from prediction_log.segment_file import refuse_newer
+from prediction_log.segment_file import numbers, refuse_newer
 from prediction_log.segments import SegmentSink
 
 __all__ = ["Reload", "StartError", "Supervisor", "run"]
@@ -115,10 +115,11 @@ async def _supervise(
 ) -> int:
     data = Path(settings.data)
     clock = SystemClock()
-    sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
-    places = Places.create(settings.workers + 1)
     log = program_log(settings.messages, clock)
     capture(log)
+    warn_of_a_lost_key(data, log)
+    sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
+    places = Places.create(settings.workers + 1)
     if listeners.strayed:
         log.warning("grpc-port-taken", wanted=GRPC_PORT, at=listeners.place, remedy="set grpc.port, or 0")
     tally = Tally(data / "slots", settings.workers, log)
@@ -143,6 +144,19 @@ async def _supervise(
         guard.close()
         places.close()
         tally.close()
+
+
+def warn_of_a_lost_key(data: Path, log: Log) -> None:
+    """Say what it means that a worker will make a new id key beside a log that wants the old one."""
+    key = data / "id.key"
+    if not key.exists() and numbers(data / "log"):
+        log.warning(
+            "id-key-made-anew",
+            file=key,
+            means="labels and deletions by ids of before are not found, and hashed columns do not join what "
+            "was logged",
+            remedy="stop at once, restore the file from a backup, start again",
+        )
 
 
 def _obey(supervisor: "Supervisor") -> None:

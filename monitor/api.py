@@ -85,7 +85,7 @@ class Api:
     async def metrics(self, request: Request) -> Response:
         """Prometheus text."""
         del request
-        totals = await asyncio.to_thread(status.series, self._desk.pipeline)
+        totals = dict(self._desk.pipeline.shown.series)
         deliveries = await self._read(outbox.counts)
         totals.update(self._desk.series(deliveries, await asyncio.to_thread(self._desk.behind)))
         totals.update(self._refusals())

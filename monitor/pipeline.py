@@ -24,6 +24,7 @@ from monitor.log_time import LogTime
 from monitor.metrics import Tally
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
+from monitor.shown import Shown
 from monitor.streams import StreamEnds, resumed
 from monitor.watch import Watch
 from prediction_log.errors import LogError
@@ -39,7 +40,7 @@ _NS: Final = 1_000_000_000
 class Pipeline:
     """The one owner of everything in monitor.db that follows from the log.
 
-    `lock` is held during a round; who reads the state from another thread takes it.
+    `lock` is held during a round; who reads the state from another thread takes it. `shown` wants none.
     """
 
     def __init__(self, connection: sqlite3.Connection, settings: MonitorSettings, registry: Registry) -> None:
@@ -89,6 +90,9 @@ class Pipeline:
             watch.problem = watch.problem or known.problem
             watch.digest = known.manifest.digest if known.manifest else ""
             self._intake.watches[model, version] = watch
+        shown = Shown()
+        shown.show(self.tally.counts, self.watches)
+        self.shown = shown
 
     @property
     def watches(self) -> list[Watch]:
@@ -118,10 +122,11 @@ class Pipeline:
                     for entry in entries:
                         self._intake.emit(notices.rollout(entry))
                         self.history = entry.sequence
-                    self._save()
+                    changed = self._save()
             except BaseException:
                 self.reload()
                 raise
+            self.shown.show(self.tally.counts, changed)
 
     def _take(self, offset: Offset, content: bytes) -> None:
         """One frame, if it is one."""
@@ -139,8 +144,8 @@ class Pipeline:
             self.tally.add(metrics.BAD_FRAMES, 1, reason="does not decode")
             return None
 
-    def _save(self) -> None:
-        """Write what changed, inside the round's transaction."""
+    def _save(self) -> list[Watch]:
+        """Write what changed, inside the round's transaction; the watches that did."""
         intake = self._intake
         touched = [intake.watches[key] for key in sorted(intake.touched)]
         store.save_watches(self._db, [(watch.model, watch.version, watch.state()) for watch in touched])
@@ -155,6 +160,7 @@ class Pipeline:
         store.save_fact(self._db, "tally", self.tally.state())
         store.save_fact(self._db, "reach", self._reach.state())
         store.save_fact(self._db, "rates", msgspec.msgpack.encode(self._ledger.rates, order="sorted"))
+        return touched
 
     def pair_totals(self) -> list[PairTotals]:
         """Labelled pairs by who was right: absolute totals up to the committed offset."""

@@ -3,13 +3,10 @@
 import math
 from typing import Any
 
-from groundwork.counters import SeriesKey
 from monitor import metrics
 from monitor.events import rfc3339
 from monitor.pipeline import Pipeline
 from monitor.watch import Watch
-
-_PARTS = 1_000_000
 
 
 def status(pipeline: Pipeline) -> dict[str, Any]:
@@ -31,15 +28,6 @@ def drift(pipeline: Pipeline, model: str | None, version: str | None) -> list[di
             for watch in pipeline.watches
             if model in {None, watch.model} and version in {None, watch.version}
         ]
-
-
-def series(pipeline: Pipeline) -> dict[SeriesKey, int]:
-    """The stored counters, and gauges of the state as it is."""
-    with pipeline.lock:
-        totals = dict(pipeline.tally.counts)
-        for watch in pipeline.watches:
-            totals.update(_gauges(watch))
-        return totals
 
 
 def _version(pipeline: Pipeline, watch: Watch) -> dict[str, Any]:
@@ -90,24 +78,6 @@ def _signals(watch: Watch) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _gauges(watch: Watch) -> dict[SeriesKey, int]:
-    of = {"model": watch.model, "version": watch.version}
-    gauges = {
-        metrics.key(metrics.THRESHOLD, "gauge", **of): round(watch.threshold * _PARTS),
-        metrics.key(metrics.OPEN, "gauge", **of): int(
-            watch.incident is not None and watch.incident.state == "open"
-        ),
-        metrics.key(metrics.RESTARTED, "gauge", **of): watch.restarted,
-    }
-    for over, share in (("all", watch.accuracy.overall), ("recent", watch.accuracy.recent)):
-        if share is not None:
-            gauges[metrics.key(metrics.ACCURACY, "gauge", over=over, **of)] = round(share * _PARTS)
-    for group, value in {**watch.groups, "all": watch.total}.items():
-        if math.isfinite(value):
-            gauges[metrics.key(metrics.EVIDENCE, "gauge", group=group, **of)] = round(value * _PARTS)
-    return gauges
 
 
 def _finite(value: float) -> float | None:

@@ -8,11 +8,12 @@ from typing import Final
 import click
 import msgspec
 
-from driftgate import settings, show
-from driftgate.cli.options import config_option, data_option, json_option
+from driftgate import access, ring_folder, settings, show
+from driftgate.cli.options import config_option, data_option, flag_names, json_option, port_options
 from driftgate.doctor.backup import backup as write_backup
 from driftgate.doctor.examination import examine, is_well
 from driftgate.doctor.finding import Finding, Level, Subject
+from driftgate.doctor.probe import PATHS, Door, Program, probe
 from driftgate.doctor.repair import repair as put_right
 from driftgate.doctor.restore import restore as bring_back
 from driftgate.verbs import TaughtGroup
@@ -33,13 +34,21 @@ MARKS: Final[dict[Level, tuple[str, str]]] = {
         "driftgate doctor --data data --models models",
         "driftgate doctor --config driftgate.yaml --json",
         "driftgate doctor --data data --repair",
+        "driftgate doctor --probe gateway --http-port 9000",
         "driftgate doctor backup monday.tar.gz --data data",
         "driftgate doctor restore monday.tar.gz --data data-again",
     ),
 )
 @click.option("--data", metavar="DIR", help="The data folder.  [default: driftgate-data]")
 @click.option("--models", metavar="DIR", help="The model registry.  [default: models]")
+@port_options
 @config_option
+@click.option(
+    "--probe",
+    "probed",
+    type=click.Choice(tuple(PATHS)),
+    help="Only ask this program whether it answers; exit code 1 if not: for a container's health check.",
+)
 @click.option("--repair", is_flag=True, help="Put right what can be, first; refused while a program runs.")
 @json_option
 @click.pass_context
@@ -49,8 +58,10 @@ def doctor(
     models: str | None,
     config_file: Path | None,
     *,
+    probed: Program | None,
     repair: bool,
     as_json: bool,
+    **ports: int | None,
 ) -> int:
     """Look for what is wrong, repair it, back up and restore.
 
@@ -59,9 +70,13 @@ def doctor(
     """
     if context.invoked_subcommand is not None:
         return 0
-    value = settings.load(config_file, {"data": data, "models": models}).value
+    value = settings.load(config_file, {"data": data, "models": models, **flag_names(ports)}).value
     gateway = settings.gateway_settings(value)
     folder = Path(gateway.data)
+    if probed is not None:
+        url = probe(probed, _door(probed, value), access.current())
+        show.facts({"answers": url}) if as_json else click.echo(f"{_mark('ok')} {url} answers")
+        return 0
     clock = SystemClock()
     done = put_right(folder, clock) if repair else []
     found = examine(
@@ -118,6 +133,15 @@ def restore(file: Path, data: Path, *, as_json: bool) -> None:
         return
     told = f"{len(held.parts)} files as of {show.moment(held.begun)}"
     click.echo(f"{_mark('ok')} {data}: {told}; next: driftgate doctor --data {data}")
+
+
+def _door(program: Program, value: msgspec.Struct) -> Door:
+    """Where a program is to be asked: what a running `up` has found goes before the settings."""
+    gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
+    asked = gateway.http if program == "gateway" else monitor
+    setting = "http.port" if program == "gateway" else "monitor.port"
+    host, port = ring_folder.addresses(Path(gateway.data)).get(setting, (asked.host, asked.port))
+    return Door(host, port, asked.tls)
 
 
 def _tell(done: list[str], found: list[Finding]) -> None:

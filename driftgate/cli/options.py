@@ -88,6 +88,15 @@ ready_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Written when everything answers: a JSON object of URLs.",
 )
+_GATEWAY_PORTS: Final = (
+    click.option(
+        "--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]"
+    ),
+    click.option(
+        "--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]"
+    ),
+    click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]"),
+)
 _GATEWAY: Final = (
     click.option("--models", metavar="DIR", help="The model registry.  [default: models]"),
     click.option("--data", metavar="DIR", help="The folder of all local state.  [default: driftgate-data]"),
@@ -97,17 +106,16 @@ _GATEWAY: Final = (
         metavar="N",
         help="Worker processes; 0 = one a processor, at most 8.  [default: 0]",
     ),
-    click.option(
-        "--http-port", type=int, metavar="N", help="The data port; 0 = any free one.  [default: 8080]"
-    ),
-    click.option(
-        "--grpc-port", type=int, metavar="N", help="The gRPC port; 0 = any free one.  [default: 8082]"
-    ),
-    click.option("--operator-port", type=int, metavar="N", help="The operator port.  [default: 8081]"),
+    *_GATEWAY_PORTS,
 )
 monitor_port_option = click.option(
     "--monitor-port", type=int, metavar="N", help="The monitor's port.  [default: 8090]"
 )
+
+
+def port_options(verb: Verb) -> Verb:
+    """The flags of every port, for the verb that looks at them."""
+    return _with(verb, (*_GATEWAY_PORTS, monitor_port_option))
 
 
 def gateway_options(verb: Verb) -> Verb:

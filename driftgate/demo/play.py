@@ -28,7 +28,8 @@ from driftgate.demo.stage import Stage
 from driftgate.demo.training import MODEL
 from driftgate.demo.world import BEFORE, Stream
 from driftgate.errors import DemoError
-from driftgate.programs import Program, describe_end, module_command
+from driftgate.programs import Program, module_command
+from gateway.causes import described
 from groundwork.files import write_atomic
 
 Sabotage = Literal["labels", "v3-bad", "v4-good"]
@@ -167,7 +168,7 @@ class Play:
         for program in self._programs:
             if program.code is not None:
                 where = self.stage.log(program.name)
-                return f"{program.name} {describe_end(program.code)}, see {where}"
+                return f"{program.name} {described(program.code)}, see {where}"
         traffic = self._traffic
         if traffic is not None and traffic.done() and not traffic.cancelled() and traffic.exception():
             return f"the client failed: {traffic.exception()}"

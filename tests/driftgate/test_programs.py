@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.errors import ProgramError
-from driftgate.programs import Program, describe_end, module_command
+from driftgate.programs import Program, module_command
 from tests.facts import until
 
 ANSWERS = """
@@ -125,15 +125,6 @@ def test_our_modules_are_started_deaf_to_the_working_folder() -> None:
     command = module_command("gateway", "settings.json")
     assert command[:4] == [sys.executable, "-P", "-m", "driftgate.tether"]
     assert command[-2:] == ["gateway", "settings.json"]
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [(0, "ended with exit code 0"), (-9, "was ended by SIGKILL"), (-200, "was ended by signal 200")],
-)
-def test_an_end_is_told_in_words(code: int, words: str) -> None:
-    """A signal is named, not numbered."""
-    assert describe_end(code) == words
 
 
 def test_asking_for_the_end_of_one_that_was_never_started_is_a_mistake() -> None:

@@ -23,12 +23,13 @@ from gateway.places import Places
 from gateway.reload import RestartError
 from gateway.settings import GatewaySettings, GrpcSettings, PortSettings, StopSettings, WorkerSettings
 from gateway.sizing import sized
-from gateway.supervisor import Reload, Supervisor
+from gateway.supervisor import Reload, Supervisor, warn_of_a_lost_key
 from gateway.sweep import Sweeper
 from gateway.tally import Tally
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.slots import totals
+from prediction_log.ids import load_key
 from prediction_log.recovery import Taken
 from rollouts import spec_file, verbs
 from rollouts.history import Entry
@@ -378,3 +379,21 @@ async def test_settings_with_which_no_worker_comes_up_change_nothing(tmp_path: P
     bench.supervisor.stop()
     assert await running == 0
     bench.close()
+
+
+def test_a_lost_id_key_is_told(tmp_path: Path) -> None:
+    """A folder with a log and without its key is said to lose something; a new or a whole one is not."""
+    lines = io.StringIO()
+    log = Log(lines, FakeClock())
+    warn_of_a_lost_key(tmp_path, log)
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "000001.seg").touch()
+    load_key(tmp_path)
+    warn_of_a_lost_key(tmp_path, log)
+    assert not lines.getvalue()
+    (tmp_path / "id.key").unlink()
+    warn_of_a_lost_key(tmp_path, log)
+    (line,) = lines.getvalue().splitlines()
+    assert "id-key-made-anew" in line
+    assert str(tmp_path / "id.key") in line
+    assert "restore the file" in line
