@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import ForbiddenError, NotOfferedError, UnsupportedError
+from gateway.errors import UnsupportedError
 from gateway.pages.open_inference import askable, configuration, describe, extensions, statistics
-from gateway.pages.page import Premises
-from gateway.repository import Repository
+from gateway.pages.page import Premises, commanded, repository_of
 from groundwork.errors import DriftgateError
 from groundwork.keys import INFER, OPERATE, READ
 
@@ -86,11 +85,11 @@ async def _model_statistics(asked: Asked) -> Fields:
 
 
 async def _index(asked: Asked) -> Fields:
-    return {"models": await _repository(asked.here).index(ready_only=asked.message.ready)}
+    return {"models": await repository_of(asked.here).index(ready_only=asked.message.ready)}
 
 
 async def _load(asked: Asked) -> Fields:
-    repository = _commanded(asked.here)
+    repository = commanded(asked.here)
     for name in asked.message.parameters:
         raise UnsupportedError(f"load: parameter {name[:40]!r} is not offered; publish a version instead")
     await repository.load(asked.message.model_name, asked.who)
@@ -98,7 +97,7 @@ async def _load(asked: Asked) -> Fields:
 
 
 async def _unload(asked: Asked) -> Fields:
-    repository = _commanded(asked.here)
+    repository = commanded(asked.here)
     for name, value in asked.message.parameters.items():
         if name != _DEPENDENTS or value.WhichOneof("parameter_choice") != "bool_param":
             raise UnsupportedError(
@@ -106,21 +105,6 @@ async def _unload(asked: Asked) -> Fields:
             )
     await repository.unload(asked.message.model_name, asked.who)
     return {}
-
-
-def _repository(here: Premises) -> Repository:
-    if here.repository is None:
-        raise NotOfferedError("this port has no registry behind it")
-    return here.repository
-
-
-def _commanded(here: Premises) -> Repository:
-    """The repository, where this port takes commands: whoever gets here without keys may be anybody."""
-    if not here.commands():
-        raise ForbiddenError(
-            "this port takes no commands from whoever reaches it: set keys.file, or listen on loopback"
-        )
-    return _repository(here)
 
 
 METHODS: Final[Mapping[str, Rpc]] = MappingProxyType(

@@ -12,7 +12,13 @@ from typing import Final
 import msgspec
 
 from gateway.core import Core
-from gateway.errors import NoDefaultModelError, UnknownModelError, UnknownVersionError
+from gateway.errors import (
+    ForbiddenError,
+    NoDefaultModelError,
+    NotOfferedError,
+    UnknownModelError,
+    UnknownVersionError,
+)
 from gateway.protocols.codec import Headers
 from gateway.repository import Repository
 from gateway.responses import Fault, Response, plain_fault
@@ -119,6 +125,22 @@ def get(endpoint: Endpoint, fault: Fault = plain_fault) -> Page:
 def post(endpoint: Endpoint) -> Page:
     """A page that something is sent to."""
     return Page(MappingProxyType({"POST": endpoint}))
+
+
+def repository_of(premises: Premises) -> Repository:
+    """The repository behind this port; NotOfferedError where there is none."""
+    if premises.repository is None:
+        raise NotOfferedError("this port has no registry behind it")
+    return premises.repository
+
+
+def commanded(premises: Premises) -> Repository:
+    """The repository, to be changed; ForbiddenError where whoever gets here without keys may be anybody."""
+    if not premises.commands():
+        raise ForbiddenError(
+            "this port takes no commands from whoever reaches it: set keys.file, or listen on loopback"
+        )
+    return repository_of(premises)
 
 
 def default_model(core: Core) -> str:

@@ -5,9 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.bulk import check_lists
-from gateway.errors import ForbiddenError, MalformedError, NotOfferedError, UnsupportedError
-from gateway.pages.page import Exchange, post
-from gateway.repository import Repository
+from gateway.errors import MalformedError, UnsupportedError
+from gateway.pages.page import Exchange, commanded, post, repository_of
 from gateway.responses import JSON, OK, Response, document
 
 
@@ -32,48 +31,33 @@ _EMPTY: Final = Response(OK, (JSON,), b"{}")
 async def _index(asked: Exchange) -> Response:
     body = await asked.body()
     ready = _read(_INDEX, body).ready if body.strip() else None
-    return document(await _repository(asked).index(ready_only=bool(ready)))
+    return document(await repository_of(asked.premises).index(ready_only=bool(ready)))
 
 
 async def _load(asked: Exchange) -> Response:
-    _check_open(asked)
+    repository = commanded(asked.premises)
     parameters = await _parameters(asked)
     if parameters:
         raise UnsupportedError(
             f"load: parameter {next(iter(parameters))[:40]!r} is not offered; publish a version instead"
         )
-    await _repository(asked).load(asked.model, asked.caller)
+    await repository.load(asked.model, asked.caller)
     return _EMPTY
 
 
 async def _unload(asked: Exchange) -> Response:
-    _check_open(asked)
+    repository = commanded(asked.premises)
     parameters = await _parameters(asked)
     unknown = [name for name in parameters if name != _DEPENDENTS]
     if unknown or not isinstance(parameters.get(_DEPENDENTS, False), bool):
         raise UnsupportedError(f"unload: the one parameter is {_DEPENDENTS}, true or false; no model has any")
-    await _repository(asked).unload(asked.model, asked.caller)
+    await repository.unload(asked.model, asked.caller)
     return _EMPTY
 
 
 async def _parameters(asked: Exchange) -> dict[str, Any]:
     body = await asked.body()
     return (_read(_COMMAND, body).parameters if body.strip() else None) or {}
-
-
-def _repository(asked: Exchange) -> Repository:
-    repository = asked.premises.repository
-    if repository is None:
-        raise NotOfferedError("this port has no registry behind it")
-    return repository
-
-
-def _check_open(asked: Exchange) -> None:
-    """Whoever gets here without keys may be anybody."""
-    if not asked.premises.commands():
-        raise ForbiddenError(
-            "this port takes no commands from whoever reaches it: set keys.file, or listen on loopback"
-        )
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:

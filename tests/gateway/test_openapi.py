@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from gateway.endpoints import targets_of
 from gateway.openapi import describe
@@ -110,13 +109,9 @@ def test_an_example_is_there_for_every_datatype_that_json_carries(tmp_path: Path
     assert "example" not in describe({}, "1", half)["components"]["schemas"]["InferenceRequest"]
 
 
-@pytest.mark.parametrize("path", ["/docs"])
-async def test_the_page_for_people_asks_nobody_else(here: World, path: str) -> None:
+async def test_the_page_for_people_asks_nobody_else(here: World) -> None:
     """The page names no other host, and its policy lets it ask this port only."""
-    response = await here.client.get(path)
+    response = await here.client.get("/docs")
     assert response.headers["content-type"].startswith("text/html")
     assert "connect-src 'self'" in response.headers["content-security-policy"]
-    assert (
-        "//" not in response.text.replace("https://", "//").replace("http://", "//")
-        or "http" not in response.text
-    )
+    assert not re.findall(r"(?:\w+:)?//[\w-]+\.\w+", response.text)
