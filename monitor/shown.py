@@ -1,7 +1,7 @@
 """What /metrics shows of the pipeline: one frozen mapping, replaced whole after each commit.
 
-Whoever scrapes reads the mapping that is there, without a lock, however long a round takes. It never sees what
-is not committed, so that nothing that was rolled back was ever shown.
+Whoever scrapes reads the mapping that is there, without a lock, however long a round takes. It never sees
+what is not committed, so that nothing that was rolled back was ever shown.
 """
 
 import math

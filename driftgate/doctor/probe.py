@@ -1,8 +1,8 @@
 """Ask a running program whether it answers, as its settings say where and how: what a container's check does.
 
-The gateway is asked for its readiness, the monitor for its health; neither wants a key for that. TLS is spoken
-where the settings have it. Whose certificate answers is not asked: the port is our own, and is told nothing. A
-port that wants clients' certificates is shown the one of `driftgate.access`.
+The gateway is asked for its readiness, the monitor for its health; neither wants a key for that. TLS is
+spoken where the settings have it. Whose certificate answers is not asked: the port is our own, and is told
+nothing. A port that wants clients' certificates is shown the one of `driftgate.access`.
 """
 
 from __future__ import annotations
