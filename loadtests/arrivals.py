@@ -70,6 +70,11 @@ class Arrivals(Generic[C]):
         self._opened: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._began = 0
+        self._ended = False
+
+    def end(self) -> None:
+        """Send nothing more; from any thread."""
+        self._ended = True
 
     def run(self, seconds: float, *, at: int = 0, patience: float = math.inf) -> list[C]:
         """Send for so long; blocks, and returns the windows. What is never answered counts as bad.
@@ -85,7 +90,7 @@ class Arrivals(Generic[C]):
             await self._open()
         self._began = due = max(time.perf_counter_ns(), at)
         stop = self._began + int(seconds * 1e9)
-        while (due := due + int(self._source.expovariate(self._rate) * 1e9)) < stop:
+        while not self._ended and (due := due + int(self._source.expovariate(self._rate) * 1e9)) < stop:
             if self._waiting and time.perf_counter_ns() - self._waiting[0] > patience:
                 self._give_up()
                 break

@@ -14,6 +14,7 @@ from typing import Final
 
 FIGURES: Final[Mapping[str, str]] = {
     "start": "loadtests.figures.start:main",
+    "swaps": "loadtests.figures.swaps:main",
     "shadow": "loadtests.figures.shadow:main",
     "stall": "loadtests.figures.stall:main",
     "workers": "loadtests.figures.workers:main",

@@ -6,7 +6,8 @@ import pkgutil
 import numpy as np
 import pytest
 
-from loadtests.figures import stall
+from loadtests.bench.generator import Tally
+from loadtests.figures import stall, swaps
 from loadtests.figures.__main__ import FIGURES, main
 
 
@@ -37,3 +38,11 @@ def test_a_large_body_is_as_large_as_it_says() -> None:
     head = int(headers["Inference-Header-Content-Length"])
     rows = np.frombuffer(raw[head:], np.float32).reshape(-1, stall.SIZES[0])
     assert json.loads(raw[:head])["inputs"][0]["shape"] == list(rows.shape)
+
+
+def test_latencies_belong_to_a_swap_where_their_window_touches_one() -> None:
+    """Windows before, in and after a swap: those that share a moment with it are its own."""
+    windows = [Tally(latencies=[place]) for place in range(5)]
+    wide = int(swaps.WINDOW_S * 1e9)
+    calm, swapping = swaps.apart(windows, 1000, [(1000 + wide + 1, 1000 + 3 * wide)])
+    assert (calm, swapping) == ([0, 3, 4], [1, 2])
