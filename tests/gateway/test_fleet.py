@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -153,4 +152,4 @@ async def test_a_load_that_nobody_waits_for_any_more_goes_on(here: World) -> Non
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient).version == "2"
-    assert msgspec.json.encode({"cancelled": impatient.cancelled()}) == b'{"cancelled":true}'
+    assert impatient.cancelled()

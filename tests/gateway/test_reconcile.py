@@ -350,9 +350,8 @@ async def test_a_dormant_model_is_served_all_the_same(town: Town) -> None:
     await town.settle("a", "b", "c")
     (asleep,) = {"a", "b", "c"} - town.answering()
     assert town.here.core.served == {"a", "b", "c"}
-    label = {"labels": [{"id": "00" * 16, "row": 0, "label": 1}]}
-    labelled = await town.here.post(f"/v2/models/{asleep}/labels", label)
-    assert labelled.status_code != 404
+    label = {"labels": [{"id": "11" * 16, "value": 1}]}
+    assert (await town.here.post(f"/v2/models/{asleep}/labels", label)).status_code == 202
     town.here.clock.advance(100.0)
     found = await town.here.client.get(f"/v2/models/{asleep}/versions/1")
     assert found.json()["versions"] == ["1"]

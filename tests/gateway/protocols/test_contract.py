@@ -123,7 +123,6 @@ async def test_a_wrong_method_is_refused(everywhere: World, path: str) -> None:
 async def test_a_model_that_fails_is_500_in_one_line(tmp_path: Path, path: str) -> None:
     """A failing run is told in the protocol's words, without a traceback."""
     async with world(tmp_path, GatewaySettings(platform=CHOSEN)) as here:
-        await here.publish("m", "2", lookup())
         here.core.table = MappingProxyType({})
         await here.add("k", lookup())
         response = await here.post(of(path, "k"), FAILING[PATHS[path]])
