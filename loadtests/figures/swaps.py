@@ -1,8 +1,8 @@
 """`figures swaps`: the 99th percentile of callers while one large version takes the place of another.
 
 One worker over versions of 25 to 60 MB; requests arrive at random times throughout. A version is rolled out
-and promoted, the one before the last leaves memory, and after a calm moment the next one follows. Latencies of
-requests that were due during swaps are put together, and so are those of the calm moments between them.
+and promoted, the one before the last leaves memory, and after a calm moment the next one follows. Latencies
+of requests that were due during swaps are put together, and so are those of the calm moments between them.
 """
 
 from __future__ import annotations
