@@ -11,7 +11,7 @@ It decides nothing (`gateway.plan` and `gateway.budget` do) and edits no route.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -167,8 +167,8 @@ class Reconciler:
             if now - fault.at >= self._pace.retry:
                 self._forgive(key)
                 self._settle(key[0])
-        for model in {name for name, _ in self._fleet.loaded}:
-            self._let_go(model, now)
+        for model, held in self._held().items():
+            self._let_go(model, held, now)
 
     def make_room(self, model: str, size: int) -> tuple[tuple[str, str], ...]:
         """Begin to let go of `size` bytes for the sake of `model`; who leaves: nobody where too few may."""
@@ -195,6 +195,13 @@ class Reconciler:
 
     def _in_memory(self) -> dict[tuple[str, str], LoadedModel]:
         return {key: loaded for key, loaded in self._fleet.loaded.items() if key not in self._leaving}
+
+    def _held(self) -> dict[str, dict[str, LoadedModel]]:
+        """What is in memory: model to version to what it is."""
+        held: dict[str, dict[str, LoadedModel]] = {}
+        for (model, version), loaded in self._in_memory().items():
+            held.setdefault(model, {})[version] = loaded
+        return held
 
     def _settle(self, model: str) -> None:
         route = self._routes.get(model)
@@ -305,16 +312,15 @@ class Reconciler:
     def _residents(self, asking: str) -> list[Resident]:
         """What may leave memory for the sake of a model: versions that no route names, and models at rest."""
         found = []
-        for model in {name for name, _ in self._in_memory()}:
-            held = {version: loaded for (name, version), loaded in self._in_memory().items() if name == model}
+        busy = {model for model, _ in self._loads}
+        for model, held in self._held().items():
             lane, route = self._core.table.get(model), self._routes.get(model)
             named = set() if route is None else set(route.versions())
             named |= set() if lane is None else set(lane.route.versions())
             found += [_resident(model, {one: held[one]}, whole=False) for one in held.keys() - named]
             rests = route is not None and not (route.candidate or route.shadow or route.rollout)
-            loading = any(name == model for name, _ in self._loads)
             answering = {one: held[one] for one in held.keys() & named}
-            if answering and rests and model != asking and not loading:
+            if answering and rests and model != asking and model not in busy:
                 found.append(_resident(model, answering, whole=True))
         return found
 
@@ -324,11 +330,10 @@ class Reconciler:
         if lane is not None:
             self._serve(lane.route)
 
-    def _let_go(self, model: str, now: float) -> None:
+    def _let_go(self, model: str, held: Collection[str], now: float) -> None:
         pinned = {version for name, version in self._pinned if name == model}
         lane = self._core.table.get(model)
         answering = set() if lane is None else set(lane.route.versions())
-        held = {version for name, version in self._in_memory() if name == model}
         route = self._routes.get(model)
         named = None if route is None or route.unloaded else route
         idle = unneeded(named, held, pinned | answering)
