@@ -32,7 +32,11 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         64 * MIB
     )
     inline_body_bytes: Annotated[
-        Bytes, msgspec.Meta(description="bodies above this are decoded off the event loop")
+        Bytes,
+        msgspec.Meta(
+            description="bodies above this are decoded off the event loop, and answers to them, or longer, "
+            "encoded and recorded off it"
+        ),
     ] = 256 * 1024
     compress_bytes: Annotated[
         Bytes,
