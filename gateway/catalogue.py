@@ -5,7 +5,7 @@ Everything is read when it is asked for, in the caller's thread; nothing is kept
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +27,16 @@ Schedules = Mapping[tuple[str, str], Schedule]
 """(model, version) to how this worker runs it."""
 
 RUNS: Final = RunSettings()
+
+T = TypeVar("T")
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What one look has found, by model and version: how many workers hold it, its fault, how it is run."""
+
+    copies: Mapping[str, Mapping[str, int]]
+    faults: Mapping[str, Mapping[str, str]]
+    schedules: Mapping[str, Mapping[str, Schedule]]
 
 
 class Routes(Protocol):
@@ -58,18 +68,18 @@ class Catalogue:
 
     def models(self) -> Models:
         """Every model of the registry and of the routes; a registry that cannot be read is a fault."""
-        routes, copies, faults = self._store.routes(), self._copies(), []
+        routes, known, faults = self._store.routes(), self._known(), []
         names: list[str] = []
         try:
             names = self._registry.models()
         except (DriftgateError, OSError) as error:
             faults.append(str(error))
         everything = sorted({*names, *routes})
-        return Models([self._view(name, routes.get(name), copies) for name in everything], faults)
+        return Models([self._view(name, routes.get(name), known) for name in everything], faults)
 
     def model(self, name: str) -> ModelView:
         """One model; UnknownModelError when neither the registry nor a route knows it."""
-        view = self._view(name, self._store.routes().get(name), self._copies())
+        view = self._view(name, self._store.routes().get(name), self._known())
         if not view.versions and view.stable is None:
             raise UnknownModelError(f"there is no model {name[:100]!r} here; publish a version of it first")
         return view
@@ -81,15 +91,18 @@ class Catalogue:
         except (DriftgateError, OSError):
             return []
 
-    def _view(self, name: str, route: Route | None, copies: Mapping[tuple[str, str], int]) -> ModelView:
-        faults = {version: fault for (model, version), fault in self._faults().items() if model == name}
+    def _known(self) -> _Known:
+        return _Known(_by_model(self._copies()), _by_model(self._faults()), _by_model(self._schedules()))
+
+    def _view(self, name: str, route: Route | None, known: _Known) -> ModelView:
+        faults = dict(known.faults.get(name, {}))
         versions: list[str] = []
         try:
             versions = self._registry.versions(name)
         except (DriftgateError, OSError) as error:
             faults[""] = str(error)
-        loaded = {version: count for (model, version), count in copies.items() if model == name and count}
-        runs = {version: _run(one) for (model, version), one in self._schedules().items() if model == name}
+        loaded = {version: count for version, count in known.copies.get(name, {}).items() if count}
+        runs = {version: _run(one) for version, one in known.schedules.get(name, {}).items()}
         options = msgspec.to_builtins(options_of(self._runs, name))
         view = ModelView(
             name=name, versions=versions, loaded=loaded, faults=faults, runs=runs, options=options
@@ -118,6 +131,14 @@ class Catalogue:
                     place = (labels["model"], labels["version"])
                     copies[place] = copies.get(place, 0) + value
         return copies
+
+
+def _by_model(found: Mapping[tuple[str, str], T]) -> dict[str, dict[str, T]]:
+    """(model, version) to a value, as model to version to it."""
+    models: dict[str, dict[str, T]] = {}
+    for (model, version), value in found.items():
+        models.setdefault(model, {})[version] = value
+    return models
 
 
 def _run(schedule: Schedule) -> RunView:
