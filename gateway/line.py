@@ -5,6 +5,7 @@ touches nothing of the loop but by `call_soon_threadsafe`.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import threading
@@ -64,6 +65,10 @@ class Line:
         self.leaving.set()
         self._any.set()
 
+    def leave_soon(self) -> None:
+        """The same from any thread; nothing where the loop has ended already."""
+        self._call_soon(self.leave)
+
     def part(self) -> None:
         """End soon: on the loop."""
         self.parting.set()
@@ -101,10 +106,14 @@ class Line:
                 *lines, kept = (kept + block).split(b"\n")
                 for line in lines:
                     word = msgspec.json.decode(line, type=Word)
-                    self._loop.call_soon_threadsafe(self._heard, word)
+                    self._call_soon(self._heard, word)
         except (OSError, msgspec.DecodeError):
             pass  # a supervisor that says nothing that can be read is as good as gone
         gone()
+
+    def _call_soon(self, what: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody to be told
+            self._loop.call_soon_threadsafe(what, *arguments)
 
     def _heard(self, word: Word) -> None:
         if word.kind == "part":
