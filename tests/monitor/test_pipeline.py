@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
@@ -81,7 +81,7 @@ def numbered(frames: list[bytes]) -> list[tuple[Offset, bytes]]:
 class Failing(Pipeline):
     """A pipeline whose disk is full at the end of every round."""
 
-    def _save(self) -> None:
+    def _save(self) -> NoReturn:
         super()._save()
         raise sqlite3.OperationalError("database or disk is full")
 
