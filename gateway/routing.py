@@ -40,7 +40,6 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
     stable: LoadedModel
     candidate: LoadedModel | None = None
     shadow: LoadedModel | None = None
-    previous: LoadedModel | None = None
     versions: Mapping[str, LoadedModel] = MappingProxyType({})
     weight: int = 0
     shadow_share: int = 0
@@ -79,18 +78,12 @@ def lane_of(route: Route, loaded: Mapping[tuple[str, str], LoadedModel]) -> Lane
         stable=need(route.stable),
         candidate=candidate,
         shadow=shadow,
-        previous=versions.get(route.previous or ""),
         versions=MappingProxyType(versions),
         weight=route.weight if candidate is not None else 0,
         shadow_share=route.shadow_share if shadow is not None else 0,
         key_header=header_key(route.key),
         salt=bucket(route.salt, b""),
     )
-
-
-def build_table(routes: Mapping[str, Route], loaded: Mapping[tuple[str, str], LoadedModel]) -> Table:
-    """One lane per route; RoutingError when a version that must answer is not loaded."""
-    return MappingProxyType({name: lane_of(route, loaded) for name, route in routes.items()})
 
 
 def header_key(key: str) -> bytes | None:

@@ -1,10 +1,12 @@
 """A Content-Type header, taken apart."""
 
+from typing import Final
+
 import msgspec
 
 from gateway.errors import MalformedError
 
-_MOST_DIGITS = 18
+_MOST_DIGITS: Final = 18
 
 
 class ContentType(msgspec.Struct, frozen=True):

@@ -13,10 +13,10 @@ from gateway.routing import (
     Lane,
     RoutingError,
     assign,
-    build_table,
     draw_for_key,
     draw_for_request,
     header_key,
+    lane_of,
 )
 from gateway.session import Session
 from gateway.warmup import UNKNOWN
@@ -53,7 +53,7 @@ def lane(loaded: Loaded, weight: int = 0, shadow_share: int = 0, salt: str = "")
     """Stable 1, candidate 2 at this weight, shadow 2 at this share."""
     route = Route(model="m", revision=4, stable="1", candidate="2", weight=weight, salt=salt)
     route = replace(route, shadow="2", shadow_share=shadow_share, previous="3")
-    return build_table({"m": route}, loaded)["m"]
+    return lane_of(route, loaded)
 
 
 draws = st.integers(0, 2**64 - 1)
@@ -109,14 +109,13 @@ def test_a_lane_needs_its_versions(loaded: Loaded) -> None:
     """A route whose version is not loaded makes no lane, and the error names the version."""
     route = Route(model="m", revision=1, stable="1", candidate="9", weight=1)
     with pytest.raises(RoutingError, match="version 9, which is not loaded"):
-        build_table({"m": route}, loaded)
+        lane_of(route, loaded)
 
 
 def test_a_previous_version_may_be_missing(loaded: Loaded) -> None:
     """What is only kept warm is not needed for an answer."""
     route = Route(model="m", revision=1, stable="1", previous="9")
-    built = build_table({"m": route}, loaded)["m"]
-    assert built.previous is None
+    built = lane_of(route, loaded)
     assert set(built.versions) == {"1", "2", "3"}
 
 
@@ -125,4 +124,4 @@ def test_the_key_of_a_route_is_a_header(loaded: Loaded) -> None:
     assert header_key("header:User-Id") == b"user-id"
     assert header_key("request") is None
     sticky = replace(lane(loaded).route, key="header:User-Id")
-    assert build_table({"m": sticky}, loaded)["m"].key_header == b"user-id"
+    assert lane_of(sticky, loaded).key_header == b"user-id"
