@@ -295,7 +295,7 @@ def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
 
 def _is_absent(data: Any) -> bool:
     """Whether an input has no data, left out or null; else it is a list or, not looked into yet, anything."""
-    return data is None or (data.__class__ is msgspec.Raw and memoryview(data)[:4] in (b"", b"null"))
+    return data is None or (data.__class__ is msgspec.Raw and bytes(memoryview(data)[:4]) in (b"", b"null"))
 
 
 def _from_data(tensor: Tensor, data: Any, shape: list[int]) -> Array:
