@@ -137,14 +137,14 @@ async def test_a_row_that_was_lost_is_not_answered(bench: Bench) -> None:
 
 async def test_who_leaves_leaves_no_id_behind(bench: Bench) -> None:
     """Ids of rows that were lost are forgotten with their requests, also when a client did not wait."""
-    bench.sink.full = True
+    flushed = asyncio.Event()
+    bench.here.journal.spooled = flushed.wait  # which nobody sets: all of them are waiting when they leave
     asked = [asyncio.create_task(bench.ask(rows=100)) for _ in range(2 * MOST + 2)]
     await until(lambda: bool(bench.here.journal.missed), "rows are lost")
     for task in asked:
         task.cancel()
     await asyncio.gather(*asked, return_exceptions=True)
     assert not bench.here.journal.missed
-    bench.sink.full = False
 
 
 async def test_requests_behind_a_full_buffer_wait_for_it(bench: Bench) -> None:
