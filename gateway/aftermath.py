@@ -40,6 +40,8 @@ class Aftermath:
         self._clock = clock
         self._log = log
         self._tend = tend
+        self.barring: Callable[[], object] = lambda: None
+        """Called on the loop when a version was barred, for workers that live to be told."""
         self._sweeping = asyncio.Lock()
         self._dead: dict[int, SlotReading] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,13 +67,18 @@ class Aftermath:
         await asyncio.gather(*self._tasks)
 
     def barred(self) -> tuple[Barred, ...]:
-        """The versions that a worker that starts now must not load."""
+        """The versions that no worker loads now."""
         return self._quarantine.barred(self._clock.now())
+
+    def told(self, places: int) -> tuple[Barred, ...]:
+        """What workers are told of them, so that of so many places one tries first when the time is over."""
+        return self._quarantine.told(self._clock.now(), places)
 
     async def _guarded(self, place: int | None, code: int, cause: Cause) -> None:
         try:
             async with self._sweeping:
-                await asyncio.to_thread(self._sweep_and_judge, place, code, cause)
+                if await asyncio.to_thread(self._sweep_and_judge, place, code, cause):
+                    self.barring()
         except (DriftgateError, OSError) as error:
             self._log.error("slots-not-swept", fault=error)
 
@@ -80,17 +87,19 @@ class Aftermath:
         self._dead.update({reading.place: reading for reading in self._sweeper.sweep()})
         self._tend()
 
-    def _sweep_and_judge(self, place: int | None, code: int, cause: Cause) -> None:
+    def _sweep_and_judge(self, place: int | None, code: int, cause: Cause) -> bool:
+        """Whether a version was barred by it."""
         self._sweep()
         found = None if place is None else self._dead.pop(place, None)
         if found is None:
-            return
+            return False
         now = self._clock.now()
         suspects = self._guard.judge(found, code, cause)
         how = "hung" if cause == "hung" else described(code)
         if not suspects:
-            return
-        for barred in self._quarantine.died(suspects, how, now, loading=bool(loading(found))):
+            return False
+        fresh = self._quarantine.died(suspects, how, now, loading=bool(loading(found)))
+        for barred in fresh:
             seconds = round((barred.until - now) / _SECOND)
             self._log.error(
                 "version-barred",
@@ -99,3 +108,4 @@ class Aftermath:
                 seconds=seconds,
                 reason=barred.reason,
             )
+        return bool(fresh)

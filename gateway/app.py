@@ -95,7 +95,8 @@ class App:
         self._journal = Journal(self.slot, ids, clock, settings.journal, reserve_bytes=reserve)
         self._remarked: set[str] = set()
         self._copied: Mapping[tuple[str, str], str] = {}
-        offered = BarringRegistry(self._registry, told.barred, clock)
+        offered = BarringRegistry(self._registry, told.barred, clock, told.place)
+        line.bar = offered.bar
         self._fleet = Fleet(offered, self._journal, self.slot.counters, settings, clock)
         self._tracer = open_tracer(settings.traces, "gateway")
         kind = core_of(self._tracer, durable=sync)

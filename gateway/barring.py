@@ -1,4 +1,8 @@
-"""The registry as a worker sees it that was told not to load certain versions (`gateway.quarantine`)."""
+"""The registry as a worker sees it that was told not to load certain versions (`gateway.quarantine`).
+
+When the time of one is over, the worker of the first place tries it, the next one a while later, and so on:
+what still kills then kills one worker, and the others are told in time.
+"""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -6,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import LoadError
-from gateway.quarantine import Barred
+from gateway.quarantine import TRIAL_SECONDS, Barred
 from groundwork.clock import Clock
 from registry_client.manifest import Manifest
 from registry_client.profile import Profile
@@ -18,10 +22,16 @@ _SECOND: Final = 10**9
 class BarringRegistry:
     """A registry in front of another, which refuses to hand out what is barred for as long as it is."""
 
-    def __init__(self, inner: Registry, barred: Iterable[Barred], clock: Clock) -> None:
+    def __init__(self, inner: Registry, barred: Iterable[Barred], clock: Clock, place: int = 0) -> None:
+        """`place` is the worker's, from 0: its turn among those that wait for the same version."""
         self._inner = inner
-        self._barred = {one.key: one for one in barred}
         self._clock = clock
+        self._turn = round(place * TRIAL_SECONDS * _SECOND)
+        self.bar(barred)
+
+    def bar(self, barred: Iterable[Barred]) -> None:
+        """Take this for what is barred from now on."""
+        self._barred = {one.key: (one.until + self._turn, one.reason) for one in barred}
 
     def models(self) -> list[str]:
         """As the registry behind says."""
@@ -33,12 +43,12 @@ class BarringRegistry:
 
     def manifest(self, name: str, version: str) -> Manifest:
         """As the registry behind says; LoadError while the version is barred."""
-        barred = self._barred.get((name, version))
-        if barred is not None and self._clock.now() < barred.until:
-            until = dt.datetime.fromtimestamp(barred.until // _SECOND, tz=dt.UTC)
+        until, reason = self._barred.get((name, version), (0, ""))
+        if self._clock.now() < until:
+            moment = dt.datetime.fromtimestamp(until // _SECOND, tz=dt.UTC)
             raise LoadError(
-                f"model {name} version {version} is not loaded before {until:%Y-%m-%dT%H:%M:%SZ}: "
-                f"{barred.reason}; undo its promotion, or publish one that does not crash"
+                f"model {name} version {version} is not loaded before {moment:%Y-%m-%dT%H:%M:%SZ}: "
+                f"{reason}; undo its promotion, or publish one that does not crash"
             )
         return self._inner.manifest(name, version)
 

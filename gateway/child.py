@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from gateway.order import Ask, Order, Word, encode
+from gateway.quarantine import Barred
 from gateway.wear import Allotment, Pulse, Use
 
 Answer = Callable[[Ask], Awaitable[Word]]
@@ -101,6 +102,10 @@ class Child:
     def part(self) -> None:
         """Tell it to take no more connections, to finish and to end."""
         self._say(Word("part"))
+
+    def bar(self, barred: tuple[Barred, ...]) -> None:
+        """Tell it what is not to be loaded from now on."""
+        self._say(Word("bar", barred=barred))
 
     def use(self, requests: int, now: float) -> Use:
         """What it has taken so far; reads one file of /proc."""

@@ -97,6 +97,7 @@ class Crew:
         self._answer = answer
         self._command = command
         self._draw = draw
+        aftermath.barring = self._tell_barred
         self._loop = asyncio.get_running_loop()
         self._children: set[Child] = set()
         self._spare = settings.workers
@@ -272,7 +273,7 @@ class Crew:
             operator_fd=self._listeners.operator.fileno(),
             settings=settings,
             grpc_fd=None if self._listeners.grpc is None else self._listeners.grpc.fileno(),
-            barred=self._aftermath.barred(),
+            barred=self._aftermath.told(self._places.count),
         )
         child = await Child.start(self._command, told, self._answer, self._draw())
         self._children.add(child)
@@ -280,6 +281,10 @@ class Crew:
         if self.stopping.is_set():
             child.signal(signal.SIGKILL)
         return child
+
+    def _tell_barred(self) -> None:
+        for child in self._children:
+            child.bar(self._aftermath.told(self._places.count))
 
     def _ended(self, child: Child) -> None:
         self._children.discard(child)

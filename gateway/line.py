@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.order import Ask, Verb, Word, encode
+from gateway.quarantine import Barred
 from gateway.reload import RestartError
 from groundwork.errors import DriftgateError, SettingsError
 
@@ -54,6 +55,8 @@ class Line:
         self._asked: dict[int, asyncio.Future[Word]] = {}
         self.leaving = asyncio.Event()
         self.parting = asyncio.Event()
+        self.bar: Callable[[tuple[Barred, ...]], object] = lambda _barred: None
+        """Called on the loop with what is not to be loaded from now on."""
         self._any = asyncio.Event()
 
     def listen(self, gone: Callable[[], None]) -> None:
@@ -118,6 +121,9 @@ class Line:
     def _heard(self, word: Word) -> None:
         if word.kind == "part":
             self.part()
+            return
+        if word.kind == "bar":
+            self.bar(word.barred)
             return
         waiter = self._asked.get(word.number)
         if waiter is not None and not waiter.done():

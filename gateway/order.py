@@ -37,13 +37,17 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Word(msgspec.Struct, frozen=True):
-    """`part`: take no more connections and end. `answer`: to the Ask of that number, or why it is refused."""
+    """`part`: take no more connections and end. `answer`: to the Ask of that number, or why it is refused.
 
-    kind: Literal["part", "answer"]
+    `bar`: from now on `barred` is what is not to be loaded.
+    """
+
+    kind: Literal["part", "answer", "bar"]
     number: int = 0
     answer: Any = None
     error: str = ""
     code: str = ""
+    barred: tuple[Barred, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True):

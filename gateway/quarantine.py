@@ -3,9 +3,9 @@
 A candidate that crashes two workers is aborted, and that is all it needs (`gateway.guards`). A stable version
 has nothing behind it: its crashes are counted here. The version that was executing at CRASHES deaths within
 WINDOW, or was being loaded at LOAD_CRASHES, is barred: workers that start do not load it, and its requests
-are answered 503 with the reason, while every other model is served. When its time is over the next worker to
-look loads it again; if it kills again, at the first death the next time is twice as long, from 15 s to
-10 min. An hour without a death forgets it.
+are answered 503 with the reason, while every other model is served. When its time is over one worker loads
+it again, and the others TRIAL_SECONDS later each; if it kills again, at the first death the next time is
+twice as long, from 15 s to 10 min. An hour without a death forgets it.
 
     counts   only deaths by a fatal signal, for want of memory, or of a hung loop; a kill from outside is no
              evidence against anybody
@@ -27,6 +27,8 @@ WINDOW_SECONDS: Final = 120.0
 FIRST_SECONDS: Final = 15.0
 LONGEST_SECONDS: Final = 600.0
 FORGET_SECONDS: Final = 3600.0
+TRIAL_SECONDS: Final = 15.0
+"""How long a worker waits for the one of the place before it to try first."""
 _NS: Final = 10**9
 
 Key = tuple[str, str]
@@ -87,6 +89,10 @@ class Quarantine:
     def barred(self, now: int) -> tuple[Barred, ...]:
         """Everything that is barred at `now`."""
         return tuple(_barred(key, case) for key, case in sorted(self._cases.items()) if case.until > now)
+
+    def told(self, now: int, places: int) -> tuple[Barred, ...]:
+        """What a worker is told at `now`: also what is over, while one of `places` waits for its turn."""
+        return self.barred(now - round(places * TRIAL_SECONDS * _NS))
 
     @staticmethod
     def _bar(key: Key, cases: dict[Key, _Case], now: int) -> Barred:

@@ -54,6 +54,7 @@ MARKS: Final[dict[Level, tuple[str, str]]] = {
 @click.pass_context
 def doctor(
     context: click.Context,
+    /,
     data: str | None,
     models: str | None,
     config_file: Path | None,

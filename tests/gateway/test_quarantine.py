@@ -9,6 +9,7 @@ from gateway.quarantine import (
     FORGET_SECONDS,
     LOAD_CRASHES,
     LONGEST_SECONDS,
+    TRIAL_SECONDS,
     WINDOW_SECONDS,
     Quarantine,
 )
@@ -52,6 +53,18 @@ def test_the_time_is_served_and_doubles_at_the_next_death() -> None:
     assert quarantine.barred(now) == ()
     (again,) = quarantine.died([BAD], "hung", now)
     assert again.until - now == 2 * FIRST_SECONDS * SECOND
+
+
+def test_workers_are_told_for_as_long_as_somebody_waits() -> None:
+    """What is over is told until every place has had its turn: a worker that starts waits for its own."""
+    quarantine = Quarantine()
+    for _ in range(LOAD_CRASHES):
+        quarantine.died([BAD], "hung", 0, loading=True)
+    over = round(FIRST_SECONDS * SECOND)
+    turns = round(2 * TRIAL_SECONDS * SECOND)
+    assert quarantine.barred(over) == ()
+    assert [one.key for one in quarantine.told(over + turns - 1, 2)] == [BAD]
+    assert quarantine.told(over + turns, 2) == ()
 
 
 def test_of_several_those_with_most_deaths_are_blamed() -> None:
