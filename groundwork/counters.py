@@ -14,7 +14,8 @@ Rules:
    block to cells 0, 1, …): its adds vanish without harm and the refusal is counted, as the series REFUSED.
 3. A value is one aligned word: a reader sees it before or after an add, never between. Only the one thread
    that owns a series may add to it.
-4. The file is allocated in full before it is mapped, and never shrinks.
+4. The file is mapped at its full length and never shrinks. Its blocks are reserved STEP cells at a time,
+   before one of these is given out: on a full disk writing to a mapped page without a block kills the writer.
 5. Series that are done with are released: what a counter counted is added to a series that gathers such, so
    that sums stay, and the cell is used again. `moves` is odd meanwhile; a reader that saw it odd or changed
    looks again. (A writer that is killed within the microsecond between two steps of one move leaves that one
@@ -24,6 +25,7 @@ Refuses to know: what is counted. Cost: `values[i] += 1` is some 60 ns; `series`
 for readers.
 """
 
+import contextlib
 import mmap
 import os
 import threading
@@ -34,8 +36,8 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-from groundwork.errors import NewerStoreError, StoreError
-from groundwork.files import allocate
+from groundwork.errors import NewerStoreError, NoRoomError, StoreError
+from groundwork.files import allocate, allocate_parts
 from groundwork.spans import Spans
 from groundwork.versioned import newer
 
@@ -55,6 +57,10 @@ RESERVED: Final = 64
 """Cells without a series; also the longest block."""
 LABEL_BYTES: Final = 96
 """Label bytes set aside per series; when they run out the table is full."""
+STEP: Final = 8192
+"""Cells, with their entries and labels, whose blocks are reserved together: about a megabyte."""
+MOST: Final = 65_536
+"""Series of a table, unless another number is asked for."""
 REFUSED: Final = SeriesKey("driftgate_series_refused_total", ())
 """Appears in `read`: how often a series was asked for and found no room."""
 
@@ -80,8 +86,9 @@ class Counters:
 
     values: memoryview
 
-    def __init__(self, mapping: mmap.mmap, capacity: int) -> None:
+    def __init__(self, mapping: mmap.mmap, capacity: int, descriptor: int | None = None) -> None:
         self._mapping = mapping
+        self._descriptor = descriptor
         self._view = memoryview(mapping)
         regions = _regions(capacity)
         self._words = self._view[: regions[0]].cast("q")
@@ -89,8 +96,9 @@ class Counters:
         self._labels = self._view[regions[1] : regions[2]]
         self.values = self._view[regions[2] : regions[3]].cast("q")
         self._capacity = capacity
-        self._cells = Spans(RESERVED, capacity)
-        self._spans = Spans(0, len(self._labels), grain=_GRAIN)
+        self._reserved = 0
+        self._cells = Spans(RESERVED, 0)
+        self._spans = Spans(0, 0, grain=_GRAIN)
         self._indexes: dict[SeriesKey, int] = {}
         self._blocks: dict[int, int] = {}
         self._keys: list[SeriesKey | None] = []
@@ -98,18 +106,26 @@ class Counters:
         self._adding = threading.Lock()
 
     @classmethod
-    def create(cls, path: Path, *, capacity: int = 8192) -> Self:
+    def create(cls, path: Path, *, capacity: int = MOST) -> Self:
         """Make a new table for at most `capacity` series; the file must not exist.
 
-        NoRoomError when the disk cannot hold it: about 120 bytes per series.
+        NoRoomError when the disk cannot hold its first STEP cells: about 120 bytes per series.
         """
         if not 0 < capacity <= _LARGEST:
             raise ValueError(f"a table of counters holds 1 to {_LARGEST} series, not {capacity}")
         if path.exists():
             raise StoreError(f"{path}: wanted a new table of counters, found a file; one writer, one file")
         cells = capacity + RESERVED
-        allocate(path, _regions(cells)[3])
-        table = cls(_mapped(path, writable=True), cells)
+        allocate(path, _WORDS * 8)
+        descriptor = os.open(path, os.O_RDWR)
+        with contextlib.ExitStack() as undo:
+            undo.callback(path.unlink, missing_ok=True)
+            undo.callback(os.close, descriptor)
+            os.ftruncate(descriptor, _regions(cells)[3])
+            table = cls(_mapped(path, writable=True), cells, descriptor)
+            if not table._grow():
+                raise NoRoomError(f"{path}: no room for {min(STEP, capacity)} series; free disk space")
+            undo.pop_all()
         # The magic number last: until it stands, the file is not a table.
         for word, value in enumerate((_FORMAT, cells, len(table._labels), RESERVED), 1):
             table._words[word] = value
@@ -187,6 +203,26 @@ class Counters:
         for view in (self.values, self._words, self._entries, self._labels, self._view):
             view.release()
         self._mapping.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _grow(self) -> bool:
+        """Reserve the blocks of the next cells; False where there are no more, or no room on the disk."""
+        first, last = self._reserved, min(self._capacity, self._reserved + STEP + RESERVED)
+        if self._descriptor is None or first >= last:
+            return False
+        bounds = _regions(self._capacity)
+        sizes = (_ENTRY_WORDS * 4, LABEL_BYTES, 8)
+        parts = [
+            (start + first * size, start + last * size) for start, size in zip(bounds[:3], sizes, strict=True)
+        ]
+        if not allocate_parts(self._descriptor, parts):
+            return False
+        self._reserved = last
+        self._cells.extend(last)
+        self._spans.extend(last * LABEL_BYTES)
+        return True
 
     def _indexed(self, keys: list[SeriesKey]) -> int:
         with self._adding:
@@ -195,6 +231,8 @@ class Counters:
                 return known
             encoded = [_encoded(key) for key in keys]
             first = self._room_for(encoded)
+            while first is None and self._grow():
+                first = self._room_for(encoded)
             if first is None:
                 self._words[_REFUSED] += 1
                 return 0
@@ -247,6 +285,8 @@ class Counters:
         """Give a cell another name; without room for that it keeps its own."""
         label = _encoded(target)
         offset = self._spans.take(len(label))
+        if offset is None and self._grow():
+            offset = self._spans.take(len(label))
         if offset is None:
             self._indexes[key] = index
             return

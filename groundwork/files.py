@@ -3,8 +3,8 @@
 Rules:
 1. A document is replaced, never edited: written beside, synced, renamed (or linked, where the first one
    stays). A reader sees the old or the new.
-2. A file that will be mapped is allocated in full first: writing to a sparse mapping on a full disk kills the
-   process, and no `except` can stop that.
+2. What will be written of a mapped file is allocated first: writing to a page without a block on a full disk
+   kills the process, and no `except` can stop that.
 3. "Is it alive?" is answered by a held lock, never by a process number, which the system hands out again.
    A lock belongs to the open file: it ends with the process, however the process ends. (A child made by a
    bare fork keeps it alive; one started by exec does not, because descriptors are not inherited.)
@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
@@ -97,6 +98,18 @@ def allocate(path: Path, size: int) -> None:
         raise
     finally:
         os.close(descriptor)
+
+
+def allocate_parts(descriptor: int, parts: Iterable[tuple[int, int]]) -> bool:
+    """Reserve the blocks of each [start, end) of an open file; False where the disk cannot hold them all."""
+    try:
+        for start, end in parts:
+            os.posix_fallocate(descriptor, start, end - start)
+    except OSError as error:
+        if error.errno in _FULL:
+            return False
+        raise
+    return True
 
 
 class FolderLock:

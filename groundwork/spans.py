@@ -15,6 +15,10 @@ class Spans:
         self._grain = grain
         self._free: dict[int, list[int]] = {}
 
+    def extend(self, end: int) -> None:
+        """Give out more, up to `end`."""
+        self._end = max(self._end, end)
+
     def take(self, length: int) -> int | None:
         """Where a stretch of this length begins that is nobody's; None when there is no room."""
         size = self._rounded(length)

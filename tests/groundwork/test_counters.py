@@ -1,5 +1,7 @@
 """The mapped table of series."""
 
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundwork import counters as module
-from groundwork.counters import REFUSED, RESERVED, Counters, SeriesKey
+from groundwork.counters import REFUSED, RESERVED, STEP, Counters, SeriesKey
 from groundwork.errors import NoRoomError, StoreError
 from tests.counts import count
 
@@ -110,6 +112,46 @@ def test_a_full_table_refuses_and_counts(path: Path) -> None:
     assert len(without_refused(found)) == 4
 
 
+def test_a_table_grows_in_its_place(path: Path) -> None:
+    """Beyond the first step blocks are reserved as they are needed; whoever had mapped the table reads on."""
+    writer = Counters.create(path)
+    reader = Counters.open(path)
+    small = path.stat().st_blocks
+    count = 2 * STEP + 500
+    for number in range(count):
+        writer.values[writer.series("n", {"number": str(number)})] += number
+    found = without_refused(reader.read())
+    assert len(found) == count
+    assert sum(found.values()) == sum(range(count))
+    assert small * 512 < 2 * STEP * 120 < path.stat().st_blocks * 512 < path.stat().st_size
+    assert reader.read()[REFUSED] == 0
+    writer.close()
+    reader.close()
+
+
+def test_a_disk_without_room_refuses_what_is_new(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that cannot grow counts on in what it has, and counts what it refuses; nothing is torn."""
+    writer = Counters.create(path)
+    _limit_file_size(monkeypatch)
+    for number in range(STEP + RESERVED + 10):
+        writer.values[writer.series("n", {"number": str(number)})] += 1
+    found = writer.read()
+    assert found[REFUSED] == RESERVED + 10
+    assert len(found) == STEP + 1
+    monkeypatch.undo()
+    assert writer.series("n", {"number": "late"}) > 0
+    writer.close()
+
+
+def _limit_file_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system say that the disk is full."""
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+
 def test_long_labels_fill_the_table_too(path: Path) -> None:
     """When the label bytes run out a new series is refused, and a shorter one may still fit."""
     table = Counters.create(path, capacity=2)
@@ -190,8 +232,8 @@ def test_a_reader_of_a_releasing_writer_loses_no_count(path: Path) -> None:
 
 
 def test_the_file_is_private_whole_and_new(path: Path) -> None:
-    """Allocated in full, readable by its owner only, and never taken over from another writer."""
-    Counters.create(path).close()
+    """Its first step is allocated, it is its owner's only, and never taken over from another writer."""
+    Counters.create(path, capacity=STEP).close()
     found = path.stat()
     assert found.st_blocks * 512 >= found.st_size
     assert stat.S_IMODE(found.st_mode) == 0o600
