@@ -1,20 +1,19 @@
 """The dispatcher: takes due deliveries from the outbox, posts them, writes what became of them.
 
 Rules: at least once, always with the same id; at most four posts at a time and endpoint, so that one which
-does not answer keeps the others waiting for one post's time at most; no redirect is followed, no proxy from
-the environment is used, at most 4 kB of an answer are read. An endpoint that failed ten times in a row is
-tried once a minute until it answers. Storage is touched in threads of its own, so that a commit of the
+does not answer keeps the others waiting for one post's time at most. An endpoint that failed ten times in a
+row is tried once a minute until it answers. Storage is touched in threads of its own, so that a commit of the
 pipeline never holds up the API.
 
 Refuses to know: what an event means.
 """
 
 import asyncio
+import importlib
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import httpx
 import msgspec
 
 from groundwork.clock import Clock
@@ -29,17 +28,19 @@ from monitor.settings import Webhook
 from monitor.signing import secrets_of, sign
 from monitor.traces import span_id, trace_id, trace_of, traceparent
 
+if TYPE_CHECKING:
+    import httpx
+
+    from monitor.posting import Poster
+
 T = TypeVar("T")
 _NS: Final = 1_000_000_000
 _AT_ONCE: Final = 4
-_READ: Final = 4_096
-_SHOWN: Final = 400
 _REFUSED: Final = 300
 _BREAKER: Final = 10
 _PROBE_S: Final = 60
 KEEP_S: Final = 30 * 86_400.0
 _PRUNE_S: Final = 3600.0
-TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
 
 
 class Dispatcher:
@@ -54,7 +55,7 @@ class Dispatcher:
         *,
         keep: float = KEEP_S,
         agent: str = "driftgate/0 (+webhooks)",
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: "httpx.AsyncBaseTransport | None" = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._db = connection
@@ -67,14 +68,14 @@ class Dispatcher:
         self._keep = round(keep * _NS)
         self._pruned = float("-inf")
         self._agent = agent
-        self._client = httpx.AsyncClient(
-            timeout=TIMEOUT, follow_redirects=False, trust_env=False, transport=transport
-        )
+        self._transport = transport
+        self._poster: Poster | None = None
         self._storage = asyncio.Lock()
 
     async def close(self) -> None:
         """Give back connections to receivers."""
-        await self._client.aclose()
+        if self._poster is not None:
+            await self._poster.close()
 
     async def step(self) -> float | None:
         """Try what is due, once, four of an endpoint; seconds until something is due, None if nothing waits.
@@ -177,15 +178,15 @@ class Dispatcher:
             "webhook-signature": sign(self._keys[webhook.endpoint], identifier, timestamp, body),
             "x-attempt": str(attempt),
         }
-        try:
-            async with (
-                asyncio.timeout(TIMEOUT.read),
-                self._client.stream("POST", webhook.url, content=body, headers=headers) as response,
-            ):
-                said = await _start_of(response)
-                return Answer(response.status_code, said, response.headers.get("retry-after", ""))
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return Answer(0, f"{type(error).__name__}: {error}"[:_SHOWN])
+        poster = self._poster or await self._open()
+        return await poster.post(webhook.url, body, headers)
+
+    async def _open(self) -> "Poster":
+        """The connections, made for the first delivery."""
+        posting = await asyncio.to_thread(importlib.import_module, "monitor.posting")
+        if self._poster is None:  # else another delivery was quicker
+            self._poster = posting.Poster(self._transport)
+        return self._poster
 
     async def _settle(self, delivery: Delivery, what: Next, attempt: Attempt | None) -> None:
         now = self._clock.now()
@@ -240,14 +241,3 @@ def _context(body: bytes, identifier: str, endpoint: str, attempt: int) -> str:
     """The trace context of one attempt: the event's trace, a span of the attempt's own."""
     trace = trace_of(msgspec.json.decode(body, type=_Traced).traceparent) or trace_id(identifier)
     return traceparent(trace, span_id(identifier, endpoint, attempt))
-
-
-async def _start_of(response: httpx.Response) -> str:
-    """The first bytes of an answer, as one printable line."""
-    content = b""
-    async for piece in response.aiter_raw(_READ):
-        content += piece
-        if len(content) >= _READ:
-            break
-    text = content[:_SHOWN].decode("utf-8", errors="replace")
-    return " ".join(text.split())

@@ -158,7 +158,7 @@ def test_importing_a_package_loads_no_heavy_library_of_anothers(package: str) ->
             "click cryptography httpx onnxruntime prometheus_client rich river scipy starlette uvicorn",
         ),
         ("gateway.worker", "httpx numpy.random prometheus_client rich river scipy"),
-        ("monitor.__main__", "onnxruntime prometheus_client river scipy"),
+        ("monitor.__main__", "httpx onnxruntime prometheus_client rich river scipy"),
         ("driftgate.cli.up", "httpx numpy onnxruntime rich river starlette uvicorn"),
     ],
 )
