@@ -21,6 +21,8 @@ from driftgate.errors import ProgramError
 from gateway.causes import described
 
 POLL_SECONDS: Final = 0.02
+# numpy's libraries start a thread for each processor of the host when they are loaded, which none here wants.
+_ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
@@ -42,7 +44,8 @@ class Program:
         """`output` takes stdout and stderr together; None lets them go where ours go."""
         self.name = name
         self._command = command
-        self._environ = {**(os.environ if environ is None else environ), "PYTHONSAFEPATH": "1"}
+        given = os.environ if environ is None else environ
+        self._environ = {**_ONE_THREAD, **given, "PYTHONSAFEPATH": "1"}
         self._output = output
         self._process: asyncio.subprocess.Process | None = None
         self._answered = False

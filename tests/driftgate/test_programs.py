@@ -51,6 +51,24 @@ async def test_it_is_ready_when_its_ready_file_is_there(tmp_path: Path) -> None:
     assert program.code == 0
 
 
+async def test_libraries_of_numbers_start_no_threads_of_their_own(tmp_path: Path) -> None:
+    """A program has one thread for them where its environment does not say otherwise."""
+    asks = """
+        import os, pathlib, sys
+        aside = pathlib.Path(sys.argv[1] + ".new")
+        aside.write_text(os.environ["OPENBLAS_NUM_THREADS"])
+        aside.rename(sys.argv[1])
+        input()
+    """
+    for given, wanted in (({}, 1), ({"OPENBLAS_NUM_THREADS": "3"}, 3)):
+        ready = tmp_path / f"{wanted}"
+        program = Program("asking", script(asks, str(ready)), environ=given)
+        await program.start(asyncio.subprocess.PIPE)
+        assert await program.ready(ready, 20.0) == wanted
+        program.kill()
+        await program.wait()
+
+
 async def test_one_that_ends_before_it_answers_is_an_error(tmp_path: Path) -> None:
     """The error names the program and how it ended, and does not wait for the deadline."""
     program = Program("short", script("raise SystemExit(3)"))
