@@ -17,9 +17,6 @@ from rollouts.evidence import EVIDENCE_ERRORS, EVIDENCE_REQUESTS
 
 ARM_NAMES: Final[Mapping[Arm, str]] = {arm: arm.name.lower() for arm in Arm}
 _RERUN: Final = "rerun"
-UNLOADED: Final = "unloaded"
-"""The version label of what versions counted that this worker no longer has in memory."""
-_GATHERED: Final = {"version": UNLOADED, "stable": UNLOADED, "candidate": UNLOADED, "revision": "0"}
 
 
 class Latencies(dict[Arm, Callable[[int], None]]):
@@ -114,4 +111,4 @@ class LogMeters:
 def forget(counters: Counters, model: str, version: str) -> None:
     """Gather what a version counted into the model's `unloaded` series, when nothing counts it any more."""
     for label in ("version", "stable", "candidate"):
-        counters.release({"model": model, label: version}, _GATHERED)
+        counters.release({"model": model, label: version}, metrics.GATHERED)

@@ -7,6 +7,7 @@ pilot, the guards and the supervisor straight from the slots; those that only th
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol, get_args
 
 from gateway import fleet_meters, queue_meters
@@ -20,6 +21,11 @@ from prediction_log.retention import free_bytes, log_bytes
 from rollouts.rollout import LIVE, Rollout, State
 from rollouts.route import Route
 
+UNLOADED: Final = "unloaded"
+"""The version label of what versions counted that no worker has in memory any more."""
+GATHERED: Final[Mapping[str, str]] = MappingProxyType(
+    {"version": UNLOADED, "stable": UNLOADED, "candidate": UNLOADED, "revision": "0"}
+)
 REQUESTS: Final = "driftgate_requests_total"
 REFUSALS: Final = "driftgate_refusals_total"
 PAIRS: Final = "driftgate_pairs_total"
@@ -39,6 +45,7 @@ LOG_WITHHELD: Final = "driftgate_log_inputs_withheld_total"
 LOG_NOT_DRAWN: Final = "driftgate_log_rows_not_drawn_total"
 LOG_UNLOGGED: Final = "driftgate_version_unlogged"
 RESTARTS: Final = "driftgate_worker_restarts_total"
+CACHE_REMOVED: Final = "driftgate_cache_removed_files_total"
 LOG_BYTES: Final = "driftgate_log_bytes"
 DISK_FREE: Final = "driftgate_disk_free_bytes"
 LOG_WAITING: Final = "driftgate_log_rows_waiting"
@@ -161,6 +168,11 @@ INSTRUMENTS: Final = (
         name=RESTARTS,
         help="Workers that were followed by others in their place, by why they ended.",
         labels=("place", "reason"),
+    ),
+    Instrument(
+        name=CACHE_REMOVED,
+        help="Copies of models and profiles removed: `gone` from registry and routes, or for want of `room`.",
+        labels=("reason",),
     ),
     Instrument(name=CONNECTIONS, help="Connections open on the data port.", kind="gauge"),
     Instrument(name=EXECUTING, help="Runs going on now.", kind="gauge", labels=("model", "version")),

@@ -27,6 +27,7 @@ from typing import Final
 import msgspec
 
 from gateway.aftermath import Aftermath
+from gateway.cache_upkeep import CacheUpkeep
 from gateway.child import Child
 from gateway.crew import Crew, StartError
 from gateway.door import close_door
@@ -54,6 +55,8 @@ from groundwork.terminal import ignore_stops, open_terminal
 from prediction_log.recovery import take_over
 from prediction_log.segment_file import numbers, refuse_newer
 from prediction_log.segments import SegmentSink
+from registry_client.backends import open_registry
+from rollouts.store import SqliteStore
 
 __all__ = ["Reload", "StartError", "Supervisor", "run"]
 
@@ -130,7 +133,16 @@ async def _supervise(
     upkeep = Upkeep(data / "log", settings.log, clock, log)
     keeping = asyncio.create_task(upkeep.run())
     ballast = ballast_of(data, settings.workers + 1)
-    aftermath = Aftermath(sweeper, guard, clock, log, tend=ballast.ensure)
+    cache = data / "cache"
+    store = SqliteStore(data / "rollouts.db", clock)
+    opening = functools.partial(open_registry, settings.models, cache)
+    caring = CacheUpkeep(cache, opening, store, tally.removed, clock, log)
+
+    def tend() -> None:
+        ballast.ensure()
+        caring.look()
+
+    aftermath = Aftermath(sweeper, guard, clock, log, tend=tend)
     supervisor = Supervisor(settings, listeners, places, aftermath, tally, log, reload=reload)
     supervisor.reloaded = lambda now: upkeep.use(now.log)
     _obey(supervisor)
@@ -140,6 +152,7 @@ async def _supervise(
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         upkeep.close()
+        store.close()
         sink.close()
         guard.close()
         places.close()

@@ -16,14 +16,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gateway.metrics import GATHERED
 from groundwork.boot import is_past
 from groundwork.clock import Clock
+from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
-from groundwork.slots import SlotReading, read_slots, retire
+from groundwork.slots import SlotReading, gather, read_slots, retire
 from prediction_log.recovery import Taken
 
 RETIRE_SECONDS: Final = 60.0
+MOST_TOTALS: Final = 20_000
+"""Series of the totals beyond which those of versions that no living worker counts are summed together."""
 
 
 class Sweeper:
@@ -38,6 +42,7 @@ class Sweeper:
         *,
         sync: Callable[[], None] | None = None,
         boot: str = "",
+        most_totals: int = MOST_TOTALS,
     ) -> None:
         """Sweep `slots_folder` in this `boot`; `take_over` brings what one slot holds into the log.
 
@@ -47,6 +52,7 @@ class Sweeper:
         self._slots_folder = slots_folder
         self._take_over = take_over
         self._boot = boot
+        self._most_totals = most_totals
         self._clock = clock
         self._log = log
         self._dead_since: dict[int, float] = {}
@@ -58,7 +64,8 @@ class Sweeper:
         cannot be recovered now is tried again at the next sweep, and said.
         """
         now = self._clock.monotonic()
-        dead = [reading for reading in read_slots(self._slots_folder) if not reading.alive]
+        dead_and_alive = read_slots(self._slots_folder)
+        dead = [reading for reading in dead_and_alive if not reading.alive]
         fresh = [reading for reading in dead if reading.incarnation not in self._dead_since]
         recovered = [reading for reading in fresh if self._recovered(reading)]
         for reading in recovered:
@@ -68,8 +75,34 @@ class Sweeper:
             torn = is_past(reading.boot, self._boot)
             if since is not None and (torn or now - since >= RETIRE_SECONDS):
                 self._retire(reading, torn=torn)
+        self._gather([reading for reading in dead_and_alive if reading.alive])
         self._bring_to_disk()
         return recovered
+
+    def _gather(self, living: list[SlotReading]) -> None:
+        """Bound the totals of dead workers: versions that no living one counts lose names of their own."""
+        counted = {
+            (labels.get("model", ""), labels[name])
+            for reading in living
+            for labels in (dict(key.labels) for key in reading.series)
+            for name in GATHERED.keys() & labels.keys()
+        }
+
+        def stays(key: SeriesKey) -> bool:
+            labels = dict(key.labels)
+            return all(
+                (labels.get("model", ""), labels[name]) in counted for name in GATHERED.keys() & labels.keys()
+            )
+
+        if not counted:
+            return
+        try:
+            saved = gather(self._slots_folder, stays, GATHERED, most=self._most_totals)
+        except (DriftgateError, OSError) as error:
+            self._log.error("totals-not-gathered", fault=error)
+            return
+        if saved:
+            self._log.info("totals-gathered", series=saved)
 
     def _bring_to_disk(self) -> None:
         try:

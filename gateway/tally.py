@@ -2,6 +2,7 @@
 
     driftgate_worker_restarts_total{place, reason}    workers started in the place of others
     driftgate_log_rows_spooled_total{kind}            rows of dead workers, brought into the log
+    driftgate_cache_removed_files_total{reason}       copies that nobody needed any more
     driftgate_log_rows_lost_total{kind}               rows that a power cut took, at most, as the log was told
 
 The slot survives the supervisor like any other: what it counted is folded into the totals by the next one.
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gateway.causes import Cause
-from gateway.metrics import LOG_LOST, LOG_SPOOLED, RESTARTS
+from gateway.metrics import CACHE_REMOVED, LOG_LOST, LOG_SPOOLED, RESTARTS
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
@@ -27,6 +28,7 @@ from prediction_log.reading import lost_rows
 from prediction_log.record import Kind
 from prediction_log.transport import Sink
 from prediction_log.validation import read_head
+from registry_client.pruning import Removed
 
 PLACE: Final = -1
 """The place that the supervisor's slot names: none of a worker's."""
@@ -56,6 +58,12 @@ class Tally:
     def lost(self, kind: str, rows: int) -> None:
         """The log was told that it lacks rows of a dead worker."""
         self._add(SeriesKey(LOG_LOST, (("kind", kind),)), rows)
+
+    def removed(self, files: Removed) -> None:
+        """Copies left the cache."""
+        for reason, count in (("gone", files.gone), ("room", files.room)):
+            if count:
+                self._add(SeriesKey(CACHE_REMOVED, (("reason", reason),)), count)
 
     def restarts(self, seat: int) -> int:
         """How often workers of this seat were followed by others, in this supervisor's life."""

@@ -5,7 +5,7 @@ is replaced whole; only counters are kept, for a gauge is a fact about a living 
 as ranges: numbers are given out in order, so that a long life is a short list.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +50,20 @@ class Retired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 sums[key] = sums.get(key, 0) + value
         return Retired(
             included=join_ranges([*self.included, (incarnation, incarnation)]),
+            series=tuple(RetiredSeries(key.name, key.labels, value) for key, value in sums.items()),
+        )
+
+    def gathered(self, stays: Callable[[SeriesKey], bool], into: Mapping[str, str]) -> "Retired":
+        """The next document: the same sums, those of series that do not stay together, labelled by `into`."""
+        sums: dict[SeriesKey, int] = {}
+        for key, value in self.sums().items():
+            labels = (
+                key.labels if stays(key) else tuple((name, into.get(name, was)) for name, was in key.labels)
+            )
+            named = SeriesKey(key.name, labels)
+            sums[named] = sums.get(named, 0) + value
+        return Retired(
+            included=self.included,
             series=tuple(RetiredSeries(key.name, key.labels, value) for key, value in sums.items()),
         )
 

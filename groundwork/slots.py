@@ -25,7 +25,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -139,6 +139,24 @@ def retire(slots_folder: Path, incarnation: int, *, torn: bool = False) -> None:
         _fold_in(slots_folder, incarnation, torn=torn)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(slots_folder / str(incarnation))
+
+
+def gather(
+    slots_folder: Path, stays: Callable[[SeriesKey], bool], into: Mapping[str, str], *, most: int
+) -> int:
+    """Bound retired.json: of more than `most` series sum those that do not stay; how many fewer it has.
+
+    Each goes to the series with the labels of `into` in place of its own. StoreError where it is damaged.
+    """
+    with _waiting_for(slots_folder / "retiring.lock"):
+        retired = read_retired(slots_folder)
+        if len(retired.series) <= most:
+            return 0
+        fewer = retired.gathered(stays, into)
+        saved = len(retired.series) - len(fewer.series)
+        if saved:
+            write_retired(slots_folder, fewer)
+        return saved
 
 
 def whole(document: Path, now: str) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from gateway.sweep import RETIRE_SECONDS, Sweeper
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
+from groundwork.retired import read_retired
 from groundwork.slots import Slot, SlotReading, read_slots, totals
 from prediction_log.errors import SegmentError
 from prediction_log.recovery import Taken
@@ -130,3 +131,43 @@ def test_the_log_is_brought_to_the_disk_at_every_sweep(tmp_path: Path) -> None:
     assert sweeper.sweep() == sweeper.sweep() == []
     assert len(synced) == 2
     assert "log-not-synced" in said.getvalue()
+
+
+def counted(slot: Slot, version: str, by: int) -> None:
+    """Count requests of a version of `m`."""
+    index = slot.counters.series("requests_total", {"model": "m", "version": version, "outcome": "ok"})
+    slot.counters.values[index] += by
+
+
+def test_totals_of_versions_that_nobody_counts_are_bounded(tmp_path: Path) -> None:
+    """Beyond the most series, versions that no living worker counts are summed; others keep their names."""
+    clock = FakeClock()
+    living = Slot.create(tmp_path, place=1)
+    counted(living, "7", 1)
+    dead = Slot.create(tmp_path, place=0, boot="before")
+    for version in range(40):
+        counted(dead, str(version), version)
+    dead.close()
+    before = sum(totals(tmp_path).values())
+    sweeping = Sweeper(tmp_path, Recovery(), clock, Log(io.StringIO(), clock), boot="now", most_totals=10)
+    sweeping.sweep()
+    found = {dict(key.labels).get("version"): value for key, value in totals(tmp_path).items() if key.labels}
+    assert found == {"7": 8, "unloaded": sum(range(40)) - 7}
+    assert sum(totals(tmp_path).values()) == before
+    assert len(read_retired(tmp_path).series) == 2
+    living.close()
+
+
+def test_totals_keep_their_names_while_nobody_lives_or_they_are_few(tmp_path: Path) -> None:
+    """A start after a stop finds every version as it was: nobody knows yet what will be counted on."""
+    clock = FakeClock()
+    dead = Slot.create(tmp_path, place=0, boot="before")
+    for version in range(40):
+        counted(dead, str(version), 1)
+    dead.close()
+    Sweeper(tmp_path, Recovery(), clock, Log(io.StringIO(), clock), boot="now", most_totals=10).sweep()
+    living = Slot.create(tmp_path, place=1)
+    counted(living, "7", 1)
+    Sweeper(tmp_path, Recovery(), clock, Log(io.StringIO(), clock), boot="now", most_totals=40).sweep()
+    assert len(read_retired(tmp_path).series) == 40
+    living.close()
