@@ -1,8 +1,8 @@
 """What the registry says of the versions in the log, read once: versions never change.
 
-Rules: a version that cannot be read, or whose reference profile cannot, is not fatal and not final: it is asked
-for again after twice as many frames as the last time (1, 2, 4 … 1024), and its last error is there to be shown. A frame whose digest is not
-the manifest's is not of this version, whatever it is called.
+Rules: a version that cannot be read, or whose reference profile cannot, is not fatal and not final: it is
+asked for again after twice as many frames as the last time (1, 2, 4 … 1024), and its last error is there to
+be shown. A frame whose digest is not the manifest's is not of this version, whatever it is called.
 """
 
 from typing import Final
@@ -27,7 +27,9 @@ class Known(msgspec.Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether everything was read that the version was published with."""
-        return self.manifest is not None and (self.manifest.profile_digest is None or self.profile is not None)
+        return self.manifest is not None and (
+            self.manifest.profile_digest is None or self.profile is not None
+        )
 
 
 class Catalogue:

@@ -145,7 +145,7 @@ def test_a_database_that_was_taken_away_does_not_come_back(tmp_path: Path) -> No
     connection.close()
     path.unlink()
     log.write_bytes(left)
-    with pytest.raises(StoreError, match="things.db-wal"):
+    with pytest.raises(StoreError, match=r"things\.db-wal"):
         open_database(path, FIRST)
     log.write_bytes(b"")
     connection = open_database(path, FIRST)
