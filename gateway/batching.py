@@ -87,7 +87,6 @@ class Batcher:
         self, subject: Subject, settings: QueueSettings, meters: QueueMeters, monotonic: Callable[[], float]
     ) -> None:
         self._subject = subject
-        self._settings = settings
         self._meters = meters
         self._monotonic = monotonic
         self._line = Line(settings.max_waiting, settings.max_bytes)

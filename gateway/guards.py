@@ -54,7 +54,6 @@ class ErrorWatch:
         self._incarnation = incarnation
         self._in_a_row = in_a_row
         self._log = log
-        self._rollouts: dict[str, Rollout] = {}
 
     def suspects(self, routes: Mapping[str, Route]) -> list[tuple[Route, int]]:
         """The candidates that failed at least twice in a row here, with how often; a few reads of memory."""

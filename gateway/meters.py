@@ -40,7 +40,6 @@ class ModelMeters:
         labels = {"model": model, "version": version}
         self._counters = counters
         self._labels = labels
-        self._requests: dict[tuple[Arm, str], int] = {}
         self.executing = counters.series(metrics.EXECUTING, labels, kind="gauge")
         self.consecutive_errors = counters.series(metrics.CONSECUTIVE_ERRORS, labels, kind="gauge")
         self.loaded = counters.series(metrics.LOADED, labels, kind="gauge")

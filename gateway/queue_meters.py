@@ -79,8 +79,6 @@ class QueueMeters:
 
     def __init__(self, counters: Counters, model: str, version: str, executing: int) -> None:
         labels = {"model": model, "version": version}
-        self._counters = counters
-        self._labels = labels
         self._values = counters.values
         self._executing = executing
         self._length = counters.series(LENGTH, labels, kind="gauge")
