@@ -14,9 +14,11 @@ from random import Random
 
 from prediction_log.rows import RowFile
 from prediction_log.segments import SegmentSink
+from tests.counts import count
 from tests.prediction_log import samples
 
-SEGMENT_BYTES = 80_000
+# Larger at full counts: a rotation looks through all segments, of which there would be ten thousand.
+SEGMENT_BYTES = count(80_000, 600_000)
 CAPACITY = 64
 
 
