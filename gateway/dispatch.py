@@ -25,7 +25,7 @@ from gateway.sizing import LEAST_RUNS
 from groundwork.counters import Counters
 from groundwork.processors import processors
 
-SWITCH_SECONDS: Final = 0.0005
+SWITCH_SECONDS: Final = 0.00005
 _NONE: Final = Hurry(None, MIDDLE)
 """What most requests say of their hurry: nothing."""
 _TOO_LONG: Final = 4.0
@@ -120,8 +120,9 @@ class Dispatch:
             processors() >= _BOTH * (self._settings.workers or 1),
         )
         meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)
-        # A thread that comes back from a run wants the interpreter for microseconds; a busy loop may keep it
-        # from it for as long as this, 5 ms where nobody says otherwise.
+        # A thread that comes back from a run wants the interpreter for microseconds. A busy loop lets go of it
+        # between two reads, but not for long enough for a thread that has to be woken; only one that has
+        # waited as long as this is let in. 5 ms where nobody says otherwise; it has to be less than a request.
         sys.setswitchinterval(SWITCH_SECONDS)
         batcher = Batcher(subject, self._settings.queue, meters, self._monotonic)
         self._batchers.add(batcher)
