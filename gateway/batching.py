@@ -328,7 +328,7 @@ class Batcher:
                 continue
             if isinstance(result, BaseException):
                 entry.future.set_exception(result)
-            elif entry.deadline < self._monotonic():
+            elif entry.is_late(self._monotonic()):
                 entry.future.set_exception(self._too_late())
             else:
                 entry.answer(result)

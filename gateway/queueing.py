@@ -14,6 +14,8 @@ from gateway.deadlines import LAST, MIDDLE
 from gateway.inference import Array
 
 NEVER: Final = float("inf")
+_WAY_BACK: Final = 0.05
+"""So much of its client's time is an answer on its way, on a machine that is busy at both ends."""
 
 
 class Waiting:
@@ -59,6 +61,11 @@ class Waiting:
         self.alike = alike
         self.alone = False
         self.size = sum(array.nbytes for array in feeds.values())
+
+    def is_late(self, now: float) -> bool:
+        """Whether an answer that goes out now comes too late; where others wait too, a little before that."""
+        left, way_back = self.deadline - now, _WAY_BACK * (self.deadline - self.asked)
+        return left < (0.0 if self.alone else way_back)
 
     def answer(self, outputs: list[Array]) -> None:
         """Give the outputs to who waits, who goes on before this returns; on the loop, outside of any task.

@@ -91,6 +91,19 @@ def perceptron(sizes: tuple[int, ...] = (512, 2048, 2048, 10)) -> onnx.ModelProt
     return _graph(nodes, weights, sizes[0], outputs)
 
 
+def tower(layers: int, width: int = 256) -> onnx.ModelProto:
+    """X [n, width] → scores float32 [n, width]: so many layers, all of the same small weights."""
+    weights = (np.random.default_rng(3).standard_normal((width, width)) / np.sqrt(width)).astype(np.float32)
+    nodes, last = [], "X"
+    for layer in range(layers):
+        result = "scores" if layer == layers - 1 else f"h{layer}"
+        nodes.append(helper.make_node("MatMul", [last, "w"], [f"p{layer}"]))
+        nodes.append(helper.make_node("Tanh", [f"p{layer}"], [result]))
+        last = result
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", width])]
+    return _graph(nodes, {"w": weights}, width, outputs)
+
+
 def _graph(
     nodes: list[onnx.NodeProto],
     weights: Mapping[str, Array],

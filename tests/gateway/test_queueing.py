@@ -120,3 +120,12 @@ async def test_who_waits_goes_on_at_once() -> None:
     await task
     assert said == [future, [], "next"]
     assert await future == []
+
+
+def test_an_answer_is_late_before_its_client_has_gone() -> None:
+    """Where others wait too, the last twentieth of the time is for the way back."""
+    crowded, alone, patient = entry(deadline=1.0), entry(deadline=1.0), entry()
+    alone.alone = True
+    for now, late in ((0.9, (False, False)), (0.96, (True, False)), (1.01, (True, True))):
+        assert (crowded.is_late(now), alone.is_late(now)) == late
+        assert not patient.is_late(now)

@@ -2,10 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from loadtests.bench.works import tower
 from loadtests.overload import LEAST_SHARE, overload
 from tests.counts import count
 from tests.system.graphs import WIDTH, put, slow
@@ -14,7 +16,16 @@ from tests.system.rig import Gateway
 pytestmark = pytest.mark.system
 
 ROWS = 300
+LAYERS = 400
+FEATURES = 256
 DEADLINE = 1.0
+LATE = 1.1
+"""The client has its share of the processors too, and is late itself where they do other work."""
+COLLAPSED = 0.3
+"""Of the peak. How much more it is says loadtests/overload.py, on a machine that does nothing else."""
+BODY = msgspec.json.encode(
+    {"inputs": [{"name": "X", "shape": [1, FEATURES], "datatype": "FP32", "data": [0.5] * FEATURES}]}
+)
 
 
 async def test_overload_keeps_goodput(tmp_path: Path) -> None:
@@ -30,9 +41,30 @@ async def test_overload_keeps_goodput(tmp_path: Path) -> None:
             overload, url, body, times=3.0, deadline=DEADLINE, seconds=float(seconds)
         )
         assert found.served >= count(70, round(100 * LEAST_SHARE)) / 100 * found.peak, found
-        assert found.p99 <= found.deadline, found
+        assert found.p99 <= LATE * found.deadline, found
         assert found.refused > found.peak, found
         assert gateway.total("driftgate_refusals_total", code="too-late") > 0
+        assert await gateway.stop() == 0
+    finally:
+        await gateway.close()
+
+
+@pytest.mark.parametrize("runs", [{}, {"inline": 1.0, "batching": "off"}], ids=["batched", "inline"])
+async def test_no_way_to_run_collapses(tmp_path: Path, runs: dict[str, Any]) -> None:
+    """Runs that are joined, or on the loop: answers stay in time and many; each refusal is counted once."""
+    gateway = Gateway(tmp_path, workers=1, runs=runs)
+    put(gateway.models, "m", 1, tower(LAYERS, FEATURES).SerializeToString())
+    try:
+        await gateway.start()
+        url = f"{gateway.http}/v2/models/m/infer"
+        found = await asyncio.to_thread(
+            overload, url, BODY, times=3.0, deadline=DEADLINE, seconds=float(count(2, 10))
+        )
+        assert found.served >= COLLAPSED * found.peak, found
+        assert found.p99 <= LATE * found.deadline, found
+        assert found.refused > 0, found
+        told = round(found.refused * count(2, 10))
+        assert gateway.total("driftgate_refusals_total") == told
         assert await gateway.stop() == 0
     finally:
         await gateway.close()
