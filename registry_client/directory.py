@@ -78,11 +78,15 @@ class DirectoryRegistry:
         return manifest
 
     def artifact(self, manifest: Manifest) -> Path:
-        """A verified local file: the cache's copy, or without a cache the file itself."""
+        """A verified local file: the cache's copy, or without a cache the file itself.
+
+        The registry's own file is hashed as well: a copy of what should be there says nothing of it.
+        """
         model = self._place(manifest.name, manifest.version) / MODEL
         try:
+            verified(model, manifest)
             if self._cache is None:
-                return verified(model, manifest)
+                return model
             return cached(self._cache, manifest, lambda: model.open("rb"), origin=str(model))
         except FileNotFoundError:
             raise self._unknown(manifest.name, manifest.version) from None

@@ -21,6 +21,7 @@ from groundwork.errors import DriftgateError
 from groundwork.files import write_atomic
 from registry_client.cache import verified
 from registry_client.errors import (
+    DigestMismatchError,
     ManifestError,
     ProfileError,
     RegistryError,
@@ -74,10 +75,23 @@ class Remembered:
         return manifest
 
     def artifact(self, manifest: Manifest) -> Path:
-        """The registry's verified file, whose manifest is then remembered; the copy where it is away."""
+        """The registry's verified file, whose manifest is then remembered; the copy where it is away.
+
+        One that is damaged in the registry comes from its copy as well if this version was handed out
+        before, and that is a fault; a version that never was is refused.
+        """
         if self._is_copy(manifest):
             return verified(self._model(manifest), manifest)
-        path = self._registry.artifact(manifest)
+        try:
+            path = self._registry.artifact(manifest)
+        except (DigestMismatchError, UnknownModelError, UnknownVersionError) as error:
+            if self._copy(manifest.name, manifest.version) != manifest:
+                raise
+            path = verified(self._model(manifest), manifest)
+            self._faults[manifest.name, manifest.version] = (
+                f"its model comes from the copy in {self._cache.name}/: {error}"
+            )
+            return path
         self._keep(manifest, self._place(manifest.name, manifest.version), encode_manifest(manifest))
         return path
 

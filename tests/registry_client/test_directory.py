@@ -70,16 +70,17 @@ def test_altered_model(tmp_path: Path) -> None:
         with pytest.raises(DigestMismatchError, match="fraud version 1") as caught:
             opened.artifact(manifest)
         assert "\n" not in str(caught.value)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
 
 
-def test_cached_model_outlives_the_registry(tmp_path: Path) -> None:
-    """What was loaded once loads again when the registry's file is gone."""
+def test_altered_model_beside_a_copy_of_its_bytes(tmp_path: Path) -> None:
+    """An altered model is refused although the cache has what it should be, from another version."""
     registry = DirectoryRegistry(tmp_path / "models", tmp_path / "cache")
-    manifest = registry.publish(a_manifest(), b"model", None)
-    registry.artifact(manifest)
-    (tmp_path / "models" / "fraud" / "1" / "model.onnx").unlink()
-    assert registry.artifact(manifest).read_bytes() == b"model"
+    registry.artifact(registry.publish(a_manifest(), b"model", None))
+    second = registry.publish(a_manifest(version="2"), b"model", None)
+    (tmp_path / "models" / "fraud" / "2" / "model.onnx").write_bytes(b"Model")
+    with pytest.raises(DigestMismatchError, match="fraud version 2"):
+        registry.artifact(second)
 
 
 def test_profile_cut_in_half(tmp_path: Path) -> None:

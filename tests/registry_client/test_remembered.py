@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,29 @@ def test_a_profile_that_is_cut_in_the_registry_comes_from_its_copy(models: Path,
     file.write_bytes(whole[: len(whole) // 2])
     assert handed_out(registry)[2] == PROFILE
     assert "its profile comes from the copy in cache/" in registry.faults[KEY]
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"altered"), lambda file: file.unlink()])
+def test_a_model_that_is_damaged_in_the_registry_comes_from_its_copy(
+    models: Path, cache: Path, damage: Callable[[Path], object]
+) -> None:
+    """What was handed out can be handed out again, and the damage is told."""
+    registry = opened(models, cache)
+    before = handed_out(registry)
+    manifest = registry.manifest(*KEY)
+    damage(models / "fraud" / "1" / "model.onnx")
+    assert registry.artifact(manifest).read_bytes() == before[1]
+    assert "its model comes from the copy in cache/" in registry.faults[KEY]
+
+
+def test_a_damaged_model_that_was_never_handed_out_is_an_error(models: Path, cache: Path) -> None:
+    """A copy of the same bytes from another version does not stand in for it."""
+    handed_out(opened(models, cache))
+    content = (models / "fraud" / "1" / "model.onnx").read_bytes()
+    second = DirectoryRegistry(models).publish(a_manifest(content, version="2"), content, None)
+    (models / "fraud" / "2" / "model.onnx").write_bytes(b"altered")
+    with pytest.raises(DigestMismatchError, match="fraud version 2"):
+        opened(models, cache).artifact(second)
 
 
 def test_what_was_never_handed_out_is_unknown(models: Path, cache: Path) -> None:
