@@ -31,11 +31,11 @@ def table(rows: list[list[Row]], names: list[str]) -> str:
         first = [round_[0] for round_ in rows]
 
         def median(field: str, mine: list[Row] = mine) -> float:
-            return statistics.median(getattr(row, field) for row in mine)
+            return float(statistics.median(getattr(row, field) for row in mine))
 
         def ratio(field: str, mine: list[Row] = mine, first: list[Row] = first) -> float:
             pairs = zip(mine, first, strict=True)
-            return statistics.median(getattr(a, field) / getattr(b, field) for a, b in pairs)
+            return float(statistics.median(getattr(a, field) / getattr(b, field) for a, b in pairs))
 
         lines.append(
             f"{name:<12}{median('rps'):>9.0f}{median('p50_us'):>9.0f}{median('p99_us'):>9.0f}"

@@ -93,11 +93,9 @@ class Connection(asyncio.Protocol):
 
 async def _connect(url: str, count: int, answered: Callable[[Connection, bool], None]) -> list[Connection]:
     parts = urlsplit(url)
+    host, port = parts.hostname or "localhost", parts.port or 80
     loop = asyncio.get_running_loop()
-    return [
-        (await loop.create_connection(lambda: Connection(answered), parts.hostname, parts.port))[1]
-        for _ in range(count)
-    ]
+    return [(await loop.create_connection(lambda: Connection(answered), host, port))[1] for _ in range(count)]
 
 
 async def _closed(url: str, payload: bytes, connections: int, seconds: float) -> Tally:

@@ -38,7 +38,7 @@ def _line(name: str, rounds: Sequence[Mapping[str, Row]], versions: Mapping[str,
     ratios = [one[name].cpu_us / one["driftgate"].cpu_us for one in rounds if name in one]
 
     def median(field: str) -> float:
-        return statistics.median(getattr(row, field) for row in mine)
+        return float(statistics.median(getattr(row, field) for row in mine))
 
     return Line(
         server=name,
