@@ -1,7 +1,8 @@
 """`figures workers`: how many times as much two workers answer as one, with a generator that is no limit.
 
-A model whose run takes a millisecond or two keeps a worker busy at a rate that costs the generator a few
-hundredths of a processor. Runs are not joined, so that both sides do the same work. One and two workers in
+A model whose run takes about a millisecond, of weights that fit into a processor's own cache, keeps a worker
+busy at a rate that costs the generator little of a processor. (Larger weights would measure what the two
+have in common, the memory.) Runs are not joined, so that both sides do the same work. One and two workers in
 turns, each a `driftgate up` of its own; the median of the rounds' ratios is the figure. Wants two processors.
 """
 
@@ -19,7 +20,8 @@ from loadtests.bench import generator, works
 from loadtests.subject import running
 
 LEAST_RATIO: Final = 1.8
-SIZES: Final = (64, 1536, 1536, 10)
+SIZES: Final = (64, 512, 512, 10)
+ROWS: Final = 64
 CONNECTIONS: Final = 16
 WARM_S: Final = 0.5
 
@@ -27,7 +29,8 @@ WARM_S: Final = 0.5
 def answers(workers: int, seconds: float) -> tuple[float, float]:
     """Answers a second by so many workers, and the share of a processor that the generator took."""
     with tempfile.TemporaryDirectory(prefix="driftgate-workers-") as name:
-        work = works.Work("workers", Path(name) / "models" / "m" / "1" / "model.onnx", 1, SIZES[0])
+        model = Path(name) / "models" / "m" / "1" / "model.onnx"
+        work = works.Work("workers", model, ROWS, SIZES[0], binary=True)
         work.model.parent.mkdir(parents=True)
         work.model.write_bytes(works.perceptron(SIZES).SerializeToString())
         with running(Path(name), workers=workers, settings={"runs": {"batching": "off"}}) as subject:
