@@ -195,7 +195,7 @@ class Batcher:
             raise self._late(until)
 
     def _until_answered(self, rows: int, priority: int, now: float, margin: float = 1.0) -> float:
-        """Seconds until a request that came now would be answered, where runs take `margin` times as long."""
+        """Seconds until a request that came now would be answered, where all takes `margin` times as long."""
         entries, ahead = self._line.ahead(priority)
         left = max(0.0, self._ends - now) if self._running else 0.0
         if self._lanes == 1 and self._most_rows > 1:
@@ -205,7 +205,7 @@ class Batcher:
         else:
             each = self._pace.seconds(max(1, ahead // entries)) if entries else 0.0
             runs = (left + entries * each) / self._lanes + self._pace.seconds(rows)
-        return margin * runs + self._pace.delay
+        return margin * (runs + self._pace.delay)
 
     def _too_late(self) -> ExpiredError:
         return ExpiredError(f"{self._subject.title} answered after the request's deadline; give it longer")
@@ -263,7 +263,7 @@ class Batcher:
 
     def _lasts(self) -> float:
         """Seconds from now until the next run will have been answered, with a margin."""
-        return _MARGIN * self._pace.seconds(min(self._line.rows, self._most_rows)) + self._pace.delay
+        return _MARGIN * (self._pace.seconds(min(self._line.rows, self._most_rows)) + self._pace.delay)
 
     def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""

@@ -33,8 +33,6 @@ _WORTH: Final = 0.9
 """A longer batch is worth it where its rows cost less than this share of a shorter one's."""
 _HALF: Final = 0.5
 _WEIGHT: Final = 0.2
-_RISE: Final = 0.4
-_FALL: Final = 0.1
 _JUMP: Final = 4.0
 _MILLISECOND: Final = 1e-3
 
@@ -162,9 +160,8 @@ def enough(times: Times, waiting: int, ran: int, most: int, *, aside: bool) -> i
 class Pace:
     """How long runs take now: what was measured at load, times what the last runs took against it.
 
-    What passes besides, until a busy loop has given the answers, is `delay`: it says nothing
-    about the model, and runs that follow one another share it. It is nearer to the longest than to the usual,
-    for what is promised by it is to be kept.
+    What passes besides, until a busy loop has given the answers, is `delay`: it says nothing about the model,
+    and runs that follow one another share it.
     """
 
     def __init__(self, times: Times) -> None:
@@ -181,9 +178,8 @@ class Pace:
         return seconds_for(self._times, rows) * min(1.0, self.factor)
 
     def note_delay(self, seconds: float) -> None:
-        """Take in what passed besides a run until all was answered; it counts soon and fades slowly."""
-        change = max(0.0, seconds) - self.delay
-        self.delay += (_RISE if change > 0 else _FALL) * change
+        """Take in what passed besides a run, until all of it was answered."""
+        self.delay += _WEIGHT * (max(0.0, seconds) - self.delay)
 
     def note(self, rows: int, seconds: float) -> None:
         """Take in a run that has ended; one wild value moves the estimate by no more than a few times."""
