@@ -1,9 +1,9 @@
 """`figures shadow`: what a shadow of every request costs callers at half of what a worker can answer.
 
-First the capacity: the highest rate of random arrivals, in steps down from a closed loop's, of which 99 of 100
-are answered soon. Then half of it arrives, in turns without and with a second version that runs beside each
-answer. The 99th percentiles of each pair of turns make a ratio, and the median of the ratios is the figure.
-Works are those of `loadtests.bench`.
+First the capacity: the highest rate of random arrivals, in steps down from a closed loop's, of which 99 % are
+answered soon. Then half of it arrives, in turns without and with a second version beside each answer. The
+99th percentiles of each pair of turns make a ratio, and the median of the ratios is the figure. Works are
+those of `loadtests.bench`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     good = True
     for name in asked.work or ("one-row", "perceptron"):
-        with tempfile.TemporaryDirectory(prefix="driftgate-shadow-") as folder:
+        with tempfile.TemporaryDirectory(prefix="driftgate-shadow-", ignore_cleanup_errors=True) as folder:
             work = works.work(name, Path(folder) / "models")
             with running(Path(folder), workers=1) as subject:
                 _publish_again(work, Path(folder))
