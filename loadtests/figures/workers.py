@@ -1,9 +1,9 @@
 """`figures workers`: how many times as much two workers answer as one, with a generator that is no limit.
 
-A model whose run takes about a millisecond, of weights that fit into a processor's own cache, keeps a worker
-busy at a rate that costs the generator little of a processor. (Larger weights would measure what the two
-have in common, the memory.) Runs are not joined, so that both sides do the same work. One and two workers in
-turns, each a `driftgate up` of its own; the median of the rounds' ratios is the figure. Wants two processors.
+A model that takes about a millisecond for one row, of weights that fit into a processor's own cache, keeps a
+worker busy at a rate that costs generator, log and monitor little. (Larger weights would measure the memory,
+which the two share, and more rows the monitor.) One and two workers in turns, each a `driftgate up` of its
+own; the median of the rounds' ratios is the figure. Wants two processors.
 """
 
 from __future__ import annotations
@@ -16,23 +16,48 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from loadtests.bench import generator, works
 from loadtests.subject import running
 
 LEAST_RATIO: Final = 1.8
-SIZES: Final = (64, 512, 512, 10)
-ROWS: Final = 64
+WIDE: Final = 256
+SCORES: Final = 8
 CONNECTIONS: Final = 16
 WARM_S: Final = 0.5
+
+
+def square() -> onnx.ModelProto:
+    """X [1, WIDE] → scores float32 [1, SCORES], by way of a product of two square matrices."""
+    random = np.random.default_rng(4)
+    nodes = [
+        helper.make_node("Add", ["w", "X"], ["moved"]),
+        helper.make_node("MatMul", ["moved", "w"], ["product"]),
+        helper.make_node("MatMul", ["product", "v"], ["many"]),
+        helper.make_node("ReduceMean", ["many"], ["scores"], axes=[0], keepdims=1),
+    ]
+    weights = {
+        name: numpy_helper.from_array(random.standard_normal((WIDE, wide)).astype(np.float32), name)
+        for name, wide in (("w", WIDE), ("v", SCORES))
+    }
+    tensors = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", wide])
+        for name, wide in (("X", WIDE), ("scores", SCORES))
+    ]
+    graph = helper.make_graph(nodes, "square", tensors[:1], tensors[1:], list(weights.values()))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 def answers(workers: int, seconds: float) -> tuple[float, float]:
     """Answers a second by so many workers, and the share of a processor that the generator took."""
     with tempfile.TemporaryDirectory(prefix="driftgate-workers-") as name:
         model = Path(name) / "models" / "m" / "1" / "model.onnx"
-        work = works.Work("workers", model, ROWS, SIZES[0], binary=True)
+        work = works.Work("workers", model, 1, WIDE)
         work.model.parent.mkdir(parents=True)
-        work.model.write_bytes(works.perceptron(SIZES).SerializeToString())
+        work.model.write_bytes(square().SerializeToString())
         with running(Path(name), workers=workers, settings={"runs": {"batching": "off"}}) as subject:
             url = f"{subject.http}/v2/models/m/infer"
             body, headers = work.request()
