@@ -7,9 +7,7 @@ and lets that one take the connection; after a few such moments it takes the con
 neighbour that does not come may be stuck, and a client must not wait for it. (`crowded` leaves out those that
 have been stuck for a while, so a hung neighbour costs the first few connections some milliseconds each.)
 
-A wake-up takes connections until the worker holds more than another one, so one where all hold as many; and
-no more than MOST_AT_ONCE, so that those which are open already get their turn. One per wake-up whatever the
-others hold would keep clients waiting for seconds where each turn of a busy loop is a wake-up.
+One connection is taken per wake-up: taking all that wait would undo the fairness.
 """
 
 import asyncio
@@ -20,7 +18,6 @@ from typing import Final
 
 from groundwork.logs import Log
 
-MOST_AT_ONCE: Final = 64
 YIELD_SECONDS: Final = 0.002
 YIELDS: Final = 50
 # A process out of descriptors is told so again at once on every accept; waiting is the only thing that helps.
@@ -92,27 +89,20 @@ class Acceptor:
             self._step_back(YIELD_SECONDS)
             return
         self._yields = 0
-        for _ in range(MOST_AT_ONCE):
-            if not self._take() or self._crowded():
-                return
-
-    def _take(self) -> bool:
-        """Take one connection; False where there is none, or none can be taken."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False  # another worker was quicker, or the client has gone
+            return  # another worker was quicker, or the client has gone
         except OSError as error:
             if error.errno == errno.EINVAL:
                 self.close()  # it listens no longer: the supervisor has shut it, after everybody was taken
-                return False
+                return
             if error.errno not in EXHAUSTED:
                 raise
             self._log.warning("connection-not-taken", fault=error, retry_s=EXHAUSTED_SECONDS)
             self._step_back(EXHAUSTED_SECONDS)
-            return False
+            return
         connection.settimeout(0)
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attach(connection)
-        return True
