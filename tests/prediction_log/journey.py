@@ -5,6 +5,8 @@ it is what they do: a flush is swap, take, write, release; a monitor commits wha
 its offset.
 """
 
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -125,6 +127,33 @@ def recover(folder: Path, incarnation: int, segment_bytes: int) -> int:
         return recover_slot(folder / "slots" / str(incarnation), writer)
     finally:
         writer.close()
+
+
+class Killed(Exception):  # noqa: N818  not an error: the end of a process
+    """The process is gone."""
+
+
+class Mortal(SegmentSink):
+    """A writing end whose process is killed before it writes once more than it may."""
+
+    def __init__(self, folder: Path, segment_bytes: int, writes: int) -> None:
+        super().__init__(folder / "log", segment_bytes=segment_bytes)
+        self._left = writes
+
+    def write(self, frames: Sequence[bytes]) -> int:
+        """Write, or die."""
+        if not self._left:
+            raise Killed
+        self._left -= 1
+        return super().write(frames)
+
+
+def recover_and_die(folder: Path, incarnation: int, segment_bytes: int, writes: int) -> None:
+    """A supervisor killed while it spools a dead worker's slot, unless there was no more to write."""
+    writer = Mortal(folder, segment_bytes, writes)
+    with contextlib.suppress(Killed):
+        recover_slot(folder / "slots" / str(incarnation), writer)
+    writer.close()
 
 
 class Monitor:

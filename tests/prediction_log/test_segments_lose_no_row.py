@@ -12,7 +12,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from prediction_log.rows import RowFile
 from tests.counts import count
 from tests.prediction_log import journey
 from tests.prediction_log.journey import Monitor, Worker
@@ -111,12 +110,8 @@ class Journey(RuleBasedStateMachine):
         incarnation = self.dead[pick % len(self.dead)]
         if frames is None:
             journey.recover(self.folder, incarnation, self.segment_bytes)
-            return
-        writer = journey.sink(self.folder, self.segment_bytes)
-        for path in (self.folder / "slots" / str(incarnation)).glob("*.rows"):
-            for body in RowFile.recover(path)[:frames]:
-                writer.write([body])
-        writer.close()
+        else:
+            journey.recover_and_die(self.folder, incarnation, self.segment_bytes, frames)
 
     @rule(machine=st.booleans())
     def disaster(self, *, machine: bool) -> None:
