@@ -243,7 +243,10 @@ def test_probes_ask_what_the_programs_answer() -> None:
         "readiness": {"path": "/v2/health/ready", "port": "http"},
         "liveness": {"path": "/v2/health/live", "port": "http"},
     }
-    assert "127.0.0.1:8090/healthz" in " ".join(monitor["livenessProbe"]["exec"]["command"])
+    settings = monitor["args"][1:]
+    assert monitor["livenessProbe"]["exec"]["command"] == [
+        "driftgate", "doctor", "--probe", "monitor", *settings,
+    ]  # fmt: skip
 
 
 def test_images_are_of_this_version() -> None:

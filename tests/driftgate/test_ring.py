@@ -199,6 +199,7 @@ async def test_changed_settings_are_taken_up(up: Up) -> None:
     await until(lambda: "take up changed settings" in up.said(), "the monitor follows", SECONDS)
     await until(lambda: _answers(up.urls["monitor"]), "the monitor answers again", SECONDS)
     assert _child_of(up.urls["pid"], "monitor") != monitor
+    await until(lambda: not _replacing(up.urls["operator"]), "every worker is replaced", SECONDS)
     up.config.write_text("workers: 7\n")
     os.kill(up.urls["pid"], signal.SIGHUP)
     await until(lambda: "settings-not-reloaded" in up.said(), "it is refused", SECONDS)
@@ -213,6 +214,10 @@ def _child_of(parent: int, module: str) -> int:
         if f"\0{module}\0" in Path(f"/proc/{child}/cmdline").read_text():
             return int(child)
     raise AssertionError(f"process {parent} has no child that runs {module}")
+
+
+def _replacing(operator: str) -> bool:
+    return bool(httpx.get(f"{operator}/v1/workers", trust_env=False).json()["replacing"])
 
 
 def _answers(url: str) -> bool:
