@@ -7,7 +7,10 @@ and lets that one take the connection; after a few such moments it takes the con
 neighbour that does not come may be stuck, and a client must not wait for it. (`crowded` leaves out those that
 have been stuck for a while, so a hung neighbour costs the first few connections some milliseconds each.)
 
-One connection is taken per wake-up: taking all that wait would undo the fairness.
+One connection is taken per wake-up: taking all that wait would undo the fairness. Where the loop's turns are
+long, though, each is one wake-up, and one connection in each of them would keep clients waiting for seconds.
+So behind a turn of LONG_TURN or more connections are taken until this worker holds more than another one, and
+no more than MOST_AT_ONCE, so that those which are open already get their turn.
 """
 
 import asyncio
@@ -18,6 +21,8 @@ from typing import Final
 
 from groundwork.logs import Log
 
+LONG_TURN: Final = 0.005
+MOST_AT_ONCE: Final = 64
 YIELD_SECONDS: Final = 0.002
 YIELDS: Final = 50
 # A process out of descriptors is told so again at once on every accept; waiting is the only thing that helps.
@@ -50,6 +55,7 @@ class Acceptor:
         self._timer: asyncio.TimerHandle | None = None
         self._yields = 0
         self._yielded_at = 0.0
+        self._turn = 0.0
         self._open = False
 
     def open(self) -> None:
@@ -89,20 +95,32 @@ class Acceptor:
             self._step_back(YIELD_SECONDS)
             return
         self._yields = 0
+        self._loop.call_soon(self._note_turn, self._loop.time())
+        for _ in range(MOST_AT_ONCE if self._turn >= LONG_TURN else 1):
+            if not self._take() or self._crowded():
+                return
+
+    def _note_turn(self, began: float) -> None:
+        """How long a turn of the loop lasts, told in the one after it."""
+        self._turn = self._loop.time() - began
+
+    def _take(self) -> bool:
+        """Take one connection; False where there is none, or none can be taken."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker was quicker, or the client has gone
+            return False  # another worker was quicker, or the client has gone
         except OSError as error:
             if error.errno == errno.EINVAL:
                 self.close()  # it listens no longer: the supervisor has shut it, after everybody was taken
-                return
+                return False
             if error.errno not in EXHAUSTED:
                 raise
             self._log.warning("connection-not-taken", fault=error, retry_s=EXHAUSTED_SECONDS)
             self._step_back(EXHAUSTED_SECONDS)
-            return
+            return False
         connection.settimeout(0)
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attach(connection)
+        return True

@@ -16,8 +16,9 @@ from tests.system.rig import Gateway
 pytestmark = pytest.mark.system
 
 ROWS = 300
-LAYERS = 400
+LAYERS = 1600
 FEATURES = 256
+"""Some milliseconds a run: what waits for as long as the deadline then has a connection of the generator's."""
 DEADLINE = 1.0
 LATE = 1.1
 """The client has its share of the processors too, and is late itself where they do other work."""
