@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system
 ROWS = 300
 LAYERS = 1600
 FEATURES = 256
-"""Some milliseconds a run: what waits for as long as the deadline then has a connection of the generator's."""
+"""Some milliseconds a run: what waits as long as the deadline then has a connection of the generator's."""
 DEADLINE = 1.0
 LATE = 1.1
 """The client has its share of the processors too, and is late itself where they do other work."""
