@@ -28,8 +28,8 @@ from gateway.model import LoadedModel
 from gateway.recording import PairPlan, PredictionPlan
 from gateway.rejecting import cut, row, texts
 from gateway.settings import ANY_MODEL, JournalSettings
-from gateway.stream import Stream, Wish
-from gateway.streams import Large, Streams
+from gateway.slot_streams import Large, SlotStreams
+from gateway.stream import Stream, StreamSpec
 from gateway.withholding import NOT_SHOWN, Policy
 from groundwork.clock import Clock
 from groundwork.slots import Slot
@@ -71,7 +71,7 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     trace_id: bytes = NO_TRACE
 
 
-class Journal(Streams):
+class Journal(SlotStreams):
     """The row files of one worker's slot, and what goes into them."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Journal(Streams):
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
         self._labels: dict[str, Stream] = {}
-        self._rejects = self._open(Wish(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
+        self._rejects = self._open(StreamSpec(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
 
     def faults(self) -> dict[tuple[str, str], str]:
         """The versions that serve unlogged, and why: (model, version) to one line."""
@@ -116,7 +116,7 @@ class Journal(Streams):
         columns = (*loaded.inputs.values(), *loaded.outputs)
         plan = PredictionPlan(loaded, settings.max_row_bytes, self._policy.of(loaded.name, columns))
         rate = settings.sampling.get(loaded.name, settings.sampling.get(ANY_MODEL, 1.0))
-        stream = self._open(Wish(Kind.PREDICTION, plan.schema, settings.buffer_bytes, rate))
+        stream = self._open(StreamSpec(Kind.PREDICTION, plan.schema, settings.buffer_bytes, rate))
         self._remarks[loaded.name, loaded.version] = self._policy.remarks(loaded.name, columns)
         self._predictions[loaded] = PredictionStream(stream, plan, threshold(rate))
 
@@ -124,15 +124,15 @@ class Journal(Streams):
         """Give the shadow pairs of two versions their stream, once."""
         if (stable, candidate) not in self._pairs:
             plan = PairPlan(stable, candidate, self._policy.of(stable.name, stable.outputs))
-            stream = self._open(Wish(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes))
+            stream = self._open(StreamSpec(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes))
             self._pairs[stable, candidate] = (stream, plan)
 
     def open_labels(self, model: str) -> None:
         """Give the labels of a model their stream, once, however many threads ask for it."""
         with self._opening:
             if model not in self._labels:
-                wish = Wish(Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes)
-                self._labels[model] = self._open(wish)
+                spec = StreamSpec(Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes)
+                self._labels[model] = self._open(spec)
 
     def has_labels(self, model: str) -> bool:
         """Whether `open_labels` was called for this model."""

@@ -18,7 +18,7 @@ from gateway.meters import ARM_NAMES
 from gateway.protocols.codec import Answer
 from gateway.recording import PredictionPlan
 from gateway.responses import Header, Response
-from gateway.streams import Large
+from gateway.slot_streams import Large
 from groundwork.errors import DriftgateError
 
 Encoded = tuple[tuple[Header, ...], bytes]

@@ -15,8 +15,8 @@ UNLOGGED: Final = "unlogged"
 """Why rows were lost that had no file to go to."""
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """The row file that a stream wants."""
+class StreamSpec(msgspec.Struct, frozen=True):
+    """What a stream is opened with; `buffer_bytes` is the size of each of its file's two buffers."""
 
     kind: Kind
     schema: Schema
@@ -27,9 +27,9 @@ class Wish(msgspec.Struct, frozen=True):
 class Stream:
     """One stream of rows: its number, and its file where there was room for one (`unlogged` says why not)."""
 
-    def __init__(self, wish: Wish, number: int, file: RowFile | None, unlogged: str = "") -> None:
-        self.wish = wish
-        self.kind = wish.kind
+    def __init__(self, spec: StreamSpec, number: int, file: RowFile | None, unlogged: str = "") -> None:
+        self.spec = spec
+        self.kind = spec.kind
         self.number = number
         self.file = file
         self.unlogged = unlogged

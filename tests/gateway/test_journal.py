@@ -10,7 +10,7 @@ import numpy as np
 from gateway.journal import Journal, Noted
 from gateway.model import LoadedModel
 from gateway.settings import GatewaySettings, JournalSettings
-from gateway.stream import Wish
+from gateway.stream import StreamSpec
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError
 from groundwork.slots import Slot
@@ -196,7 +196,7 @@ class Crowded(Journal):
 
     room = False
 
-    def _create(self, number: int, wish: Wish) -> RowFile:
+    def _create(self, number: int, spec: StreamSpec) -> RowFile:
         if not self.room:
             raise NoRoomError("no room")
         # Beside the files of the journal that belongs to the slot.
@@ -204,7 +204,7 @@ class Crowded(Journal):
         folder.mkdir(exist_ok=True)
         own, self._slot.folder = self._slot.folder, folder
         try:
-            return super()._create(number, wish)
+            return super()._create(number, spec)
         finally:
             self._slot.folder = own
 

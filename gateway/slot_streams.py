@@ -16,7 +16,7 @@ import msgspec
 from gateway.meters import LogMeters
 from gateway.metrics import LOG_UNLOGGED
 from gateway.recording import capacity
-from gateway.stream import Stream, Wish
+from gateway.stream import Stream, StreamSpec
 from groundwork.errors import NoRoomError
 from groundwork.slots import Slot
 from prediction_log.record import Kind
@@ -42,8 +42,8 @@ class Large(msgspec.Struct, frozen=True):
             self.begun.write()
 
 
-class Streams:
-    """The row files of one worker's slot.
+class SlotStreams:
+    """The streams of one worker's slot, and their row files.
 
     A file is allocated only where it leaves `reserve_bytes` of the disk free. `spooled` is set where an
     answer has to wait until its row cannot be lost any more; `missed` then gathers the ids of rows that were.
@@ -81,7 +81,7 @@ class Streams:
         for stream in list(self._streams.values()):
             if stream.file is None:
                 try:
-                    found.append((stream, self._create(stream.number, stream.wish)))
+                    found.append((stream, self._create(stream.number, stream.spec)))
                 except NoRoomError:
                     break
         return found
@@ -138,22 +138,22 @@ class Streams:
             stream.unlogged = ""
             self._show_logged(stream)
 
-    def _open(self, wish: Wish) -> Stream:
-        schema = wish.schema
+    def _open(self, spec: StreamSpec) -> Stream:
+        schema = spec.schema
         with self._opening:
             number = next(self._numbers)
             try:
-                stream = Stream(wish, number, self._create(number, wish))
+                stream = Stream(spec, number, self._create(number, spec))
             except NoRoomError as error:
-                title = f"{schema.model} {schema.version} {wish.kind.name.lower()}s".strip()
-                stream = Stream(wish, number, None, f"{title} are not logged: {error}")
+                title = f"{schema.model} {schema.version} {spec.kind.name.lower()}s".strip()
+                stream = Stream(spec, number, None, f"{title} are not logged: {error}")
                 self._show_logged(stream)
             self._streams[number] = stream
             return stream
 
     def _show_logged(self, stream: Stream) -> None:
         """Let the gauge say whether a version is logged; of other streams nothing is shown."""
-        schema = stream.wish.schema
+        schema = stream.spec.schema
         if stream.kind is Kind.PREDICTION:
             of = {"model": schema.model, "version": schema.version}
             self._values[self._slot.counters.series(LOG_UNLOGGED, of, kind="gauge")] = bool(stream.unlogged)
@@ -165,22 +165,22 @@ class Streams:
             if wanted:
                 self._count(large.stream, large.stream.file, large.identifier, large.rows)
 
-    def _create(self, number: int, wish: Wish) -> RowFile:
-        rows, arena = capacity(wish.schema, wish.buffer_bytes)
+    def _create(self, number: int, spec: StreamSpec) -> RowFile:
+        rows, arena = capacity(spec.schema, spec.buffer_bytes)
         path = self._slot.folder / f"{number}{SUFFIX}"
-        if self._reserve and free_bytes(path.parent) < self._reserve + 2 * wish.buffer_bytes:
+        if self._reserve and free_bytes(path.parent) < self._reserve + 2 * spec.buffer_bytes:
             raise NoRoomError(
-                f"{path}: {2 * wish.buffer_bytes} bytes would leave less of the disk free than "
+                f"{path}: {2 * spec.buffer_bytes} bytes would leave less of the disk free than "
                 f"log.reserve_bytes ({self._reserve}); free disk space"
             )
         return RowFile.create(
             path,
-            kind=wish.kind,
+            kind=spec.kind,
             incarnation=self.incarnation,
             stream=number,
-            schema=wish.schema,
+            schema=spec.schema,
             row_capacity=rows,
             arena_bytes=arena,
-            rate=wish.rate,
+            rate=spec.rate,
             reserve_bytes=self._reserve,
         )
