@@ -1,6 +1,6 @@
 """Runs off the loop for one version: greedy, in order, and joined where that pays.
 
-    submit ─▶ line ─▶ (a run ends) ─▶ all that may run together ─▶ thread ─▶ each one's own rows
+    submit ─▶ queue ─▶ (a run ends) ─▶ all that may run together ─▶ thread ─▶ each one's own rows
                 ▲──────── takes a full run itself ────────┘
 
 Rules:
@@ -13,7 +13,7 @@ Rules:
 4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run. An
    answer that is ready after its deadline is none.
 5. A thread that ends a run goes on with the next where enough waits for it: a loop that has much to do must
-   not keep runs waiting. All else is decided on the loop. The line is touched under its lock; estimates and
+   not keep runs waiting. All else is decided on the loop. The queue is touched under its lock; estimates and
    meters are written on the loop only.
 
 It knows no protocol and no model, only its graph and its schedule: nothing here keeps a version in memory.
@@ -32,7 +32,7 @@ from gateway.deadlines import LAST
 from gateway.errors import ExpiredError, LateError, QueueFullError
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
-from gateway.queueing import NEVER, Line, Waiting
+from gateway.queueing import NEVER, Queue, Waiting
 from gateway.schedule import Pace, Schedule, enough, window
 from gateway.settings import QueueSettings
 
@@ -89,7 +89,7 @@ class Batcher:
         self._subject = subject
         self._meters = meters
         self._monotonic = monotonic
-        self._line = Line(settings.max_waiting, settings.max_bytes)
+        self._queue = Queue(settings.max_waiting, settings.max_bytes)
         self._lock = threading.Lock()
         self._sweeps = 0.0
         self._company = 0.0
@@ -108,19 +108,19 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return len(self._line)
+        return len(self._queue)
 
     @property
     def crowded(self) -> bool:
         """Whether more waits than the next run will take."""
-        return self._line.rows > self._most_rows
+        return self._queue.rows > self._most_rows
 
     def takes_alone(self, rows: int, most: float) -> bool:
         """Whether a request that came now would run alone, within `most` seconds, with nobody behind it.
 
         Who is read in the turn after a lone run had come meanwhile: then there are others, to be joined.
         """
-        if self._running or self._line or self._starting or self._behind or self._timer is not None:
+        if self._running or self._queue or self._starting or self._behind or self._timer is not None:
             return False
         return self._monotonic() >= self._company and self._pace.seconds(rows) <= most
 
@@ -145,7 +145,7 @@ class Batcher:
 
     def check_room(self, priority: int, deadline: float | None) -> None:
         """Refuse, as `submit` would, what could not be taken however small it is: before it is decoded."""
-        if not self._line.has_room(0, priority):
+        if not self._queue.has_room(0, priority):
             raise self._full()
         if deadline is not None:
             now = self._monotonic()
@@ -170,16 +170,16 @@ class Batcher:
         limit = NEVER if deadline is None else deadline
         alike = self._likeness(feeds)
         entry = Waiting(feeds, rows, future, now, deadline=limit, priority=priority, alike=alike)
-        entry.alone = not self._running and not self._line
-        if not self._line.has_room(entry.size, priority):
+        entry.alone = not self._running and not self._queue
+        if not self._queue.has_room(entry.size, priority):
             raise self._full()
         if deadline is not None:
             self._check_time(entry, now)
         with self._lock:
-            pushed_out = self._line.push(entry)
+            pushed_out = self._queue.push(entry)
         for lost in pushed_out:
             lost.future.set_exception(self._full())
-        self._meters.length(len(self._line))
+        self._meters.length(len(self._queue))
         self._consider()
         return entry
 
@@ -196,7 +196,7 @@ class Batcher:
 
     def _until_answered(self, rows: int, priority: int, now: float, margin: float = 1.0) -> float:
         """Seconds until a request that came now would be answered, where all takes `margin` times as long."""
-        entries, ahead = self._line.ahead(priority)
+        entries, ahead = self._queue.ahead(priority)
         left = max(0.0, self._ends - now) if self._running else 0.0
         if self._lanes == 1 and self._most_rows > 1:
             full, rest = divmod(ahead, self._most_rows)
@@ -212,14 +212,14 @@ class Batcher:
 
     def _late(self, until: float) -> LateError:
         return LateError(
-            f"{self._subject.title} has {len(self._line)} requests waiting, this one would be answered "
+            f"{self._subject.title} has {len(self._queue)} requests waiting, this one would be answered "
             "after its deadline; try again later, or give it longer",
             _whole(until),
         )
 
     def _full(self) -> QueueFullError:
         return QueueFullError(
-            f"{self._subject.title} has {len(self._line)} requests waiting, which is as many as may "
+            f"{self._subject.title} has {len(self._queue)} requests waiting, which is as many as may "
             "(queue.max_waiting, queue.max_bytes); try again later",
             _whole(self._until_answered(1, LAST, self._monotonic())),
         )
@@ -229,9 +229,9 @@ class Batcher:
 
     def _consider(self) -> None:
         """Begin a run in the loop's next turn, where one may begin: what was read in this turn goes along."""
-        if self._starting or self._running >= self._lanes or not self._line:
+        if self._starting or self._running >= self._lanes or not self._queue:
             return
-        if self._timer is not None and self._line.rows < self._hope.rows:
+        if self._timer is not None and self._queue.rows < self._hope.rows:
             return
         self._starting = True
         asyncio.get_running_loop().call_soon(self._start)
@@ -239,11 +239,11 @@ class Batcher:
     def _start(self) -> None:
         self._starting = False
         self._end_wait()
-        if not self._line:
+        if not self._queue:
             return
         now = self._monotonic()
         self._sweep(now)
-        while self._running < self._lanes and self._line:
+        while self._running < self._lanes and self._queue:
             with self._lock:
                 run, late = self._take(now)
             self._expire(late)
@@ -251,23 +251,23 @@ class Batcher:
                 self._running += 1
                 self._meters.begin()
                 self._pool.submit(self._work, run, now, asyncio.get_running_loop())
-        self._meters.length(len(self._line))
+        self._meters.length(len(self._queue))
 
     def _sweep(self, now: float) -> None:
         if now < self._sweeps:
             return
         self._sweeps = now + _SWEEP_SECONDS
         with self._lock:
-            late = self._line.sweep(now, self._lasts())
+            late = self._queue.sweep(now, self._lasts())
         self._expire(late)
 
     def _lasts(self) -> float:
         """Seconds from now until the next run will have been answered, with a margin."""
-        return _MARGIN * (self._pace.seconds(min(self._line.rows, self._most_rows)) + self._pace.delay)
+        return _MARGIN * (self._pace.seconds(min(self._queue.rows, self._most_rows)) + self._pace.delay)
 
     def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""
-        run, late = self._line.take(self._most_rows, now, self._lasts())
+        run, late = self._queue.take(self._most_rows, now, self._lasts())
         self._ends = now + self._pace.seconds(sum(entry.rows for entry in run))
         return run, late
 
@@ -292,7 +292,7 @@ class Batcher:
             following: list[Waiting] = []
             late: list[Waiting] = []
             with self._lock:
-                if self._line.rows >= max(1, self._enough(sum([entry.rows for entry in run]))):
+                if self._queue.rows >= max(1, self._enough(sum([entry.rows for entry in run]))):
                     following, late = self._take(ended)
             told = Ended(run, outcomes, asked, began, ended, late, bool(following))
             try:
@@ -316,7 +316,7 @@ class Batcher:
             self._company = self._monotonic() + self._pace.seconds(rows)  # they may all come back
         if told.goes_on:
             self._meters.begin()
-            self._meters.length(len(self._line))
+            self._meters.length(len(self._queue))
             self._sweep(told.ended)
         else:
             self._running -= 1
@@ -336,18 +336,18 @@ class Batcher:
 
     def _enough(self, ran: int) -> int:
         """How many rows the next run waits for, where so many were just answered."""
-        most, waiting = self._most_rows, self._line.rows
+        most, waiting = self._most_rows, self._queue.rows
         if waiting >= most:
             return most
         return enough(self._times, waiting, ran, most, aside=self._subject.aside)
 
     def _plan(self, run: Sequence[Waiting], rows: int) -> None:
         """Begin the next run, or wait for company."""
-        line = self._line
+        queue = self._queue
         seconds = 0.0
-        if not self._running and len(run) + len(line) > 1 and line.rows < self._most_rows:
-            seconds = window(self._times, line.rows, rows, self._most_rows) * self._pace.factor
-        if seconds and self._hope.begin(line.rows, self._enough(rows)):
+        if not self._running and len(run) + len(queue) > 1 and queue.rows < self._most_rows:
+            seconds = window(self._times, queue.rows, rows, self._most_rows) * self._pace.factor
+        if seconds and self._hope.begin(queue.rows, self._enough(rows)):
             self._timer = asyncio.get_running_loop().call_later(seconds + _GRAIN_SECONDS, self._last_call, 2)
         elif not self._starting:
             self._start()  # now: a busy loop may take long to come to its next turn
@@ -363,7 +363,7 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._hope.end(self._line.rows)
+            self._hope.end(self._queue.rows)
 
 
 def _whole(seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 Rules: an entry whose client has gone, or whose time is up, is never handed out for a run. Beyond the bounds
 nothing is taken in, but an urgent entry may have the place of the youngest of the least urgent. One thread
-at a time may touch a line; nothing here waits or runs.
+at a time may touch a queue; nothing here waits or runs.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class Waiting:
             context.run(callback, future)
 
 
-class Line:
+class Queue:
     """The entries that wait; `len` counts them, `rows` and `size` (bytes) add them up."""
 
     def __init__(self, most: int, most_bytes: int) -> None:

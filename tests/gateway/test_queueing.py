@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.queueing import NEVER, Line, Waiting
+from gateway.queueing import NEVER, Queue, Waiting
 
 
 def entry(rows: int = 1, priority: int = 5, deadline: float = NEVER, alike: object = None) -> Waiting:
@@ -23,84 +23,84 @@ def entry(rows: int = 1, priority: int = 5, deadline: float = NEVER, alike: obje
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9)), max_size=30), st.integers(1, 8))
 def test_everything_is_taken_once_and_the_urgent_first(asked: list[tuple[int, int]], most: int) -> None:
     """Runs have at most so many rows (or one entry), and together everything, by priority, then arrival."""
-    line = Line(100, 1 << 20)
+    queue = Queue(100, 1 << 20)
     entries = [entry(rows, priority) for rows, priority in asked]
     for one in entries:
-        line.push(one)
+        queue.push(one)
     runs = []
-    while line:
-        runs.append(line.take(most, 0.0, 0.0)[0])
+    while queue:
+        runs.append(queue.take(most, 0.0, 0.0)[0])
     assert all(sum(one.rows for one in run) <= most or len(run) == 1 for run in runs)
     taken = [one for run in runs for one in run]
     assert sorted(map(id, taken)) == sorted(map(id, entries))
-    assert (line.rows, line.size, len(line)) == (0, 0, 0)
+    assert (queue.rows, queue.size, len(queue)) == (0, 0, 0)
     firsts = [run[0].priority for run in runs]
     assert firsts == sorted(firsts)
 
 
 def test_what_is_not_alike_does_not_run_together() -> None:
     """A run is of one kind; the others keep their order."""
-    line = Line(10, 1 << 20)
+    queue = Queue(10, 1 << 20)
     entries = [entry(alike=kind) for kind in "abab"]
     for one in entries:
-        line.push(one)
-    assert [[one.alike for one in line.take(8, 0.0, 0.0)[0]] for _ in range(2)] == [["a", "a"], ["b", "b"]]
+        queue.push(one)
+    assert [[one.alike for one in queue.take(8, 0.0, 0.0)[0]] for _ in range(2)] == [["a", "a"], ["b", "b"]]
 
 
 def test_the_bounds_hold() -> None:
     """Beyond so many entries or bytes there is no room; one entry has room however large it is."""
-    line = Line(2, 8)
-    assert line.has_room(1000)
-    line.push(entry())
-    assert line.has_room(4)
-    assert not line.has_room(5)
-    line.push(entry())
-    assert not line.has_room(0)
+    queue = Queue(2, 8)
+    assert queue.has_room(1000)
+    queue.push(entry())
+    assert queue.has_room(4)
+    assert not queue.has_room(5)
+    queue.push(entry())
+    assert not queue.has_room(0)
 
 
 def test_the_urgent_takes_the_place_of_the_youngest_of_the_least_urgent() -> None:
-    """A full line lets a more urgent entry in, at the cost of one that is less urgent and came last."""
-    line = Line(3, 1 << 20)
+    """A full queue lets a more urgent entry in, at the cost of one that is less urgent and came last."""
+    queue = Queue(3, 1 << 20)
     first, least, last = entry(priority=2), entry(priority=9), entry(priority=9)
     for one in (first, least, last):
-        line.push(one)
-    assert not line.has_room(0, 9)
-    assert line.has_room(0, 5)
-    assert line.push(entry(priority=5)) == [last]
-    assert len(line) == 3
+        queue.push(one)
+    assert not queue.has_room(0, 9)
+    assert queue.has_room(0, 5)
+    assert queue.push(entry(priority=5)) == [last]
+    assert len(queue) == 3
 
 
 def test_the_late_and_the_gone_are_not_run() -> None:
     """A sweep removes both and tells of the late; one that came first of all has until its deadline."""
-    line = Line(10, 1 << 20)
+    queue = Queue(10, 1 << 20)
     gone, late, alone, good = entry(), entry(deadline=5.0), entry(deadline=5.0), entry(deadline=9.0)
     alone.alone = True
     for one in (gone, late, alone, good):
-        line.push(one)
+        queue.push(one)
     gone.future.cancel()
-    assert line.sweep(4.5, 1.0) == [late]
-    assert line.take(10, 4.5, 1.0) == ([alone, good], [])
+    assert queue.sweep(4.5, 1.0) == [late]
+    assert queue.take(10, 4.5, 1.0) == ([alone, good], [])
 
 
 def test_the_late_and_the_gone_are_passed_over() -> None:
     """Without a sweep too, who is taken has time left and somebody who waits; the late are told of."""
-    line = Line(10, 1 << 20)
+    queue = Queue(10, 1 << 20)
     gone, late, good, rest = entry(), entry(deadline=5.0), entry(deadline=9.0), entry(deadline=5.0)
     for one in (gone, late, good, rest):
-        line.push(one)
+        queue.push(one)
     gone.future.cancel()
-    assert line.take(1, 4.5, 1.0) == ([good], [late])
-    assert len(line) == 1
-    assert line.take(1, 4.5, 1.0) == ([], [rest])
-    assert (line.rows, line.size, len(line)) == (0, 0, 0)
+    assert queue.take(1, 4.5, 1.0) == ([good], [late])
+    assert len(queue) == 1
+    assert queue.take(1, 4.5, 1.0) == ([], [rest])
+    assert (queue.rows, queue.size, len(queue)) == (0, 0, 0)
 
 
 def test_what_is_ahead_is_known() -> None:
     """Entries and rows that are as urgent, or more."""
-    line = Line(10, 1 << 20)
+    queue = Queue(10, 1 << 20)
     for priority, rows in ((1, 2), (5, 3), (9, 4)):
-        line.push(entry(rows, priority))
-    assert [line.ahead(priority) for priority in (1, 5, 9)] == [(1, 2), (2, 5), (3, 9)]
+        queue.push(entry(rows, priority))
+    assert [queue.ahead(priority) for priority in (1, 5, 9)] == [(1, 2), (2, 5), (3, 9)]
 
 
 async def test_who_waits_goes_on_at_once() -> None:
