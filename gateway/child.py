@@ -18,7 +18,7 @@ from gateway.order import Ask, Order, Word, encode
 from gateway.quarantine import Barred
 from gateway.wear import Allotment, Pulse, Use
 
-Answer = Callable[[Ask], Awaitable[Word]]
+Responder = Callable[[Ask], Awaitable[Word]]
 """What the supervisor answers to a worker's Ask; never raises."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 # Libraries that start a thread for each processor of the host, whatever a container was given of them.
@@ -47,7 +47,7 @@ class Child:
         self._answering: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def start(cls, command: Sequence[str], told: Order, answer: Answer, draw: float) -> "Child":
+    async def start(cls, command: Sequence[str], told: Order, answer: Responder, draw: float) -> "Child":
         """Start the program and give it its order; OSError when the system does not let us."""
         ours, theirs = socket.socketpair()
         try:
@@ -116,7 +116,7 @@ class Child:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(encode(word))
 
-    async def _talk(self, reader: asyncio.StreamReader, answer: Answer) -> None:
+    async def _talk(self, reader: asyncio.StreamReader, answer: Responder) -> None:
         """Answer what it asks, until it ends or says what nobody understands."""
         with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):
             while line := await reader.readline():
@@ -124,7 +124,7 @@ class Child:
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
 
-    async def _reply(self, ask: Ask, answer: Answer) -> None:
+    async def _reply(self, ask: Ask, answer: Responder) -> None:
         self._say(await answer(ask))
 
 

@@ -20,7 +20,7 @@ from typing import Final
 from gateway.aftermath import Aftermath
 from gateway.backoff import Backoff
 from gateway.causes import OWN_FAULT, cause_of, described
-from gateway.child import Answer, Child
+from gateway.child import Child, Responder
 from gateway.guards import oom_kills
 from gateway.listeners import Listeners
 from gateway.order import Order
@@ -77,7 +77,7 @@ class Crew:
         aftermath: Aftermath,
         tally: Tally,
         log: Log,
-        answer: Answer,
+        answer: Responder,
         *,
         command: Sequence[str],
         draw: Callable[[], float],

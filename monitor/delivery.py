@@ -23,7 +23,7 @@ from monitor import outbox
 from monitor.outbox import Attempt, Delivery
 from monitor.reports import Report
 from monitor.reports import save as save_report
-from monitor.retries import Answer, Next, judge
+from monitor.retries import Next, Response, judge
 from monitor.settings import Webhook
 from monitor.signing import secrets_of, sign
 from monitor.traces import span_id, trace_id, trace_of, traceparent
@@ -105,7 +105,7 @@ class Dispatcher:
         with transaction(self._db):
             return work()
 
-    async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Answer:
+    async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Response:
         """Post a body now, outside the outbox, signed as any other."""
         return await self._post(webhook, identifier, body, attempt=1)
 
@@ -137,36 +137,36 @@ class Dispatcher:
             return
         body = await self._stored(lambda: outbox.body(self._db, delivery.sequence))
         started = self._clock.monotonic()
-        answer = await self._post(webhook, delivery.event, body, attempt=delivery.attempts + 1)
+        response = await self._post(webhook, delivery.event, body, attempt=delivery.attempts + 1)
         took = round((self._clock.monotonic() - started) * 1000)
         what = judge(
-            answer,
+            response,
             attempt=delivery.attempts + 1,
             now=self._clock.now(),
             expires=delivery.expires,
             draw=self._draw(),
         )
-        await self._settle(delivery, what, Attempt(now, answer.status, answer.said, took))
+        await self._settle(delivery, what, Attempt(now, response.status, response.said, took))
 
-    async def _post(self, webhook: Webhook, identifier: str, body: bytes, *, attempt: int) -> Answer:
+    async def _post(self, webhook: Webhook, identifier: str, body: bytes, *, attempt: int) -> Response:
         context = _context(body, identifier, webhook.endpoint, attempt)
         if self._tracer is None:
             return await self._sent(webhook, identifier, body, attempt, context)
         parent = parent_of(context)
         span = self._tracer.begin("webhook", "client", self._clock.now(), parent)
-        answer = await self._sent(webhook, identifier, body, attempt, span.traceparent)
+        response = await self._sent(webhook, identifier, body, attempt, span.traceparent)
         told: dict[str, Value] = {
             "driftgate.endpoint": webhook.endpoint,
             "driftgate.event": identifier,
             "driftgate.attempt": attempt,
         }
-        error = "" if answer.status < _REFUSED and answer.status else answer.said
-        span.end(self._clock.now(), {**told, "http.response.status_code": answer.status}, error)
-        return answer
+        error = "" if response.status < _REFUSED and response.status else response.said
+        span.end(self._clock.now(), {**told, "http.response.status_code": response.status}, error)
+        return response
 
     async def _sent(
         self, webhook: Webhook, identifier: str, body: bytes, attempt: int, context: str
-    ) -> Answer:
+    ) -> Response:
         timestamp = self._clock.now() // _NS
         headers = {
             "accept-encoding": "identity",

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from monitor.retries import Answer
+from monitor.retries import Response
 
 _READ: Final = 4_096
 _SHOWN: Final = 400
@@ -29,7 +29,7 @@ class Poster:
         """Give back connections."""
         await self._client.aclose()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """What the receiver said; status 0 where it said nothing in time."""
         try:
             async with (
@@ -37,9 +37,9 @@ class Poster:
                 self._client.stream("POST", url, content=body, headers=dict(headers)) as response,
             ):
                 said = await _start_of(response)
-                return Answer(response.status_code, said, response.headers.get("retry-after", ""))
+                return Response(response.status_code, said, response.headers.get("retry-after", ""))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return Answer(0, f"{type(error).__name__}: {error}"[:_SHOWN])
+            return Response(0, f"{type(error).__name__}: {error}"[:_SHOWN])
 
 
 async def _start_of(response: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""What follows from a receiver's answer. Pure: time and randomness are arguments.
+"""What follows from a receiver's response. Pure: time and randomness are arguments.
 
 2xx is delivered. 410 switches the endpoint off. A redirect is a failure and never followed. A client error
 that waiting cannot mend (not 408, 409, 425, 429) is given up after three attempts. Everything else is tried
@@ -21,7 +21,7 @@ _LONGEST: Final = 86_400.0
 _NS: Final = 1_000_000_000
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """What came back: a status, or 0 and a line that says why; `Retry-After` as it was sent."""
 
     status: int
@@ -37,9 +37,9 @@ class Next(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def judge(answer: Answer, *, attempt: int, now: int, expires: int | None, draw: float) -> Next:
-    """What follows from the answer to attempt number `attempt` (from 1); `draw` is uniform in [0, 1)."""
-    status = answer.status
+def judge(response: Response, *, attempt: int, now: int, expires: int | None, draw: float) -> Next:
+    """What follows from the response to attempt number `attempt` (from 1); `draw` is uniform in [0, 1)."""
+    status = response.status
     if 200 <= status < 300:  # noqa: PLR2004  the 2xx
         return Next("delivered")
     if status == 410:  # noqa: PLR2004  Gone
@@ -49,7 +49,7 @@ def judge(answer: Answer, *, attempt: int, now: int, expires: int | None, draw: 
     if attempt > len(DELAYS):
         return Next("dead", reason=f"{attempt} attempts failed")
     delay = DELAYS[attempt - 1] * (1.0 + _JITTER * (2.0 * draw - 1.0))
-    delay = max(delay, _asked(answer.retry_after, now))
+    delay = max(delay, _asked(response.retry_after, now))
     if expires is not None and now + delay * _NS > expires:
         return Next("dead", reason="it expires before the next attempt")
     return Next("retry", delay)

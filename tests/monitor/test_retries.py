@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.retries import DELAYS, Answer, judge
+from monitor.retries import DELAYS, Response, judge
 
 NOW = 1_793_874_131 * 10**9
 
@@ -13,8 +13,8 @@ def after(
     status: int, *, attempt: int = 1, retry_after: str = "", expires: int | None = None, draw: float = 0.5
 ) -> tuple[str, float]:
     """What follows, and after how many seconds."""
-    answer = Answer(status, "", retry_after)
-    found = judge(answer, attempt=attempt, now=NOW, expires=expires, draw=draw)
+    response = Response(status, "", retry_after)
+    found = judge(response, attempt=attempt, now=NOW, expires=expires, draw=draw)
     return found.kind, found.delay
 
 
@@ -39,7 +39,7 @@ def after(
         (0, 10, "dead"),
     ],
 )
-def test_what_follows_from_an_answer(status: int, attempt: int, kind: str) -> None:
+def test_what_follows_from_a_response(status: int, attempt: int, kind: str) -> None:
     """Success delivers, Gone switches off, a lasting refusal ends after three, the rest is retried."""
     assert after(status, attempt=attempt)[0] == kind
 
@@ -75,6 +75,6 @@ def test_what_expires_is_not_tried_too_late() -> None:
 
 
 @given(st.integers(0, 999), st.integers(1, 20), st.text(max_size=40), st.floats(0, 1, exclude_max=True))
-def test_every_answer_has_a_consequence(status: int, attempt: int, retry_after: str, draw: float) -> None:
+def test_every_response_has_a_consequence(status: int, attempt: int, retry_after: str, draw: float) -> None:
     """Whatever a receiver sends, something follows, within a day and a fifth, and never an exception."""
     assert 0 <= after(status, attempt=attempt, retry_after=retry_after, draw=draw)[1] <= 86_400 * 1.2
