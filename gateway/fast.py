@@ -35,6 +35,7 @@ from uvicorn.server import ServerState
 
 from gateway import insides
 from gateway.away import Away
+from gateway.digits import MOST_DIGITS
 from gateway.endpoints import PIECE_BYTES, DataPort, Send, deliver
 from gateway.paths import Target
 from gateway.port import Connection, PortState
@@ -50,7 +51,6 @@ MOST_HEADS: Final = 1024
 MOST_HEAD_BYTES: Final = 2048
 _END: Final = b"\r\n\r\n"
 _UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"})
-_MOST_DIGITS: Final = 18
 _BETWEEN: Final = (FRESH_PHASE, WHOLE_PHASE)
 
 # All that uvicorn's cycle reads of a scope while it sends.
@@ -226,7 +226,7 @@ class FastConnection(Connection):
                 length = value
             elif name in _UNUSUAL:
                 return None
-        if not length.isdigit() or len(length) > _MOST_DIGITS or int(length) > self._shortcut.most_body:
+        if not length.isdigit() or len(length) > MOST_DIGITS or int(length) > self._shortcut.most_body:
             return None
         return target
 

@@ -27,7 +27,7 @@ FULL: Final = 2**32
 
 REQUEST_KEY: Final = "request"
 _HEADER_KEY: Final = "header:"
-_MOST_DIGITS: Final = 12
+_MOST_DECIMALS: Final = 12
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +137,7 @@ def weight_from_percent(written: float | str) -> int:
 def percent(weight: int) -> str:
     """Return the shortest decimal percentage that `weight_from_percent` turns into this very weight."""
     exact = Fraction(weight * 100, FULL)
-    for digits in range(_MOST_DIGITS):
+    for digits in range(_MOST_DECIMALS):
         scaled = round(exact * 10**digits)
         text = f"{scaled // 10**digits}" + (f".{scaled % 10**digits:0{digits}d}" if digits else "")
         if weight_from_percent(text) == weight:

@@ -1,12 +1,9 @@
 """A Content-Type header, taken apart."""
 
-from typing import Final
-
 import msgspec
 
+from gateway.digits import is_number
 from gateway.errors import MalformedError
-
-_MOST_DIGITS: Final = 18
 
 
 class ContentType(msgspec.Struct, frozen=True):
@@ -20,7 +17,7 @@ class ContentType(msgspec.Struct, frozen=True):
         value = self.parameters.get("json-header-size")
         if value is None:
             return None
-        if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
+        if not is_number(value):
             raise MalformedError(f"json-header-size is {value[:40]!r}, wanted a number of bytes")
         return value.encode()
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from gateway.digits import MOST_DIGITS
 from gateway.errors import MalformedError
 from gateway.inference import InferenceRequest, Wanted
 from gateway.model import LoadedModel
@@ -22,14 +23,13 @@ from registry_client.signature import Datatype
 MOST_KNOWN: Final = 256
 """JSON parts that are remembered of one version."""
 MOST_BYTES: Final = 2048
-_MOST_DIGITS: Final = 18
 _ODD: Final = frozenset({Datatype.BYTES, Datatype.BOOL})
 """What has to be looked at each time: strings, and bytes that are neither 0 nor 1."""
 
 
 def json_length(value: bytes, size: int) -> int:
     """Where the JSON of a body of `size` bytes ends by its header; MalformedError for anything else."""
-    if not (value.isdigit() and len(value) <= _MOST_DIGITS) or int(value) > size:
+    if not (value.isdigit() and len(value) <= MOST_DIGITS) or int(value) > size:
         raise MalformedError(
             f"Inference-Header-Content-Length is {value[:40]!r}, wanted a number up to the body's {size}"
         )
