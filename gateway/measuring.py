@@ -23,8 +23,9 @@ from gateway.joining import Feeds, join, split
 from gateway.schedule import Agreement, Measured, joins, lengths
 from gateway.tensors import Tensor
 from gateway.warmup import typical
+from groundwork.elements import element_names
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
-from registry_client.signature import Datatype, Signature, element_names
+from registry_client.signature import Datatype, Signature
 
 MOST_SECONDS: Final = 0.95
 _ROUNDS: Final = 3

@@ -15,8 +15,9 @@ import numpy as np
 from gateway.inference import Array
 from gateway.schedule import Times
 from gateway.tensors import Tensor
+from groundwork.elements import element_names
 from registry_client.profile import CategoricalColumn, Column, NumericColumn, Profile
-from registry_client.signature import Datatype, element_names
+from registry_client.signature import Datatype
 
 _HALF_BITS: Final = 16
 

@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from groundwork.elements import element_names
 from monitor.blocks import MISSING, PRESENT, WITHHELD, Codes, Flags, Floats, Rows
 from prediction_log.frame import Frame, Strings
-from prediction_log.record import Schema, Validity, element_names
+from prediction_log.record import Schema, Validity
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile, category_text
 
 _VALIDITY: Final = np.array([PRESENT, MISSING, WITHHELD, WITHHELD], np.uint8)

@@ -1,7 +1,7 @@
 """Predictions with their labels, as a Parquet file or as numpy columns: what a retraining starts from.
 
 One row per prediction row, in log order: metadata, then every element of every input and output under its
-element name (`record.element_names`), then `label`, the truth. A value column that is called like one of
+element name (`groundwork.elements`), then `label`, the truth. A value column that is called like one of
 those gives way and is `input.<name>` or `output.<name>` (a classifier's output `label` is `output.label`).
 Where versions differ in their columns, the union is given; a value that is not there is null (numpy: NaN, or
 None in a column of objects).
@@ -19,12 +19,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from groundwork.elements import element_names
 from prediction_log import segment_file as files
 from prediction_log.errors import ExportError
 from prediction_log.frame import Frame, Strings
 from prediction_log.joining import Truth, read_truth
 from prediction_log.labels import Value
-from prediction_log.record import META, Arm, ColumnSpec, Kept, Kind, Outcome, Validity, element_names
+from prediction_log.record import META, Arm, ColumnSpec, Kept, Kind, Outcome, Validity
 from prediction_log.selecting import models, select
 
 Array: TypeAlias = NDArray[Any]

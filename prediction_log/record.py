@@ -260,12 +260,6 @@ def deletion_schema(model: str) -> Schema:
     return Schema(model, "", "", _DELETION)
 
 
-def element_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """The names of a column's elements, row-major: `name` for one element, else `name[0]`, `name[1]`."""
-    width = math.prod(shape)
-    return (name,) if width == 1 else tuple(f"{name}[{index}]" for index in range(width))
-
-
 def _value_column(value: ValueColumn, role: Role, taken: set[str]) -> ColumnSpec:
     name, dtype, shape = value
     if dtype != VARIABLE and dtype not in FIXED_DTYPES:

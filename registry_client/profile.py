@@ -28,7 +28,7 @@ class NumericColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     """One numeric column on its frozen grid.
 
     Attributes:
-        name: the column's name, by ``signature.element_names``.
+        name: the column's name, by ``groundwork.elements``.
         n: rows with a finite value.
         missing: rows without one (missing, NaN or infinite).
         minimum: the least finite value; 0 when n is 0, as are the next three.
@@ -56,7 +56,7 @@ class CategoricalColumn(
     """One text column.
 
     Attributes:
-        name: the column's name, by ``signature.element_names``.
+        name: the column's name, by ``groundwork.elements``.
         n: rows with a value that is not empty.
         missing: rows without one.
         categories: the values that are named, most frequent first; at most 100.

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from groundwork.elements import element_names
 from registry_client.errors import ProfileError, ReferenceDataError
 from registry_client.profile import (
     CATEGORIES,
@@ -26,7 +27,6 @@ from registry_client.profile import (
     category_text,
     finite,
 )
-from registry_client.signature import element_names
 
 CATEGORY_BYTES: Final = 2_000
 """Most bytes of JSON that one column's category names may take: 100 columns stay below 300 kB."""

@@ -82,17 +82,6 @@ def numpy_dtype(datatype: Datatype) -> str:
     return NUMPY_DTYPES[datatype]
 
 
-def element_names(name: str, shape: Sequence[int]) -> tuple[str, ...]:
-    """The column names of one tensor, given its shape *per row*.
-
-    One value per row keeps the tensor's name; otherwise ``name[0]``, ``name[1]``… in row-major order.
-    """
-    size = 1
-    for extent in shape:
-        size *= extent
-    return (name,) if size == 1 else tuple(f"{name}[{i}]" for i in range(size))
-
-
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named input or output.
 

@@ -28,7 +28,8 @@ from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.content_type import ContentType, content_type
 from gateway.protocols.tabular import from_columns, from_rows, from_table, read, to_columns
 from gateway.responses import JSON, Header
-from registry_client.signature import Datatype, element_names
+from groundwork.elements import element_names
+from registry_client.signature import Datatype
 
 FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _UTF8: Final = ("utf-8", "utf8")

@@ -22,7 +22,8 @@ from gateway.inference import Array
 from gateway.model import LoadedModel
 from gateway.tensors import Tensor
 from gateway.text import escaped, from_base64, to_base64
-from registry_client.signature import Datatype, element_names
+from groundwork.elements import element_names
+from registry_client.signature import Datatype
 
 _B64: Final = "b64"
 _MOST_NAMED: Final = 5

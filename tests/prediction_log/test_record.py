@@ -35,18 +35,3 @@ def test_a_dtype_nobody_could_read_is_refused() -> None:
     """Only the frozen dtypes can be recorded."""
     with pytest.raises(FrameError, match="dtype '>f4'"):
         record.prediction_schema("m", "1", "d", [("x", ">f4", ())], [])
-
-
-@pytest.mark.parametrize(
-    ("shape", "names"),
-    [
-        ((), ("x",)),
-        ((1,), ("x",)),
-        ((1, 1), ("x",)),
-        ((2,), ("x[0]", "x[1]")),
-        ((2, 2), ("x[0]", "x[1]", "x[2]", "x[3]")),
-    ],
-)
-def test_elements_are_named_row_major(shape: tuple[int, ...], names: tuple[str, ...]) -> None:
-    """A single element has its column's name; several are numbered row-major."""
-    assert record.element_names("x", shape) == names

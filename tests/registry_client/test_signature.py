@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from prediction_log.record import element_names as log_element_names
 from registry_client.errors import SignatureError
 from registry_client.signature import (
     Datatype,
     Signature,
     TensorSpec,
-    element_names,
     numpy_dtype,
     signature_of,
 )
@@ -88,9 +86,3 @@ def test_zipmap_is_refused() -> None:
 def test_every_datatype_has_a_numpy_name(datatype: Datatype) -> None:
     """Every datatype has a name that numpy understands, as little-endian."""
     assert np.dtype(numpy_dtype(datatype)).byteorder in "|<="
-
-
-@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 2), (1, 1)])
-def test_element_names_are_those_of_the_log(shape: tuple[int, ...]) -> None:
-    """A profile's column and a record's column of the same element have the same name."""
-    assert element_names("x", shape) == log_element_names("x", shape)
