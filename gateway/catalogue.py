@@ -40,10 +40,14 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class Routes(Protocol):
-    """Where routes are kept; see `rollouts.store.SqliteStore`."""
+    """Where routes are read; see `rollouts.store.SqliteStore`."""
 
     def routes(self) -> Mapping[str, Route]:
         """Every route by model name."""
+        ...
+
+    def route(self, model: str) -> Route | None:
+        """The route that stands, None where there is none."""
         ...
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from gateway.catalogue import Catalogue, Faults
+from gateway.catalogue import Catalogue, Faults, Routes
 from gateway.console import Console, Wish
 from gateway.errors import LoadError, NotReadyError, UnknownModelError
 from gateway.presence import lagging
@@ -24,14 +24,6 @@ from rollouts.route import Route
 PATIENCE_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.02
 UNKNOWN_CALLER: Final = "data-port"
-
-
-class Routes(Protocol):
-    """Where routes are read; see `rollouts.store.SqliteStore`."""
-
-    def route(self, model: str) -> Route | None:
-        """The route that stands, None where there is none."""
-        ...
 
 
 class Discover(Protocol):

@@ -17,6 +17,11 @@ class NoRoutes:
         """None."""
         return {}
 
+    def route(self, model: str) -> Route | None:
+        """None."""
+        assert model
+        return None
+
 
 def test_the_way_a_version_is_run_is_shown_with_its_measures(tmp_path: Path) -> None:
     """How this worker runs a version, and the measured reasons, are part of the model's view."""
