@@ -28,7 +28,7 @@ if __name__ == "__main__":
 try:
     import click
 
-    from driftgate.access import Access
+    from driftgate.credentials import Credentials
     from driftgate.verbs import VERBS, LazyGroup
     from groundwork.errors import DriftgateError, FlagError
 except KeyboardInterrupt:  # Ctrl-C while all this is read: nothing was begun, and nobody wants a traceback
@@ -59,7 +59,7 @@ FIRST_STEPS: Final = (
 @click.pass_context
 def cli(ctx: click.Context, ca: str, cert: str, cert_key: str) -> None:
     """Serve ONNX models, roll new versions out on evidence, watch what goes through, ask for a retrain."""
-    ctx.obj = Access(ca=ca, cert=cert, cert_key=cert_key)
+    ctx.obj = Credentials(ca=ca, cert=cert, cert_key=cert_key)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 Rules: an answer that is not 2xx is a RemoteError with the API's own sentence; nobody at the address is an
 UnreachableError that says what to start. Proxies of the environment are not used: our ports are reached
-directly. A request carries the key and certificates of `driftgate.access`.
+directly. A request carries the key and certificates of `driftgate.credentials`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from driftgate.access import Access, current
+from driftgate.credentials import Credentials, current
 from driftgate.errors import RemoteError, UnreachableError
 
 SECONDS: Final = 30.0
@@ -27,10 +27,10 @@ class Api:
         what: str,
         url: str,
         *,
-        access: Access | None = None,
+        credentials: Credentials | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        shown = current() if access is None else access
+        shown = current() if credentials is None else credentials
         self.what = what
         self.url = url.rstrip("/")
         try:

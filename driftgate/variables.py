@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from driftgate.access import VARIABLES
+from driftgate.credentials import VARIABLES
 
 OPERATOR_VARIABLE: Final = "DRIFTGATE_OPERATOR_URL"
 MONITOR_VARIABLE: Final = "DRIFTGATE_MONITOR_URL"

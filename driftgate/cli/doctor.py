@@ -8,7 +8,7 @@ from typing import Final
 import click
 import msgspec
 
-from driftgate import access, ring_folder, settings, show
+from driftgate import credentials, ring_folder, settings, show
 from driftgate.cli.options import config_option, data_option, flag_names, json_option, port_options
 from driftgate.doctor.backup import backup as write_backup
 from driftgate.doctor.examination import examine, is_well
@@ -75,7 +75,7 @@ def doctor(
     gateway = settings.gateway_settings(value)
     folder = Path(gateway.data)
     if probed is not None:
-        url = probe(probed, _door(probed, value), access.current())
+        url = probe(probed, _door(probed, value), credentials.current())
         show.facts({"answers": url}) if as_json else click.echo(f"{_mark('ok')} {url} answers")
         return 0
     clock = SystemClock()

@@ -2,7 +2,7 @@
 
 The gateway is asked for its readiness, the monitor for its health; neither wants a key for that. TLS is
 spoken where the settings have it. Whose certificate answers is not asked: the port is our own, and is told
-nothing. A port that wants clients' certificates is shown the one of `driftgate.access`.
+nothing. A port that wants clients' certificates is shown the one of `driftgate.credentials`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from driftgate.access import CERT_KEY_VARIABLE, CERT_VARIABLE, Access
+from driftgate.credentials import CERT_KEY_VARIABLE, CERT_VARIABLE, Credentials
 from driftgate.errors import CommandError
 from groundwork.ports import TlsSettings
 
@@ -33,7 +33,7 @@ class Door(msgspec.Struct, frozen=True):
     tls: TlsSettings
 
 
-def probe(program: Program, door: Door, access: Access) -> str:
+def probe(program: Program, door: Door, credentials: Credentials) -> str:
     """The URL that answered 200; CommandError where it did not, with why."""
     host = _WILDCARDS.get(door.host, door.host)
     scheme = "https" if door.tls.cert else "http"
@@ -44,7 +44,7 @@ def probe(program: Program, door: Door, access: Access) -> str:
     connection: http.client.HTTPConnection
     if door.tls.cert:
         connection = http.client.HTTPSConnection(
-            host, door.port, timeout=_SECONDS, context=_context(url, door.tls, access)
+            host, door.port, timeout=_SECONDS, context=_context(url, door.tls, credentials)
         )
     else:
         connection = http.client.HTTPConnection(host, door.port, timeout=_SECONDS)
@@ -61,8 +61,8 @@ def probe(program: Program, door: Door, access: Access) -> str:
     return url
 
 
-def _context(url: str, tls: TlsSettings, access: Access) -> ssl.SSLContext:
-    if tls.client_ca and not access.cert:
+def _context(url: str, tls: TlsSettings, credentials: Credentials) -> ssl.SSLContext:
+    if tls.client_ca and not credentials.cert:
         raise CommandError(
             f"{url} wants a client's certificate: set {CERT_VARIABLE} and {CERT_KEY_VARIABLE} to one that "
             f"{tls.client_ca} has signed"
@@ -70,11 +70,10 @@ def _context(url: str, tls: TlsSettings, access: Access) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    if access.cert:
+    if credentials.cert:
         try:
-            context.load_cert_chain(access.cert, access.cert_key or None)
+            context.load_cert_chain(credentials.cert, credentials.cert_key or None)
         except (OSError, ssl.SSLError) as error:
-            raise CommandError(
-                f"wanted PEM files ({access.cert}, {access.cert_key}), but: {' '.join(str(error).split())}"
-            ) from None
+            files = f"{credentials.cert}, {credentials.cert_key}"
+            raise CommandError(f"wanted PEM files ({files}), but: {' '.join(str(error).split())}") from None
     return context

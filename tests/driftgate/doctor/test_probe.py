@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from driftgate.access import Access
 from driftgate.cli.doctor import doctor
+from driftgate.credentials import Credentials
 from driftgate.doctor.probe import PATHS, Door, probe
 from driftgate.errors import CommandError
 from groundwork.ports import TlsSettings, context_of
@@ -52,27 +52,27 @@ def answering(tls: TlsSettings = PLAIN) -> Iterator[int]:
 def test_who_answers_is_well(host: str) -> None:
     """200 on its own path is well, also where it listens everywhere."""
     with answering() as port:
-        url = probe("gateway", Door(host, port, PLAIN), Access())
+        url = probe("gateway", Door(host, port, PLAIN), Credentials())
         assert url == f"http://{LOOPBACK}:{port}/v2/health/ready"
 
 
 def test_what_is_not_well_is_said_in_one_line() -> None:
     """Another status, nobody there, and a port that nobody knows are each an error that says so."""
     with answering() as port, pytest.raises(CommandError, match="answered 503"):
-        probe("monitor", Door(LOOPBACK, port, PLAIN), Access())
+        probe("monitor", Door(LOOPBACK, port, PLAIN), Credentials())
     with pytest.raises(CommandError, match="does not answer"):
-        probe("gateway", Door(LOOPBACK, port, PLAIN), Access())
+        probe("gateway", Door(LOOPBACK, port, PLAIN), Credentials())
     with pytest.raises(CommandError, match="any free one"):
-        probe("gateway", Door(LOOPBACK, 0, PLAIN), Access())
+        probe("gateway", Door(LOOPBACK, 0, PLAIN), Credentials())
 
 
 def test_tls_is_spoken_where_it_is_set(tmp_path: Path) -> None:
     """A port with a certificate is asked by TLS, whoever signed it; asked plainly it is not well."""
     tls = TlsSettings(*Authority(tmp_path).issue("gateway"))
     with answering(tls) as port:
-        assert probe("gateway", Door(LOOPBACK, port, tls), Access()).startswith("https://")
+        assert probe("gateway", Door(LOOPBACK, port, tls), Credentials()).startswith("https://")
         with pytest.raises(CommandError):
-            probe("gateway", Door(LOOPBACK, port, PLAIN), Access())
+            probe("gateway", Door(LOOPBACK, port, PLAIN), Credentials())
 
 
 def test_a_client_s_certificate_is_shown_where_it_is_wanted(tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_a_client_s_certificate_is_shown_where_it_is_wanted(tmp_path: Path) -> N
     cert, key = authority.issue("probe")
     with answering(tls) as port:
         door = Door(LOOPBACK, port, tls)
-        assert probe("gateway", door, Access(cert=cert, cert_key=key))
+        assert probe("gateway", door, Credentials(cert=cert, cert_key=key))
         with pytest.raises(CommandError, match="DRIFTGATE_CERT"):
-            probe("gateway", door, Access())
+            probe("gateway", door, Credentials())
         with pytest.raises(CommandError, match="PEM files"):
-            probe("gateway", door, Access(cert=key))
+            probe("gateway", door, Credentials(cert=key))
 
 
 def test_the_verb_asks_by_settings_and_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import click
 import httpx
 import pytest
 
-from driftgate.access import Access, current, resolve
+from driftgate.credentials import Credentials, current, resolve
 from driftgate.errors import CommandError
 from driftgate.remote import Api
 from tests.keys import Authority
@@ -23,7 +23,7 @@ def client_file(folder: Path, text: str, mode: int = 0o600) -> dict[str, str]:
 def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path) -> None:
     """Paths in the file are relative to it."""
     environ = client_file(tmp_path, "{key: dg_file, ca: ca.pem, cert: file.pem, cert_key: file.key}")
-    assert resolve(environ) == Access(
+    assert resolve(environ) == Credentials(
         "dg_file", str(tmp_path / "ca.pem"), str(tmp_path / "file.pem"), str(tmp_path / "file.key")
     )
     environ |= {"DRIFTGATE_KEY": "dg_variable\n", "DRIFTGATE_CA": "variable.pem", "DRIFTGATE_CERT": "v.pem"}
@@ -33,7 +33,7 @@ def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path) -> Non
 
 def test_the_file_of_the_home_folder_is_found(tmp_path: Path) -> None:
     """Without a variable, ~/.config/driftgate/client.yaml where it exists; else nothing."""
-    assert resolve({"HOME": str(tmp_path)}) == resolve({}) == Access()
+    assert resolve({"HOME": str(tmp_path)}) == resolve({}) == Credentials()
     file = tmp_path / ".config" / "driftgate" / "client.yaml"
     file.parent.mkdir(parents=True)
     file.touch(0o600)
@@ -60,11 +60,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
 def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     """A missing file is an error of the command, not a traceback of the library's."""
     with pytest.raises(CommandError, match="wanted PEM files"):
-        Access(ca=str(tmp_path / "none.pem")).verify()
+        Credentials(ca=str(tmp_path / "none.pem")).verify()
     cert, _ = Authority(tmp_path).issue("client")
     with pytest.raises(CommandError, match="wanted PEM files"):
-        Access(cert=cert).verify()
-    assert Access().verify() is True
+        Credentials(cert=cert).verify()
+    assert Credentials().verify() is True
 
 
 def test_an_api_is_shown_the_key() -> None:
@@ -75,15 +75,16 @@ def test_an_api_is_shown_the_key() -> None:
         seen.append(request.headers.get("authorization"))
         return httpx.Response(200, json={})
 
-    for access in (Access(), Access("dg_1")):
-        Api("operator API", "http://x", access=access, transport=httpx.MockTransport(transport)).get("/v1")
+    mock = httpx.MockTransport(transport)
+    for credentials in (Credentials(), Credentials("dg_1")):
+        Api("operator API", "http://x", credentials=credentials, transport=mock).get("/v1")
     assert seen == [None, "Bearer dg_1"]
     with pytest.raises(CommandError) as caught:
-        Access("dg_\nspoilt").headers()
+        Credentials("dg_\nspoilt").headers()
     assert "spoilt" not in str(caught.value)
 
 
 def test_the_running_command_knows_its_flags() -> None:
     """A verb's API uses what was said before the verb."""
-    with click.Context(click.Command("x"), obj=Access(cert="flag.pem")):
+    with click.Context(click.Command("x"), obj=Credentials(cert="flag.pem")):
         assert current().cert == "flag.pem"

@@ -37,7 +37,7 @@ VARIABLES: Final = frozenset({KEY_VARIABLE, CA_VARIABLE, CERT_VARIABLE, CERT_KEY
 CLIENT_FILE: Final = Path("driftgate") / "client.yaml"
 
 
-class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One client's credentials; empty is none."""
 
     key: str = ""
@@ -70,11 +70,11 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return context
 
 
-def resolve(environ: Mapping[str, str], *, ca: str = "", cert: str = "", cert_key: str = "") -> Access:
+def resolve(environ: Mapping[str, str], *, ca: str = "", cert: str = "", cert_key: str = "") -> Credentials:
     """Flags over variables over the client file; CommandError when that file cannot be used."""
     file = _client_file(environ)
-    found = _read(file) if file is not None else Access()
-    return Access(
+    found = _read(file) if file is not None else Credentials()
+    return Credentials(
         key=environ.get(KEY_VARIABLE, "").strip() or found.key,
         ca=ca or environ.get(CA_VARIABLE, "") or found.ca,
         cert=cert or environ.get(CERT_VARIABLE, "") or found.cert,
@@ -82,10 +82,10 @@ def resolve(environ: Mapping[str, str], *, ca: str = "", cert: str = "", cert_ke
     )
 
 
-def current() -> Access:
+def current() -> Credentials:
     """What the running command was told by its flags, the environment and the client file."""
     running = click.get_current_context(silent=True)
-    flags = (None if running is None else running.find_object(Access)) or Access()
+    flags = (None if running is None else running.find_object(Credentials)) or Credentials()
     return resolve(os.environ, ca=flags.ca, cert=flags.cert, cert_key=flags.cert_key)
 
 
@@ -100,10 +100,10 @@ def _client_file(environ: Mapping[str, str]) -> Path | None:
     return file if file.is_file() else None
 
 
-def _read(file: Path) -> Access:
+def _read(file: Path) -> Credentials:
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
-        found = msgspec.yaml.decode(file.read_bytes() or b"{}", type=Access)
+        found = msgspec.yaml.decode(file.read_bytes() or b"{}", type=Credentials)
     except OSError as error:
         raise CommandError(f"client file {file}: {error.strerror}; see {FILE_VARIABLE}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -112,5 +112,5 @@ def _read(file: Path) -> Access:
         raise CommandError(
             f"client file {file} holds a key and has the mode {mode:04o}, wanted 0600; chmod 600 {file}"
         )
-    paths = {name: str(file.parent / getattr(found, name)) for name in ("ca", "cert", "cert_key")}
-    return Access(found.key, **{name: path if getattr(found, name) else "" for name, path in paths.items()})
+    given = [name for name in ("ca", "cert", "cert_key") if getattr(found, name)]
+    return Credentials(found.key, **{name: str(file.parent / getattr(found, name)) for name in given})
