@@ -19,8 +19,8 @@ import msgspec
 from gateway import supervisor
 from gateway.listeners import Addresses
 from gateway.reload import RestartError, with_ports_of
+from gateway.renewal import Reload
 from gateway.settings import GatewaySettings
-from gateway.supervisor import Reload
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.files import write_atomic

@@ -5,7 +5,7 @@
     POST /v1/rollouts/{model}/{start|set-weight|promote|pause|resume|abort|undo}
     GET  /v1/workers                who serves, since when, and which versions are not loaded for a while
     POST /v1/workers/recycle        replace every worker, one by one
-    POST /v1/config/reload          take up changed settings
+    POST /v1/config/reload          take up changed settings; 202 where that has to wait
     GET  /metrics, /healthz
 
 Every error is `{"error": "...", "code": "..."}`. `who` and `why` may also come as the headers X-Driftgate-Who
@@ -119,7 +119,8 @@ def _routes_of(supervisor: Supervised) -> list[Route]:
         return _answer(await supervisor.ask("recycle", (await _wish(request)).who), 202)
 
     async def reload(request: Request) -> Response:
-        return _answer(await supervisor.ask("reload", (await _wish(request)).who))
+        came = await supervisor.ask("reload", (await _wish(request)).who)
+        return _answer(came, 202 if came.get("waits") else 200)
 
     return [
         Route("/v1/workers", workers),

@@ -14,31 +14,29 @@ It never loads the runtime, so nothing a model does can take it down.
 """
 
 import asyncio
+import contextlib
 import functools
 import os
 import random
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from gateway.aftermath import Aftermath
 from gateway.cache_upkeep import CacheUpkeep
-from gateway.child import Child
 from gateway.crew import Crew, StartError
 from gateway.door import close_door
 from gateway.guards import CrashGuard
-from gateway.line import BusyError, SupervisorError
+from gateway.line import SupervisorError
 from gateway.listeners import GRPC_PORT, Addresses, Listeners
 from gateway.order import Ask, Word
 from gateway.places import Places
-from gateway.reload import check_reload
+from gateway.renewal import Reload, Renewal, told
 from gateway.roster import Roster, roster_of
-from gateway.settings import GatewaySettings, checked
+from gateway.settings import GatewaySettings
 from gateway.sizing import sized
 from gateway.slot_room import ballast_of
 from gateway.sweep import Sweeper
@@ -47,7 +45,7 @@ from gateway.upkeep import Upkeep
 from groundwork.boot import boot_id
 from groundwork.clock import SystemClock
 from groundwork.data_folder import claim
-from groundwork.errors import DriftgateError, SettingsError
+from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
 from groundwork.processors import processors
@@ -58,7 +56,7 @@ from prediction_log.segments import SegmentSink
 from registry_client.backends import open_registry
 from rollouts.store import SqliteStore
 
-__all__ = ["Reload", "StartError", "Supervisor", "run"]
+__all__ = ["StartError", "Supervisor", "run"]
 
 WORKER: Final = (sys.executable, "-P", "-m", "gateway.worker")
 SWEEP_SECONDS: Final = 10.0
@@ -66,23 +64,12 @@ LOOK_SECONDS: Final = 0.25
 _MOST_FILES: Final = 1 << 20
 
 
-class Reload(msgspec.Struct, frozen=True):
-    """Where changed settings come from.
-
-    `read` gives them and is given those in force (blocking; SettingsError); `done` hears whether they are
-    taken.
-    """
-
-    read: Callable[[GatewaySettings], GatewaySettings]
-    done: Callable[[bool], object] = lambda _taken: None
-
-
 def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: Reload | None = None) -> int:
     """Run the gateway until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code.
 
     `ready` is called once, when every worker answers. LockedError when the data folder is in use,
-    NewerStoreError when a newer driftgate wrote it or its log, ListenError when a port cannot be had,
-    StartError when workers cannot start.
+    NewerStoreError when a newer driftgate wrote it or its log, RegistryError when there is nothing to serve,
+    ListenError when a port cannot be had, StartError when workers cannot start.
     """
     raise_open_files()
     settings = sized(settings, processors())
@@ -92,6 +79,7 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
     try:
         claim(data)
         refuse_newer(data / "log")
+        refuse_nothing_to_serve(settings.models, data)
         listeners = Listeners.open(settings)
         try:
             return asyncio.run(_supervise(settings, listeners, ready, reload))
@@ -100,6 +88,18 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
             listeners.close()
     finally:
         lock.release()
+
+
+def refuse_nothing_to_serve(models: str, data: Path) -> None:
+    """Raise RegistryError where the registry cannot be read and no model was ever routed here.
+
+    That is a mistyped place, or a volume that is not mounted. Where there are routes the gateway starts all
+    the same: what was served before is served from copies, and the registry may come back.
+    """
+    with contextlib.closing(SqliteStore(data / "rollouts.db", SystemClock())) as store:
+        known = bool(store.routes())
+    if not known:
+        open_registry(models, data / "cache").models()
 
 
 def raise_open_files() -> None:
@@ -144,7 +144,7 @@ async def _supervise(
 
     aftermath = Aftermath(sweeper, guard, clock, log, tend=tend)
     supervisor = Supervisor(settings, listeners, places, aftermath, tally, log, reload=reload)
-    supervisor.reloaded = lambda now: upkeep.use(now.log)
+    supervisor.renewal.reloaded = lambda now: upkeep.use(now.log)
     _obey(supervisor)
     try:
         return await supervisor.run(ready)
@@ -180,19 +180,16 @@ def _obey(supervisor: "Supervisor") -> None:
         if had_terminal and not open_terminal():
             supervisor.stop()
         else:
-            supervisor.begin_reload()
+            supervisor.renewal.begin_reload("signal")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     loop.add_signal_handler(signal.SIGHUP, hung_up)
-    loop.add_signal_handler(signal.SIGUSR1, supervisor.begin_recycle)
+    loop.add_signal_handler(signal.SIGUSR1, supervisor.renewal.begin_recycle, "signal")
 
 
 class Supervisor:
-    """Keeps the crew and does what operators want of it; owns nothing that answers a request.
-
-    `reloaded` is given the settings that were taken up, for whatever else in this process reads them.
-    """
+    """Keeps the crew and does what operators want of it; owns nothing that answers a request."""
 
     def __init__(  # noqa: PLR0913  the parts of a supervisor, each its own
         self,
@@ -210,14 +207,12 @@ class Supervisor:
         self.crew = Crew(
             settings, listeners, places, aftermath, tally, log, self.answer, command=command, draw=draw
         )
-        self.reloaded: Callable[[GatewaySettings], object] = lambda _settings: None
+        self.renewal = Renewal(self.crew, reload, log)
         self._listeners = listeners
         self._places = places
         self._aftermath = aftermath
         self._tally = tally
         self._log = log
-        self._reload = reload
-        self._tasks: set[asyncio.Task[object]] = set()
 
     def stop(self) -> None:
         """Begin to stop; harmless when repeated."""
@@ -242,115 +237,39 @@ class Supervisor:
         finally:
             self.stop()
             clean = await crew.stop(self._close_door)
-            await asyncio.gather(*tasks, *self._tasks)
+            await asyncio.gather(*tasks)
+            await self.renewal.settled()
             await self._aftermath.sweep()
         if crew.fault is not None:
             raise crew.fault
         return 0 if clean else 1
 
-    def begin_reload(self) -> None:
-        """Take up changed settings, in the background; what comes of it is a line of the log."""
-        self._begin(self._told("settings-not-reloaded", self.reload("signal")))
-
-    def begin_recycle(self) -> None:
-        """Replace every worker, in the background; what comes of it is a line of the log."""
-        self._begin(self._told("workers-not-replaced", self.recycle("signal")))
-
-    async def recycle(self, who: str) -> int:
-        """Begin to replace every worker, one by one; how many. BusyError while some are being replaced."""
-        await self._begin_replacing()
-        self._log.info("workers-replacing", who=who)
-        self._begin(self._replace_all("asked by " + who))
-        return len(self.crew.seats)
-
-    async def reload(self, who: str) -> list[str]:
-        """Take up changed settings; their names, once one worker answers by them and the others will follow.
-
-        SettingsError for settings that cannot be honoured, RestartError for those that want a restart,
-        SupervisorError when no worker comes up with them: nothing was changed then.
-        """
-        if self._reload is None:
-            raise SupervisorError("nobody said where settings are to be read again; restart with them")
-        await self._begin_replacing()
-        handed_on = False
-        try:
-            changed, fresh = await self._take_up(self._reload, who)
-            if fresh is not None:
-                self._begin(self._replace_all("changed settings", fresh))
-                handed_on = True
-        finally:
-            if not handed_on:
-                self.crew.replacing.release()
-        return changed
-
     async def answer(self, ask: Ask) -> Word:
         """What a worker is answered, on behalf of an operator; never raises."""
+        who = ask.who or "an operator"
         try:
             if ask.verb == "workers":
                 return Word("answer", ask.number, self.roster())
             if ask.verb == "recycle":
-                return Word("answer", ask.number, {"replacing": await self.recycle(ask.who or "an operator")})
-            return Word("answer", ask.number, {"changed": await self.reload(ask.who or "an operator")})
+                return Word("answer", ask.number, {"replacing": await self.renewal.recycle(who)})
+            return Word("answer", ask.number, await self.renewal.answer(who))
         except DriftgateError as error:
-            self._log.warning("operator-refused", verb=ask.verb, who=ask.who, fault=error)
+            if ask.verb != "reload":  # of a reload the log has a line already
+                self._log.warning("operator-refused", verb=ask.verb, who=ask.who, fault=error)
             return Word("answer", ask.number, error=str(error), code=error.code)
+        except Exception as error:  # noqa: BLE001  whoever waits is told at once, whatever went wrong
+            self._log.error("operator-not-answered", verb=ask.verb, who=ask.who, fault=told(error))
+            said = (
+                f"{ask.verb} failed in the supervisor ({type(error).__name__}: {error}); its log says where"
+            )
+            return Word("answer", ask.number, error=said, code=SupervisorError.code)
 
     def roster(self) -> Roster:
         """Who works where now, and what is barred."""
         return roster_of(self.crew, self._places, self._tally, self._aftermath.barred())
 
-    async def _take_up(self, reload: Reload, who: str) -> tuple[list[str], Child | None]:
-        """What changed, and the first worker that answers by it: None where nothing did."""
-        crew, taken, fresh = self.crew, False, None
-        try:
-            new = sized(checked(await asyncio.to_thread(reload.read, crew.settings)), processors())
-            changed = check_reload(crew.settings, new)
-            if changed:
-                fresh = await crew.bring_up(new)
-                if fresh is None:
-                    raise SupervisorError(
-                        f"no worker comes up with the new settings ({', '.join(changed)}); the log says why; "
-                        "nothing was changed"
-                    )
-                crew.settings = new
-                self.reloaded(new)
-            taken = True
-        except OSError as error:
-            raise SettingsError(f"settings cannot be read again: {error}; nothing was changed") from error
-        finally:
-            await asyncio.to_thread(reload.done, taken)
-        self._log.info("settings-reloaded", who=who, changed=",".join(changed) or "nothing")
-        return changed, fresh
-
-    async def _replace_all(self, why: str, fresh: Child | None = None) -> None:
-        """Replace every worker, then let others: `replacing` is ours already."""
-        try:
-            if not await self.crew.replace_all(why, fresh):
-                self._log.error("workers-not-replaced", why="a successor did not come up")
-        finally:
-            self.crew.replacing.release()
-
-    async def _begin_replacing(self) -> None:
-        """Take `replacing`, or say who has it."""
-        if self.crew.replacing.locked():
-            raise BusyError("workers are being replaced already; wait until that is done and ask again")
-        if self.crew.stopping.is_set():
-            raise BusyError("the gateway is stopping; ask again once it has started")
-        await self.crew.replacing.acquire()
-
     def _close_door(self) -> asyncio.Future[object]:
         return asyncio.ensure_future(close_door(self._listeners.all))
-
-    def _begin(self, work: Coroutine[object, object, object]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _told(self, event: str, work: Awaitable[object]) -> None:
-        try:
-            await work
-        except DriftgateError as error:
-            self._log.error(event, fault=error)
 
     async def _sweep(self) -> None:
         while not self.crew.stopping.is_set():

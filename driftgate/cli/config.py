@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +93,23 @@ def reload_settings(operator: str, actor: str | None, *, as_json: bool) -> None:
 
     It reads its file, variables and flags again and replaces its workers one by one, so that no request is
     lost. A change that wants a restart (data, models, workers, ports, hosts, TLS on or off,
-    log.segment_bytes) is refused by name, and then nothing is changed.
+    log.segment_bytes) is refused by name, and then nothing is changed. While workers are being replaced it
+    waits for its turn.
     """
     answer = Api("operator API", operator).post("/v1/config/reload", {"who": actor or default_actor()})
     if as_json:
         show.facts(answer)
-    elif answer["changed"]:
-        click.echo(f"taken up: {', '.join(answer['changed'])}; workers are replaced one by one")
     else:
-        click.echo("nothing has changed")
+        click.echo(said_of_reload(answer["changed"], waits=answer.get("waits", False)))
+
+
+def said_of_reload(changed: Sequence[str], *, waits: bool) -> str:
+    """What came of a reload, for eyes."""
+    if waits:
+        return "not done yet; it will be, and the gateway's log says what comes of it"
+    if changed:
+        return f"taken up: {', '.join(changed)}; workers are replaced one by one"
+    return "nothing has changed"
 
 
 def _value(value: Any, name: str) -> Any:

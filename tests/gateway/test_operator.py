@@ -36,13 +36,14 @@ class FakeSupervisor:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.fault: DriftgateError | None = None
+        self.answers: dict[str, Any] = {}
 
     async def ask(self, verb: Verb, who: str = "") -> Any:
-        """The verb as a document, or the fault."""
+        """The verb as a document, or the fault, or whatever it is told to."""
         self.asked.append((verb, who))
         if self.fault is not None:
             raise self.fault
-        return {"verb": verb}
+        return self.answers or {"verb": verb}
 
 
 class Bench:
@@ -316,6 +317,13 @@ async def test_what_concerns_all_workers_is_asked_of_the_supervisor(bench: Bench
     answer = await bench.client.post("/v1/config/reload", json={"who": "ada"})
     assert (answer.status_code, answer.json()) == (200, {"verb": "reload"})
     assert bench.supervisor.asked == [("workers", ""), ("recycle", "ada"), ("reload", "ada")]
+
+
+async def test_a_reload_that_waits_is_accepted_only(bench: Bench) -> None:
+    """A reload that is not done when the supervisor answers is 202, and the answer says so."""
+    bench.supervisor.answers = {"changed": [], "waits": True}
+    answer = await bench.client.post("/v1/config/reload")
+    assert (answer.status_code, answer.json()) == (202, {"changed": [], "waits": True})
 
 
 @pytest.mark.parametrize(

@@ -4,161 +4,30 @@ import asyncio
 import io
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.aftermath import Aftermath
 from gateway.crew import HOPELESS, StartError
-from gateway.guards import CrashGuard
-from gateway.line import BusyError, SupervisorError
-from gateway.listeners import Addresses, Listeners
-from gateway.metrics import RESTARTS
-from gateway.order import Ask
-from gateway.places import Places
-from gateway.reload import RestartError
-from gateway.settings import GatewaySettings, GrpcSettings, PortSettings, StopSettings, WorkerSettings
-from gateway.sizing import sized
-from gateway.supervisor import Reload, Supervisor, warn_of_a_lost_key
-from gateway.sweep import Sweeper
-from gateway.tally import Tally
+from gateway.settings import StopSettings, WorkerSettings
+from gateway.supervisor import warn_of_a_lost_key
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
-from groundwork.slots import totals
 from prediction_log.ids import load_key
-from prediction_log.recovery import Taken
 from rollouts import spec_file, verbs
 from rollouts.history import Entry
-from rollouts.store import SqliteStore
 from tests.facts import until
-
-FREE = PortSettings(port=0)
-SILENT = GrpcSettings(enabled=False)
-# A worker reads its order, says that it answers, and ends with the supervisor or on SIGTERM.
-READS = """
-import json, os, sys
-from pathlib import Path
-from gateway.metrics import EXECUTING, LOADING
-from gateway.places import Places, Stage
-from groundwork.slots import Slot
-told = json.loads(sys.stdin.readline())
-data, place = Path(told["settings"]["data"]), told["place"]
-"""
-# It shows a run of version 2 of `m` under way.
-EXECUTES = """
-slot = Slot.create(data / "slots", place=place)
-labels = {"model": "m", "version": "2"}
-slot.counters.values[slot.counters.series(EXECUTING, labels, kind="gauge")] = 1
-"""
-SAYS = """
-(data / f"worker-{place}-{os.getpid()}").touch()
-Places(told["places_fd"], told["workers"]).reach(place, Stage.READY)
-"""
-# Whatever the supervisor says after the order, and its end, mean: go.
-WAITS = "sys.stdin.readline()"
-ANSWERS = READS + SAYS + WAITS
-RUNS_CANDIDATE = READS + EXECUTES + SAYS + WAITS
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + READS + SAYS + "signal.pause()"
-# It is minutes into loading a model, in a thread that nothing stops.
-LOADS = (
-    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-    + READS
-    + "(data / f'worker-{place}-{os.getpid()}').touch(); signal.pause()"
+from tests.gateway.supervised import (
+    ANSWERS,
+    DIES,
+    FALLS_IN_LOADS,
+    HANGS,
+    LOADS,
+    RUNS_CANDIDATE,
+    STUBBORN,
+    Bench,
 )
-# Its loop never turns, and it is not to be ended politely.
-HANGS = "import signal; signal.signal(signal.SIGABRT, signal.SIG_IGN)" + READS + SAYS + "signal.pause()"
-# It comes up with the settings it was started with first, and with no others.
-PARTICULAR = READS + "if told['settings']['stop']['linger'] == 7.0: sys.exit(5)" + SAYS + WAITS
-DIES = "import sys; sys.exit(3)"
-# It loads three versions one after another, and each brings it down.
-FALLS_IN_LOADS = (
-    READS
-    + """
-barred = [one["model"] for one in told["barred"]]
-left = [name for name in ("a", "b", "c") if name not in barred]
-if left:
-    import signal
-    slot = Slot.create(data / "slots", place=place)
-    labels = {"model": left[0], "version": "1"}
-    slot.counters.values[slot.counters.series(LOADING, labels, kind="gauge")] = 1
-    signal.raise_signal(signal.SIGSEGV)
-"""
-    + SAYS
-    + WAITS
-)
-
-
-class Bench:
-    """A supervisor over a folder, with workers that run the given program."""
-
-    def __init__(self, folder: Path, program: str, **settings: Any) -> None:
-        self.folder = folder
-        given = GatewaySettings(
-            data=str(folder), workers=2, http=FREE, operator=FREE, grpc=SILENT, **settings
-        )
-        self.settings = sized(given, 2.0)
-        self.clock = FakeClock()
-        self.lines = io.StringIO()
-        self.log = Log(self.lines, self.clock)
-        self.listeners = Listeners.open(self.settings)
-        self.places = Places.create(3)
-        self.store = SqliteStore(folder / "rollouts.db", self.clock)
-        self._guard = CrashGuard.open(folder, self.clock, self.log)
-        sweeper = Sweeper(folder / "slots", lambda _slot: Taken(), self.clock, self.log)
-        self.tally = Tally(folder / "slots", 2, self.log)
-        self.next = self.settings
-        self.taken: list[bool] = []
-        self.supervisor = Supervisor(
-            self.settings,
-            self.listeners,
-            self.places,
-            Aftermath(sweeper, self._guard, self.clock, self.log),
-            self.tally,
-            self.log,
-            reload=Reload(lambda _current: self.next, self.taken.append),
-            command=(sys.executable, "-c", program),
-            draw=lambda: 0.0,
-        )
-        self.ready = asyncio.Event()
-        self.addresses: list[Addresses] = []
-
-    def run(self) -> "asyncio.Task[int]":
-        """Let it run."""
-
-        def note(addresses: Addresses) -> None:
-            self.addresses.append(addresses)
-            self.ready.set()
-
-        return asyncio.create_task(self.supervisor.run(note))
-
-    def pids(self) -> list[int]:
-        """The workers that ever answered."""
-        return [int(path.name.rpartition("-")[2]) for path in self.folder.glob("worker-*")]
-
-    def working(self) -> set[int]:
-        """The workers that answer now."""
-        views = self.supervisor.roster().workers
-        return {view.pid for view in views if view.state == "ready"}
-
-    def restarts(self, reason: str) -> int:
-        """How often a worker was followed by another for this reason."""
-        return sum(
-            value
-            for key, value in totals(self.folder / "slots").items()
-            if key.name == RESTARTS and ("reason", reason) in key.labels
-        )
-
-    def close(self) -> None:
-        """Give everything back."""
-        self._guard.close()
-        self.tally.close()
-        self.store.close()
-        self.places.close()
-        self.listeners.close()
 
 
 @pytest.fixture
@@ -267,29 +136,6 @@ async def test_workers_that_die_together_are_each_judged(tmp_path: Path) -> None
     bench.close()
 
 
-async def test_workers_are_replaced_one_by_one(bench: Bench) -> None:
-    """Each is followed by one that answers before it goes; never does one answer less, and the code is 0."""
-    running = bench.run()
-    await until(bench.ready.is_set, "every worker answers")
-    before, least = bench.working(), 2
-    assert await bench.supervisor.recycle("ada") == 2
-    with pytest.raises(BusyError):
-        await bench.supervisor.recycle("ada")
-
-    def replaced() -> bool:
-        nonlocal least
-        least = min(least, len(bench.working()))
-        roster = bench.supervisor.roster()
-        return not roster.replacing and not bench.working() & before
-
-    await until(replaced, "both are replaced")
-    assert least == 2
-    assert bench.restarts("recycled") == 2
-    assert len(bench.pids()) == 4
-    bench.supervisor.stop()
-    assert await running == 0
-
-
 async def test_a_worn_out_worker_is_replaced(tmp_path: Path) -> None:
     """A worker that has served as much as its settings allow is followed by another; the others go on."""
     bench = Bench(tmp_path, ANSWERS, worker=WorkerSettings(max_requests=100))
@@ -328,56 +174,6 @@ async def test_a_worker_that_hangs_before_it_answers_is_ended(tmp_path: Path) ->
     assert not bench.ready.is_set()
     bench.supervisor.stop()
     await running
-    bench.close()
-
-
-async def test_changed_settings_are_taken_up_by_new_workers(bench: Bench) -> None:
-    """A reload names what changed, is told to whoever gave the settings, and every worker is replaced."""
-    running = bench.run()
-    await until(bench.ready.is_set, "every worker answers")
-    before = bench.working()
-    bench.next = msgspec.structs.replace(bench.settings, stop=StopSettings(linger=3.0))
-    assert await bench.supervisor.reload("ada") == ["stop.linger"]
-    await until(lambda: not bench.supervisor.roster().replacing, "all are replaced")
-    assert len(bench.working()) == 2
-    assert not bench.working() & before
-    assert await bench.supervisor.reload("ada") == []
-    assert bench.taken == [True, True]
-    bench.supervisor.stop()
-    assert await running == 0
-
-
-async def test_settings_that_want_a_restart_change_nothing(bench: Bench) -> None:
-    """They are refused by name, to the operator too, and every worker stays."""
-    running = bench.run()
-    await until(bench.ready.is_set, "every worker answers")
-    before = bench.working()
-    bench.next = msgspec.structs.replace(bench.settings, data="elsewhere", stop=StopSettings(linger=3.0))
-    with pytest.raises(RestartError, match=r"^settings data need a restart; nothing was changed$"):
-        await bench.supervisor.reload("ada")
-    word = await bench.supervisor.answer(Ask(3, "reload", "ada"))
-    assert (word.number, word.code) == (3, "needs-restart")
-    assert bench.working() == before
-    assert bench.taken == [False, False]
-    bench.supervisor.stop()
-    assert await running == 0
-
-
-async def test_settings_with_which_no_worker_comes_up_change_nothing(tmp_path: Path) -> None:
-    """The first new worker tries them alone; when it ends, all is as before."""
-    bench = Bench(tmp_path, PARTICULAR)
-    running = bench.run()
-    await until(bench.ready.is_set, "every worker answers")
-    before = bench.working()
-    bench.next = msgspec.structs.replace(bench.settings, stop=StopSettings(linger=7.0))
-    with pytest.raises(SupervisorError, match=r"no worker comes up with the new settings \(stop\.linger\)"):
-        await bench.supervisor.reload("ada")
-    assert bench.working() == before
-    assert not bench.supervisor.roster().replacing
-    bench.next = msgspec.structs.replace(bench.settings, stop=StopSettings(linger=3.0))
-    assert await bench.supervisor.reload("ada") == ["stop.linger"]
-    bench.supervisor.stop()
-    assert await running == 0
     bench.close()
 
 

@@ -1,0 +1,193 @@
+"""Replacing all workers of a crew: because somebody asks, or for settings that have changed.
+
+1. One at a time: who asks for new workers while some are being replaced is refused. A reload is not: it has
+   its turn when that is done, and reads what the settings say then. However many ask for one meanwhile, it is
+   one, in the name of the last.
+2. The first worker tries changed settings alone; where it does not come up, nothing was changed.
+3. A reload goes on whoever stops waiting for it.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from gateway.child import Child
+from gateway.crew import Crew
+from gateway.line import BusyError, SupervisorError
+from gateway.reload import check_reload
+from gateway.settings import GatewaySettings, checked
+from gateway.sizing import sized
+from groundwork.errors import DriftgateError, SettingsError
+from groundwork.logs import Log
+from groundwork.processors import processors
+
+T = TypeVar("T")
+
+ANSWER_SECONDS: Final = 20.0
+"""How long an operator is kept waiting for a reload; a command waits 30 s for its answer."""
+
+
+class Reload(msgspec.Struct, frozen=True):
+    """Where changed settings come from.
+
+    `read` gives them and is given those in force (blocking; SettingsError); `done` hears whether they are
+    taken.
+    """
+
+    read: Callable[[GatewaySettings], GatewaySettings]
+    done: Callable[[bool], object] = lambda _taken: None
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What came of a reload: the settings that changed; or it `waits`, and the log will say."""
+
+    changed: list[str]
+    waits: bool = False
+
+
+class Renewal:
+    """Replaces the workers of one crew; owned by the supervisor's loop.
+
+    `reloaded` is given the settings that were taken up, for whatever else in this process reads them.
+    `answers_within` is how long a reload may take before `answer` says that it waits (seconds).
+    """
+
+    def __init__(self, crew: Crew, source: Reload | None, log: Log) -> None:
+        self.reloaded: Callable[[GatewaySettings], object] = lambda _settings: None
+        self.answers_within = ANSWER_SECONDS
+        self._crew = crew
+        self._source = source
+        self._log = log
+        self._next: asyncio.Task[list[str]] | None = None
+        self._who = ""
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def recycle(self, who: str) -> int:
+        """Begin to replace every worker, one by one; how many. BusyError while some are being replaced."""
+        self._check_going_on()
+        if self._crew.replacing.locked() or self._next is not None:
+            raise BusyError("workers are being replaced already; wait until that is done and ask again")
+        await self._crew.replacing.acquire()
+        self._log.info("workers-replacing", who=who)
+        self._begin(self._replace_all("asked by " + who))
+        return len(self._crew.seats)
+
+    def begin_recycle(self, who: str) -> None:
+        """The same, in the background; what comes of it is a line of the log."""
+        self._begin(self._told(self.recycle(who)))
+
+    def begin_reload(self, who: str) -> asyncio.Task[list[str]]:
+        """Take up changed settings, in the background; what comes of it is a line of the log."""
+        self._who = who
+        if self._next is None:
+            if self._crew.replacing.locked():
+                self._log.info("reload-waits", who=who, why="workers are being replaced")
+            self._next = self._begin(self._reload())
+            self._next.add_done_callback(self._report)
+        return self._next
+
+    async def reload(self, who: str) -> list[str]:
+        """Take up changed settings; their names, once one worker answers by them and the others will follow.
+
+        SettingsError for settings that cannot be honoured, RestartError for those that want a restart,
+        SupervisorError when no worker comes up with them: nothing was changed then. The log tells it too.
+        """
+        return await asyncio.shield(self.begin_reload(who))
+
+    async def answer(self, who: str) -> Reloaded:
+        """What an operator is told of a reload, within `answers_within`; raises as `reload` does."""
+        try:
+            async with asyncio.timeout(self.answers_within):
+                return Reloaded(await self.reload(who))
+        except TimeoutError:
+            return Reloaded([], waits=True)
+
+    async def settled(self) -> None:
+        """Wait until all that was begun has ended; after a stop it does so soon."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _reload(self) -> list[str]:
+        """In our turn; who asks from then on gets a reload of their own."""
+        try:
+            await self._crew.replacing.acquire()
+        finally:
+            self._next = None
+        fresh = None
+        try:
+            self._check_going_on()
+            changed, fresh = await self._take_up(self._who)
+        finally:
+            if fresh is None:
+                self._crew.replacing.release()
+        if fresh is not None:
+            self._begin(self._replace_all("changed settings", fresh))
+            self.reloaded(self._crew.settings)
+        return changed
+
+    def _report(self, done: asyncio.Task[list[str]]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._log.error("settings-not-reloaded", who=self._who, fault=told(error))
+
+    async def _take_up(self, who: str) -> tuple[list[str], Child | None]:
+        """What changed, and the first worker that answers by it: None where nothing did."""
+        crew, source, taken, fresh = self._crew, self._source, False, None
+        if source is None:
+            raise SupervisorError("nobody said where settings are to be read again; restart with them")
+        try:
+            new = sized(checked(await asyncio.to_thread(source.read, crew.settings)), processors())
+            changed = check_reload(crew.settings, new)
+            if changed:
+                fresh = await crew.bring_up(new)
+                if fresh is None:
+                    raise SupervisorError(
+                        f"no worker comes up with the new settings ({', '.join(changed)}); the log says why; "
+                        "nothing was changed"
+                    )
+                crew.settings = new
+            taken = True
+        except (OSError, msgspec.DecodeError) as error:
+            raise SettingsError(f"settings cannot be read again: {error}; nothing was changed") from error
+        finally:
+            await self._tell(source, taken=taken)
+        self._log.info("settings-reloaded", who=who, changed=",".join(changed) or "nothing")
+        return changed, fresh
+
+    async def _tell(self, source: Reload, *, taken: bool) -> None:
+        """Let whoever gave the settings know; where they cannot be told, what was done stands."""
+        try:
+            await asyncio.to_thread(source.done, taken)
+        except OSError as error:
+            self._log.warning("settings-giver-not-told", taken=taken, fault=error)
+
+    async def _replace_all(self, why: str, fresh: Child | None = None) -> None:
+        """Replace every worker, then let others: `replacing` is ours already."""
+        try:
+            if not await self._crew.replace_all(why, fresh):
+                self._log.error("workers-not-replaced", why="a successor did not come up")
+        finally:
+            self._crew.replacing.release()
+
+    def _check_going_on(self) -> None:
+        if self._crew.stopping.is_set():
+            raise BusyError("the gateway is stopping; ask again once it has started")
+
+    def _begin(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _told(self, work: Coroutine[object, object, object]) -> None:
+        try:
+            await work
+        except DriftgateError as error:
+            self._log.error("workers-not-replaced", fault=error)
+
+
+def told(error: BaseException) -> str:
+    """What the log says of a failure: our own sentence, or the traceback of what nobody foresaw."""
+    return str(error) if isinstance(error, DriftgateError) else "".join(traceback.format_exception(error))
