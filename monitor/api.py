@@ -1,4 +1,4 @@
-"""The monitor's HTTP API, on its own port. Who may ask is decided before (`monitor.admission`).
+"""The monitor's HTTP API, on its own port. Who may ask is decided before (`monitor.access`).
 
     GET  /healthz  /metrics
     GET  /v1/status  /v1/drift[?model=&version=]  /v1/schemas[/TYPE]
@@ -27,7 +27,7 @@ from starlette.routing import Route
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.metrics import CONTENT_TYPE, render
-from monitor import admission, events, metrics, outbox, reports, status, store
+from monitor import access, events, metrics, outbox, reports, status, store
 from monitor.desk import Desk
 from monitor.errors import RequestError, UnknownError
 
@@ -89,7 +89,7 @@ class Api:
         deliveries = await self._read(outbox.counts)
         totals.update(self._desk.series(deliveries, await asyncio.to_thread(self._desk.behind)))
         totals.update(self._refusals())
-        instruments = (*metrics.INSTRUMENTS, *admission.INSTRUMENTS)
+        instruments = (*metrics.INSTRUMENTS, *access.INSTRUMENTS)
         text = await asyncio.to_thread(render, instruments, totals)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 

@@ -32,7 +32,7 @@ from groundwork.logs import Log, capture, program_log
 from groundwork.terminal import ignore_stops, open_terminal
 from groundwork.tracing import open_tracer
 from monitor import api
-from monitor.admission import LOOK_SECONDS, Admission
+from monitor.access import LOOK_SECONDS, AccessControl
 from monitor.delivery import Dispatcher
 from monitor.desk import Desk
 from monitor.errors import MonitorError
@@ -101,17 +101,17 @@ async def _run(
     log = program_log(settings.messages, SystemClock())
     capture(log)
     with _assembled(settings, data, log) as parts:
-        admission = Admission(settings, parts.clock, log)
-        _heed_hang_up(stop, Rereading(settings, reread, admission.look, log))
-        server = _Server(admission.server_config(api.build(parts.desk, admission.series)))
-        guarding = asyncio.create_task(_guard(admission, server))
+        access = AccessControl(settings, parts.clock, log)
+        _heed_hang_up(stop, Rereading(settings, reread, access.look, log))
+        server = _Server(access.server_config(api.build(parts.desk, access.series)))
+        guarding = asyncio.create_task(_guard(access, server))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         pipeline = _start_pipeline(parts, lambda: _wake(running, stop))
         dispatching = asyncio.create_task(_dispatch(parts.dispatcher, stop, log))
         await asyncio.to_thread(parts.loop.went_round.wait)
         if not stop.is_set():
             host, port = listener.getsockname()[:2]
-            ready(f"{admission.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+            ready(f"{access.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         try:
             await _until(stop, dispatching, serving)
         finally:
@@ -203,14 +203,14 @@ async def _step(dispatcher: Dispatcher, log: Log) -> float | None:
         return None
 
 
-async def _guard(admission: Admission, server: uvicorn.Server) -> None:
+async def _guard(access: AccessControl, server: uvicorn.Server) -> None:
     """Look after the port until cancelled: renewed keys and certificates, clients that are too slow."""
     sweep = Sweep(server.server_state.connections)
     sweep.begin()
     try:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            admission.look()
+            access.look()
     finally:
         sweep.end()
 

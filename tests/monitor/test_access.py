@@ -14,7 +14,7 @@ from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.ports import KeysSettings, TlsSettings
 from monitor import api
-from monitor.admission import Admission
+from monitor.access import AccessControl
 from monitor.desk import Desk
 from tests.keys import Authority, bearer, one_key_per_scope
 from tests.monitor import worlds
@@ -45,12 +45,12 @@ async def test_every_route_asks_for_its_key(tmp_path: Path) -> None:
     # What a route does is not asked here: without a running monitor it fails, once it is reached.
     texts = one_key_per_scope(tmp_path / "keys.yaml")
     settings = worlds.settings(keys=KeysSettings(file=str(tmp_path / "keys.yaml")))
-    admission = Admission(settings, FakeClock(10**18), Log(io.StringIO(), FakeClock()))
-    app = api.build(cast("Desk", object()), admission.series)
+    access = AccessControl(settings, FakeClock(10**18), Log(io.StringIO(), FakeClock()))
+    app = api.build(cast("Desk", object()), access.series)
     found = [route for route in app.routes if isinstance(route, Route)]
     assert {route.path for route in found} == set(MONITOR)
     assert len(found) == len(app.routes)
-    served = admission.server_config(app).loaded_app
+    served = access.server_config(app).loaded_app
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://monitor.test") as client:
         for route in found:
@@ -59,7 +59,7 @@ async def test_every_route_asks_for_its_key(tmp_path: Path) -> None:
         for path in ("/", "/docs", "/healthz/", "/v1"):
             await check(client, path, "GET", "read", texts)
             await check(client, path, "POST", "operate", texts)
-    assert sum(admission.series().values()) > 100
+    assert sum(access.series().values()) > 100
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def scope_of(method: str, path: str) -> str | None:
     return READ if method in ("GET", "HEAD") else OPERATE
 
 
-class Admission:
+class AccessControl:
     """The door of the monitor; owned by its loop."""
 
     def __init__(self, settings: MonitorSettings, clock: Clock, log: Log) -> None:
