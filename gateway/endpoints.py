@@ -11,22 +11,21 @@ Rules:
    the cost of all the rest).
 """
 
-import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from gateway import coding
 from gateway.admission import data_scope
+from gateway.asgi import Scope, Send, coding_for, compressed, deliver, read_body
 from gateway.away import Away
 from gateway.call import Call
 from gateway.core import Core, Pending
-from gateway.errors import NotFoundError, TooLargeError, WrongMethodError
+from gateway.errors import NotFoundError, WrongMethodError
 from gateway.pages.page import (
     PAGES,
     PLATFORM_PAGES,
@@ -36,7 +35,7 @@ from gateway.pages.page import (
     default_model,
     labelled_version,
 )
-from gateway.parting import GoneError, unless_gone
+from gateway.parting import GoneError, Receive, unless_gone
 from gateway.paths import Paths, Target
 from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Codec, Headers
 from gateway.repository import Repository
@@ -48,19 +47,13 @@ from groundwork.keys import INFER
 from groundwork.logs import Log
 from groundwork.ports import is_loopback
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Exposition = Callable[[], bytes]
 
 _INTERNAL: Final = "internal error; see the log"
-PIECE_BYTES: Final = 1 << 18
-"""Of a long answer, what is copied and written at once; some 0.1 ms."""
-_MOST_ACCEPTS: Final = 200
 _SLOTS: Final = Path("slots")
 
 
-class Route(msgspec.Struct, frozen=True, gc=False):
+class Destination(msgspec.Struct, frozen=True, gc=False):
     """What a template leads to; the scope it wants; whether it names a model, and where its errors go."""
 
     scope: str | None
@@ -98,10 +91,10 @@ class DataPort:
             targets,
         )
         open_paths = {getattr(core.settings.platform, name) for name in PLATFORM_PAGES}
-        self.routes = {path: _route(path, target, open_paths) for path, target in targets.items()}
-        self._paths = Paths(self.routes)
+        self.destinations = {path: _destination(path, target, open_paths) for path, target in targets.items()}
+        self._paths = Paths(self.destinations)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; other kinds of connection are not taken."""
         if scope["type"] != "http":
             raise NotImplementedError(f"the data port speaks HTTP, not {scope['type']}")
@@ -125,7 +118,7 @@ class DataPort:
                 gate.keys.leave(passed)
         accepts = headers.get(b"accept-encoding")
         if accepts is not None and answer.status == OK:
-            answer = await self._compressed(answer, accepts)
+            answer = await compressed(answer, accepts, self._requests)
         await deliver(answer, send, bodiless=scope["method"] == "HEAD")
 
     def quick(self, path: bytes) -> Target | None:
@@ -135,9 +128,7 @@ class DataPort:
             return None
         return target if target.entry.named and target.label is None else None
 
-    def predict(
-        self, target: Target, headers: Headers, body: bytes, asked: MutableMapping[str, Any]
-    ) -> Response | Pending:
+    def predict(self, target: Target, headers: Headers, body: bytes, asked: Scope) -> Response | Pending:
         """Answer a POST whose body is here and is not compressed, just as `__call__` would; never raises.
 
         `target` came from `quick`; of `asked`, as of an ASGI scope, the client, the method and the path are
@@ -161,49 +152,21 @@ class DataPort:
             return self._later(answer, target, headers, passed, asked)
         if gate is not None and passed.counted:
             gate.keys.leave(passed)
-        if accepts is None or answer.status != OK or self._coding(answer, accepts) is None:
+        if accepts is None or answer.status != OK or coding_for(answer, accepts, self._requests) is None:
             return answer
-        return self._compressed(answer, accepts)
+        return compressed(answer, accepts, self._requests)
 
-    def ended(
-        self, away: Away, target: Target, asked: MutableMapping[str, Any]
-    ) -> Response | Awaitable[Response] | None:
+    def ended(self, away: Away, target: Target, asked: Scope) -> Response | Awaitable[Response] | None:
         """What `predict` would answer after such a run; None where the request was taken back."""
         try:
             return away.end()
         except Exception:  # noqa: BLE001  as in `predict`
             return self._mistake(target, asked)
 
-    async def body(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, inflated.
-
-        Raises:
-            TooLargeError: it is longer than the limit, as it came or inflated; what was read is forgotten.
-            EncodingError: it is in a coding that is not read here.
-            MalformedError: it is not in the coding it says.
-            GoneError: the client left.
-        """
-        length = headers.get(b"content-length", b"0")
-        compressed = coding.coding_of(headers.get(b"content-encoding"))
-        if length.isdigit() and int(length) > self._requests.max_body_bytes:
-            raise self._too_large()
-        message = await receive()
-        if message["type"] != "http.request":
-            raise GoneError
-        body: bytes = message.get("body", b"")
-        if message.get("more_body", False):
-            body = await self._rest(body, receive)
-        elif len(body) > self._requests.max_body_bytes:
-            raise self._too_large()
-        if compressed is None:
-            return body
-        # Off the loop however small it came: what it inflates to is not known.
-        return await asyncio.to_thread(coding.inflate, body, compressed, self._requests.max_body_bytes)
-
     async def _answer(
         self,
         target: Target | None,
-        scope: MutableMapping[str, Any],
+        scope: Scope,
         headers: Headers,
         receive: Receive,
         passed: Pass,
@@ -222,7 +185,7 @@ class DataPort:
                 model = default_model(core)
             if target.label is not None:
                 version = labelled_version(core, model, target.label)
-            body = await self.body(headers, receive)
+            body = await read_body(headers, receive, self._requests)
         except DriftgateError as error:
             return core.refuse(error, model, version, started, codec.fault)
         answer = core.begin(Call(codec, model, version, headers, body))
@@ -232,7 +195,7 @@ class DataPort:
         self,
         page: Page,
         target: Target,
-        scope: MutableMapping[str, Any],
+        scope: Scope,
         headers: Headers,
         receive: Receive,
         caller: str,
@@ -249,29 +212,12 @@ class DataPort:
                 target.label,
                 headers,
                 scope.get("query_string", b""),
-                lambda: self.body(headers, receive),
+                lambda: read_body(headers, receive, self._requests),
                 caller,
             )
             return await endpoint(asked)
         except DriftgateError as error:
             return refused(error, page.fault)
-
-    async def _rest(self, first: bytes, receive: Receive) -> bytes:
-        parts, size, more = [first], len(first), True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise GoneError
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._requests.max_body_bytes:
-                raise self._too_large()
-            parts.append(part)
-            more = message.get("more_body", False)
-        if size <= self._requests.inline_body_bytes:
-            return b"".join(parts)
-        # Copying megabytes would stall the loop; in a thread it lets go of the interpreter.
-        return await asyncio.to_thread(b"".join, parts)
 
     async def _later(
         self,
@@ -279,7 +225,7 @@ class DataPort:
         target: Target,
         headers: Headers,
         passed: Pass,
-        asked: MutableMapping[str, Any],
+        asked: Scope,
     ) -> Response:
         try:
             answer = await pending
@@ -289,29 +235,14 @@ class DataPort:
             if self._gate is not None and passed.counted:
                 self._gate.keys.leave(passed)
         accepts = headers.get(b"accept-encoding")
-        return answer if accepts is None or answer.status != OK else await self._compressed(answer, accepts)
+        if accepts is None or answer.status != OK:
+            return answer
+        return await compressed(answer, accepts, self._requests)
 
-    def _mistake(self, target: Target | None, asked: MutableMapping[str, Any]) -> Response:
+    def _mistake(self, target: Target | None, asked: Scope) -> Response:
         """Tell the operator in full what was just raised, and the client that it was ours."""
         self._log.error("request-failed", path=asked["path"], fault=traceback.format_exc())
         return refused(DriftgateError(_INTERNAL), plain_fault if target is None else target.entry.fault)
-
-    def _coding(self, answer: Response, accepts: bytes) -> str | None:
-        """The coding that the client asks for, where it is worth it."""
-        name, alone = coding.accepted(accepts[:_MOST_ACCEPTS])
-        size = len(answer.body)
-        return name if size and (alone or size > self._requests.compress_bytes) else None
-
-    async def _compressed(self, answer: Response, accepts: bytes) -> Response:
-        name = self._coding(answer, accepts)
-        if name is None:
-            return answer
-        if len(answer.body) > self._requests.inline_body_bytes:
-            body = await asyncio.to_thread(coding.deflate, answer.body, name)
-        else:
-            body = coding.deflate(answer.body, name)
-        told = ((b"content-encoding", name.encode()), (b"vary", b"accept-encoding"))
-        return Response(answer.status, (*answer.headers, *told), body)
 
     def _denied(self, denial: Denial, target: Target | None) -> Response:
         """The refusal in its protocol's shape, where that is not the one of most."""
@@ -323,24 +254,6 @@ class DataPort:
 
     def _keyed(self) -> bool:
         return self._gate is not None and self._gate.keys.closed
-
-    def _too_large(self) -> TooLargeError:
-        most = self._requests.max_body_bytes
-        return TooLargeError(f"the body is longer than {most} bytes; send fewer rows at a time")
-
-
-async def deliver(answer: Response, send: Send, *, bodiless: bool = False) -> None:
-    """The answer as two ASGI messages, as more where it is long: each is copied before it is written."""
-    body = answer.body
-    told = [*answer.headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": answer.status, "headers": told})
-    last = 0
-    if len(body) > PIECE_BYTES and not bodiless:
-        last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
-        for at in range(0, last, PIECE_BYTES):
-            piece = body[at : at + PIECE_BYTES]
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"" if bodiless else body[last:]})
 
 
 def build_asgi(
@@ -373,7 +286,7 @@ def targets_of(core: Core) -> Mapping[str, str]:
     }
 
 
-def _route(path: str, target: str, open_paths: set[str]) -> Route:
+def _destination(path: str, target: str, open_paths: set[str]) -> Destination:
     leads: Codec | Page = resolve_name(target)
     scope = None if path in open_paths else data_scope(path)
-    return Route(scope, leads, "{model}" in path, leads.fault)
+    return Destination(scope, leads, "{model}" in path, leads.fault)

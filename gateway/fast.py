@@ -34,9 +34,10 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
+from gateway.asgi import PIECE_BYTES, Send, deliver
 from gateway.away import Away
 from gateway.digits import MOST_DIGITS
-from gateway.endpoints import PIECE_BYTES, DataPort, Send, deliver
+from gateway.endpoints import DataPort
 from gateway.paths import Target
 from gateway.port import Connection, PortState
 from gateway.protocols.codec import Headers

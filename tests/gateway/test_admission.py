@@ -125,7 +125,7 @@ async def door(here: World, tmp_path: Path) -> AsyncIterator[Door]:
 
 async def test_every_route_of_the_data_port_asks_for_its_key(door: Door) -> None:
     """Whatever the method, every template wants the scope it should, or is one of the few that are open."""
-    assert set(door.port.routes) == set(DATA)
+    assert set(door.port.destinations) == set(DATA)
     for template, scope in DATA.items():
         for method in METHODS:
             await check(door.client, filled(template), method, scope, door.texts)
