@@ -34,6 +34,7 @@ from gateway.settings import GatewaySettings
 from gateway.warmup import Cost, cost_of
 from groundwork.clock import Clock
 from groundwork.counters import Counters
+from groundwork.errors import DriftgateError
 from registry_client.errors import BadNameError, RegistryError, UnknownModelError
 from registry_client.errors import UnknownVersionError as NotRegisteredError
 from registry_client.manifest import Manifest
@@ -111,6 +112,7 @@ class Fleet:
             task = self._loading.get(key)
             if task is None:
                 task = asyncio.get_running_loop().create_task(self._load(key))
+                task.add_done_callback(_heard)
                 self._loading[key] = task
             loaded = await asyncio.shield(task)  # who stops waiting does not stop it for the others
         if joins is not None:
@@ -235,6 +237,17 @@ class Fleet:
 
 def _title(model: str, version: str) -> str:
     return f"model {model} version {version}"
+
+
+def _heard(done: asyncio.Task[LoadedModel]) -> None:
+    """Where all who asked have left before a load failed, nobody else hears of it.
+
+    A failure of ours was counted; what nobody foresaw is told by the loop.
+    """
+    error = None if done.cancelled() else done.exception()
+    if error is not None and not isinstance(error, DriftgateError):
+        said = {"message": "a load failed as nobody foresaw", "exception": error, "task": done}
+        done.get_loop().call_exception_handler(said)
 
 
 def _close(loaded: LoadedModel) -> None:

@@ -1,16 +1,20 @@
 """Loading and releasing versions."""
 
 import asyncio
+import gc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway.errors import IncompatibleSignatureError, LoadError, RunError, UnknownVersionError
+from gateway.fleet_meters import LOADS
 from registry_client.manifest import Manifest, digest_of
 from registry_client.profile import NumericColumn, Profile, encode
 from registry_client.signature import Datatype, Signature, TensorSpec
 from rollouts.route import Route
+from tests.facts import until
 from tests.gateway.worlds import World, request
 from tests.models import identity, logistic
 
@@ -153,3 +157,17 @@ async def test_a_load_that_nobody_waits_for_any_more_goes_on(here: World) -> Non
     impatient.cancel()
     assert (await patient).version == "2"
     assert impatient.cancelled()
+
+
+async def test_a_load_that_fails_when_all_have_left_is_counted_and_no_more(here: World) -> None:
+    """Nobody waits for it, nobody is told, and the loop has no exception that was never retrieved."""
+    await here.publish("m", "2", b"this is no graph")
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+    asking = asyncio.create_task(here.fleet.load("m", "2"))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await until(lambda: here.counted(LOADS, model="m", outcome="failed") == 1, "it has failed")
+    await asyncio.gather(asking, return_exceptions=True)
+    gc.collect()
+    assert said == []
