@@ -3,7 +3,7 @@
     driftgate_worker_restarts_total{place, reason}    workers started in the place of others
     driftgate_log_rows_spooled_total{kind}            rows of dead workers, brought into the log
     driftgate_cache_removed_files_total{reason}       copies that nobody needed any more
-    driftgate_log_rows_lost_total{kind}               rows that a power cut took, at most, as the log was told
+    driftgate_log_rows_lost_total{kind}               rows of dead workers that are lost, as the log was told
 
 The slot survives the supervisor like any other: what it counted is folded into the totals by the next one.
 Where the disk has no room for it, counts wait in memory until there is some.
@@ -119,7 +119,9 @@ class CountedSink:
                 self._seen.add(key)
                 if head.kind == Kind.LOSS:
                     loss = decode(frame)
-                    self._tally.lost(_named(int(loss.array("kind")[0])), lost_rows(loss))
+                    # What its worker lost for want of room (`skipped`) that worker counted itself.
+                    lost = lost_rows(loss) - loss.skipped
+                    self._tally.lost(_named(int(loss.array("kind")[0])), lost)
                 else:
                     self._tally.spooled(_named(head.kind), head.rows)
         return written

@@ -19,6 +19,7 @@ Rules:
   active frame's `skipped` counts them, so that the loss travels in the log.
 """
 
+import contextlib
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ from prediction_log.quick_row import Buffer, Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
 from prediction_log.spill import Spill, Spills
-from prediction_log.validation import check_schema, read_head
+from prediction_log.validation import check_counts, check_schema, read_head
 
 SUFFIX: Final = ".rows"
 """What the name of every row file in a slot ends with."""
@@ -288,17 +289,26 @@ class RowFile:
         return frames
 
 
-def recover_buffers(path: Path) -> tuple[list[bytes], list[FrameError]]:
+class UnreadableError(FrameError):
+    """A buffer of a row file that gives no frame; `head` is its first 80 bytes where they can be true."""
+
+    def __init__(self, message: str, head: Head | None) -> None:
+        super().__init__(message)
+        self.head = head
+
+
+def recover_buffers(path: Path) -> tuple[list[bytes], list[UnreadableError]]:
     """The compact frames of a row file, oldest first, and what is wrong with the buffers that gave none."""
     memory = memoryview(path.read_bytes())
     half = len(memory) // 2
     found: list[tuple[Head, bytes]] = []
-    unreadable: list[FrameError] = []
+    unreadable: list[UnreadableError] = []
     for start in (0, half):
+        piece = memory[start : start + half]
         try:
-            recovered = _recover_buffer(memory[start : start + half])
+            recovered = _recover_buffer(piece)
         except FrameError as error:
-            unreadable.append(FrameError(f"{path} at byte {start}: {error}"))
+            unreadable.append(UnreadableError(f"{path} at byte {start}: {error}", _head_alone(piece)))
         else:
             found += [] if recovered is None else [recovered]
     told = max((head.end for head, _ in found if head.rows or head.skipped), default=0)
@@ -316,6 +326,18 @@ def _recover_buffer(memory: memoryview) -> tuple[Head, bytes] | None:
     if head.end == head.first:
         return None
     return head, frame.compact(memory[:length])
+
+
+def _head_alone(memory: memoryview) -> Head | None:
+    """The head of a half whose rest need not be a frame; None where it is none, or cannot be true."""
+    if len(memory) < layout.HEAD.size:
+        return None
+    head = Head._make(layout.HEAD.unpack_from(memory))
+    with contextlib.suppress(FrameError):
+        check_counts(head)
+        known = (head.magic, head.version) == (layout.MAGIC, layout.VERSION)
+        return head if known and head.incarnation else None
+    return None
 
 
 def _map(path: Path) -> memoryview:

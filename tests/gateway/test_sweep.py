@@ -103,6 +103,18 @@ def test_counters_of_a_past_boot_are_folded_at_once(tmp_path: Path, state: str, 
     assert seen(tmp_path) == kept
 
 
+@pytest.mark.parametrize(("boot", "event"), [("now", "slot-unreadable"), ("before", "slot-torn")])
+def test_rows_that_are_lost_are_told(tmp_path: Path, boot: str, event: str) -> None:
+    """Why a dead slot's rows are missing from the log is one line, and those that came another."""
+    said = io.StringIO()
+    dead_slot(tmp_path, boot)
+    clock = FakeClock()
+    Sweeper(tmp_path, lambda _: Taken(3, 2), clock, Log(said, clock), boot="now").sweep()
+    lines = said.getvalue()
+    assert f"{event} incarnation=1 lost_at_most=2" in lines
+    assert "slot-recovered incarnation=1 rows=3" in lines
+
+
 def test_one_damaged_slot_does_not_stop_the_sweep(tmp_path: Path) -> None:
     """A slot that cannot be folded is told; the others are swept."""
     clock = FakeClock()

@@ -124,7 +124,7 @@ def recover(folder: Path, incarnation: int, segment_bytes: int) -> int:
     """The supervisor spools a dead worker's slot."""
     writer = sink(folder, segment_bytes)
     try:
-        return recover_slot(folder / "slots" / str(incarnation), writer)
+        return recover_slot(folder / "slots" / str(incarnation), writer, 0).rows
     finally:
         writer.close()
 
@@ -152,7 +152,7 @@ def recover_and_die(folder: Path, incarnation: int, segment_bytes: int, writes: 
     """A supervisor killed while it spools a dead worker's slot, unless there was no more to write."""
     writer = Mortal(folder, segment_bytes, writes)
     with contextlib.suppress(Killed):
-        recover_slot(folder / "slots" / str(incarnation), writer)
+        recover_slot(folder / "slots" / str(incarnation), writer, 0)
     writer.close()
 
 

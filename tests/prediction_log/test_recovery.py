@@ -12,7 +12,7 @@ from prediction_log.ids import PredictionIds
 from prediction_log.memory import MemoryLog
 from prediction_log.reading import Reader, lost_rows
 from prediction_log.record import Kind
-from prediction_log.recovery import recover_slot
+from prediction_log.recovery import UNREADABLE_AT_MOST, UNREADABLE_ROWS, Taken, recover_slot
 from prediction_log.segments import SegmentSink
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
@@ -34,9 +34,9 @@ def test_every_row_is_spooled_once(tmp_path: Path) -> None:
     fill(tmp_path, stream=1)
     fill(tmp_path, stream=2)
     (tmp_path / "counters").write_bytes(b"not ours")
-    assert recover_slot(tmp_path, log) == 10
+    assert recover_slot(tmp_path, log, 0).rows == 10
     assert [path.name for path in tmp_path.iterdir()] == ["counters"]
-    assert recover_slot(tmp_path, log) == 0
+    assert recover_slot(tmp_path, log, 0).rows == 0
     found = [decode(body) for _, body in log.read(START, 10)]
     assert [(frame.stream, frame.first, frame.end) for frame in found] == [
         (1, 0, 3),
@@ -56,7 +56,7 @@ def test_rows_that_were_spooled_already_are_skipped(tmp_path: Path) -> None:
     body = file.take()
     assert body is not None
     log.write([body])
-    assert recover_slot(tmp_path, log) == 2
+    assert recover_slot(tmp_path, log, 0).rows == 2
     assert log.end() == Offset(1, 2)
 
 
@@ -66,7 +66,7 @@ def test_losses_of_a_dead_worker_are_told(tmp_path: Path) -> None:
     file = samples.row_file(tmp_path, row_capacity=2)
     for time in range(7):
         file.append(samples.columns(time, 1))
-    recover_slot(tmp_path, log)
+    recover_slot(tmp_path, log, 0)
     frames = Reader(log, START).read(10)
     assert sum(lost_rows(frame) for _, frame in frames) == file.lost == 3
 
@@ -81,11 +81,110 @@ def test_what_cannot_be_read_is_kept_and_told(tmp_path: Path, caplog: pytest.Log
     content[0] ^= 0xFF
     path.write_bytes(content)
     with caplog.at_level(logging.ERROR):
-        assert recover_slot(slot, MemoryLog()) == 2
+        assert recover_slot(slot, MemoryLog(), 0).rows == 2
     assert list(slot.iterdir()) == []
     kept = tmp_path / "unreadable" / "7-1.rows.unreadable"
     assert kept.read_bytes() == bytes(content)
     assert str(kept) in caplog.text
+
+
+def damage(path: Path, half: int, at: int) -> None:
+    """Let a byte of one half be another one."""
+    content = bytearray(path.read_bytes())
+    content[half * (len(content) // 2) + at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def told(log: MemoryLog) -> list[tuple[int, int, int, int, bytes]]:
+    """Kind, first, end, and of a loss how many rows and why: all that the log holds."""
+    found = []
+    for _, frame in Reader(log, START).read(100):
+        reason = frame.strings("reason").tolist()[0] if frame.kind == Kind.LOSS else b""
+        found.append((frame.kind, frame.first, frame.end, lost_rows(frame), reason))
+    return found
+
+
+BEHIND_THE_HEAD = 80
+FILLED, ACTIVE = 0, 1
+
+
+@pytest.mark.parametrize(
+    ("half", "rows", "wanted"),
+    [
+        (FILLED, 2, [(Kind.LOSS, 0, 3, 3, UNREADABLE_ROWS), (Kind.PREDICTION, 3, 5, 0, b"")]),
+        (ACTIVE, 3, [(Kind.PREDICTION, 0, 3, 0, b""), (Kind.LOSS, 3, 5, 2, UNREADABLE_ROWS)]),
+    ],
+)
+def test_rows_behind_a_head_that_can_be_read_are_counted_exactly(
+    tmp_path: Path, half: int, rows: int, wanted: list[tuple[int, int, int, int, bytes]]
+) -> None:
+    """Where only what follows the head of a half is no frame, the log is told how many rows it had, once."""
+    log = MemoryLog()
+    fill(tmp_path / "7")
+    path = tmp_path / "7" / "1.rows"
+    damage(path, half, BEHIND_THE_HEAD)
+    damaged = path.read_bytes()
+    lost = 5 - rows
+    assert recover_slot(path.parent, log, 0) == Taken(rows, lost)
+    assert told(log) == wanted
+    path.write_bytes(damaged)
+    assert recover_slot(path.parent, log, 0) == Taken()
+
+
+def test_rows_without_a_head_are_counted_as_far_as_the_frames_around_them_tell(tmp_path: Path) -> None:
+    """Between the log and a readable frame at most the numbers in between are lost."""
+    log = MemoryLog()
+    fill(tmp_path / "7")
+    damage(tmp_path / "7" / "1.rows", FILLED, 0)
+    assert recover_slot(tmp_path / "7", log, 0) == Taken(2, 3)
+    assert told(log) == [(Kind.LOSS, 0, 3, 3, UNREADABLE_AT_MOST), (Kind.PREDICTION, 3, 5, 0, b"")]
+
+
+def test_what_the_last_half_without_a_head_held_is_not_made_up(tmp_path: Path) -> None:
+    """Behind the last frame that can be read nothing bounds what was there: no number is told."""
+    log = MemoryLog()
+    fill(tmp_path / "7")
+    damage(tmp_path / "7" / "1.rows", ACTIVE, 0)
+    assert recover_slot(tmp_path / "7", log, 0) == Taken(3)
+    assert told(log) == [(Kind.PREDICTION, 0, 3, 0, b"")]
+
+
+def test_rows_lost_before_are_lost_once(tmp_path: Path) -> None:
+    """What a worker had lost for want of room is in the loss of its damaged half, and no new loss."""
+    log = MemoryLog()
+    file = samples.row_file(tmp_path / "7", row_capacity=2)
+    for time in range(7):
+        file.append(samples.columns(time, 1))
+    assert file.lost == 3
+    damage(file.path, ACTIVE, BEHIND_THE_HEAD)
+    assert recover_slot(tmp_path / "7", log, 0) == Taken(2, 2)
+    assert [(first, end, lost) for _, first, end, lost, _ in told(log)] == [(0, 2, 0), (2, 7, 5)]
+
+
+def test_a_damaged_half_that_the_log_has_is_no_loss(tmp_path: Path) -> None:
+    """Rows that were committed before their worker could release them are not told as lost."""
+    log = MemoryLog()
+    file = samples.row_file(tmp_path / "7")
+    file.append(samples.columns(0, 3), 3)
+    file.swap()
+    body = file.take()
+    assert body is not None
+    log.write([body])
+    file.append(samples.columns(3, 2), 2)
+    damage(file.path, FILLED, BEHIND_THE_HEAD)
+    assert recover_slot(tmp_path / "7", log, 0) == Taken(2)
+    assert [(kind, lost) for kind, _, _, lost, _ in told(log)] == [(Kind.PREDICTION, 0)] * 2
+
+
+def test_a_head_that_names_another_stream_is_not_believed(tmp_path: Path) -> None:
+    """What a half says of itself counts only as far as it fits the half beside it."""
+    log = MemoryLog()
+    fill(tmp_path / "7")
+    path = tmp_path / "7" / "1.rows"
+    damage(path, FILLED, BEHIND_THE_HEAD)
+    damage(path, FILLED, 8)  # its incarnation
+    assert recover_slot(path.parent, log, 0) == Taken(2, 3)
+    assert told(log)[0] == (Kind.LOSS, 0, 3, 3, UNREADABLE_AT_MOST)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def live_and_die(folder: Path, place: int, kills: int) -> list[int]:
     for life in range(kills):
         incarnation = 1 + life * WORKERS + place
         answered += kill_after(folder, incarnation, random.randint(1, 1500))
-        recover_slot(folder / "slots" / str(incarnation), sink)
+        recover_slot(folder / "slots" / str(incarnation), sink, 0)
     sink.close()
     return answered
 

@@ -103,7 +103,7 @@ def test_nothing_is_lost_doubled_or_moved(
         else:
             flush(file, log)
     if killed:
-        recover_slot(folder, log)
+        recover_slot(folder, log, 0)
         assert list(folder.iterdir()) == []
     else:
         kept += end(file, begun, wanted=True) if begun is not None else []
@@ -137,7 +137,7 @@ def test_a_kill_between_the_file_and_the_buffer_doubles_nothing(tmp_path: Path) 
     held = (tmp_path / "1.rows").read_bytes()
     file.append(samples.columns(3, 9), 9)
     (tmp_path / "1.rows").write_bytes(held)
-    assert recover_slot(tmp_path, log) == 12
+    assert recover_slot(tmp_path, log, 0).rows == 12
     assert times(log) == list(range(12))
 
 

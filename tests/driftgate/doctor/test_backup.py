@@ -90,7 +90,7 @@ def _recovered(data: Path, incarnation: int) -> list[int]:
     sink, source = SegmentSink(data / "log"), SegmentSource(data / "log")
     for reading in read_slots(data / "slots"):
         assert not reading.alive
-        recover_slot(reading.folder, sink)
+        recover_slot(reading.folder, sink, 0)
     frames = [decode(body) for _, body in source.read(START, 1_000_000)]
     sink.close()
     source.close()
