@@ -3,6 +3,7 @@
     more header bytes, or a longer URL, than may be     431, 414
     headers or a body that do not come in time          408 (nothing, where not one byte has come)
     bytes that are no HTTP, or that belong to no body   400
+    a request for an upgrade, which is not offered      what it would be answered without asking for one
     a connection more than a worker may hold            503
     requests sent ahead by the hundred, unread answers  the end of the connection
 
@@ -154,7 +155,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are whole; the application begins, unless they are too large."""
-        if self._phase == REFUSED_PHASE:
+        if self._phase == REFUSED_PHASE or self._asks_upgrade():
             return
         if len(self.url) > self._url_bytes:
             self.refuse("long-url")
@@ -243,10 +244,27 @@ class BoundedConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # upgrades are not offered; the request is an ordinary one
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._phase == HEAD_PHASE and self._asks_upgrade():
+                self._feed(self._without_upgrade() + data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.refuse("not-http")
+
+    def _asks_upgrade(self) -> bool:
+        """Whether the parser takes what follows the headers for another protocol than HTTP.
+
+        Some clients ask with every first request (Java's for HTTP/2), and mean the body behind it for us. To
+        CONNECT, which is no request for an upgrade though the parser says so, nothing is left out.
+        """
+        parser = self.parser
+        return bool(parser.should_upgrade()) and parser.get_method() != b"CONNECT"
+
+    def _without_upgrade(self) -> bytes:
+        """The head that was just read, but for what asks for an upgrade."""
+        parser = self.parser
+        start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self.url, parser.get_http_version().encode())
+        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"".join((start, *kept, b"\r\n"))
 
     def _discard(self, data: bytes) -> None:
         self._drained += len(data)

@@ -39,6 +39,10 @@ def binary(body: bytes | None = None) -> bytes:
     )
 
 
+_H2C: Final = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
+"""What Java's own client sends with its first request."""
+_UPGRADE: Final = post(None, *_H2C.decode().split("\r\n"))
+
 CASES: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
     "one": ([post()], [200]),
     "the same again": ([post(), post(), post()], [200, 200, 200]),
@@ -77,7 +81,11 @@ CASES: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
     ),
     "the default model": ([post({"instances": [ROW]}, path="/invocations")] * 2, [200, 200]),
     "identity": ([post(None, "Content-Encoding: identity")], [200]),
-    "upgrade": ([post(None, "Upgrade: h2c", "Connection: upgrade")], [400]),
+    "upgrade": ([_UPGRADE, _UPGRADE + post() + _UPGRADE, post()], [200] * 5),
+    "upgrade, byte by byte": ([_UPGRADE[i : i + 1] for i in range(len(_UPGRADE))], [200]),
+    "upgrade, half a body": ([_UPGRADE[:-20], _UPGRADE[-20:] + GET], [200, 200]),
+    "upgrade, chunked": ([chunked(BODY).replace(b"host:", b"%b\r\nhost:" % _H2C) + post()], [200, 200]),
+    "upgrade of a page": ([GET.replace(b"host:", b"%b\r\nhost:" % _H2C) + post()], [200, 200]),
     "query": ([post(path="/v2/models/m/infer?a=1"), post(path="/v2/models/m/infer#b")], [200, 200]),
     "absolute": ([post(path="http://test/v2/models/m/infer")], [200]),
     "quoted": ([post(path="/v2/models/%6d/infer"), post(path="/v2/models/%6d/infer")], [200, 200]),

@@ -129,6 +129,15 @@ async def test_an_ordinary_request_is_answered(bench: Bench) -> None:
     assert bench.counts == {}
 
 
+async def test_a_request_for_an_upgrade_is_an_ordinary_one(bench: Bench) -> None:
+    """Who asks for another protocol is answered in this one, body and all, and so is what comes after."""
+    ask = b"POST / HTTP/1.1\r\nconnection: upgrade\r\nUpgrade: h2c\r\ncontent-length: 5\r\n\r\nhello"
+    last = b"POST / HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: 2\r\n\r\nxy"
+    text = await bench.talk(ask + last)
+    answers = [part.partition(b"HTTP/1.1")[0] for part in text.split(b"\r\n\r\n")[1:]]
+    assert answers == [b"5", b"2"]
+
+
 @pytest.mark.parametrize(
     ("reason", "parts", "wanted"),
     [
