@@ -50,7 +50,6 @@ from registry_client.remembered import Remembered
 from rollouts.store import SqliteStore
 
 _LAST_TRY_S: Final = 3.0
-_IDLE_S: Final = 5.0
 _SOON_S: Final = 0.2
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PER_SECOND: Final = 8
-QUIET_SECONDS: Final = 5.0
 
 
 class Screen(Protocol):
