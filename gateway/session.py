@@ -52,7 +52,8 @@ class Session:
         except SignatureError as error:
             raise LoadError(f"{title}: {error}") from None
         except Exception as error:  # noqa: BLE001  the runtime raises many kinds, some of them bare
-            raise LoadError(f"{title}: the graph does not load: {_line(error)}; publish it again") from None
+            reason = _line(error).replace(f"{path.parent}/", "")  # clients are told, and need no folders
+            raise LoadError(f"{title}: the graph does not load: {reason}; publish it again") from None
         return cls(session, signature)
 
     def run(self, feeds: dict[str, Array]) -> list[Array]:

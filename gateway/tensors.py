@@ -169,10 +169,13 @@ class Tensor:
     def from_values(self, values: list[Any], leaf: Callable[[Any], Any] | None = None) -> Array:
         """The tensor in nested Python lists, which say its shape; InvalidInputError where it does not fit.
 
-        A row of one value may be written without its list. `leaf` turns an element as the protocol writes it
-        into a plain one; of a string, into the text that stands for its bytes.
+        A row of one value may be written without its list; a tensor without dimensions comes as a list of
+        one. `leaf` turns an element as the protocol writes it into a plain one; of a string, into the text
+        that stands for its bytes.
         """
         flat, shape = _flattened_freely(self, values)
+        if not self.shape and shape == [1]:
+            shape = []
         while len(shape) < len(self.shape) and all(size == 1 for size in self.shape[len(shape) :]):
             shape.append(1)
         self.count(shape)

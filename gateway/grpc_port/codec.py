@@ -30,6 +30,7 @@ from gateway.protocols.naming import (
     OutputChoice,
     check_complete,
     chosen_outputs,
+    fitted,
     flag,
     input_named,
     wanted_outputs,
@@ -182,12 +183,13 @@ def _feeds(model: LoadedModel, inputs: Any, raw: Any) -> dict[str, Array]:
         if given.parameters:
             _check_memory(name, read_parameters(given.parameters))
         contents = given.contents.ListFields() if given.HasField("contents") else ()
+        shape = fitted(tensor, given.shape[:])
         if not raw:
-            feeds[name] = _from_contents(tensor, contents, given.shape[:])
+            feeds[name] = _from_contents(tensor, contents, shape)
         elif contents:
             raise MalformedError(f"input {name!r} has contents beside raw_input_contents; send one of them")
         else:
-            feeds[name] = tensor.from_binary(memoryview(raw[place]), given.shape[:])
+            feeds[name] = tensor.from_binary(memoryview(raw[place]), shape)
     check_complete(model, feeds)
     return feeds
 

@@ -34,6 +34,8 @@ the limit fails: so none that a client comes near."""
 _MOST_PENDING: Final = 2 * _MOST_STREAMS
 """Calls that gRPC has read and not given us yet: it gives one by one, so that a burst waits here. From half
 of it on gRPC cancels some, without a word, where the core would say why."""
+_AROUND: Final = 16 << 10
+"""Bytes of a message for what stands around its tensors: as much of tensors as a body may have is taken."""
 _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
 """Milliseconds. Who pings faster is parted with: less than anybody sets a client to."""
@@ -134,7 +136,7 @@ def options(settings: GatewaySettings) -> list[tuple[str, int]]:
     """The settings in the words of gRPC's core; sizes are bytes, times milliseconds."""
     limits = settings.limits
     return [
-        ("grpc.max_receive_message_length", settings.requests.max_body_bytes),
+        ("grpc.max_receive_message_length", settings.requests.max_body_bytes + _AROUND),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),

@@ -4,6 +4,8 @@ A request with `ce-` attributes is answered by an event of its own, whose id is 
 `causationid` is the id of the request. Events in structured mode are not read.
 """
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -11,12 +13,14 @@ import msgspec
 from gateway.errors import MalformedError
 from gateway.protocols.codec import Answer, Headers
 from gateway.responses import Header
+from groundwork.clock import SystemClock
 
 STRUCTURED: Final = b"application/cloudevents"
 TYPE: Final = b"io.kserve.inference.response"
 _PREFIX: Final = b"ce-"
 _REQUIRED: Final = (b"ce-specversion", b"ce-id", b"ce-source", b"ce-type")
 _VERSIONS: Final = (b"1.0", b"0.3")
+_NANOSECONDS: Final = 1e9
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -40,14 +44,18 @@ def event_of(headers: Headers) -> Event | None:
     return Event(headers[b"ce-id"])
 
 
-def answer_headers(event: Event | None, answer: Answer) -> tuple[Header, ...]:
-    """The attributes of the answer; none where the request was no event."""
+def answer_headers(
+    event: Event | None, answer: Answer, now: Callable[[], int] = SystemClock.now
+) -> tuple[Header, ...]:
+    """The attributes of the answer, made at `now` (unix nanoseconds); none where the request was no event."""
     if event is None:
         return ()
+    made = datetime.fromtimestamp(now() / _NANOSECONDS, UTC).isoformat(timespec="milliseconds")
     return (
         (b"ce-specversion", b"1.0"),
         (b"ce-id", answer.prediction_id.encode()),
         (b"ce-source", b"io.kserve.inference." + answer.model.name.encode()),
         (b"ce-type", TYPE),
+        (b"ce-time", made.encode()),
         (b"ce-causationid", event.identifier),
     )

@@ -46,6 +46,21 @@ def input_named(model: LoadedModel, name: str, datatype: str, given: Collection[
     return tensor
 
 
+def fitted(tensor: Tensor, shape: list[int]) -> list[int]:
+    """`shape` as the model has it, where that of a column differs from that of a vector only by its 1.
+
+    MLServer's codecs write a vector of n as [n, 1], data frames a column as [n]. Whatever else does not fit
+    stays as it is, for the tensor to refuse.
+    """
+    wanted = tensor.shape
+    missing = len(wanted) - len(shape)
+    if missing > 0 and wanted[-missing:].count(1) == missing:
+        return [*shape, *wanted[-missing:]]
+    if missing == -1 and len(wanted) <= 1 and shape[-1] == 1:
+        return shape[:-1]
+    return shape
+
+
 def check_complete(model: LoadedModel, given: Collection[str]) -> None:
     """InvalidInputError where an input of the model was not given."""
     if len(given) != len(model.inputs):

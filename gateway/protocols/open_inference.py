@@ -38,6 +38,7 @@ from gateway.protocols.naming import (
     check_complete,
     checked_parameters,
     chosen_outputs,
+    fitted,
     flag,
     in_base64,
     input_named,
@@ -265,10 +266,12 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
     for document in inputs:
         name = document.name
         tensor = input_named(model, name, document.datatype, feeds)
-        told = document.parameters
+        told, shape = document.parameters, document.shape
+        if len(shape) != len(tensor.shape):
+            shape = fitted(tensor, shape)
         if told is not None and "binary_data_size" in checked_parameters(told):
             size = _binary_size(document, blobs, at)
-            feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], document.shape)
+            feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], shape)
             at += size
         elif _is_absent(document.data):
             raise InvalidInputError(f"input {name!r} has neither data nor binary_data_size")
@@ -278,7 +281,7 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
                 "send it in binary (parameters.binary_data_size)"
             )
         else:
-            feed = _from_data(tensor, document.data, document.shape)
+            feed = _from_data(tensor, document.data, shape)
             feeds[name] = tensor.from_base64(feed) if told is not None and in_base64(tensor, told) else feed
     check_complete(model, feeds)
     if blobs is not None and at != len(blobs):

@@ -157,7 +157,7 @@ def _tensor(tensor: Tensor, values: Any) -> Array:
     if isinstance(values, list) and tensor.shape:
         return tensor.from_values(values, leaf)
     if not tensor.shape and not isinstance(values, list):
-        return tensor.from_values([values], leaf).reshape(())
+        return tensor.from_values([values], leaf)
     raise InvalidInputError(f"input {tensor.name!r}: wanted lists nested like {list(tensor.shape)}")
 
 

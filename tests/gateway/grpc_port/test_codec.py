@@ -76,6 +76,17 @@ async def test_ranges_are_checked(there: Served, name: str) -> None:
     assert "range" in answer.sentence
 
 
+async def test_a_column_is_a_vector(there: Served) -> None:
+    """MLServer's codecs write a vector of n as [n, 1], raw and typed; it is answered in the model's shape."""
+    await there.world.add("e", identity([("x", "FP32", [None])]))
+    head = {**tensor(datatype="FP32"), "shape": [2, 1]}
+    sent = {"inputs": [head], "raw_input_contents": [bytes(8)]}
+    for asked_for in (sent, {"inputs": [{**head, "contents": {"fp32_contents": [0.0, 0.0]}}]}):
+        answer = await there.client.infer({"model_name": "e", **asked_for})
+        assert answer.code is CODES.OK, answer.sentence
+        assert list(answer.message.outputs[0].shape) == [2]
+
+
 async def test_an_answer_travels_as_its_request_did(there: Served) -> None:
     """Typed begets typed and raw raw, unless binary_data_output says otherwise."""
     told = {"parameters": {"binary_data_output": {"bool_param": True}}}

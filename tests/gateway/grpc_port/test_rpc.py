@@ -98,6 +98,15 @@ async def test_a_message_above_the_limit_is_refused(tmp_path: Path) -> None:
             assert answer.code is CODES.RESOURCE_EXHAUSTED
 
 
+async def test_the_limit_is_one_of_tensors(tmp_path: Path) -> None:
+    """A tensor as long as a body may be is taken, whatever its message needs around it."""
+    row = np.array(ROW, "<f4").nbytes
+    requests = RequestSettings(max_body_bytes=500 * row, inline_body_bytes=10_000)
+    async with served(tmp_path, GatewaySettings(requests=requests)) as there:
+        answer = await there.client.infer(raw([ROW] * 500, id="7" * 1000))
+        assert answer.code is CODES.OK, answer.sentence
+
+
 def one_key(*scopes: Scope, rate: float | None = None, most: int | None = None) -> tuple[KeyBook, str]:
     """A book with one key, and its text."""
     key, text = create("one", scopes, NOW, rate=rate, concurrency=most)

@@ -193,14 +193,15 @@ async def test_a_new_model_is_routed_at_once(shelf: Shelf) -> None:
 
 
 async def test_a_version_that_cannot_be_loaded_says_why(shelf: Shelf) -> None:
-    """Loading a model whose graph does not load is told with the reason."""
+    """Loading a model whose graph does not load is told with the reason, and with no folder of ours."""
     await shelf.here.publish("bad", "1", b"no graph")
     with pytest.raises(NotReadyError):
         await shelf.repository.load("bad")
     shelf.follow()
     await shelf.reconciler.settled()
-    with pytest.raises(LoadError, match="bad"):
+    with pytest.raises(LoadError, match="bad") as caught:
         await shelf.repository.load("bad")
+    assert "Load model from /" not in str(caught.value)
 
 
 async def test_without_keys_only_loopback_takes_commands(shelf: Shelf) -> None:

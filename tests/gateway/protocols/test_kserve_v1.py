@@ -1,5 +1,6 @@
 """KServe v1 and TensorFlow Serving: rows, columns, labels, events."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -124,6 +125,7 @@ async def test_an_event_is_answered_by_an_event(here: World) -> None:
     assert response.headers["ce-causationid"] == "e-7"
     assert response.headers["ce-source"] == "io.kserve.inference.m"
     assert response.headers["ce-type"] == "io.kserve.inference.response"
+    assert datetime.fromisoformat(response.headers["ce-time"]).tzinfo is UTC
     assert here.frames(Kind.PREDICTION)[0].strings("client_id").tolist() == [b"e-7"]
     assert "ce-id" not in (await here.post(PREDICT, {"instances": [ROW]})).headers
     for broken in ({"ce_id": "e-7"}, {**EVENT, "ce_specversion": "2"}, {**EVENT, "ce_type": ""}):
@@ -140,3 +142,7 @@ async def test_a_model_without_rows_takes_one_at_a_time(here: World) -> None:
     }
     assert (await here.post("/v1/models/f:predict", {"instances": [[1, 2], [3, 4]]})).status_code == 400
     assert (await here.post("/v1/models/f:predict", {"inputs": [1, 2]})).json() == {"outputs": [1.0, 2.0]}
+    await here.add("s", identity([("a", "FP32", [])]))
+    assert (await here.post("/v1/models/s:predict", {"instances": [5]})).json() == {"predictions": [5.0]}
+    assert (await here.post("/v1/models/s:predict", {"inputs": 5})).json() == {"outputs": 5.0}
+    assert (await here.post("/v1/models/s:predict", {"inputs": [5]})).status_code == 400

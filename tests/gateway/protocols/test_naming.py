@@ -15,10 +15,13 @@ from gateway.protocols.naming import (
     check_complete,
     checked_parameters,
     chosen_outputs,
+    fitted,
     flag,
     input_named,
     wanted_outputs,
 )
+from gateway.tensors import Tensor
+from registry_client.signature import Datatype, TensorSpec
 from tests.gateway.protocols.loading import opened
 from tests.models import identity
 
@@ -44,6 +47,25 @@ def test_an_input_is_known_and_given_once(
     assert input_named(model, "x", "FP32", ("s",)) is model.inputs["x"]
     with pytest.raises(InvalidInputError, match=said):
         input_named(model, name, datatype, given)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "shape"),
+    [
+        ((-1,), [5, 1], [5]),
+        ((-1, 1), [5], [5, 1]),
+        ((), [1], []),
+        ((-1, 2), [5], [5]),
+        ((-1,), [5, 2], [5, 2]),
+        ((-1,), [5, 1, 1], [5, 1, 1]),
+        ((-1,), [], []),
+        ((-1, 2), [5, 2, 1], [5, 2, 1]),
+        ((-1, 2), [1, 5, 2], [1, 5, 2]),
+    ],
+)
+def test_a_column_is_a_vector(wanted: tuple[int, ...], given: list[int], shape: list[int]) -> None:
+    """One of n values and one of n rows of one value are the same; no other number of dimensions is."""
+    assert fitted(Tensor(TensorSpec("x", Datatype.FP32, wanted)), given) == shape
 
 
 def test_no_input_is_missing(model: LoadedModel) -> None:
