@@ -146,11 +146,14 @@ class Intake:
             self._tally.add(metrics.LABELS, count, model=model, outcome=outcome)
         by_version: dict[str, list[Joined]] = {}
         for found in joined:
-            if found.arm in _JUDGED:
-                by_version.setdefault(found.version, []).append(found)
+            by_version.setdefault(found.version, []).append(found)
         for version, rows in by_version.items():
-            watch, _ = self._watch(model, version)
-            self._note(watch, watch.feed_labels(rows, offset.segment, offset.row))
+            watch, known = self._watch(model, version)
+            classes = known.manifest.classes if known.manifest is not None else ()
+            strange = sum(not truth.is_class(row.value, classes) for row in rows) if classes else 0
+            self._tally.add(metrics.UNKNOWN_CLASSES, strange, model=model, version=version)
+            judged = [row for row in rows if row.arm in _JUDGED]
+            self._note(watch, watch.feed_labels(judged, self._time.now, offset.segment, offset.row))
 
     def _pairs(self, frame: Frame) -> None:
         schema = frame.schema

@@ -63,12 +63,13 @@ class Labelled(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """A prediction that met its label; `right` is None when the two cannot be compared."""
+    """A prediction that met its label, `value`; `right` is None when the two cannot be compared."""
 
     version: str
     arm: int
     time: int
     right: bool | None
+    value: Value
 
 
 class Ledger:
@@ -148,7 +149,7 @@ class Ledger:
         right = same(predicted, label.value)
         tally["unscored" if right is None else "matched"] += 1
         self._settle_pairs(key, row, identifier, label.value)
-        return [Joined(self._names[version][1], arm, time, right)]
+        return [Joined(self._names[version][1], arm, time, right, label.value)]
 
     def _find(self, model: str, label: Labelled, tally: Counter[str]) -> tuple[Any, ...] | None:
         """The prediction a label names: by id, or by the client's own id where that is unique."""

@@ -16,6 +16,7 @@ BAD_FRAMES: Final = "driftgate_monitor_bad_frames_total"
 REPEATED: Final = "driftgate_monitor_repeated_rows_total"
 INPUTS: Final = "driftgate_monitor_input_rows_total"
 LABELS: Final = "driftgate_monitor_labels_total"
+UNKNOWN_CLASSES: Final = "driftgate_monitor_unknown_class_labels_total"
 HELD: Final = "driftgate_monitor_held_times_total"
 ALARMS: Final = "driftgate_monitor_incident_changes_total"
 EVENTS: Final = "driftgate_monitor_events_total"
@@ -50,6 +51,11 @@ INSTRUMENTS: Final = (
         INPUTS, "Predicted rows by what the input detectors did with them.", labels=(*_VERSION, "use")
     ),
     Instrument(LABELS, "Labels by what became of them.", labels=("model", "outcome")),
+    Instrument(
+        UNKNOWN_CLASSES,
+        "Labels whose value is none of the version's classes; where the two can be compared they are wrong.",
+        labels=_VERSION,
+    ),
     Instrument(HELD, "Rows whose record time was too far from the log's to be believed.", labels=_VERSION),
     Instrument(ALARMS, "Incidents opened, gathered into and resolved.", labels=(*_VERSION, "change")),
     Instrument(EVENTS, "Events written to the outbox.", labels=("type",)),

@@ -32,6 +32,7 @@ def drift(pipeline: Pipeline, model: str | None, version: str | None) -> list[di
 
 def _version(pipeline: Pipeline, watch: Watch) -> dict[str, Any]:
     predictions = metrics.key(metrics.ROWS, model=watch.model, version=watch.version, kind="prediction")
+    strange = metrics.key(metrics.UNKNOWN_CLASSES, model=watch.model, version=watch.version)
     labelled = watch.accuracy.right + watch.accuracy.wrong
     incident = watch.incident
     return {
@@ -47,6 +48,7 @@ def _version(pipeline: Pipeline, watch: Watch) -> dict[str, Any]:
             "right": watch.accuracy.right,
             "overall": watch.accuracy.overall,
             "recent": watch.accuracy.recent,
+            "unknown_class": pipeline.tally.counts.get(strange, 0),
         },
         "evidence": _finite(watch.total),
         "threshold": watch.threshold,

@@ -6,6 +6,7 @@ None. The predicted class stands in the output the manifest names, or else in on
 output_label. One that was withheld, hashed or deleted is no value.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -50,6 +51,11 @@ def same(predicted: Value, label: Value) -> bool | None:
         left, right = _number(predicted), _number(label)
         return None if left is None or right is None else left == right
     return predicted == label
+
+
+def is_class(value: Value, classes: Iterable[str]) -> bool:
+    """Whether a label is one of a version's classes, as the manifest names them; no value is none of them."""
+    return any(same(name, value) for name in classes)
 
 
 def _number(value: float | str) -> float | None:

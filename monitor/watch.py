@@ -20,14 +20,14 @@ from monitor.detectors.detector import DETECTORS, Detector
 from monitor.errors import DetectorStateError
 from monitor.evidence import NONE, Named, Shares, localise
 from monitor.incidents import Change, Finding, Incident, Reading, abandon, consider
+from monitor.label_times import LabelTimes, Seconds
 from monitor.ledger import Joined
-from monitor.log_time import later
+from monitor.log_time import NEAR, later
 from monitor.policy import Asked, Decision, decide
 from monitor.settings import MonitorSettings
 from registry_client.profile import Profile
 
 _NS: Final = 1_000_000_000
-_BUCKETS: Final = 4_096
 _TRACES: Final = 8
 
 
@@ -38,7 +38,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
     detectors: dict[str, bytes]
     evidence: dict[str, dict[str, float]]
     accuracy: bytes
-    labelled: tuple[tuple[int, int], ...]
+    labelled: Seconds
     mark: Mark
     incident: Incident | None
     asked: Asked | None
@@ -47,6 +47,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag="watch-1"):
     unwatched: tuple[tuple[str, str], ...] = ()
     rows: int = 0
     traces: tuple[str, ...] = ()
+    label_times: tuple[int, ...] = ()
 
 
 class Watch:
@@ -71,7 +72,7 @@ class Watch:
         self.groups: dict[str, float] = {}
         self.threshold = math.log(settings.detection.budget_rows)
         self._settings = settings
-        self._labelled: dict[int, int] = {}
+        self._labelled = LabelTimes()
         self._kept: dict[str, bytes] = {}
         self._kept_blocks: dict[str, bytes] = {}
         self._detectors: dict[str, Detector] = {}
@@ -148,6 +149,7 @@ class Watch:
 
     def feed_inputs(self, rows: Rows, segment: int, row: int) -> Iterator[Change]:
         """Take in sampled rows; yields what happened to the incident, as it happens."""
+        self._advance(int(rows.times.max()))
         yield from self._feed("inputs", rows, segment, row)
 
     def note_traces(self, traces: npt.NDArray[np.uint8]) -> None:
@@ -159,22 +161,38 @@ class Watch:
         newest = [carried[place].tobytes().hex() for place in begins[::-1][:_TRACES]]
         self.traces = tuple(dict.fromkeys([*newest, *self.traces]))[:_TRACES]
 
-    def feed_labels(self, joined: Sequence[Joined], segment: int, row: int) -> Iterator[Change]:
-        """Take in labelled predictions that could be compared; yields what happened to the incident."""
+    def feed_labels(self, joined: Sequence[Joined], now: int, segment: int, row: int) -> Iterator[Change]:
+        """Take in labelled predictions that could be compared; yields what happened to the incident.
+
+        `now` is the log's time (unix ns) at which they met: a prediction may be weeks older than its label,
+        and what follows from it happens now.
+        """
         scored = [found for found in joined if found.right is not None]
+        if scored:
+            self._advance(now)
         for found in scored:
             self.accuracy.update(bool(found.right))
-            second = found.time // _NS
-            self._labelled[second] = self._labelled.get(second, 0) + 1
-        while len(self._labelled) > _BUCKETS:
-            del self._labelled[min(self._labelled)]
+            if found.time <= now + NEAR:  # or it was dated by a clock that has been set back since
+                self._labelled.add(found.time)
         if scored:
             yield from self._feed("errors", _error_rows(scored), segment, row)
 
+    def _advance(self, now: int) -> None:
+        """Let the stream's time be `now`; not back, but for a clock that was set back.
+
+        Then an onset that would lie in what is to come is dated anew, and so is what counts since it.
+        """
+        time = later(self.mark.time, now)
+        if time < self.mark.time:
+            self._labelled.forget(time)
+            incident = self.incident
+            if incident is not None and incident.state == "open" and incident.onset.time > time:
+                onset = msgspec.structs.replace(incident.onset, time=time)
+                self.incident = msgspec.structs.replace(incident, onset=onset)
+        self.mark = msgspec.structs.replace(self.mark, time=time)
+
     def _feed(self, feed: str, rows: Rows, segment: int, row: int) -> Iterator[Change]:
-        self.mark = Mark(
-            self.mark.rows + len(rows), later(self.mark.time, int(rows.times.max())), segment, row
-        )
+        self.mark = Mark(self.mark.rows + len(rows), self.mark.time, segment, row)
         builder = self._builders.get(feed)
         if builder is not None:
             for block in builder.feed(rows, segment, row):
@@ -224,7 +242,7 @@ class Watch:
 
     def labelled_since(self, time: int) -> int:
         """Labelled rows predicted since a record time (unix ns)."""
-        return sum(count for second, count in self._labelled.items() if second >= time // _NS)
+        return self._labelled.since(time)
 
     def decide(self, report: str) -> Decision:
         """What policy says now; an open incident's findings are brought up to date first."""
@@ -266,7 +284,7 @@ class Watch:
                 self._kept | {name: detector.state() for name, detector in self._detectors.items()},
                 self.evidence,
                 self.accuracy.state(),
-                tuple(sorted(self._labelled.items())),
+                self._labelled.older,
                 self.mark,
                 self.incident,
                 self.asked,
@@ -275,6 +293,7 @@ class Watch:
                 tuple(self.unwatched.items()),
                 self.rows,
                 self.traces,
+                self._labelled.newest,
             ),
             # Equal watches are equal bytes, whichever way they came to be.
             order="sorted",
@@ -289,7 +308,7 @@ class Watch:
         watch = cls(model, version, settings)
         watch._builders, watch._detectors = {}, {}
         watch._kept, watch._kept_blocks = dict(saved.detectors), dict(saved.blocks)
-        watch._labelled = dict(saved.labelled)
+        watch._labelled = LabelTimes(saved.label_times, saved.labelled)
         watch.evidence = saved.evidence
         watch.accuracy.restore(saved.accuracy)
         watch.mark, watch.incident, watch.asked = saved.mark, saved.incident, saved.asked

@@ -63,6 +63,7 @@ def status(
         tell_signals(found, signals)
         if found["reference"]:
             click.echo(f"{found['model']} {found['version']}: not compared: {found['reference']}")
+        tell_strange_labels(found)
         for column, why in found.get("unwatched", {}).items():
             click.echo(f"{found['model']} {found['version']}: {column} is not watched: {why}")
     lag = answer.get("lag")
@@ -88,6 +89,14 @@ def evidence_text(evidence: float | None, threshold: float) -> str:
     """Evidence in nats against its threshold, with a bar; without any evidence, none."""
     reached = max(evidence or 0.0, 0.0)
     return f"{show.bar(reached, threshold, BAR)} {reached:.1f} of {threshold:.1f}"
+
+
+def tell_strange_labels(found: dict[str, Any]) -> None:
+    """A line about labels that are none of a version's classes, if there are any: a wrong spelling shows."""
+    strange = found["accuracy"].get("unknown_class", 0)
+    if strange:
+        name = f"{found['model']} {found['version']}"
+        click.echo(f"{name}: {show.count(strange)} labels are none of the classes in its manifest")
 
 
 def tell_signals(found: dict[str, Any], most: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from monitor.truth import Value, plain, predictions, same
+from monitor.truth import Value, is_class, plain, predictions, same
 from prediction_log.frame import decode, encode
 from prediction_log.record import Kind, Validity, prediction_schema
 from tests.monitor.worlds import meta
@@ -31,6 +31,24 @@ from tests.monitor.worlds import meta
 def test_what_is_the_same(predicted: Value, label: Value, right: bool | None) -> None:  # noqa: FBT001  a case
     """Numbers compare as numbers, texts as texts, and what cannot be compared is neither right nor wrong."""
     assert same(predicted, label) is right
+
+
+@pytest.mark.parametrize(
+    ("value", "classes", "known"),
+    [
+        (1, ("0", "1"), True),
+        ("1", ("0", "1"), True),
+        (2, ("0", "1"), False),
+        (0.5, ("0", "1"), False),
+        ("no", ("no", "yes"), True),
+        ("No", ("no", "yes"), False),
+        (1, ("no", "yes"), False),
+        (None, ("no", "yes"), False),
+    ],
+)
+def test_what_is_a_class(value: Value, classes: tuple[str, ...], known: bool) -> None:  # noqa: FBT001  a case
+    """A label is of a class when it is the same as its name in the manifest, where numbers are digits."""
+    assert is_class(value, classes) is known
 
 
 @pytest.mark.parametrize(

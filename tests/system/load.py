@@ -30,7 +30,10 @@ class Shot(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to send: `rate` requests a second for `seconds`, over `connections`."""
+    """What to send: `rate` requests a second for `seconds`, over `connections`.
+
+    With `bodies` each request takes the next of them, round and round, instead of `body`.
+    """
 
     url: str
     path: str
@@ -39,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: float = 3.0
     connections: int = 16
     resend: bool = False
+    bodies: tuple[bytes, ...] = ()
 
 
 class Load:
@@ -49,16 +53,19 @@ class Load:
         self.shots: list[Shot] = []
         parts = urlsplit(plan.url)
         self._host, self._port = parts.hostname or "", parts.port or 80
-        self._request = (
-            f"POST {plan.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(plan.body)}\r\n\r\n"
-        ).encode() + plan.body
+        head = f"POST {plan.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        self._requests = itertools.cycle(
+            [
+                f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+                for body in plan.bodies or (plan.body,)
+            ]
+        )
         self._due: Iterator[float] = iter(())
-        self._stopping = False
+        self.stopped = False
 
     def stop(self) -> None:
         """Send nothing that is not yet begun."""
-        self._stopping = True
+        self.stopped = True
 
     async def run(self) -> list[Shot]:
         """Send everything; the shots in the order they ended."""
@@ -73,7 +80,7 @@ class Load:
         loop = asyncio.get_running_loop()
         wire: Wire | None = None
         for due in self._due:
-            if self._stopping:
+            if self.stopped:
                 break
             wait = due - loop.time()
             if wait > 0:
@@ -85,12 +92,13 @@ class Load:
     async def _shoot(self, number: int, wire: "Wire | None") -> "Wire | None":
         """One request; the connection to use next."""
         loop = asyncio.get_running_loop()
+        request = next(self._requests)
         started = loop.time()
         for attempt in itertools.count():
             try:
                 if wire is None:
                     wire = await Wire.open(self._host, self._port)
-                head = await wire.ask(self._request)
+                head = await wire.ask(request)
             except (OSError, asyncio.IncompleteReadError) as error:
                 untouched = wire is not None and not wire.answering
                 if wire is not None:

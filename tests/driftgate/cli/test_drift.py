@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from driftgate.cli.drift import tell_signals
+from driftgate.cli.drift import tell_signals, tell_strange_labels
+from driftgate.show import count
 
 
 def signal(name: str, evidence: float | None) -> dict[str, Any]:
@@ -26,3 +27,10 @@ def test_a_signal_without_evidence_is_told_too(capsys: pytest.CaptureFixture[str
     first, second = capsys.readouterr().out.splitlines()
     assert first.split() == ["m", "1", "income", "21.0", "error-rate", "10.0%", "→", "60.0%"]
     assert second.split() == ["m", "1", "error-change", "-", "error-rate", "10.0%", "→", "60.0%"]
+
+
+def test_labels_of_unknown_classes_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """How many there are, and nothing where there are none or the monitor does not say."""
+    for accuracy in ({"unknown_class": 1200}, {"unknown_class": 0}, {}):
+        tell_strange_labels({"model": "m", "version": "1", "accuracy": accuracy})
+    assert capsys.readouterr().out == f"m 1: {count(1200)} labels are none of the classes in its manifest\n"
