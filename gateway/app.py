@@ -48,6 +48,7 @@ from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.gate import Guarded
 from groundwork.logs import Log
+from groundwork.steady import steady
 from groundwork.tracing import open_tracer
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.segments import SegmentSink
@@ -324,7 +325,7 @@ class App:
         """Gauges that no worker counts, in a scrape's thread; a store out of order leaves its own out."""
         found = disk(data, self._settings.log.min_free_bytes)
         with contextlib.suppress(DriftgateError):
-            found |= rollouts(self._store, self._clock.now())
+            found |= rollouts(self._store, self._clock.now(), steady(self._clock))
         return found
 
     async def _look(self) -> None:

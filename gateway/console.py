@@ -21,6 +21,7 @@ from gateway.presence import lagging
 from gateway.reconcile import Fleet
 from gateway.views import Done, History
 from groundwork.clock import Clock
+from groundwork.steady import steady
 from rollouts import spec_file, verbs
 from rollouts.errors import ConflictError, RouteError
 from rollouts.history import Entry
@@ -160,7 +161,8 @@ class Console:
     def _apply(self, model: str, verb: verbs.Verb, name: str, wish: Wish) -> verbs.Change:
         expected = None if wish.revision is None else self._expected(model, wish.revision)
         entry = Entry(actor=f"operator:{wish.who or 'unknown'}", verb=name, reason=wish.why)
-        return verbs.apply(self._store, model, verb, entry, self._clock.now(), expected=expected)
+        now, moment = self._clock.now(), steady(self._clock)
+        return verbs.apply(self._store, model, verb, entry, now, expected=expected, steady=moment)
 
     def _expected(self, model: str, revision: int) -> Route:
         route = self._route(model)
@@ -188,7 +190,7 @@ class Console:
             await asyncio.sleep(POLL_SECONDS)
 
     def _status(self, model: str) -> Status:
-        return status_of(self._store, self._route(model), self._clock.now())
+        return status_of(self._store, self._route(model), self._clock.now(), steady=steady(self._clock))
 
     async def _off_loop(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         call = functools.partial(work, *arguments, **named)

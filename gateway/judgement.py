@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from groundwork.steady import UNKNOWN, Steady
 from rollouts import judge, status
 from rollouts.evidence import Observation, Seen, step_pairs, step_samples
 from rollouts.pilot import Decision, Freshness, decide
@@ -35,8 +36,10 @@ def conclude(
     seen: Seen,
     verdicts: tuple[Verdict, ...],
     now: int,
+    *,
+    steady: Steady = UNKNOWN,
 ) -> Judgement:
-    """What follows from these verdicts at `now` (unix ns)."""
+    """What follows from these verdicts at `now` (unix ns), which is `steady` on the steady clock."""
     beat = store.last_beat(MONITOR)
     decision = decide(
         rollout,
@@ -46,11 +49,14 @@ def conclude(
         pairs=step_pairs(rollout, seen),
         now=now,
         freshness=Freshness.of(beat, now),
+        steady=steady,
     )
     return Judgement(verdicts, seen, decision)
 
 
-def last_judgement(store: SqliteStore, rollout: Rollout, route: Route, now: int) -> Judgement:
+def last_judgement(
+    store: SqliteStore, rollout: Rollout, route: Route, now: int, *, steady: Steady = UNKNOWN
+) -> Judgement:
     """What the pilot's last look says; before the first one, what no evidence at all says.
 
     EvidenceError when the checkpoint cannot be read.
@@ -58,17 +64,24 @@ def last_judgement(store: SqliteStore, rollout: Rollout, route: Route, now: int)
     kept = store.load_checkpoint(rollout.id)
     state, seen = judge.begin(rollout.spec) if kept is None else judge.decode(rollout.spec, *kept)
     _, seen, verdicts = judge.judge(rollout, state, seen, Observation(counts={}))
-    return conclude(store, rollout, route, seen, verdicts, now)
+    return conclude(store, rollout, route, seen, verdicts, now, steady=steady)
 
 
-def status_of(store: SqliteStore, route: Route, now: int) -> Status:
+def status_of(store: SqliteStore, route: Route, now: int, *, steady: Steady = UNKNOWN) -> Status:
     """The status of a model's rollout, from what is kept; a few reads, and writes nothing."""
     rollout = store.active(route.model)
     history = store.latest(route.model, HISTORY_ROWS)
     if rollout is None:
         earlier = store.rollouts(route.model)
         return status.steady(route, history, earlier[-1] if earlier else None)
-    judged = last_judgement(store, rollout, route, now)
+    judged = last_judgement(store, rollout, route, now, steady=steady)
     return status.status(
-        route, rollout, judged.verdicts, judged.seen, judged.decision, now=now, history=history
+        route,
+        rollout,
+        judged.verdicts,
+        judged.seen,
+        judged.decision,
+        now=now,
+        history=history,
+        steady=steady,
     )

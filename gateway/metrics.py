@@ -17,6 +17,7 @@ from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
 from groundwork.ports import REFUSED
 from groundwork.slots import UNREADABLE, SlotsReader, totals
+from groundwork.steady import UNKNOWN, Steady
 from prediction_log.retention import free_bytes, log_bytes
 from rollouts.rollout import LIVE, Rollout, State
 from rollouts.route import Route
@@ -257,14 +258,16 @@ def disk(data: Path, floor_bytes: int) -> dict[SeriesKey, int]:
     return {SeriesKey(name, (), "gauge"): value for name, value in found.items()}
 
 
-def rollout_series(routes: Iterable[str], latest: Iterable[Rollout], now: int) -> dict[SeriesKey, int]:
-    """Where each model with a route stands, `now` in unix ns: a gauge per model and state, and its step."""
+def rollout_series(
+    routes: Iterable[str], latest: Iterable[Rollout], now: int, steady: Steady = UNKNOWN
+) -> dict[SeriesKey, int]:
+    """Where each model with a route stands at `now` (unix ns), and how long: a gauge per model and state."""
     states = dict.fromkeys(routes, STEADY)
     found: dict[SeriesKey, int] = {}
     for rollout in latest:
         states[rollout.model] = rollout.state
         if rollout.state in LIVE:
-            entered = max(0, now - rollout.step_entered) // 1_000_000
+            entered = int(rollout.waited(now, steady) * 1000)
             found[SeriesKey(ROLLOUT_STEP, (("model", rollout.model),), "gauge")] = entered
     for model, current in states.items():
         for state in STATES:
@@ -273,9 +276,9 @@ def rollout_series(routes: Iterable[str], latest: Iterable[Rollout], now: int) -
     return found
 
 
-def rollouts(store: Rollouts, now: int) -> dict[SeriesKey, int]:
+def rollouts(store: Rollouts, now: int, steady: Steady) -> dict[SeriesKey, int]:
     """What the store knows, however many workers look at it; raises what reading the store raises."""
-    found = rollout_series(store.routes(), store.latest_rollouts(), now)
+    found = rollout_series(store.routes(), store.latest_rollouts(), now, steady)
     beat = store.last_beat("monitor")
     if beat is not None:
         found[SeriesKey(MONITOR_SILENCE, (), "gauge")] = abs(now - beat) // 1_000_000

@@ -51,7 +51,8 @@ class DirectoryRegistry:
         """The names of all models that have a version, sorted; RegistryError when the folder is missing."""
         if not self._root.is_dir():
             raise RegistryError(
-                f"models folder {self._root}: not found; create it or publish a model into it"
+                f"models folder {self._root}: not found; create it, publish a model into it, or name another "
+                "with --models"
             )
         return [name for name in _folders(self._root, NAME_PATTERN) if self._listed(name)]
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from groundwork.steady import UNKNOWN, Steady
 from rollouts.judge import Rollback, metric, rollback
 from rollouts.metric import grouped
 from rollouts.rollout import Hold, Rollout, RolloutSpec
@@ -61,8 +62,9 @@ def decide(
     pairs: int,
     now: int,
     freshness: Freshness,
+    steady: Steady = UNKNOWN,
 ) -> Decision:
-    """Return what to do at `now` (unix ns).
+    """Return what to do at `now` (unix ns), which is `steady` on the steady clock.
 
     `samples` and `pairs` are those of the current step (see `rollouts.evidence.step_samples`, `step_pairs`).
     """
@@ -71,7 +73,7 @@ def decide(
     regression = rollback(verdicts, rollout.spec.decision.rollback_alpha)
     if regression.reached:
         return _abort(rollout, route, verdicts, regression)
-    waited = max(now - rollout.step_entered, 0) / _NS
+    waited = rollout.waited(now, steady)
     if rollout.state == "baking":
         return _bake(rollout, verdicts, waited)
     if rollout.state == "paused":

@@ -14,6 +14,7 @@ from msgspec.structs import force_setattr
 
 from groundwork.errors import SettingsError
 from groundwork.quantities import parse_duration
+from groundwork.steady import UNKNOWN, Steady, passed
 from rollouts.errors import RouteError, SpecError
 from rollouts.route import REQUEST_KEY, weight_from_percent
 
@@ -187,8 +188,8 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `step` counts from 0; `step_revision` is the route revision from which requests belong to the step and
     `first_revision` the one from which they belong to the rollout. Times are unix ns; `step_entered` is
-    moved when a paused rollout is resumed, so that holds count from there. `reason` says why the state is
-    what it is.
+    moved when a paused rollout is resumed, so that holds count from there, and `entered` is the same moment
+    on the machine's steady clock. `reason` says why the state is what it is.
     """
 
     id: str
@@ -203,6 +204,16 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started: int = 0
     first_revision: int = 0
     reason: str = ""
+    entered: Steady = UNKNOWN
+
+    def waited(self, now: int, steady: Steady) -> float:
+        """Seconds in this step, at `now` (unix ns) on the wall clock and `steady` on the steady one.
+
+        A wall clock that is set moves no step on and keeps none waiting: it counts only where the machine was
+        started since, and then never below 0.
+        """
+        steadily = passed(self.entered, steady)
+        return (max(now - self.step_entered, 0) if steadily is None else steadily) / 1e9
 
     @property
     def live(self) -> bool:

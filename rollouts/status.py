@@ -4,10 +4,10 @@ A value made by a pure function from what the stores and slots hold; nothing her
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
+from groundwork.steady import UNKNOWN, Steady
 from rollouts.evidence import Seen, arm_total, step_pairs, step_samples
 from rollouts.history import Entry
 from rollouts.judge import rollback
@@ -16,8 +16,6 @@ from rollouts.rollout import Rollout
 from rollouts.route import Route, percent
 from rollouts.timeline import Moment, moments, stamp
 from rollouts.verdict import Verdict
-
-_NS: Final = 1e9
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -91,8 +89,9 @@ def status(
     *,
     now: int,
     history: Sequence[Entry] = (),
+    steady: Steady = UNKNOWN,
 ) -> Status:
-    """Return the status of a live rollout; `decision` is the pilot's latest, `now` unix ns."""
+    """Return the status of a live rollout at `now` (unix ns) and `steady`; `decision` is the latest."""
     together = rollback(verdicts, rollout.spec.decision.rollback_alpha)
     return Status(
         model=route.model,
@@ -109,7 +108,7 @@ def status(
         step=rollout.step + 1,
         steps=len(rollout.spec.steps),
         achieved=_achieved(rollout, seen),
-        progress=_progress(rollout, route, seen, now),
+        progress=_progress(rollout, route, seen, rollout.waited(now, steady)),
         verdicts=tuple(verdicts),
         rollback_evidence=together.evidence,
         rollback_threshold=together.threshold,
@@ -125,12 +124,12 @@ def _achieved(rollout: Rollout, seen: Seen) -> float | None:
     return 100 * candidate / everyone if everyone else None
 
 
-def _progress(rollout: Rollout, route: Route, seen: Seen, now: int) -> Progress | None:
+def _progress(rollout: Rollout, route: Route, seen: Seen, waited: float) -> Progress | None:
     if rollout.state == "baking":
         return None
     hold = rollout.current.hold
     return Progress(
-        waited=max(now - rollout.step_entered, 0) / _NS,
+        waited=waited,
         shortest=hold.shortest,
         longest=hold.longest,
         samples=step_samples(rollout, route, seen),

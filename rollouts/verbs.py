@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from groundwork.steady import UNKNOWN, Steady
 from rollouts import edits
 from rollouts.errors import ConflictError, RouteError
 from rollouts.history import Entry
@@ -210,9 +211,18 @@ def entry_of(decision: Decision, actor: str) -> Entry:
 
 
 def apply(
-    store: Store, model: str, verb: Verb, entry: Entry, now: int, *, expected: Route | None = None
+    store: Store,
+    model: str,
+    verb: Verb,
+    entry: Entry,
+    now: int,
+    *,
+    expected: Route | None = None,
+    steady: Steady = UNKNOWN,
 ) -> Change:
     """Do a verb by compare-and-swap and return what stands then.
+
+    `now` (unix ns) and `steady` are the same moment; without the second a step's time goes by the wall clock.
 
     With `expected` (the route that a decision was made from) a lost race is not repeated: the decision has
     to be made again. Without it the verb is asked again, up to eight times.
@@ -234,7 +244,7 @@ def apply(
                 route,
             )
         rollout = store.active(model)
-        change = verb(route, rollout, now)
+        change = _entered(verb(route, rollout, now), rollout, steady)
         owner = change.rollout.id if change.rollout is not None else None
         row = replace(entry, verb=change.verb, rollout=owner)
         try:
@@ -245,6 +255,14 @@ def apply(
         else:
             return change
     raise AssertionError
+
+
+def _entered(change: Change, before: Rollout | None, steady: Steady) -> Change:
+    """The change, with the steady moment where it entered a step or began to count anew."""
+    after = change.rollout
+    if after is None or (before is not None and after.step_entered == before.step_entered):
+        return change
+    return replace(change, rollout=replace(after, entered=steady))
 
 
 def _live(route: Route, rollout: Rollout | None, wish: str) -> Rollout:

@@ -171,6 +171,24 @@ async def test_a_receiver_that_never_answers_ends_in_the_dead_letters(bench: Ben
     assert bench.received[-1].headers["webhook-id"] == event
 
 
+async def test_a_clock_that_was_set_back_keeps_nothing_waiting(bench: Bench) -> None:
+    """What a clock thirty days ahead put off by seconds is delivered when the clock is right again."""
+    bench.answer = lambda _: httpx.Response(503)
+    event = bench.promise(1)
+    right, bench.clock = bench.clock, FakeClock(bench.clock.now() + 30 * 86_400 * 10**9)
+    ahead = bench.make()
+    for _ in range(3):
+        await ahead.step()
+        bench.clock.advance(60.0)
+    await ahead.close()
+    assert bench.delivery(event).attempts == 3
+    bench.clock, bench.answer = right, lambda _: httpx.Response(200)
+    after = bench.make()
+    await after.step()
+    await after.close()
+    assert bench.delivery(event).state == outbox.DELIVERED
+
+
 async def test_gone_switches_the_endpoint_off(bench: Bench) -> None:
     """After 410 nothing is sent to the endpoint; what is promised to it later is dead at once."""
     bench.answer = lambda _: httpx.Response(410)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from groundwork.steady import Steady
 from rollouts.pilot import Decision, Freshness, decide, span, table
 from rollouts.rollout import Bake, Hold, MetricSpec, Rollout, RolloutSpec, Step
 from rollouts.route import Route, weight_from_percent
@@ -55,6 +56,31 @@ def test_a_met_hold_advances_with_its_numbers() -> None:
     assert (decision.kind, decision.verdict, decision.n) == ("advance", "OPEN", 250)
     assert decision.reason == "step 1/2 (5 %) held 2.5 min with 250 samples; error-rate OPEN: …"
     assert decision.evidence["error-rate.fail_threshold"] == pytest.approx(math.log(20), abs=1e-4)
+
+
+@pytest.mark.parametrize("off", [-30 * 86_400, 0, 30 * 86_400])
+@pytest.mark.parametrize(("waited", "kind"), [(119, "hold"), (121, "advance")])
+def test_a_wall_clock_that_is_set_moves_nothing(off: int, waited: int, kind: str) -> None:
+    """A hold of two minutes takes two on the steady clock, set the other by thirty days as you like."""
+    begun = replace(ROLLOUT, entered=Steady("this boot", 7 * SECOND))
+    decision = decide(
+        begun,
+        ROUTE,
+        (OPEN,),
+        samples=250,
+        pairs=60,
+        now=START + (waited + off) * SECOND,
+        freshness=FRESH,
+        steady=Steady("this boot", (7 + waited) * SECOND),
+    )
+    assert decision.kind == kind
+
+
+def test_after_a_start_of_the_machine_the_wall_clock_counts() -> None:
+    """Steady time of another boot says nothing."""
+    begun = replace(ROLLOUT, entered=Steady("this boot", 7 * SECOND))
+    assert begun.waited(START + 90 * SECOND, Steady("another", 8 * SECOND)) == 90
+    assert begun.waited(START - 90 * SECOND, Steady("another", 8 * SECOND)) == 0
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from msgspec.structs import replace
 
 from groundwork.clock import FakeClock
+from groundwork.steady import Steady
 from rollouts import edits, verbs
 from rollouts.errors import ConflictError, RouteError
 from rollouts.history import Entry
@@ -146,6 +147,26 @@ def test_a_paused_rollout_goes_on_where_it_was_and_waits_anew() -> None:
     paused = after(verbs.start(SPEC, "2"), verbs.pause("lunch"))
     assert paused.rollout is not None
     assert (paused.rollout.state, paused.rollout.reason) == ("paused", "lunch")
+
+
+def test_the_steady_moment_is_that_of_the_step(store: SqliteStore) -> None:
+    """A verb that enters a step, or lets it count anew, leaves the moment beside the time; no other does."""
+    seen = []
+    done: list[Verb] = [
+        verbs.start(SPEC, "2"),
+        verbs.pause("x"),
+        verbs.resume,
+        verbs.set_weight(FIVE),
+        verbs.promote,
+    ]
+    for at, verb in enumerate(done, 1):
+        change = verbs.apply(store, "m", verb, ENTRY, 5 + at, steady=Steady("boot", at))
+        assert change.rollout is not None
+        seen.append((change.rollout.step_entered, change.rollout.entered.at))
+    assert seen == [(6, 1), (6, 1), (8, 3), (8, 3), (10, 5)]
+    kept = store.active("m")
+    assert kept is not None
+    assert kept.entered == Steady("boot", 5)
 
 
 def test_a_weight_set_by_hand_may_hold() -> None:
