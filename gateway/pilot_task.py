@@ -5,6 +5,9 @@ death. A look sums up what the slots and the monitor counted, asks the judge, ke
 with the totals it has seen, asks `decide`, and makes the edit that was decided. An edit is a compare-and-swap
 on the revision that was judged, so a decision that has been overtaken by an operator falls to the ground.
 
+On a full disk neither lease nor judge's state may find room. Then every worker looks, from what was kept
+last, and only goes back: who comes second finds nothing left to abort.
+
 Runs in a thread; a look with nothing to do reads the routes and writes nothing.
 """
 
@@ -14,9 +17,10 @@ from typing import Final
 from gateway.judgement import conclude
 from groundwork.clock import Clock
 from groundwork.counters import SeriesKey
-from groundwork.errors import DriftgateError
+from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.logs import Log
 from groundwork.slots import read_slots
+from groundwork.steady import steady
 from rollouts import guards, judge, verbs
 from rollouts.errors import ConflictError, EvidenceError, RouteError
 from rollouts.evidence import Seen, gather
@@ -47,6 +51,8 @@ class Pilot:
         self._ttl = ttl
         self._log = log
         self._kept: dict[str, tuple[bytes, bytes]] = {}
+        self._full = False
+        self._told = False
 
     def look(self) -> None:
         """Judge and move every live rollout, if this worker is the pilot; never raises for one rollout."""
@@ -55,7 +61,8 @@ class Pilot:
             for route in self._store.routes().values()
             if route.rollout is not None and (rollout := self._store.active(route.model)) is not None
         ]
-        if not live or self._store.lease(LEASE, self._holder, self._ttl) is None:
+        self._told, self._full = self._full, False
+        if not live or not self._leads():
             self._kept.clear()
             return
         series = {slot.incarnation: slot.series for slot in read_slots(self._slots_folder)}
@@ -71,6 +78,21 @@ class Pilot:
         """Give the lease up, so that another worker need not wait for its end."""
         self._store.release(LEASE, self._holder)
 
+    def _leads(self) -> bool:
+        """Whether this worker's looks count: it holds the lease, or nobody finds room to take it."""
+        try:
+            leads = self._store.lease(LEASE, self._holder, self._ttl) is not None
+        except NoRoomError as error:
+            self._only_back(error)
+            return True
+        return leads
+
+    def _only_back(self, fault: NoRoomError) -> None:
+        """For want of room nothing but going back is decided in this look; told when it begins."""
+        if not self._told:
+            self._log.error("pilot-only-goes-back", fault=fault)
+        self._told = self._full = True
+
     def _drive(self, rollout: Rollout, series: Series) -> None:
         route = self._store.route(rollout.model)
         if route is None or route.rollout != rollout.id:
@@ -80,7 +102,9 @@ class Pilot:
         if blown is not None:
             self._act(route, blown, GUARD)
             return
-        judged = conclude(self._store, rollout, route, seen, verdicts, self._clock.now())
+        judged = conclude(
+            self._store, rollout, route, seen, verdicts, self._clock.now(), steady=steady(self._clock)
+        )
         self._act(route, judged.decision, ACTOR)
 
     def _judge(self, rollout: Rollout, series: Series) -> tuple[Seen, tuple[Verdict, ...]]:
@@ -90,8 +114,12 @@ class Pilot:
         observation = gather(series, rollout, self._store.pairs(rollout.model))
         state, seen, verdicts = judge.judge(rollout, state, seen, observation)
         after = judge.encode(state, seen)
-        if after != before:
-            self._store.checkpoint(rollout.id, *after)
+        try:
+            if after != before:
+                self._store.checkpoint(rollout.id, *after)
+        except NoRoomError as error:
+            self._only_back(error)
+            return seen, verdicts
         self._kept[rollout.id] = after
         return seen, verdicts
 
@@ -107,8 +135,16 @@ class Pilot:
 
     def _act(self, route: Route, decision: Decision, actor: str) -> None:
         verb = verbs.of_decision(decision)
-        if verb is None:
+        if verb is None or (self._full and decision.kind != "abort"):
             return
         entry = verbs.entry_of(decision, actor)
-        verbs.apply(self._store, route.model, verb, entry, self._clock.now(), expected=route)
+        verbs.apply(
+            self._store,
+            route.model,
+            verb,
+            entry,
+            self._clock.now(),
+            expected=route,
+            steady=steady(self._clock),
+        )
         self._log.info("rollout-moved", model=route.model, verb=decision.kind, reason=decision.reason)

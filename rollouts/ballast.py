@@ -1,7 +1,9 @@
 """Ballast: a file of nothing, kept beside the store so that going back works on a full disk.
 
 Abort and undo must always be possible, also when a log or a neighbour has filled the disk. The ballast's
-blocks are given up for exactly those edits and taken again when there is room. It knows no database.
+blocks are given up for exactly those edits, a piece at a time, because a neighbour may take what is given up
+and not used, and the next rollback needs room too. It is taken again when there is room. It knows no
+database.
 """
 
 import contextlib
@@ -14,6 +16,8 @@ from groundwork.files import allocate
 
 BALLAST_BYTES: Final = 1 << 20
 """Enough for several edits: one needs about 50 kB of write-ahead log and 32 kB of its index."""
+PIECE_BYTES: Final = 1 << 17
+"""What is given up for one edit; where that is not enough, the next."""
 
 
 class Ballast:
@@ -23,19 +27,37 @@ class Ballast:
         self.path = path
         self.size = size
 
+    @property
+    def held(self) -> int:
+        """How many bytes are held now."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def ensure(self) -> bool:
-        """Take the room when it is there, with as much again left over; return whether it is held."""
-        if self.path.exists():
+        """Take the room when it is there, with as much again left over; return whether all of it is held."""
+        lacking = self.size - self.held
+        if lacking <= 0 and self.path.exists():
             return True
         room = os.statvfs(self.path.parent)
-        if room.f_bavail * room.f_frsize < 2 * self.size:
+        if room.f_bavail * room.f_frsize < lacking + self.size:
             return False
         with contextlib.suppress(NoRoomError):
             allocate(self.path, self.size)
-        return self.path.exists()
+        return self.held >= self.size
+
+    def give(self) -> bool:
+        """Give up the next piece; return whether there was any to give."""
+        left = self.held - PIECE_BYTES
+        if left <= 0:
+            return self.release()
+        with contextlib.suppress(FileNotFoundError):  # another process has just given up the last of it
+            os.truncate(self.path, left)
+        return True
 
     def release(self) -> bool:
-        """Give the room up; return whether there was any to give."""
+        """Give all of the room up; return whether there was any to give."""
         try:
             self.path.unlink()
         except FileNotFoundError:

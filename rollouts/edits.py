@@ -130,6 +130,14 @@ def touch(route: Route) -> Route:
     return _next(route)
 
 
+def exposes(before: Route, after: Route) -> bool:
+    """Whether an edit lets a version answer more than it did: what somebody may want to go back from."""
+    if after.stable != before.stable:
+        return True
+    is_new = after.candidate is not None and after.candidate != before.candidate
+    return is_new or after.weight > before.weight
+
+
 def _candidate(route: Route, wish: str) -> str:
     if route.candidate is None:
         raise RouteError(

@@ -5,6 +5,7 @@ writes the route, the rollout's record and the history row together. Readers nev
 writers wait for each other for at most five seconds. The store judges no verdict and knows no process.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +27,8 @@ from rollouts.route import Route, check
 
 T = TypeVar("T")
 
-URGENT: Final[frozenset[str]] = frozenset({"abort", "undo"})
-"""Verbs that may use the ballast when the disk is full."""
+URGENT: Final[frozenset[str]] = frozenset({"abort", "undo", "crash"})
+"""Verbs of going back, and of what leads to it, that may use the ballast when the disk is full."""
 
 _NS: Final = 1_000_000_000
 _PRIMARY: Final = 0xFF
@@ -70,7 +71,8 @@ class SqliteStore:
         Raises:
             ConflictError: Another edit came first; its `current` is the route that stands.
             RouteError: The document may not stand, or is not the next revision of this model.
-            NoRoomError: The disk is full and the ballast could not help.
+            NoRoomError: The disk is full and the ballast could not help; or the edit lets another version
+                answer, and there is no room held for going back from it.
         """
         if check(route).model != model or route.revision != expected_revision + 1:
             raise RouteError(
@@ -78,16 +80,20 @@ class SqliteStore:
                 f"{route.revision} of {route.model!r} found; make the edit from the route that was read"
             )
 
+        urgent = entry.verb in URGENT
+
         def work(connection: sqlite3.Connection) -> Route:
             before = tables.read_route(connection, model)
             _expect(model, expected_revision, before)
+            if before is not None and not urgent and edits.exposes(before, route):
+                self._check_way_back(model)
             tables.write_route(connection, route)
             if rollout is not None:
                 tables.write_rollout(connection, rollout)
             self._append(connection, replace(entry, model=model, before=before, after=route), route.revision)
             return route
 
-        return self._write(work, urgent=entry.verb in URGENT)
+        return self._write(work, urgent=urgent)
 
     def ensure_first(self, model: str, stable: str, actor: str) -> Route:
         """Return the model's route, written as revision 1 with this stable when there was none."""
@@ -115,7 +121,7 @@ class SqliteStore:
             filled = replace(entry, model=model, before=standing, after=standing)
             return self._append(connection, filled, standing.revision if standing is not None else 0)
 
-        return self._write(work)
+        return self._write(work, urgent=entry.verb in URGENT)
 
     def history(self, model: str | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return rows with a sequence above `after`, ascending, of one model or of all."""
@@ -212,11 +218,28 @@ class SqliteStore:
             try:
                 done = self._transact(work)
             except NoRoomError:
-                if not (urgent and self._ballast.release()):
-                    raise
-                done = self._transact(work)
+                done = self._squeezed(work, urgent=urgent)
             self._ballast.ensure()
             return done
+
+    def _squeezed(self, work: Callable[[sqlite3.Connection], T], *, urgent: bool) -> T:
+        """The same on a full disk: in the room that the write-ahead log has, then in the ballast's."""
+        with contextlib.suppress(sqlite3.Error):  # a checkpoint that finds no room leaves things as they are
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        while True:
+            try:
+                return self._transact(work)
+            except NoRoomError:
+                if not (urgent and self._ballast.give()):
+                    raise
+
+    def _check_way_back(self, model: str) -> None:
+        """NoRoomError where an abort or undo might find no room: nothing goes forward then."""
+        if not self._ballast.ensure() and self._ballast.held < self._ballast.size // 2:
+            raise NoRoomError(
+                f"route of {model!r}: the disk is full, and too little room is held for going back from this "
+                f"({self._ballast.path.name}); free space and repeat it; abort and undo work meanwhile"
+            )
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -18,7 +18,7 @@ from driftgate.doctor.state import database_fault
 from driftgate.errors import CommandError
 from driftgate.ring_folder import remove_dead
 from groundwork import data_folder
-from groundwork.boot import boot_id
+from groundwork.boot import boot_id, is_past
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError, NewerStoreError, StoreError
 from groundwork.files import FolderLock, sync_folder
@@ -135,9 +135,10 @@ def _slots(data: Path, clock: Clock) -> Iterator[str]:
             if taken.rows:
                 yield f"spooled {taken.rows} rows of slot {slot.incarnation} into the log"
             if taken.lost:
+                torn = is_past(slot.boot, boot_id())
                 yield (
                     f"counted at most {taken.lost} rows of slot {slot.incarnation} as lost in the log: "
-                    "the power was cut before they were there"
+                    + ("the power was cut before they were there" if torn else "their file cannot be read")
                 )
             if slot.fault and "newer" not in slot.fault:
                 aside = slot.folder.with_name(slot.folder.name + DAMAGED)
@@ -147,7 +148,7 @@ def _slots(data: Path, clock: Clock) -> Iterator[str]:
 
 def _ballast(data: Path, _: Clock) -> Iterator[str]:
     ballast = Ballast(data / "rollouts.ballast")
-    if (data / "rollouts.db").exists() and not ballast.path.exists():
+    if (data / "rollouts.db").exists() and ballast.held < ballast.size:
         if ballast.ensure():
             yield f"took {ballast.size >> 20} MiB of ballast again, for rollbacks on a full disk"
         else:

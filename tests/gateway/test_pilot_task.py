@@ -9,6 +9,7 @@ import pytest
 
 from gateway.pilot_task import Pilot
 from groundwork.clock import FakeClock
+from groundwork.errors import NoRoomError
 from groundwork.logs import Log
 from groundwork.slots import Slot
 from rollouts import spec_file, verbs
@@ -24,6 +25,18 @@ SPEC = {
     "bake": {"for": "60s"},
     "guards": {"max_exposed_errors": 50},
 }
+
+
+class FullStore(SqliteStore):
+    """A store on a disk without room for leases and checkpoints; aborts have the ballast."""
+
+    def lease(self, *_args: object, **_named: object) -> int | None:
+        """No room."""
+        raise NoRoomError("the disk is full")
+
+    def checkpoint(self, *_args: object, **_named: object) -> None:
+        """No room."""
+        raise NoRoomError("the disk is full")
 
 
 class Bench:
@@ -106,6 +119,26 @@ def test_moves_on_by_evidence_of_all_workers(bench: Bench) -> None:
     bench.pilots[0].look()
     assert bench.acts()[-1] == ("pilot", "finish")
     assert bench.store.active("m") is None
+
+
+def test_a_full_disk_lets_nothing_go_forward_and_a_regression_go_back(bench: Bench, tmp_path: Path) -> None:
+    """Without room for lease and state any worker aborts on proof, and none goes on; it is told once."""
+    bench.start(SPEC | {"guards": {"max_exposed_errors": 0}})
+    full = FullStore(tmp_path / "rollouts.db", bench.clock)
+    log = Log(bench.lines, bench.clock)
+    pilots = [Pilot(full, bench.slots_folder, bench.clock, name, 3.0, log) for name in ("a", "b")]
+    bench.clock.advance(11)
+    bench.serve(0, 120)
+    for pilot in [*pilots, *pilots]:
+        pilot.look()
+    assert bench.acts() == []
+    assert bench.lines.getvalue().count("pilot-only-goes-back") == len(pilots)
+    bench.serve(0, 400, arm="stable")
+    bench.serve(1, 100, 60)
+    for pilot in pilots:
+        pilot.look()
+    assert bench.acts() == [("pilot", "abort")]
+    full.close()
 
 
 def test_goes_back_on_a_proven_regression(bench: Bench) -> None:

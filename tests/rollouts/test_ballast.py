@@ -11,8 +11,9 @@ import pytest
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError
 from rollouts import edits
-from rollouts.ballast import BALLAST_BYTES, Ballast
+from rollouts.ballast import BALLAST_BYTES, PIECE_BYTES, Ballast
 from rollouts.history import Entry
+from rollouts.route import FULL
 from rollouts.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,22 @@ def test_ballast_is_given_up_once_and_taken_again(tmp_path: Path) -> None:
     assert not ballast.release()
 
 
+def test_ballast_is_given_up_piece_by_piece(tmp_path: Path) -> None:
+    """An edit takes a piece and leaves the rest to the next ones; what was given is taken again."""
+    ballast = Ballast(tmp_path / "x.ballast", size=3 * PIECE_BYTES)
+    assert ballast.ensure()
+    assert [(ballast.give(), ballast.held // PIECE_BYTES) for _ in range(4)] == [
+        (True, 2),
+        (True, 1),
+        (True, 0),
+        (False, 0),
+    ]
+    assert ballast.ensure()
+    assert ballast.give()
+    assert ballast.ensure()
+    assert ballast.held == 3 * PIECE_BYTES
+
+
 def test_ballast_leaves_room_to_others(tmp_path: Path) -> None:
     """It is not taken where it would take the last of the room."""
     ballast = Ballast(tmp_path / "x.ballast", size=1 << 62)
@@ -47,7 +64,7 @@ def test_ballast_leaves_room_to_others(tmp_path: Path) -> None:
 
 
 def test_abort_and_undo_work_on_a_full_disk(tmp_path: Path) -> None:
-    """On a file system without a free byte, an ordinary edit is refused and an abort and an undo are made."""
+    """Without a free byte one rollback after another is made, and no edit that nobody could go back from."""
     unshare = shutil.which("unshare")
     place = tmp_path / "full"
     place.mkdir()
@@ -84,15 +101,23 @@ def on_full_disk(folder: Path) -> None:
             refused += 1
             break
     assert refused, "the disk was never full"
-    assert (folder / "rollouts.ballast").exists()
+    ballast = Ballast(folder / "rollouts.ballast")
+    assert ballast.held == BALLAST_BYTES
     route = store.edit("m", 4, edits.abort(route), Entry(actor="operator:ada", verb="abort"))
-    assert not (folder / "rollouts.ballast").exists()
-    fill(folder / "neighbour 2", leave=512 * 1024)
-    route = store.edit("m", 5, edits.undo(route), Entry(actor="operator:ada", verb="undo"))
+    assert 0 < ballast.held < BALLAST_BYTES
+    for turn in range(3):  # whatever was given up and not used, a neighbour takes
+        fill(folder / f"neighbour {turn}")
+        undone = Entry(actor="operator:ada", verb="undo")
+        route = store.edit("m", route.revision, edits.undo(route), undone)
     assert route.stable == "1"
+    while ballast.held >= BALLAST_BYTES // 2:
+        ballast.give()
+        fill(folder / "another")
+    with pytest.raises(NoRoomError, match="too little room is held for going back"):
+        store.edit("m", route.revision, edits.start(route, "3", weight=FULL), entry)
     (folder / "neighbour").unlink()
-    store.edit("m", 6, edits.touch(route), Entry(actor="operator:ada", verb="pause"))
-    assert (folder / "rollouts.ballast").exists()
+    store.edit("m", route.revision, edits.touch(route), Entry(actor="operator:ada", verb="pause"))
+    assert ballast.held == BALLAST_BYTES
     assert store.verify()
     store.close()
 

@@ -127,3 +127,15 @@ def test_a_bake_ends_only_without_a_candidate() -> None:
     """What has a candidate is not finished."""
     with pytest.raises(RouteError, match="promote or abort it first"):
         edits.finish(edits.start(edits.first("m", "1"), "2"))
+
+
+def test_what_lets_a_version_answer_more_is_told_from_going_back() -> None:
+    """A start, more weight and a promotion want a way back; less weight and what goes back do not."""
+    first = edits.first("m", "1")
+    begun = edits.start(first, "2", weight=FULL // 2)
+    assert edits.exposes(first, begun)
+    assert edits.exposes(begun, edits.set_weight(begun, FULL))
+    assert edits.exposes(begun, edits.promote(begun))
+    assert not edits.exposes(begun, edits.set_weight(begun, 1))
+    assert not edits.exposes(begun, edits.abort(begun))
+    assert not edits.exposes(begun, edits.touch(begun))

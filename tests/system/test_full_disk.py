@@ -83,6 +83,30 @@ async def test_a_full_disk_costs_no_answer_and_no_count(gateway: Gateway) -> Non
     assert {frame.schema.version for frame in frames if frame.skipped} == {"1", "2"}
 
 
+async def test_one_rollback_after_another_is_made_on_a_full_disk(gateway: Gateway) -> None:
+    """Whatever fills the disk between them, aborts go back; a canary starts only where it can be aborted."""
+    spec = {"steps": [{"weight": 50, "hold": {"for": "1h"}}], "metrics": [{"name": "error-rate"}]}
+    neighbour, started = gateway.data / "neighbour", 0
+    for _ in range(12):
+        answer = await gateway.act("m", "start", candidate="1", spec=spec)
+        fill(neighbour, leave=0)
+        if answer.status_code == 507:
+            assert "free space" in answer.json()["error"]
+            continue
+        assert answer.status_code == 200, answer.text
+        started += 1
+        answer = await gateway.act("m", "abort")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["applied"]
+        fill(neighbour, leave=0)
+    assert started
+    assert gateway.get("/v1/rollouts/m")["candidate"] is None
+    neighbour.unlink()
+    answer = await gateway.act("m", "start", candidate="1", spec=spec)
+    assert answer.status_code == 200, answer.text
+    assert (await gateway.act("m", "abort")).status_code == 200
+
+
 async def test_the_room_left_is_shown(gateway: Gateway) -> None:
     """Free disk, its floor and the size of the log are metrics of any worker."""
     await Load(Plan(gateway.http, "/v2/models/m/infer", body=ROW, rate=300, seconds=1.0)).run()
