@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gateway.cache_settings import CacheSettings
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
@@ -23,9 +24,10 @@ _SECOND: Final = 1e9
 class CacheUpkeep:
     """The care for one `cache/`; used by one thread at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  what it looks at, by what rules, and whom it tells
         self,
         cache: Path,
+        settings: CacheSettings,
         registry: Callable[[], Registry],
         store: SqliteStore,
         count: Callable[[Removed], object],
@@ -34,12 +36,17 @@ class CacheUpkeep:
     ) -> None:
         """`registry` is opened at each look; `count` is given what one removed."""
         self._cache = cache
+        self._settings = settings
         self._registry = registry
         self._store = store
         self._count = count
         self._clock = clock
         self._log = log
         self._next = clock.monotonic() + FIRST_SECONDS
+
+    def use(self, settings: CacheSettings) -> None:
+        """Keep to these limits from the next look on."""
+        self._settings = settings
 
     def look(self) -> None:
         """Remove what is not needed, where it is time to look; never raises."""
@@ -53,7 +60,14 @@ class CacheUpkeep:
                 for route in self._store.routes().values()
                 for version in route.versions()
             }
-            removed = prune(self._cache, self._registry(), named, self._clock.now() / _SECOND)
+            removed = prune(
+                self._cache,
+                self._registry(),
+                named,
+                self._clock.now() / _SECOND,
+                keep=self._settings.keep,
+                most=self._settings.max_bytes,
+            )
         except (DriftgateError, OSError) as error:
             self._log.warning("cache-not-pruned", fault=error)
             return

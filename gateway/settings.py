@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from gateway.cache_settings import CacheSettings
 from groundwork.errors import SettingsError
 from groundwork.key_file import load
 from groundwork.logs import MessageSettings
@@ -205,7 +206,7 @@ class PaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds, msgspec.Meta(description="between two looks at the routes; microseconds each")
     ] = 0.01
     registry: Annotated[Seconds, msgspec.Meta(description="between two looks for new models")] = 1.0
-    flush: Annotated[Seconds, msgspec.Meta(description="between two writes of the prediction log")] = 0.05
+    flush: Annotated[Seconds, msgspec.Meta(description="between two writes of the prediction log")] = 0.2
     pilot: Annotated[Seconds, msgspec.Meta(description="between two looks at the evidence of a rollout")] = (
         0.5
     )
@@ -359,6 +360,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pace: PaceSettings = PaceSettings()
     stop: StopSettings = StopSettings()
     log: LogSettings = LogSettings()
+    cache: CacheSettings = CacheSettings()
     requests: RequestSettings = RequestSettings()
     platform: PlatformSettings = PlatformSettings()
     runs: RunSettings = RunSettings()

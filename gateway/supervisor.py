@@ -136,7 +136,7 @@ async def _supervise(
     cache = data / "cache"
     store = SqliteStore(data / "rollouts.db", clock)
     opening = functools.partial(open_registry, settings.models, cache)
-    caring = CacheUpkeep(cache, opening, store, tally.removed, clock, log)
+    caring = CacheUpkeep(cache, settings.cache, opening, store, tally.removed, clock, log)
 
     def tend() -> None:
         ballast.ensure()
@@ -144,7 +144,12 @@ async def _supervise(
 
     aftermath = Aftermath(sweeper, guard, clock, log, tend=tend)
     supervisor = Supervisor(settings, listeners, places, aftermath, tally, log, reload=reload)
-    supervisor.renewal.reloaded = lambda now: upkeep.use(now.log)
+
+    def taken_up(now: GatewaySettings) -> None:
+        upkeep.use(now.log)
+        caring.use(now.cache)
+
+    supervisor.renewal.reloaded = taken_up
     _obey(supervisor)
     try:
         return await supervisor.run(ready)

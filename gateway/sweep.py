@@ -27,7 +27,11 @@ from prediction_log.recovery import Taken
 
 RETIRE_SECONDS: Final = 60.0
 MOST_TOTALS: Final = 20_000
-"""Series of the totals beyond which those of versions that no living worker counts are summed together."""
+"""Series of the totals beyond which those of versions that no living worker counts are summed together.
+
+No setting: sums stay right whatever it is, nobody serves what is gathered, and series of versions in use are
+kept however many they are.
+"""
 
 
 class Sweeper:
@@ -118,7 +122,9 @@ class Sweeper:
             self._log.error("slot-not-recovered", incarnation=reading.incarnation, fault=error)
             return False
         if taken.lost:
-            self._log.warning("slot-torn", incarnation=reading.incarnation, lost_at_most=taken.lost)
+            event = "slot-torn" if is_past(reading.boot, self._boot) else "slot-unreadable"
+            self._log.warning(event, incarnation=reading.incarnation, lost_at_most=taken.lost)
+        if not taken.rows and taken.lost:
             return True
         tell = self._log.info if taken.rows else self._log.debug
         tell("slot-recovered", incarnation=reading.incarnation, rows=taken.rows)

@@ -1,9 +1,9 @@
 """Copies that nobody needs any more leave `cache/`: it must not grow for ever with versions that are gone.
 
-    gone    the registry lacks the version and no route names it, for KEEP_SECONDS: its manifest, model and
-            profile are removed, and so are files that no manifest here speaks of
-    room    the copies are larger than MOST_BYTES together: of those that no route names the oldest go first;
-            the registry has them still
+    gone    the registry lacks the version and no route names it, for so long: its manifest, model and profile
+            are removed, and so are files that no manifest here speaks of
+    room    the copies are larger than so much together: of those that no route names the oldest go first; the
+            registry has them still
 
 Rules: what a route names is never removed. Where the registry cannot be read, nothing is. When a version was
 last there is the time of its manifest's copy, set anew at each look. Whatever is removed can be copied again.
@@ -24,8 +24,6 @@ from registry_client.manifest import Manifest, decode_manifest
 from registry_client.registry import Registry
 from registry_client.remembered import MANIFESTS
 
-KEEP_SECONDS: Final = 7 * 86_400.0
-MOST_BYTES: Final = 20 << 30
 _SUFFIXES: Final = frozenset({".onnx", ".profile"})
 
 Key = tuple[str, str]
@@ -61,10 +59,12 @@ def prune(
     named: AbstractSet[Key],
     now: float,
     *,
-    keep: float = KEEP_SECONDS,
-    most: int = MOST_BYTES,
+    keep: float,
+    most: int,
 ) -> Removed:
     """Look once, at `now` (unix seconds); `named` are the (model, version) of every route.
+
+    `keep` is how long (seconds) what nobody needs stays, `most` the bytes above which more of it leaves.
 
     RegistryError or OSError where the registry, or the cache, cannot be read: nothing more is removed then.
     """

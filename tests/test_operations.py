@@ -65,6 +65,14 @@ def test_named_metrics_and_alerts_are_there() -> None:
     assert set(re.findall(r"`(Driftgate\w+)`", PAGE)) == alerts
 
 
+def test_named_events_are_told() -> None:
+    """A line one is told to look for is written somewhere."""
+    packages = ("gateway", "monitor", "driftgate")
+    source = "".join(path.read_text() for name in packages for path in (ROOT / name).rglob("*.py"))
+    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", PAGE))
+    assert {name for name in named if f'"{name}"' not in source} == set()
+
+
 def test_named_options_of_the_doctor_are_there() -> None:
     """The commands of the page can be typed."""
     known = {option for parameter in doctor.params for option in parameter.opts} | {*doctor.commands}

@@ -7,12 +7,22 @@ import pytest
 
 from registry_client.errors import RegistryError
 from registry_client.memory import MemoryRegistry
-from registry_client.pruning import KEEP_SECONDS, Removed, prune
+from registry_client.pruning import Removed
+from registry_client.pruning import prune as prune_by
 from registry_client.registry import Registry
 from registry_client.remembered import MANIFESTS, Remembered
 from tests import models
 
 NOW = 2_000_000_000.0
+MIB = 1 << 20
+KEEP_SECONDS = 7 * 86_400.0
+
+
+def prune(
+    cache: Path, registry: Registry, named: set[tuple[str, str]], now: float, most: int = MIB
+) -> Removed:
+    """A look by these limits."""
+    return prune_by(cache, registry, named, now, keep=KEEP_SECONDS, most=most)
 
 
 def filled(cache: Path, *versions: str) -> tuple[MemoryRegistry, list[Path]]:
