@@ -133,6 +133,18 @@ def test_every_package_and_its_first_files_are_in_the_design() -> None:
         ] == []
 
 
+def test_what_the_design_names_of_the_gateway_is_there() -> None:
+    """Every module and folder that docs/design.md names of the gateway exists."""
+    design = (ROOT / "docs" / "design.md").read_text()
+    table = design.partition("| in `gateway/` |")[2].partition("\n\n")[0]
+    named = re.findall(r"`([^`]+)`", table)
+    assert named
+    gateway = ROOT / "gateway"
+    assert [
+        name for name in named if not ((gateway / name).is_dir() or (gateway / f"{name}.py").is_file())
+    ] == []
+
+
 def test_every_dependency_has_its_reason() -> None:
     """docs/decisions/0002-dependencies.md has a line for each direct dependency."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
