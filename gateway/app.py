@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.admission import LOOK_SECONDS as ADMISSION_SECONDS
-from gateway.admission import Admission, operator_scope
+from gateway.access import LOOK_SECONDS as ACCESS_SECONDS
+from gateway.access import AccessControl, operator_scope
 from gateway.barring import BarringRegistry
 from gateway.catalogue import Catalogue, Faults, Schedules
 from gateway.console import Console
@@ -87,7 +87,7 @@ class App:
         self.slot = open_slot(data, told.place, log)
         self._log = log.bind(incarnation=self.slot.incarnation)
         self._presence = Presence(self.slot.counters)
-        self._admission = Admission(settings, told.place, told.workers, self.slot.counters, clock, self._log)
+        self._access = AccessControl(settings, told.place, told.workers, self.slot.counters, clock, self._log)
         self._store = SqliteStore(data / "rollouts.db", clock)
         self._follower = Follower(self._store)
         self._registry = Remembered(open_registry(settings.models, data / "cache"), data / "cache")
@@ -130,7 +130,7 @@ class App:
         catalogue = Catalogue(
             self._registry, self._store, data / "slots", self._faults, self._schedules, self._settings.runs
         )
-        doors = self._admission
+        doors = self._access
         repository = Repository(
             catalogue,
             self._console,
@@ -179,10 +179,10 @@ class App:
             socket.socket(fileno=listener),
             self.slot.folder,
             premises,
-            self._admission.gate("grpc"),
+            self._access.gate("grpc"),
             self._log,
-            tls=self._admission.tls["grpc"],
-            refused=self._admission.refused("grpc"),
+            tls=self._access.tls["grpc"],
+            refused=self._access.refused("grpc"),
             crowded=self._called_more,
             changed=functools.partial(self._places.call, self._place),
         )
@@ -198,7 +198,7 @@ class App:
                 self._again(0.0, self._flusher.run),
                 self._again(self._pace, self._tick),
                 self._again(lambda: self._rested(GUARD_SECONDS), self._guard),
-                self._again(ADMISSION_SECONDS, self._admission.look),
+                self._again(ACCESS_SECONDS, self._access.look),
                 self._again(self._settings.pace.registry, self._look),
                 self._again(JOURNAL_SECONDS, self._tend),
                 self._again(self._settings.pace.pilot, self._fly),

@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.admission import data_scope
+from gateway.access import data_scope
 from gateway.asgi import Scope, Send, coding_for, compressed, deliver, read_body
 from gateway.away import Away
 from gateway.call import Call

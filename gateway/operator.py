@@ -9,7 +9,7 @@
     GET  /metrics, /healthz
 
 Every error is `{"error": "...", "code": "..."}`. `who` and `why` may also come as the headers X-Driftgate-Who
-and X-Driftgate-Why, the expected revision as If-Match. Who may ask is decided before (`gateway.admission`).
+and X-Driftgate-Why, the expected revision as If-Match. Who may ask is decided before (`gateway.access`).
 """
 
 import asyncio

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from starlette.routing import Route
 
-from gateway.admission import Admission, operator_scope
+from gateway.access import AccessControl, operator_scope
 from gateway.endpoints import DataPort
 from gateway.metrics import REFUSALS, exposition
 from gateway.operator import build_operator
@@ -97,14 +97,14 @@ class Door:
         self.file = folder / "keys.yaml"
         self.texts = {} if text else one_key_per_scope(self.file)
         settings = GatewaySettings(data=str(folder), keys=KeysSettings(file=str(self.file)))
-        self.admission = Admission(
+        self.access = AccessControl(
             settings, 0, 1, here.slot.counters, here.clock, Log(here.lines, here.clock)
         )
         self.port = DataPort(
             here.core,
             lambda: exposition(here.slots),
             Log(here.lines, here.clock),
-            self.admission.gate("http"),
+            self.access.gate("http"),
         )
         transport = httpx.ASGITransport(self.port)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://driftgate.test")
@@ -151,7 +151,7 @@ async def test_every_route_of_the_operator_port_asks_for_its_key(here: World, tm
     """Every route of the table wants the scope it should, and what is not in it wants one as well."""
     bench, door = Bench(here, tmp_path), Door(here, tmp_path)
     operator = build_operator(bench.console, bench.catalogue, lambda: b"", bench.supervisor)
-    guarded = Guarded(operator, door.admission.gate("operator"), operator_scope)
+    guarded = Guarded(operator, door.access.gate("operator"), operator_scope)
     transport = httpx.ASGITransport(guarded, raise_app_exceptions=False)
     found = [route for route in operator.routes if isinstance(route, Route)]
     assert {route.path for route in found} == set(OPERATOR)
@@ -191,7 +191,7 @@ async def test_a_changed_keys_file_is_taken_up(door: Door) -> None:
     old = door.texts["infer"]
     assert (await door.infer(old)).status_code == 200
     new = one_key(door.file, "infer")
-    await door.admission.look()
+    await door.access.look()
     assert (await door.infer(old)).status_code == 401
     assert (await door.infer(new)).status_code == 200
 
@@ -205,11 +205,11 @@ async def test_a_key_has_its_rate_and_its_share(here: World, tmp_path: Path) -> 
     assert answers[-1].headers["retry-after"] == "1"
     assert answers[-1].json()["code"] == "rate-limited"
     here.clock.advance(10)
-    passes = [door.admission.keys.admit({b"x-api-key": text.encode()}, "infer") for _ in range(2)]
+    passes = [door.access.keys.admit({b"x-api-key": text.encode()}, "infer") for _ in range(2)]
     assert (await door.infer(text)).json()["code"] == "too-many-at-once"
     for passed in passes:
         assert isinstance(passed, Pass)
-        door.admission.keys.leave(passed)
+        door.access.keys.leave(passed)
     here.clock.advance(10)
     together = await asyncio.gather(*(door.infer(text) for _ in range(3)))
     assert {answer.status_code for answer in together} <= {200, 429}

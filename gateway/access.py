@@ -63,7 +63,7 @@ def operator_scope(method: str, path: str) -> str | None:
     return READ if method in ("GET", "HEAD") else OPERATE
 
 
-class Admission:
+class AccessControl:
     """The doors of one worker; owned by its loop."""
 
     def __init__(
