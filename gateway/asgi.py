@@ -13,7 +13,7 @@ from gateway import coding
 from gateway.errors import TooLargeError
 from gateway.parting import GoneError, Receive
 from gateway.responses import Response
-from gateway.settings import RequestSettings
+from gateway.run_settings import RequestSettings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

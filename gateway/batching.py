@@ -33,8 +33,8 @@ from gateway.errors import ExpiredError, LateError, QueueFullError
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import NEVER, Queue, Waiting
+from gateway.run_settings import QueueSettings
 from gateway.schedule import Pace, Schedule, enough, window
-from gateway.settings import QueueSettings
 
 _LONGEST_RETRY: Final = 3600
 _MARGIN: Final = 1.3

@@ -12,8 +12,8 @@ import msgspec
 from gateway.errors import UnknownModelError
 from gateway.metrics import LOADED
 from gateway.options import options_of
+from gateway.run_settings import RunSettings
 from gateway.schedule import Schedule, seconds_for
-from gateway.settings import RunSettings
 from gateway.views import Models, ModelView, RunView
 from groundwork.errors import DriftgateError
 from groundwork.slots import read_slots

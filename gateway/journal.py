@@ -24,10 +24,11 @@ import numpy as np
 
 from gateway.errors import LogFullError
 from gateway.inference import Array
+from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
 from gateway.recording import PairPlan, PredictionPlan
 from gateway.rejecting import cut, row, texts
-from gateway.settings import ANY_MODEL, JournalSettings
+from gateway.run_settings import ANY_MODEL
 from gateway.slot_streams import Large, SlotStreams
 from gateway.stream import Stream, StreamSpec
 from gateway.withholding import NOT_SHOWN, Policy

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.settings import ANY_MODEL, ModelOptions, Optimisation, RunSettings
+from gateway.run_settings import ANY_MODEL, ModelOptions, Optimisation, RunSettings
 
 CPU: Final = "CPUExecutionProvider"
 

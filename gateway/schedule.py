@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from gateway.settings import RunSettings
+from gateway.run_settings import RunSettings
 from registry_client.signature import Signature, TensorSpec
 
 Times = tuple[tuple[int, float], ...]

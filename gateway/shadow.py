@@ -28,8 +28,8 @@ from gateway.joining import settle
 from gateway.journal import Journal, Noted
 from gateway.meters import Evidence
 from gateway.model import LoadedModel
+from gateway.run_settings import ShadowSettings
 from gateway.schedule import seconds_for
-from gateway.settings import ShadowSettings
 from groundwork.counters import Counters
 from prediction_log.record import Arm
 

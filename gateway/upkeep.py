@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from gateway.settings import LogSettings
+from gateway.log_settings import LogSettings
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log

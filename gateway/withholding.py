@@ -21,7 +21,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.settings import ANY_MODEL, Treatment
+from gateway.log_settings import Treatment
+from gateway.run_settings import ANY_MODEL
 from gateway.tensors import Tensor
 from prediction_log.ids import PredictionIds
 from prediction_log.record import Schema

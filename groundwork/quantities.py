@@ -31,10 +31,15 @@ _SECONDS: Final = MappingProxyType(
 _POWER: Final = MappingProxyType({"B": 0, "K": 1, "M": 2, "G": 3, "T": 4})
 _HUNDRED: Final = 100
 
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+
 Seconds = Annotated[float, msgspec.Meta(extra={"quantity": "duration"})]
 """A setting's type: seconds, 0 or more; people may write "2m". Bounds may be annotated on top."""
 Bytes = Annotated[int, msgspec.Meta(extra={"quantity": "bytes"})]
 """A setting's type: bytes, 0 or more; people may write "256MiB". Bounds may be annotated on top."""
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A setting's type: a part of the whole, 0 to 1."""
 
 
 def parse_duration(text: str) -> float:

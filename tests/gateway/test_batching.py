@@ -15,8 +15,8 @@ from gateway.inference import Array
 from gateway.joining import Feeds
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import Waiting
+from gateway.run_settings import QueueSettings
 from gateway.schedule import Measured, Schedule, Times
-from gateway.settings import QueueSettings
 from groundwork.clock import FakeClock
 from groundwork.counters import Counters
 

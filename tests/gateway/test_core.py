@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.responses import Response
-from gateway.settings import GatewaySettings, RequestSettings, RunSettings
+from gateway.run_settings import RequestSettings, RunSettings
+from gateway.settings import GatewaySettings
 from prediction_log.record import Arm, Kept, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import ROW, World, call, request, world

@@ -11,8 +11,9 @@ from gateway.inference import Array
 from gateway.joining import Feeds
 from gateway.model import LoadedModel
 from gateway.responses import Response
+from gateway.run_settings import QueueSettings
 from gateway.schedule import Measured, Schedule
-from gateway.settings import GatewaySettings, QueueSettings
+from gateway.settings import GatewaySettings
 from gateway.warmup import Cost
 from prediction_log.record import Kind
 from tests.gateway.worlds import ROW, World, call, request, world

@@ -11,8 +11,9 @@ from gateway.durable import DurableCore
 from gateway.errors import LogFullError
 from gateway.flusher import Flusher
 from gateway.labels import take
+from gateway.log_settings import JournalSettings
 from gateway.responses import Response
-from gateway.settings import GatewaySettings, JournalSettings
+from gateway.settings import GatewaySettings
 from groundwork.errors import NoRoomError
 from groundwork.logs import Log
 from prediction_log.frame import decode

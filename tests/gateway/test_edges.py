@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.run_settings import RequestSettings, RunSettings
 from gateway.schedule import Measured, Schedule
-from gateway.settings import GatewaySettings, RequestSettings, RunSettings
+from gateway.settings import GatewaySettings
 from groundwork.keys import INFER, READ, KeyBook, Scope, create
 from prediction_log.record import Kind
 from rollouts.route import FULL, Route

@@ -7,7 +7,8 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.settings import GatewaySettings, RequestSettings
+from gateway.run_settings import RequestSettings
+from gateway.settings import GatewaySettings
 from prediction_log.record import Kind, Outcome
 from tests.gateway.worlds import ROW, World, request, world
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gateway.journal import Journal, Noted
+from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
-from gateway.settings import GatewaySettings, JournalSettings
+from gateway.settings import GatewaySettings
 from gateway.stream import StreamSpec
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.settings import GatewaySettings, JournalSettings
+from gateway.log_settings import JournalSettings
+from gateway.settings import GatewaySettings
 from prediction_log.labels import NO_ID, read_labels
 from prediction_log.record import Kind
 from tests.gateway.worlds import World, request, world

@@ -9,10 +9,12 @@ import pytest
 from gateway.call import Call
 from gateway.errors import InvalidInputError
 from gateway.inference import InferenceRequest
+from gateway.log_settings import JournalSettings
 from gateway.protocols.codec import Answer
 from gateway.protocols.open_inference import OpenInference
 from gateway.responses import Header, Response
-from gateway.settings import GatewaySettings, JournalSettings, RequestSettings
+from gateway.run_settings import RequestSettings
+from gateway.settings import GatewaySettings
 from prediction_log.record import Kind
 from tests.gateway.worlds import ROW, World, call, request, world
 

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from gateway.options import PLAIN, options_of
-from gateway.settings import GatewaySettings, RunSettings
+from gateway.run_settings import RunSettings
+from gateway.settings import GatewaySettings
 from groundwork.errors import SettingsError
 from groundwork.settings import load
 

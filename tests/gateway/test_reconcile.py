@@ -9,7 +9,8 @@ import pytest
 
 from gateway.model import LoadedModel
 from gateway.reconcile import PINNED_MOST, Reconciler
-from gateway.settings import GatewaySettings, PaceSettings, RunSettings
+from gateway.run_settings import RunSettings
+from gateway.settings import GatewaySettings, PaceSettings
 from groundwork.logs import Log
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import World, request, world

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from gateway.log_settings import LogSettings
 from gateway.reload import RestartError, check_reload, differences, with_ports_of
-from gateway.settings import GatewaySettings, LogSettings, PortSettings, StopSettings, WorkerSettings
+from gateway.settings import GatewaySettings, PortSettings, StopSettings, WorkerSettings
 from groundwork.ports import LimitSettings, TlsSettings
 
 OLD = GatewaySettings()

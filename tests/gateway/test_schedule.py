@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.run_settings import RunSettings
 from gateway.schedule import (
     Measured,
     Mode,
@@ -18,7 +19,6 @@ from gateway.schedule import (
     seconds_for,
     window,
 )
-from gateway.settings import RunSettings
 from registry_client.signature import Datatype, Signature, TensorSpec
 
 # A perceptron of 21 MB on one core: seconds by rows.

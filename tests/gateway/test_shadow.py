@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 
 from gateway.journal import Noted
+from gateway.run_settings import ShadowSettings
 from gateway.schedule import Measured, Schedule
-from gateway.settings import GatewaySettings, ShadowSettings
+from gateway.settings import GatewaySettings
 from gateway.shadow import Job, together
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route

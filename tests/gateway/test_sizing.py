@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.settings import GatewaySettings, RunSettings
+from gateway.run_settings import RunSettings
+from gateway.settings import GatewaySettings
 from gateway.sizing import sized
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.log_settings import LogSettings
 from gateway.metrics import DISK_FLOOR, DISK_FREE, LOG_BYTES, disk
-from gateway.settings import GatewaySettings, LogSettings, checked
+from gateway.settings import GatewaySettings, checked
 from gateway.upkeep import Upkeep, limits_of
 from groundwork.clock import FakeClock
 from groundwork.errors import SettingsError

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from gateway.log_settings import JournalSettings, Treatment
 from gateway.recording import Marks
-from gateway.settings import GatewaySettings, JournalSettings, Treatment
+from gateway.settings import GatewaySettings
 from gateway.tensors import Tensor
 from gateway.withholding import NOT_SHOWN, NOTHING, Policy
 from prediction_log.ids import PredictionIds

@@ -21,7 +21,8 @@ from driftgate.doctor.finding import Finding, Subject
 from driftgate.doctor.repair import repair
 from driftgate.doctor.surroundings import ports
 from driftgate.ring_folder import ring_folder
-from gateway.settings import GatewaySettings, GrpcSettings, LogSettings, PortSettings
+from gateway.log_settings import LogSettings
+from gateway.settings import GatewaySettings, GrpcSettings, PortSettings
 from groundwork.clock import FakeClock, SystemClock
 from groundwork.errors import LockedError
 from groundwork.files import FolderLock

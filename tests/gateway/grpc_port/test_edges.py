@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gateway.grpc_port.statuses import code_of
-from gateway.settings import GatewaySettings, RequestSettings, RunSettings
+from gateway.run_settings import RequestSettings, RunSettings
+from gateway.settings import GatewaySettings
 from prediction_log.record import Kind
 from tests.gateway.grpc_port.ports import CODES, Served, served, tensor, typed
 from tests.gateway.worlds import ROW, request

@@ -13,7 +13,8 @@ from gateway.call import Call
 from gateway.core import Pending
 from gateway.metrics import REFUSALS
 from gateway.responses import Response
-from gateway.settings import GatewaySettings, RequestSettings, RunSettings
+from gateway.run_settings import RequestSettings, RunSettings
+from gateway.settings import GatewaySettings
 from gateway.spans import core_of
 from groundwork.keys import INFER, OPERATE, KeyBook, Scope, create
 from groundwork.tracing import Tracer
