@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from gateway.catalogue import Catalogue
 from gateway.console import Console, Wish
+from gateway.digits import is_number
 from gateway.errors import LoadError, MalformedError, TooLargeError
 from gateway.line import BusyError, SupervisorError
 from gateway.order import Verb
@@ -51,7 +52,6 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (RegistryError, 502),
 )
 _JSON: Final = "application/json"
-_MOST_DIGITS: Final = 18
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -152,21 +152,16 @@ def _revision(tag: str | None) -> int | None:
     if tag is None or tag.strip() == "*":
         return None
     digits = tag.strip().strip('"').removeprefix("r")
-    if not _is_number(digits):
+    if not is_number(digits):
         raise MalformedError(f'If-Match is {tag[:40]!r}, wanted a route\'s revision such as "7"')
     return int(digits)
 
 
 def _after(request: Request) -> int:
     text = request.query_params.get("after", "0")
-    if not _is_number(text):
+    if not is_number(text):
         raise MalformedError(f"after is {text[:40]!r}, wanted a history row's number such as 0")
     return int(text)
-
-
-def _is_number(text: str) -> bool:
-    """Whether a text is a number that the store can hold."""
-    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _answer(value: Any, status: int = 200) -> Response:
