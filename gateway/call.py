@@ -16,6 +16,7 @@ from gateway.model import LoadedModel
 from gateway.protocols.codec import Codec, Headers
 from gateway.responses import Header
 from gateway.routing import Lane
+from groundwork.counters import Counters
 from prediction_log.record import Arm
 
 VERSION_HEADER: Final = b"x-driftgate-version"
@@ -46,6 +47,18 @@ class Bound(msgspec.Struct, frozen=True):
     evidence: dict[Arm, Evidence]
     plain: bool
     """Whether the stable version answers everything, alone: there is nothing to draw."""
+
+
+def bind(lane: Lane, counters: Counters) -> Bound:
+    """A lane, with places for what its arms do under its route's revision."""
+    name, revision = lane.route.model, lane.route.revision
+    arms = {Arm.STABLE: lane.stable, Arm.CANDIDATE: lane.candidate, Arm.SHADOW: lane.shadow}
+    evidence = {
+        arm: Evidence(counters, name, model.version, arm, revision)
+        for arm, model in arms.items()
+        if model is not None
+    }
+    return Bound(lane, evidence, plain=lane.weight == 0 and lane.shadow_share == 0)
 
 
 class Work:

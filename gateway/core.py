@@ -24,7 +24,8 @@ from typing import Any, Final
 
 from gateway import metrics
 from gateway.away import Away
-from gateway.call import Bound, Call, Work, arm_headers, asked_version, trace_id
+from gateway.call import Bound, Call, Work, arm_headers, asked_version, bind, trace_id
+from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
 from gateway.dispatch import Dispatch
 from gateway.errors import InvalidInputError, NotReadyError, OverloadedError, RunError, UnknownModelError
@@ -32,7 +33,7 @@ from gateway.inference import Array
 from gateway.journal import Journal, Noted
 from gateway.large import LargeAnswers
 from gateway.loop_lag import LoopLag
-from gateway.meters import ARM_NAMES, Evidence
+from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer, Headers
 from gateway.queueing import Waiting
@@ -49,7 +50,6 @@ from prediction_log.record import Arm, Kept
 
 _MOST_MICROSECONDS: Final = 2**32 - 1
 _MICROSECONDS: Final = 1e6
-_NANOSECONDS: Final = 1e9
 _GONE: Final = "client-gone"
 _PRIORITY: Final = b"priority"
 
@@ -108,7 +108,7 @@ class Core:
         bound = {}
         for name, lane in table.items():
             same = name in old and old[name].lane is lane
-            bound[name] = old[name] if same else self._bind(lane)
+            bound[name] = old[name] if same else bind(lane, self._counters)
         self._table = table
         self._bound = bound  # the one assignment that changes what answers
 
@@ -185,16 +185,6 @@ class Core:
         self._dispatch.close()
         self._pool.shutdown(wait=False)
 
-    def _bind(self, lane: Lane) -> Bound:
-        name, revision = lane.route.model, lane.route.revision
-        arms = {Arm.STABLE: lane.stable, Arm.CANDIDATE: lane.candidate, Arm.SHADOW: lane.shadow}
-        evidence = {
-            arm: Evidence(self._counters, name, model.version, arm, revision)
-            for arm, model in arms.items()
-            if model is not None
-        }
-        return Bound(lane, evidence, plain=lane.weight == 0 and lane.shadow_share == 0)
-
     def _draw(self, lane: Lane, headers: Headers) -> int:
         self._requests += 1
         key = headers.get(lane.key_header) if lane.key_header is not None else None
@@ -259,32 +249,11 @@ class Core:
         self, work: Work, noted: Noted, outputs: list[Array], headers: tuple[Header, ...], body: bytes
     ) -> Response:
         """Count what was answered and recorded, and offer it to the shadow."""
-        model, arm = work.model, work.arm
-        values, meters = self._values, model.meters
-        values[meters.ok[arm]] += 1
-        values[meters.consecutive_errors] = 0
-        meters.observe[arm](noted.latency)
-        self._count_stages(work, noted)
-        if work.counted:
-            values[work.bound.evidence[arm].requests] += 1
+        count_answered(self._values, work, noted)
         if work.shadow is not None:
             self._offer(work, work.shadow, noted, outputs)
-        told = (*headers, *arm_headers(model.version, arm), _identity(noted.identifier.hex()))
+        told = (*headers, *arm_headers(work.model.version, work.arm), _identity(noted.identifier.hex()))
         return Response(OK, told, body)
-
-    def _count_stages(self, work: Work, noted: Noted) -> None:
-        """Where the request's time went; whole nanoseconds, and together the latency that is recorded."""
-        values, meters = self._values, work.model.meters
-        read, queued, ran = work.began - work.queued - work.started, work.queued, work.ended - work.began
-        values[meters.rows] += work.request.rows
-        values[meters.decoded] += int(read * _NANOSECONDS)
-        values[meters.ran] += int(ran * _NANOSECONDS)
-        values[meters.encoded] += max(
-            0, noted.latency * 1000 - int((work.ended - work.started) * _NANOSECONDS)
-        )
-        values[meters.last] = noted.time // 1_000_000
-        if queued:
-            values[meters.queued] += int(queued * _NANOSECONDS)
 
     def _failed(self, work: Work, error: RunError | InvalidInputError) -> Response | Pending:
         model, arm = work.model, work.arm
@@ -295,15 +264,7 @@ class Core:
         kept = Kept.ALWAYS if rerun else Kept.SAMPLE  # the second run's row is the one that counts
         noted = self.note(work, identifier)
         self.journal.predicted(model, noted, work.request.feeds, None, work.request.rows, kept)
-        values, meters = self._values, model.meters
-        values[meters.rerun() if rerun else meters.failed(arm)] += 1
-        values[meters.consecutive_errors] += 1
-        values[meters.failed_time()] += noted.latency * 1000
-        meters.observe_failed(arm, noted.latency, rerun=rerun)
-        if work.counted:
-            evidence = work.bound.evidence[arm]
-            values[evidence.requests] += 1
-            values[evidence.errors] += 1
+        count_failed(self._values, work, noted)
         if rerun:
             work.model, work.arm, work.shadow, work.counted = work.bound.lane.stable, Arm.STABLE, None, False
             return self._run(work)

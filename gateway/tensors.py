@@ -3,9 +3,7 @@
 Rules:
 
 1. Sizes are multiplied as Python integers and compared with the data before anything is allocated.
-2. Nothing is coerced in silence: an integer must fit its datatype, a string is never a number, a truth value
-   is never a number (but 0 and 1 are read as BOOL, and a float without a fraction as an integer). In a
-   floating datatype null is NaN, a missing value; elsewhere null is refused.
+2. Nothing is coerced in silence; `gateway.json_elements` says what of JSON is read as what.
 3. No Python loop walks the elements of a number tensor: the typed decoder checks them, `struct` packs them
    with their range checked (half the cost of `np.array`, measured), `np.frombuffer` wraps the bytes.
 4. Strings are bytes on the wire and text in arrays; `gateway.text` says how they become one another.
@@ -15,11 +13,8 @@ It knows no protocol's field names.
 """
 
 import functools
-import itertools
 import math
-import re
 import struct
-import types
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -31,6 +26,7 @@ import numpy.typing as npt
 from gateway import numbers
 from gateway.errors import InvalidInputError, UnanswerableError
 from gateway.inference import Array
+from gateway.json_elements import JsonElements
 from gateway.text import bytes_of, escaped, from_base64, plain, text_of, to_base64
 from registry_client.signature import Datatype, TensorSpec, numpy_dtype
 
@@ -51,11 +47,9 @@ _CODES: Final = MappingProxyType(
         Datatype.FP64: "d",
     }
 )
-_FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatype.FP64})
 _PLAIN_FLOATS: Final = frozenset({Datatype.FP32, Datatype.FP64})
 _MANY: Final = 2048
 """From so many floats on, packing them by way of msgpack is quicker than `struct`."""
-_OPENING: Final = re.compile(rb"[\[ \t\r\n]*+")
 _PREFIX: Final = struct.Struct("<I")
 
 
@@ -65,29 +59,11 @@ def _packer(count: int, code: str | None) -> Callable[..., bytes]:
     return struct.Struct(f"<{count}{code}").pack
 
 
-def _leaf(datatype: Datatype) -> Any:
-    """The type a JSON element must have."""
-    if datatype in _FLOATS:
-        return float
-    return {Datatype.BOOL: bool, Datatype.BYTES: str}.get(datatype, int)
-
-
-def _lenient(leaf: Any) -> Any:
-    """What is read besides, when the strict type did not fit."""
-    return {float: float | None, int: int | float, bool: bool | int}.get(leaf, leaf)
-
-
-def _decoder(leaf: Any, depth: int) -> msgspec.json.Decoder[Any]:
-    kind: Any = leaf
-    for _ in range(depth):
-        kind = types.GenericAlias(list, (kind,))
-    return msgspec.json.Decoder(kind)
-
-
 class Tensor:
     """The codec of one tensor; it never changes what it answers.
 
-    `row_shape` is the shape of one row, or None when the request chooses more than the number of rows.
+    `row_shape` is the shape of one row, or None when the request chooses more than the number of rows. `leaf`
+    is the type that a JSON element has when nothing is to be said about it.
     """
 
     def __init__(self, spec: TensorSpec) -> None:
@@ -99,16 +75,10 @@ class Tensor:
         rest = spec.shape[1:] if self.batched else spec.shape
         self.row_shape = None if -1 in rest else rest
         self._code = _CODES.get(spec.datatype)
-        self._leaf = _leaf(spec.datatype)
-        self._strict = {depth: _decoder(self._leaf, depth).decode for depth in {1, max(1, len(spec.shape))}}
-        self._flat = self._strict[1]
+        self._elements = JsonElements(spec)
+        self.leaf = self._elements.leaf
+        self._flat = self._elements.flat
         self._last: tuple[Sequence[int] | None, int] = (None, 0)
-        self._list: Any = types.GenericAlias(list, (self._leaf,))
-
-    @property
-    def leaf(self) -> Any:
-        """The type that a JSON element has when nothing is to be said about it."""
-        return self._leaf
 
     def count(self, shape: Sequence[int]) -> int:
         """How many elements a tensor of `shape` has; InvalidInputError when it is not this tensor's.
@@ -139,7 +109,7 @@ class Tensor:
         try:
             values = self._flat(data)
         except (msgspec.DecodeError, RecursionError):
-            values = self._reread(data, shape)
+            values = self._elements.reread(data, shape)
         if len(values) != count:
             raise InvalidInputError(
                 f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
@@ -150,7 +120,7 @@ class Tensor:
         """The tensor in a list of elements of its leaf's type, flat or nested once, as a decoder typed it."""
         count = self.count(shape)
         if values and values[0].__class__ is list:
-            values = _flattened(self, values, shape)
+            values = self._elements.flattened(values, shape)
         if len(values) != count:
             raise InvalidInputError(
                 f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
@@ -173,7 +143,7 @@ class Tensor:
         one. `leaf` turns an element as the protocol writes it into a plain one; of a string, into the text
         that stands for its bytes.
         """
-        flat, shape = _flattened_freely(self, values)
+        flat, shape = self._elements.flattened_freely(values)
         if not self.shape and shape == [1]:
             shape = []
         while len(shape) < len(self.shape) and all(size == 1 for size in self.shape[len(shape) :]):
@@ -181,10 +151,7 @@ class Tensor:
         self.count(shape)
         if leaf is not None:
             flat = [leaf(value) for value in flat]
-        try:
-            strict = msgspec.convert(flat, self._list)
-        except msgspec.ValidationError as error:
-            strict = [self._settle(value) for value in self._convert_leniently(flat, error)]
+        strict = self._elements.converted(flat)
         if self.datatype is Datatype.BYTES:
             return np.array(strict, dtype=object).reshape(shape)
         return self._packed(strict, shape)
@@ -299,89 +266,12 @@ class Tensor:
             )
         return strings
 
-    def _reread(self, data: msgspec.Raw, shape: Sequence[int]) -> list[Any]:
-        """What the flat strict decoder did not take: nested lists, and the lenient elements of rule 2."""
-        depth = _depth(data)
-        if depth not in self._strict:
-            raise InvalidInputError(
-                f"input {self.name!r}: wanted a list of {self.datatype}, flat or nested like {list(shape)}, "
-                + (f"found lists {depth} deep" if depth else "found no list")
-            )
-        try:
-            values = self._strict[depth](data)
-        except msgspec.DecodeError as error:
-            if _lenient(self._leaf) is self._leaf:
-                raise self._misfit(error) from None
-            values = self._reread_leniently(data, depth)
-            flat = values if depth == 1 else _flattened(self, values, shape)
-            return [self._settle(value) for value in flat]
-        return values if depth == 1 else _flattened(self, values, shape)
-
-    def _reread_leniently(self, data: msgspec.Raw, depth: int) -> list[Any]:
-        try:
-            return _decoder(_lenient(self._leaf), depth).decode(data)  # type: ignore[no-any-return]
-        except msgspec.DecodeError as error:
-            raise self._misfit(error) from None
-
-    def _convert_leniently(self, flat: list[Any], error: msgspec.ValidationError) -> list[Any]:
-        lenient = _lenient(self._leaf)
-        if lenient is self._leaf:
-            raise self._misfit(error) from None
-        try:
-            return msgspec.convert(flat, types.GenericAlias(list, (lenient,)))  # type: ignore[no-any-return]
-        except msgspec.ValidationError as found:
-            raise self._misfit(found) from None
-
-    def _settle(self, value: Any) -> Any:
-        """The strict meaning of one leniently read element."""
-        if self._leaf is float:
-            return math.nan if value is None else value
-        if self._leaf is bool and (isinstance(value, bool) or value in (0, 1)):
-            return bool(value)
-        if self._leaf is int and (isinstance(value, int) or value.is_integer()):
-            return int(value)
-        raise InvalidInputError(f"input {self.name!r}: {value!r} is not {self.datatype}")
-
-    def _misfit(self, error: msgspec.DecodeError) -> InvalidInputError:
-        return InvalidInputError(f"input {self.name!r} is not {self.datatype}: {error}")
-
-
-def _flattened(tensor: Tensor, values: list[Any], shape: Sequence[int]) -> list[Any]:
-    """Nested lists in row-major order, every level compared with `shape`."""
-    fits = len(values) == shape[0]
-    for size in shape[1:]:
-        fits = fits and all(length == size for length in set(map(len, values)))
-        values = list(itertools.chain.from_iterable(values))
-    if not fits:
-        raise InvalidInputError(f"input {tensor.name!r}: its lists are not nested like {list(shape)}")
-    return values
-
-
-def _flattened_freely(tensor: Tensor, values: list[Any]) -> tuple[list[Any], list[int]]:
-    """Nested lists in row-major order, and the shape they have; at most as deep as the tensor."""
-    shape = [len(values)]
-    while values and isinstance(values[0], list):
-        sizes = {len(value) if isinstance(value, list) else -1 for value in values}
-        if len(sizes) != 1 or len(shape) == max(1, len(tensor.shape)):
-            raise InvalidInputError(
-                f"input {tensor.name!r}: wanted lists of equal lengths, nested like {list(tensor.shape)}"
-            )
-        shape.append(sizes.pop())
-        values = list(itertools.chain.from_iterable(values))
-    return values, shape
-
 
 def _bfloat16(bits: npt.NDArray[np.uint32]) -> Array:
     """The upper halves of FP32 bits, rounded to nearest even; a NaN stays one."""
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     quiet = (bits >> 16) | 0x40
     return np.where((bits & 0x7FFFFFFF) > 0x7F800000, quiet, rounded).astype("<u2")  # noqa: PLR2004  infinity
-
-
-def _depth(data: msgspec.Raw) -> int:
-    """How many lists open before the first element."""
-    opening = _OPENING.match(memoryview(data))
-    return 0 if opening is None else opening[0].count(b"[")
 
 
 def _shown(shape: Sequence[int]) -> str:
