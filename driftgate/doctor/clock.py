@@ -10,13 +10,12 @@ from typing import Final
 
 from driftgate import show
 from driftgate.doctor.finding import Finding, Subject, fail, ok, warn
-from groundwork.database import open_database
+from driftgate.doctor.reading import read_rollouts
 from groundwork.errors import DriftgateError
 from monitor import metrics
 from monitor import store as monitor_store
 from monitor.log_time import NEAR
 from prediction_log import segment_file
-from rollouts import tables
 
 _NS: Final = 10**9
 TOLERANCE: Final = 300 * _NS
@@ -59,18 +58,9 @@ def _steps(what: str, times: list[int]) -> Iterator[Finding]:
 
 
 def _history(subject: Subject) -> list[int]:
-    path = subject.data / "rollouts.db"
-    if not path.exists():
-        return []
-    with (
-        contextlib.suppress(DriftgateError, sqlite3.Error),
-        contextlib.closing(open_database(path, tables.SCHEMA, readonly=True)) as connection,
-    ):
-        rows = connection.execute(
-            "SELECT json_extract(CAST(body AS TEXT), '$.at') FROM history ORDER BY sequence"
-        )
-        return [int(at) for (at,) in rows]
-    return []
+    """When each edit was made (unix ns), in the history's order."""
+    edits = "SELECT json_extract(CAST(body AS TEXT), '$.at') FROM history ORDER BY sequence"
+    return read_rollouts(subject, lambda connection: [int(at) for (at,) in connection.execute(edits)])
 
 
 def _frames(subject: Subject) -> list[tuple[int, int]]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
-from groundwork.database import open_database
+from driftgate.doctor.reading import read_rollouts
 from groundwork.errors import DriftgateError
 from registry_client.backends import open_registry
 from registry_client.registry import Registry
 from rollouts import tables
-from rollouts.route import Route
 
 PUBLISH = "publish a new version (`driftgate push`); versions never change"
 
@@ -37,7 +34,7 @@ def registry(subject: Subject) -> Iterator[Finding]:
             yield from faults
     if good:
         yield ok("registry", f"{good} versions of {len(models)} models have the bytes of their digests")
-    for route in _routes(subject):
+    for route in read_rollouts(subject, lambda connection: tables.read_routes(connection).values()):
         for version in filter(None, (route.stable, route.candidate, route.previous)):
             if version not in versions.get(route.model, ()):
                 yield fail(
@@ -65,15 +62,3 @@ def _version(opened: Registry, model: str, version: str) -> Iterator[Finding]:
             f"{model} {version} has no reference profile, so nothing is compared with it",
             f"driftgate push … --name {model} --reference rows.csv, as a new version",
         )
-
-
-def _routes(subject: Subject) -> list[Route]:
-    path = subject.data / "rollouts.db"
-    if not path.exists():
-        return []
-    with (
-        contextlib.suppress(DriftgateError, sqlite3.Error),
-        contextlib.closing(open_database(path, tables.SCHEMA, readonly=True)) as connection,
-    ):
-        return list(tables.read_routes(connection).values())
-    return []
