@@ -15,6 +15,7 @@ from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
 from gateway import supervisor
 from gateway.listeners import Addresses
+from gateway.renewal import Reload
 from gateway.settings import GatewaySettings
 from groundwork.logs import Log
 
@@ -50,6 +51,6 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
                 line = f"predictions {addresses.http}/v2   rollouts {addresses.operator}"
                 greet(gateway.messages, log, lambda: click.echo(line), **msgspec.structs.asdict(addresses))
 
-            return supervisor.run(gateway, ready, supervisor.Reload(read))
+            return supervisor.run(gateway, ready, Reload(read))
 
     return told(gateway.messages, work)
