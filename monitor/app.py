@@ -39,7 +39,7 @@ from monitor.errors import MonitorError
 from monitor.evidence_out import EvidenceOut
 from monitor.loop import Loop
 from monitor.pipeline import Pipeline
-from monitor.priority import give_way
+from monitor.priority import in_turns
 from monitor.rereading import Reread, Rereading
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
@@ -167,15 +167,15 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
 
 
 def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread:
-    """The pipeline on a thread of its own, which gives way to whoever wants its processor.
+    """The pipeline on threads of its own, which give way to whoever wants their processor.
 
-    `ended` is called from it when it ends, however it ends.
+    `ended` is called when it ends, however it ends; so does the thread returned.
     """
+    loop, settings = parts.loop, parts.settings
 
     def work() -> None:
         try:
-            give_way()
-            parts.loop.run(poll=parts.settings.poll, catch_up=parts.settings.catch_up)
+            in_turns(lambda enough: loop.run(poll=settings.poll, catch_up=settings.catch_up, enough=enough))
         finally:
             ended()
 

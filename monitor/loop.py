@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from groundwork.clock import Clock
@@ -16,6 +17,7 @@ from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 from monitor.evidence_out import EvidenceOut
 from monitor.pipeline import Pipeline
+from monitor.priority import Waited
 from prediction_log.transport import Source
 from rollouts.history import Entry
 
@@ -61,12 +63,19 @@ class Loop:
         """Ask the loop to end; it reads on until it has all, or for as long as `run` allows."""
         self._stopping.set()
 
-    def run(self, *, poll: float, catch_up: float) -> None:
-        """Go round until stopped, then until the log is read or `catch_up` seconds passed."""
+    def run(self, *, poll: float, catch_up: float, enough: Callable[[float], bool]) -> bool:
+        """Go round until stopped, then until the log is read or `catch_up` seconds passed.
+
+        True then; False where `enough`, asked after every round with the seconds that it waited, says that
+        another thread is to go on.
+        """
         pause = poll
         try:
             while not self._stopping.is_set():
+                waited = Waited()
                 pause = _following(pause, poll, busy=self._try_round())
+                if enough(waited.seconds):
+                    return False
                 if pause:
                     self._stopping.wait(pause)
             deadline = self._clock.monotonic() + catch_up
@@ -78,6 +87,7 @@ class Loop:
             raise
         finally:
             self.went_round.set()
+        return True
 
     def _try_round(self) -> bool | None:
         """One round: whether there was something to do, None when it failed and will be begun again."""

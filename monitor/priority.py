@@ -1,8 +1,9 @@
 """How little of a processor the pipeline takes where it shares one with a gateway.
 
-Rules: only the thread that calls gives way, so that starting and answering stay as quick as they were; there
-is no way back, for a system lets nobody raise a priority; it is never wholly denied a turn. What is not read
-waits in the log.
+Rules: a thread that gives way never interrupts others, so that starting and answering stay as quick as they
+were; it has what others leave, and hardly more. Where that starves it (every processor busy for long), it
+is followed for a while by a thread that insists on a tenth: a new one, for a system lets nobody raise the
+priority of a thread that has lowered it. What is not read meanwhile waits in the log.
 
 It knows no log and no pipeline.
 """
@@ -10,19 +11,69 @@ It knows no log and no pipeline.
 import contextlib
 import os
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-NICENESS: Final = 10
-"""A tenth of a processor beside a thread that never rests. At 5, which is a quarter, the pipeline's turns
-lengthened a gateway's tail; 15, 19 and SCHED_IDLE were no better, and leave so little that a round could
-take minutes."""
+QUIET: Final = 19
+"""The least there is but SCHED_IDLE: a hundredth of a processor beside a thread that never rests. More of it
+comes in turns of the kernel's tick, each of which keeps all callers of that moment waiting."""
+INSISTING: Final = 10
+"""A tenth of a processor beside a thread that never rests."""
+STARVED_S: Final = 5.0
+"""A round that was kept waiting for so long was starved."""
+INSISTS_S: Final = 60.0
+"""For how long a thread insists before another tries again with what is left."""
 
 
-def give_way() -> None:
+def give_way(niceness: int) -> None:
     """Let the calling thread have what others leave, and never interrupt them; nothing but on Linux."""
     if sys.platform == "linux":
         # Linux keeps both for each thread; 0 is the one that calls.
         # A sandbox that forbids it costs the gateway's p99 something, which is no reason to read nothing.
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+            os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+class Waited:
+    """How long the calling thread has wanted to go on and could not, since it was made."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        worked: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._monotonic, self._worked = monotonic, worked
+        self._began = monotonic() - worked()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that passed less those of a processor."""
+        return self._monotonic() - self._worked() - self._began
+
+
+def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
+    """Call `work` in one thread after the other until it says that it has ended; raises what it raises.
+
+    `work` gets what it asks after every round with the seconds that the round waited: whether to leave off
+    there, in a state that another thread goes on from. It returns whether it has ended.
+    """
+    insists = False
+    while not _turn(work, insists=insists):
+        insists = not insists
+
+
+def _turn(work: Callable[[Callable[[float], bool]], bool], *, insists: bool) -> bool:
+    until = time.monotonic() + INSISTS_S
+
+    def enough(waited: float) -> bool:
+        return time.monotonic() >= until if insists else waited >= STARVED_S
+
+    def run() -> bool:
+        give_way(INSISTING if insists else QUIET)
+        return work(enough)
+
+    with ThreadPoolExecutor(1, "pipeline") as thread:
+        return thread.submit(run).result()

@@ -26,17 +26,21 @@ from loadtests.subject import running
 LEAST_RATIO: Final = 1.8
 WIDE: Final = 256
 SCORES: Final = 8
+PRODUCTS: Final = 5
 CONNECTIONS: Final = 16
 WARM_S: Final = 0.5
 
 
 def square() -> onnx.ModelProto:
-    """X [1, WIDE] → scores float32 [1, SCORES], by way of a product of two square matrices."""
+    """X [1, WIDE] → scores float32 [1, SCORES], by way of PRODUCTS products of two square matrices."""
     random = np.random.default_rng(4)
     nodes = [
         helper.make_node("Add", ["w", "X"], ["moved"]),
-        helper.make_node("MatMul", ["moved", "w"], ["product"]),
-        helper.make_node("MatMul", ["product", "v"], ["many"]),
+        *(
+            helper.make_node("MatMul", ["moved" if at == 0 else f"product{at}", "w"], [f"product{at + 1}"])
+            for at in range(PRODUCTS)
+        ),
+        helper.make_node("MatMul", [f"product{PRODUCTS}", "v"], ["many"]),
         helper.make_node("ReduceMean", ["many"], ["scores"], axes=[0], keepdims=1),
     ]
     weights = {

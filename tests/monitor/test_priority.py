@@ -1,12 +1,15 @@
 """Tests of monitor.priority."""
 
+import itertools
 import os
 import sys
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from monitor.priority import NICENESS, give_way
+from monitor.priority import INSISTING, QUIET, STARVED_S, Waited, give_way, in_turns
 
 
 def _standing() -> tuple[int, int]:
@@ -19,6 +22,38 @@ def test_only_the_thread_that_calls_gives_way() -> None:
     """A thread that gives way is last and interrupts nobody; the others stand where they stood."""
     before = _standing()
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(give_way).result()
-        assert thread.submit(_standing).result() == (max(NICENESS, before[0]), os.SCHED_BATCH)
+        thread.submit(give_way, INSISTING).result()
+        assert thread.submit(_standing).result() == (max(INSISTING, before[0]), os.SCHED_BATCH)
     assert _standing() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_who_is_starved_is_followed_by_a_thread_that_insists() -> None:
+    """A round kept waiting too long ends the quiet thread, and the next one wants a tenth."""
+    before = _standing()[0]
+    seen: list[tuple[int, threading.Thread]] = []
+    waits = iter([0.0, STARVED_S])
+
+    def work(enough: Callable[[float], bool]) -> bool:
+        seen.append((_standing()[0], threading.current_thread()))
+        return not any(enough(wait) for wait in waits)
+
+    in_turns(work)
+    assert [niceness for niceness, _ in seen] == [max(QUIET, before), max(INSISTING, before)]
+    assert len({thread for _, thread in seen}) == len(seen)
+
+
+def test_what_the_work_raises_ends_the_turns() -> None:
+    """An error of the work is the caller's, and no thread follows."""
+
+    def work(_enough: Callable[[float], bool]) -> bool:
+        raise OSError("as it is")
+
+    with pytest.raises(OSError, match="as it is"):
+        in_turns(work)
+
+
+def test_waited_is_what_passed_without_a_processor() -> None:
+    """Only the time in which the thread did not work counts as waited."""
+    passed, worked = itertools.count(10.0, 3.0), itertools.count(1.0, 1.0)
+    assert Waited(lambda: next(passed), lambda: next(worked)).seconds == 2.0
