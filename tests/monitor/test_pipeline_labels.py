@@ -1,0 +1,87 @@
+"""Tests of monitor.pipeline with labels that are late, strange, or of another clock's time."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from monitor import metrics
+from monitor.pipeline import Pipeline
+from monitor.status import status
+from monitor.store import open_store
+from prediction_log.transport import Offset
+from registry_client.memory import MemoryRegistry
+from tests.monitor import worlds
+from tests.monitor.worlds import MODEL, Traffic, registry
+
+REGISTRY = registry("1")
+
+
+def numbered(frames: list[bytes]) -> list[tuple[Offset, bytes]]:
+    """The frames with their offsets."""
+    return [(Offset(1, row), body) for row, body in enumerate(frames, 1)]
+
+
+def test_labels_that_come_days_later_ask_for_a_retrain_now(tmp_path: Path) -> None:
+    """What late labels prove happens when they come; a request dated by its predictions would be over."""
+    db = open_store(tmp_path)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    traffic, days = Traffic(5), 3 * 86_400 * 10**9
+    asked = [traffic.predictions(64, wrong=0.7) for _ in range(10)]
+    traffic.time += days
+    since = traffic.predictions(64)[0]
+    told = [
+        traffic.labels([replace(label, time=label.time + days) for label in labels]) for _, labels in asked
+    ]
+    pipeline.feed(numbered([*(body for body, _ in asked), since, *told]))
+    rows = db.execute("SELECT time, expires FROM events WHERE type = 'retrain.requested'").fetchall()
+    assert len(rows) == 1
+    time, expires = rows[0]
+    assert worlds.START + days <= time < expires
+    (watch,) = pipeline.watches
+    assert watch.incident is not None
+    assert watch.incident.onset.time < worlds.START + days <= watch.incident.opened.time
+    db.close()
+
+
+def test_a_clock_set_back_does_not_keep_a_request_waiting(tmp_path: Path) -> None:
+    """An onset from a clock thirty days ahead is dated anew when it is set right: labels count from there."""
+    db = open_store(tmp_path)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    traffic, ahead = Traffic(6), 30 * 86_400 * 10**9
+    traffic.time += ahead
+    early = [traffic.predictions(64, shift=2.0) for _ in range(6)]
+    traffic.time -= ahead
+    after = [traffic.predictions(64, shift=2.0) for _ in range(6)]
+    pipeline.feed(numbered([*(body for body, _ in early), after[0][0]]))
+    (watch,) = pipeline.watches
+    assert watch.incident is not None
+    assert watch.incident.onset.time == watch.mark.time < worlds.START + ahead
+    stale = [traffic.labels(labels) for _, labels in early]
+    late = [frame for body, labels in after[1:] for frame in (body, traffic.labels(labels))]
+    pipeline.feed([(Offset(2, row), frame) for row, frame in enumerate([*stale, *late], 1)])
+    (body,) = db.execute("SELECT body FROM events WHERE type = 'retrain.requested'").fetchone()
+    data = msgspec.json.decode(body)["data"]
+    assert 50 <= data["labelled_since_onset"] <= 64
+    assert data["window"]["from"] <= data["window"]["to"]
+    db.close()
+
+
+def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Path) -> None:
+    """They are wrong where they can be compared, unscored where not, and shown as what they are."""
+    db = open_store(tmp_path)
+    known = MemoryRegistry()
+    manifest = REGISTRY.manifest(MODEL, "1")
+    known.publish(replace(manifest, classes=("0", "1"), profile_digest=None), b"model 1", None)
+    pipeline = Pipeline(db, worlds.settings(), known)
+    traffic = Traffic()
+    body, labels = traffic.predictions(60, wrong=0.0)
+    values: list[int | str] = [7] * 20 + ["paid"] * 10
+    odd = [replace(label, value=value) for label, value in zip(labels, values, strict=False)]
+    pipeline.feed(numbered([body, traffic.labels([*odd, *labels[30:]])]))
+    of = {"model": MODEL, "version": "1"}
+    assert pipeline.tally.counts[metrics.key(metrics.UNKNOWN_CLASSES, **of)] == 30
+    (found,) = status(Pipeline(db, worlds.settings(), known))["versions"]
+    assert (found["accuracy"]["labelled"], found["accuracy"]["right"]) == (50, 30)
+    assert found["accuracy"]["unknown_class"] == 30
+    db.close()
