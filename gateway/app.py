@@ -11,7 +11,6 @@ import functools
 import gc
 import os
 import socket
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +39,7 @@ from gateway.places import Places, Stage
 from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
+from gateway.repeating import again
 from gateway.repository import Repository
 from gateway.slot_room import open_slot
 from gateway.spans import core_of
@@ -66,8 +66,6 @@ DOOR_SECONDS: Final = 1.5
 JOURNAL_SECONDS: Final = 1.0
 # While nobody asks the looks are so many times as far apart: each costs a sleeping worker 0.1 to 0.2 ms.
 IDLE_LOOKS: Final = 4
-# After a fault nobody foresaw a task waits at least so long, so that it does not fill the log.
-FAULT_SECONDS: Final = 1.0
 # Between two signs of life of a worker that has not begun to answer.
 BEAT_SECONDS: Final = 0.1
 
@@ -131,22 +129,13 @@ class App:
             self._registry, self._store, data / "slots", self._faults, self._schedules, self._settings.runs
         )
         doors = self._access
-        repository = Repository(
-            catalogue,
-            self._console,
-            self._store,
-            self._discovery,
-            slots_folder=data / "slots",
-            clock=self._clock,
-            faults=self._faults,
-        )
         app = build_asgi(
             self._core,
             shown,
             self._log,
             doors.gate("http"),
             slots_folder=data / "slots",
-            repository=repository,
+            repository=self._repository(catalogue, data),
         )
         self._http = Port(
             app,
@@ -170,6 +159,17 @@ class App:
             refused=doors.refused("operator"),
         )
 
+    def _repository(self, catalogue: Catalogue, data: Path) -> Repository:
+        return Repository(
+            catalogue,
+            self._console,
+            self._store,
+            self._discovery,
+            slots_folder=data / "slots",
+            clock=self._clock,
+            faults=self._faults,
+        )
+
     def _grpc_port(self, listener: int, premises: Premises) -> "GrpcPort":
         # A stranger's bytes must not fill the log; gRPC's core reads this when it is loaded.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -189,21 +189,19 @@ class App:
 
     async def run(self) -> int:
         """Start, answer until the line says to end, stop in order; the exit code."""
-        starting = asyncio.create_task(self._again(BEAT_SECONDS, self._turn))
+        starting = asyncio.create_task(again(self._turn, BEAT_SECONDS, self._log))
         await self._start()
         starting.cancel()
-        tasks = [
-            asyncio.create_task(task)
-            for task in (
-                self._again(0.0, self._flusher.run),
-                self._again(self._pace, self._tick),
-                self._again(lambda: self._rested(GUARD_SECONDS), self._guard),
-                self._again(ACCESS_SECONDS, self._access.look),
-                self._again(self._settings.pace.registry, self._look),
-                self._again(JOURNAL_SECONDS, self._tend),
-                self._again(self._settings.pace.pilot, self._fly),
-            )
+        looks: list[tuple[Callable[[], Awaitable[None]], float | Callable[[], float]]] = [
+            (self._flusher.run, 0.0),
+            (self._tick, self._pace),
+            (self._guard, lambda: self._rested(GUARD_SECONDS)),
+            (self._access.look, ACCESS_SECONDS),
+            (self._look, self._settings.pace.registry),
+            (self._tend, JOURNAL_SECONDS),
+            (self._fly, self._settings.pace.pilot),
         ]
+        tasks = [asyncio.create_task(again(work, seconds, self._log)) for work, seconds in looks]
         await self._line.end()
         clean = await self._stop(tasks)
         return 0 if clean else 1
@@ -283,20 +281,6 @@ class App:
         self._follower.close()
         self._store.close()
         self.slot.close()
-
-    async def _again(self, seconds: float | Callable[[], float], work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` every `seconds`; what fails is told and tried again: a task that ended would be worse."""
-        name = getattr(work, "__name__", "")
-        while True:
-            await asyncio.sleep(seconds() if callable(seconds) else seconds)
-            try:
-                await work()
-            except (DriftgateError, OSError) as error:
-                self._log.error("task-failed", task=name, fault=error)
-                await asyncio.sleep(FAULT_SECONDS)
-            except Exception as error:  # noqa: BLE001  see above
-                self._log.error("task-broken", task=name, fault="".join(traceback.format_exception(error)))
-                await asyncio.sleep(FAULT_SECONDS)
 
     def _pace(self) -> float:
         """Seconds to the next look at the routes, which an edit of them may wait for."""

@@ -30,19 +30,16 @@ import msgspec
 
 from gateway.deadlines import LAST
 from gateway.errors import ExpiredError, LateError, QueueFullError
+from gateway.estimates import Hope, Pace
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import NEVER, Queue, Waiting
 from gateway.run_settings import QueueSettings
-from gateway.schedule import Pace, Schedule, enough, window
+from gateway.schedule import Schedule, enough, window
 
 _LONGEST_RETRY: Final = 3600
 _MARGIN: Final = 1.3
 """An estimate times this must be within a deadline: runs vary, and a late answer is work for nothing."""
-_LEARNING: Final = 0.25
-_PAYS: Final = 0.5
-_AGAIN: Final = 16
-"""Where waiting has not paid, every so many chances it is tried again."""
 _GRAIN_SECONDS: Final = 0.001
 """uvloop's timers are whole milliseconds, and come up to one too soon."""
 _SWEEP_SECONDS: Final = 0.01
@@ -369,26 +366,3 @@ class Batcher:
 def _whole(seconds: float) -> int:
     """What `Retry-After` says for so many seconds."""
     return min(max(1, math.ceil(seconds)), _LONGEST_RETRY)
-
-
-class Hope:
-    """Whether waiting for company has paid lately, and how many rows the present wait is for."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._had = 0
-        self._paid = 1.0
-        self._chances = 0
-
-    def begin(self, had: int, rows: int) -> bool:
-        """Whether to wait until `had` rows have become `rows`."""
-        self._had, self.rows = had, rows
-        if self._paid >= _PAYS:
-            return True
-        self._chances = (self._chances + 1) % _AGAIN
-        return not self._chances
-
-    def end(self, rows: int) -> None:
-        """The wait is over, and so many rows are there."""
-        came = min(1.0, max(0, rows - self._had) / max(1, self.rows - self._had))
-        self._paid += _LEARNING * (came - self._paid)

@@ -10,7 +10,7 @@ Rules:
 3. A run waits for more requests no longer than one run lasts, only where joining saves most of one, and only
    where at least two requests were in flight.
 
-Pure functions over values; `Pace` is the one thing here that changes.
+Pure functions over values; what is learnt while a version runs is in `gateway.estimates`.
 """
 
 import functools
@@ -32,8 +32,6 @@ Mode = Literal["inline", "batched", "queued"]
 _WORTH: Final = 0.9
 """A longer batch is worth it where its rows cost less than this share of a shorter one's."""
 _HALF: Final = 0.5
-_WEIGHT: Final = 0.2
-_JUMP: Final = 4.0
 _MILLISECOND: Final = 1e-3
 
 
@@ -155,40 +153,6 @@ def enough(times: Times, waiting: int, ran: int, most: int, *, aside: bool) -> i
         for rows in range(max(1, waiting), together + 1)
         if not window(times, rows, together - rows, most)
     )
-
-
-class Pace:
-    """How long runs take now: what was measured at load, times what the last runs took against it.
-
-    What passes besides, until a busy loop has given the answers, is `delay`: it says nothing about the model,
-    and runs that follow one another share it.
-    """
-
-    def __init__(self, times: Times) -> None:
-        self._times = times
-        self.factor = 1.0
-        self.delay = 0.0
-
-    def seconds(self, rows: int) -> float:
-        """The expected seconds of a run by itself, without `delay`."""
-        return seconds_for(self._times, rows) * self.factor
-
-    def least(self, rows: int) -> float:
-        """The same on a machine as quick as it has been at its best: nothing is given up for a bad moment."""
-        return seconds_for(self._times, rows) * min(1.0, self.factor)
-
-    def note_delay(self, seconds: float) -> None:
-        """Take in what passed besides a run, until all of it was answered."""
-        self.delay += _WEIGHT * (max(0.0, seconds) - self.delay)
-
-    def note(self, rows: int, seconds: float) -> None:
-        """Take in a run that has ended; one wild value moves the estimate by no more than a few times."""
-        expected = seconds_for(self._times, rows)
-        if expected <= 0:
-            self._times = ((1, seconds),) if seconds > 0 else ()
-            return
-        found = min(max(seconds / expected, self.factor / _JUMP), self.factor * _JUMP)
-        self.factor += _WEIGHT * (found - self.factor)
 
 
 def lengths(most: int) -> list[int]:

@@ -8,7 +8,6 @@ from gateway.run_settings import RunSettings
 from gateway.schedule import (
     Measured,
     Mode,
-    Pace,
     Schedule,
     Times,
     best_rows,
@@ -141,36 +140,6 @@ def test_nothing_waits_where_joining_saves_nothing() -> None:
     assert window(TREES, 3, 1, 8) == 0
     assert window(PERCEPTRON, 0, 1, 16) == 0
     assert window(PERCEPTRON, 16, 16, 16) == 0
-
-
-def test_the_pace_follows_the_machine() -> None:
-    """Runs that take longer than at load raise the estimate, one wild run only a little; none is below 0."""
-    pace = Pace(PERCEPTRON)
-    pace.note(1, 100.0)
-    assert pace.factor < 2
-    for _ in range(60):
-        pace.note(1, 2 * 793e-6)
-    assert pace.seconds(1) == pytest.approx(2 * 793e-6, rel=0.05)
-    assert pace.least(1) == pytest.approx(793e-6)
-
-
-def test_a_delay_is_remembered_for_some_runs() -> None:
-    """What a loop was late counts for a while; a loop in time is believed at last."""
-    pace = Pace(PERCEPTRON)
-    for delay in (0.0, 0.0, 0.1, 0.0):
-        pace.note_delay(delay)
-    assert 0.01 < pace.delay < 0.02
-    for _ in range(40):
-        pace.note_delay(0.0)
-    assert pace.delay < 0.001
-
-
-def test_the_pace_of_an_unmeasured_version_is_its_last_run() -> None:
-    """Where nothing could be measured at load, runs themselves say what they take."""
-    pace = Pace(())
-    assert pace.seconds(3) == 0
-    pace.note(2, 0.5)
-    assert pace.seconds(3) == 0.5
 
 
 def test_lengths_double_up_to_the_most() -> None:
