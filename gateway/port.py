@@ -12,11 +12,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.arrivals import Arrivals
-from groundwork.connection import REFUSALS, BoundedConnection, Count, Sweep
+from groundwork.connection import REFUSALS, BoundedConnection, Count, Sweep, config_of
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
 
@@ -82,19 +81,7 @@ class Port:
         self._tls = tls
         self._refused = refused
         self._connect = connect
-        self._config = Config(
-            app,
-            interface="asgi3",
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-        )
-        self._config.load()
+        self._config = config_of(app, Connection, date_header=False)
         self._arrivals = Arrivals(
             listener,
             self._greet,

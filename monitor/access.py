@@ -15,7 +15,7 @@ import uvicorn
 
 from groundwork.allowance import Allowance
 from groundwork.clock import Clock
-from groundwork.connection import BoundedConnection
+from groundwork.connection import BoundedConnection, config_of
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED, Audit
 from groundwork.gate import Gate, Guarded, Keys
@@ -60,19 +60,9 @@ class AccessControl:
 
     def server_config(self, app: Callable[..., Any]) -> uvicorn.Config:
         """How uvicorn serves `app`: behind the gate, with bounded connections, over TLS where it is set."""
-        config = uvicorn.Config(
-            Guarded(app, self._gate, scope_of),
-            interface="asgi3",
-            http=functools.partial(BoundedConnection, limits=self._settings.limits, count=self._refused),  # type: ignore[arg-type]
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_PARTING_SECONDS,
-        )
-        config.load()
+        connection = functools.partial(BoundedConnection, limits=self._settings.limits, count=self._refused)
+        guarded = Guarded(app, self._gate, scope_of)
+        config = config_of(guarded, connection, timeout_graceful_shutdown=_PARTING_SECONDS)
         config.ssl = self._tls.context
         return config
 
