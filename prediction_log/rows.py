@@ -133,11 +133,6 @@ class RowFile:
         before = (self._state is not _Spare.FREE) + len(self._spills)
         return before > 1 or (before > 0 and self._holds(self._active))
 
-    @property
-    def taken_rows(self) -> int:
-        """Rows of the frame that is being spooled; 0 when none is."""
-        return self._spare.rows if self._state is _Spare.TAKEN else 0
-
     def append(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> int:
         """Copy `rows` rows in and publish them; returns the first's sequence number, lost or not.
 

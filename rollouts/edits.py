@@ -62,13 +62,6 @@ def set_weight(route: Route, weight: int) -> Route:
     return _next(route, weight=weight)
 
 
-def set_shadow(route: Route, version: str | None, shadow_share: int) -> Route:
-    """Return the route with another version run beside stable (None or share 0: none)."""
-    if version is None or shadow_share == 0:
-        return _next(route, shadow=None, shadow_share=0)
-    return _next(route, shadow=version, shadow_share=shadow_share)
-
-
 def promote(route: Route) -> Route:
     """Return the route with the candidate as stable and the old stable as previous; its rollout stays."""
     candidate = _candidate(route, "promote")

@@ -57,11 +57,6 @@ class AnyEdits(RuleBasedStateMachine):
         if self._try(lambda: edits.enter_step(self.route, step, weight=weight, shadow_share=share)):
             assert (self.route.step, self.route.shadow_share) == (step, share)
 
-    @rule(version=st.one_of(st.none(), VERSIONS), share=SHARES)
-    def set_shadow(self, version: str | None, share: int) -> None:
-        """Run another version beside."""
-        self._try(lambda: edits.set_shadow(self.route, version, share))
-
     @rule()
     def promote(self) -> None:
         """Make the candidate stable; the old stable is what undo returns to."""
