@@ -117,11 +117,7 @@ async def _run(
             # Whatever ended the wait, the pipeline ends its round before its connection is closed.
             parts.loop.stop()
             await asyncio.to_thread(pipeline.join)
-        dispatching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await dispatching
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_step(parts.dispatcher, log), _LAST_TRY_S)
+        await _end_deliveries(dispatching, parts.dispatcher, log)
         server.should_exit = True
         await serving
         guarding.cancel()
@@ -191,6 +187,15 @@ async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event, log: Log) -> No
         pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _end_deliveries(dispatching: asyncio.Task[None], dispatcher: Dispatcher, log: Log) -> None:
+    """Deliver once more what the last round wrote, for a few seconds at most; the rest waits for a start."""
+    dispatching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await dispatching
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(_step(dispatcher, log), _LAST_TRY_S)
 
 
 async def _step(dispatcher: Dispatcher, log: Log) -> float | None:
