@@ -69,11 +69,38 @@ def build_operator(
 ) -> Starlette:
     """The ASGI application of the operator port; `exposition` renders /metrics and is called in a thread."""
 
+    async def metrics(_request: Request) -> Response:
+        return Response(await asyncio.to_thread(exposition), headers={"content-type": CONTENT_TYPE})
+
+    async def healthz(_request: Request) -> Response:
+        return _answer({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            *_routes_of_models(catalogue),
+            *_routes_of_rollouts(console),
+            *_routes_of_workers(supervisor),
+            Route("/metrics", metrics),
+            Route("/healthz", healthz),
+        ],
+        exception_handlers={DriftgateError: _refused, HTTPException: _misused, Exception: _broken},
+    )
+
+
+def _routes_of_models(catalogue: Catalogue) -> list[Route]:
+    """What there is to answer with."""
+
     async def models(_request: Request) -> Response:
         return _answer(await asyncio.to_thread(catalogue.models))
 
     async def model(request: Request) -> Response:
         return _answer(await asyncio.to_thread(catalogue.model, request.path_params["model"]))
+
+    return [Route("/v1/models", models), Route("/v1/models/{model}", model)]
+
+
+def _routes_of_rollouts(console: Console) -> list[Route]:
+    """What should answer: how it stands, how that came to be, and the verbs that change it."""
 
     async def status(request: Request) -> Response:
         return _answer(await console.status(request.path_params["model"]))
@@ -87,29 +114,15 @@ def build_operator(
             raise HTTPException(404, f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
         return _answer(await console.act(request.path_params["model"], verb, await _wish(request)))
 
-    async def metrics(_request: Request) -> Response:
-        return Response(await asyncio.to_thread(exposition), headers={"content-type": CONTENT_TYPE})
-
-    async def healthz(_request: Request) -> Response:
-        return _answer({"status": "ok"})
-
-    return Starlette(
-        routes=[
-            Route("/v1/models", models),
-            Route("/v1/models/{model}", model),
-            Route("/v1/history", history),
-            Route("/v1/rollouts/{model}", status),
-            Route("/v1/rollouts/{model}/history", history),
-            Route("/v1/rollouts/{model}/{verb}", act, methods=["POST"]),
-            *_routes_of(supervisor),
-            Route("/metrics", metrics),
-            Route("/healthz", healthz),
-        ],
-        exception_handlers={DriftgateError: _refused, HTTPException: _misused, Exception: _broken},
-    )
+    return [
+        Route("/v1/history", history),
+        Route("/v1/rollouts/{model}", status),
+        Route("/v1/rollouts/{model}/history", history),
+        Route("/v1/rollouts/{model}/{verb}", act, methods=["POST"]),
+    ]
 
 
-def _routes_of(supervisor: Supervised) -> list[Route]:
+def _routes_of_workers(supervisor: Supervised) -> list[Route]:
     """What concerns all workers together."""
 
     async def workers(_request: Request) -> Response:
