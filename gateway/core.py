@@ -38,7 +38,7 @@ from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer, Headers
 from gateway.queueing import Waiting
 from gateway.refusals import Refusals
-from gateway.responses import OK, Fault, Header, Response, plain_fault, refused
+from gateway.responses import OK, ErrorBody, Header, Response, plain_fault, refused
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Job, Shadow, size_of
@@ -166,7 +166,7 @@ class Core:
         model: str,
         version: str | None,
         started: float,
-        fault: Fault = plain_fault,
+        fault: ErrorBody = plain_fault,
     ) -> Response:
         """Record a request that no version is run for, and tell its client why; `started` is monotonic.
 

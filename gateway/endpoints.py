@@ -39,7 +39,7 @@ from gateway.parting import GoneError, Receive, unless_gone
 from gateway.paths import Paths, Target
 from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Codec, Headers
 from gateway.repository import Repository
-from gateway.responses import JSON, OK, Fault, Response, plain_fault, refused
+from gateway.responses import JSON, OK, ErrorBody, Response, plain_fault, refused
 from groundwork.denials import Denial
 from groundwork.errors import DriftgateError
 from groundwork.gate import OPEN, Gate, Pass
@@ -59,7 +59,7 @@ class Destination(msgspec.Struct, frozen=True, gc=False):
     scope: str | None
     leads: Codec | Page
     named: bool
-    fault: Fault
+    fault: ErrorBody
 
 
 class DataPort:

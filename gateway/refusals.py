@@ -6,7 +6,7 @@ time for that is taken from the others: nothing that is the same each time is lo
 
 from gateway import metrics
 from gateway.journal import Journal
-from gateway.responses import Fault, Response, refused
+from gateway.responses import ErrorBody, Response, refused
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
 
@@ -21,7 +21,7 @@ class Refusals:
         self._places: dict[tuple[str, str], int] = {}
 
     def tell(
-        self, error: DriftgateError, model: str, version: str, latency: int, fault: Fault, *, known: bool
+        self, error: DriftgateError, model: str, version: str, latency: int, fault: ErrorBody, *, known: bool
     ) -> Response:
         """The answer; `latency` in µs. It is counted for its model only where that is `known` to a route."""
         answer = refused(error, fault)

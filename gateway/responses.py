@@ -64,7 +64,7 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
 
 _encode = msgspec.json.Encoder().encode
 
-Fault = Callable[[int, str, str], bytes]
+ErrorBody = Callable[[int, str, str], bytes]
 """(status, code, sentence) to the body that a protocol has for an error; always JSON."""
 
 
@@ -92,7 +92,7 @@ def _status(kind: type[DriftgateError]) -> int:
     return next((status for family, status in STATUS if issubclass(kind, family)), FAILED)
 
 
-def refused(error: DriftgateError, fault: Fault = plain_fault) -> Response:
+def refused(error: DriftgateError, fault: ErrorBody = plain_fault) -> Response:
     """The answer that tells a client about `error`; nothing but its one line leaves the process."""
     headers: tuple[Header, ...] = (JSON,)
     if isinstance(error, WrongMethodError):

@@ -21,7 +21,7 @@ from gateway.errors import (
 )
 from gateway.protocols.codec import Headers
 from gateway.repository import Repository
-from gateway.responses import Fault, Response, plain_fault
+from gateway.responses import ErrorBody, Response, plain_fault
 
 PAGES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -114,10 +114,10 @@ class Page(msgspec.Struct, frozen=True):
     """Endpoints by method, and how errors are written."""
 
     methods: Mapping[str, Endpoint]
-    fault: Fault = plain_fault
+    fault: ErrorBody = plain_fault
 
 
-def get(endpoint: Endpoint, fault: Fault = plain_fault) -> Page:
+def get(endpoint: Endpoint, fault: ErrorBody = plain_fault) -> Page:
     """A page that is read."""
     return Page(MappingProxyType({"GET": endpoint, "HEAD": endpoint}), fault)
 

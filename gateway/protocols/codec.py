@@ -62,5 +62,5 @@ class Codec(Protocol):
         ...
 
     def fault(self, status: int, code: str, sentence: str, /) -> bytes:
-        """The body, JSON, that tells a client of this protocol about an error; see `responses.Fault`."""
+        """The body, JSON, that tells a client of this protocol about an error; see `responses.ErrorBody`."""
         ...
