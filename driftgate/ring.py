@@ -226,7 +226,8 @@ def run(
 ) -> int:
     """Run both programs until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code.
 
-    `reread` gives the settings as they are to be after a SIGHUP.
+    `reread` gives the settings as they are to be after a SIGHUP. ProgramError where a program does not start,
+    or the folder of state cannot be used.
     """
     data = Path(gateway.data)
     try:

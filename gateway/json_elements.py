@@ -41,7 +41,10 @@ class JsonElements:
         self._list: Any = types.GenericAlias(list, (self.leaf,))
 
     def reread(self, data: msgspec.Raw, shape: Sequence[int]) -> list[Any]:
-        """What `flat` did not take, flat: nested lists, and elements that are read besides."""
+        """What `flat` did not take, flat: nested lists, and elements that are read besides.
+
+        InvalidInputError for all else.
+        """
         depth = _depth(data)
         if depth not in self._strict:
             raise InvalidInputError(
@@ -66,7 +69,7 @@ class JsonElements:
             return [self._settle(value) for value in self._convert_leniently(flat, error)]
 
     def flattened(self, values: list[Any], shape: Sequence[int]) -> list[Any]:
-        """Nested lists in row-major order, every level compared with `shape`."""
+        """Nested lists in row-major order; InvalidInputError where a level is not as long as `shape` says."""
         fits = len(values) == shape[0]
         for size in shape[1:]:
             fits = fits and all(length == size for length in set(map(len, values)))
@@ -76,7 +79,10 @@ class JsonElements:
         return values
 
     def flattened_freely(self, values: list[Any]) -> tuple[list[Any], list[int]]:
-        """Nested lists in row-major order, and the shape they have; at most as deep as the tensor."""
+        """Nested lists in row-major order, and the shape they have.
+
+        InvalidInputError for lists of unequal lengths, or deeper than the tensor.
+        """
         shape = [len(values)]
         while values and isinstance(values[0], list):
             sizes = {len(value) if isinstance(value, list) else -1 for value in values}

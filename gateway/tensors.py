@@ -117,7 +117,10 @@ class Tensor:
         return self._packed(values, shape)
 
     def from_lists(self, values: list[Any], shape: Sequence[int]) -> Array:
-        """The tensor in a list of elements of its leaf's type, flat or nested once, as a decoder typed it."""
+        """The tensor in a list of elements of its leaf's type, flat or nested once, as a decoder typed it.
+
+        InvalidInputError where it does not fit.
+        """
         count = self.count(shape)
         if values and values[0].__class__ is list:
             values = self._elements.flattened(values, shape)
@@ -157,7 +160,10 @@ class Tensor:
         return self._packed(strict, shape)
 
     def from_binary(self, data: memoryview, shape: Sequence[int]) -> Array:
-        """The tensor in little-endian row-major bytes (strings: 4-byte length and bytes each)."""
+        """The tensor in little-endian row-major bytes (strings: 4-byte length and bytes each).
+
+        A view of them where they lie aligned. InvalidInputError where they do not fit.
+        """
         count = self.count(shape)
         if self.datatype is Datatype.BYTES:
             return np.array(self._read_strings(data, count), dtype=object).reshape(shape)
@@ -174,7 +180,7 @@ class Tensor:
     def from_bare(self, body: bytes) -> Array:
         """The tensor that is a whole body; the one size that the model may leave open follows from it.
 
-        A string has no length before it: it is the body.
+        A string has no length before it: it is the body. InvalidInputError where it does not fit.
         """
         known = math.prod(size for size in self.shape if size != -1)
         if self.datatype is Datatype.BYTES:

@@ -31,7 +31,7 @@ _REQUIRED: Final[Mapping[int, tuple[ColumnSpec, ...]]] = {
 
 
 def read_head(view: memoryview) -> Head:
-    """The head of these bytes, its own numbers checked against each other and the bytes' length."""
+    """The head of these bytes; FrameError unless its numbers fit each other and the bytes' length."""
     if len(view) < HEAD.size:
         raise FrameError(f"a frame has at least {HEAD.size} bytes, found {len(view)}")
     head = Head._make(HEAD.unpack_from(view))
@@ -83,7 +83,7 @@ def check_counts(head: Head) -> None:
 
 @functools.lru_cache(maxsize=64)
 def parse_schema(kind: int, data: bytes) -> Schema:
-    """The schema in these bytes, checked for `kind`; the last few are remembered, as frames repeat them."""
+    """The schema in these bytes; FrameError where it is none for `kind`. The last few are remembered."""
     try:
         schema = msgspec.msgpack.decode(data, type=Schema)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -93,7 +93,7 @@ def parse_schema(kind: int, data: bytes) -> Schema:
 
 
 def read_table(view: memoryview, head: Head, schema: Schema) -> Iterator[memoryview]:
-    """Each buffer in turn, once all are known to lie in order, aligned and inside the frame."""
+    """Each buffer in turn; before the first FrameError unless all lie in order, aligned and inside."""
     count = layout.buffer_count(schema)
     start = layout.aligned(head.head_bytes + head.schema_bytes)
     free = start + count * TABLE_ENTRY.size

@@ -77,7 +77,10 @@ def promote(route: Route) -> Route:
 
 
 def abort(route: Route) -> Route:
-    """Return the route without candidate and shadow: stable answers everything."""
+    """Return the route without candidate and shadow: stable answers everything.
+
+    RouteError where neither is there.
+    """
     if route.candidate is None and route.shadow is None:
         raise RouteError(
             f"route of {route.model!r}: nothing is being rolled out, so there is nothing to abort; "
@@ -87,7 +90,10 @@ def abort(route: Route) -> Route:
 
 
 def undo(route: Route) -> Route:
-    """Return the route whose previous version is stable again; a candidate, if any, is dropped with it."""
+    """Return the route whose previous version is stable again; a candidate, if any, is dropped with it.
+
+    RouteError where no previous version is known.
+    """
     if route.previous is None:
         raise RouteError(
             f"route of {route.model!r}: no previous version is known to go back to from {route.stable}"
@@ -96,7 +102,10 @@ def undo(route: Route) -> Route:
 
 
 def finish(route: Route) -> Route:
-    """Return the route after its bake: the rollout is no longer named, previous is still known."""
+    """Return the route after its bake: the rollout is no longer named, previous is still known.
+
+    RouteError while a candidate is there.
+    """
     if route.candidate is not None:
         raise RouteError(
             f"route of {route.model!r}: candidate {route.candidate} is still there; promote or abort it first"
@@ -112,7 +121,7 @@ def unload(route: Route) -> Route:
 
 
 def load(route: Route) -> Route:
-    """Return the route that answers again, as it did before it was unloaded."""
+    """Return the route that answers again, as it did before it was unloaded; RouteError where it was not."""
     if not route.unloaded:
         raise RouteError(f"route of {route.model!r}: it is not unloaded, so there is nothing to load again")
     return _next(route, unloaded=False)

@@ -77,7 +77,7 @@ def start(spec: RolloutSpec, candidate: str, *, attempt: int = 1) -> Verb:
 
 
 def advance(route: Route, rollout: Rollout | None, now: int) -> Change:
-    """Enter the next step."""
+    """Enter the next step; RouteError on the last one."""
     live = _live(route, rollout, "advance")
     index = live.step + 1
     if index >= len(live.spec.steps):
@@ -100,7 +100,10 @@ def promote(route: Route, rollout: Rollout | None, now: int) -> Change:
 
 
 def pause(reason: str = "") -> Verb:
-    """Stay on the step until somebody resumes; a proven regression still goes back."""
+    """Stay on the step until somebody resumes; a proven regression still goes back.
+
+    RouteError unless the rollout is progressing.
+    """
 
     def verb(route: Route, rollout: Rollout | None, now: int) -> Change:
         del now
@@ -113,7 +116,7 @@ def pause(reason: str = "") -> Verb:
 
 
 def resume(route: Route, rollout: Rollout | None, now: int) -> Change:
-    """Go on with the step; its hold counts time from now, its samples go on."""
+    """Go on with the step; its hold counts time from now, its samples go on. RouteError unless paused."""
     live = _live(route, rollout, "resume")
     if live.state != "paused":
         raise RouteError(f"rollout {live.id}: it is {live.state}, only a paused one can be resumed")
