@@ -1,0 +1,53 @@
+"""A graph that is loaded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.errors import InvalidInputError, LoadError, RunError
+from gateway.session import Session
+from tests.models import identity, logistic, lookup
+
+
+def opened(folder: Path, graph: bytes) -> Session:
+    """A session of this graph."""
+    path = folder / "model.onnx"
+    path.write_bytes(graph)
+    return Session.open(path, title="model m version 1")
+
+
+@pytest.mark.parametrize("graph", [b"", b"not a graph", logistic()[:-100]])
+def test_what_does_not_load_is_one_line_that_names_it(tmp_path: Path, graph: bytes) -> None:
+    """Whatever the runtime says, and however long, the error is ours and one line."""
+    with pytest.raises(LoadError, match=r"^model m version 1: ") as caught:
+        opened(tmp_path, graph)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_failing_node_and_refused_inputs_are_told_apart(tmp_path: Path) -> None:
+    """What the graph fails at is a failed run, what it refuses before it runs are the client's inputs."""
+    session = opened(tmp_path, lookup())
+    with pytest.raises(RunError, match="the model failed on this request"):
+        session.run({"keys": np.array([9], np.int64)})
+    with pytest.raises(InvalidInputError, match="the graph refuses the inputs"):
+        session.run({"keys": np.array([0.5], np.float32)})
+    (found,) = session.run({"keys": np.array([2], np.int64)})
+    assert found.tolist() == [30.0]
+
+
+def test_a_closed_session_says_so(tmp_path: Path) -> None:
+    """A run after the version was let go is a failed run with a reason, and no crash."""
+    session = opened(tmp_path, lookup())
+    session.close()
+    with pytest.raises(RunError, match="taken out of memory"):
+        session.run({"keys": np.array([0], np.int64)})
+
+
+def test_bfloat16_goes_in_and_out_as_bits(tmp_path: Path) -> None:
+    """Its two bytes, for which numpy has no number, come out as they went in, also where there are none."""
+    session = opened(tmp_path, identity([("x", "BF16", [None, 2])]))
+    for bits in (np.array([[0x3F80, 0x7FC0], [0, 0xFFFF]], np.uint16), np.zeros((0, 2), np.uint16)):
+        (found,) = session.run({"x": bits})
+        assert found.dtype == np.uint16
+        assert found.tolist() == bits.tolist()
