@@ -130,7 +130,11 @@ INSTRUMENTS: Final = (
     Instrument(
         name=LOG_SPOOLED, help="Rows written to a segment, those of dead workers included.", labels=("kind",)
     ),
-    Instrument(name=LOG_LOST, help="Rows for which there was no room.", labels=("kind",)),
+    Instrument(
+        name=LOG_LOST,
+        help="Rows that the log lacks: there was no room, the power was cut, their file cannot be read.",
+        labels=("kind",),
+    ),
     Instrument(
         name=LOG_WAITING,
         help="Rows in the slots of living workers that are not in a segment yet.",
