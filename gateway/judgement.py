@@ -73,7 +73,7 @@ def status_of(store: SqliteStore, route: Route, now: int, *, steady: Steady = UN
     history = store.latest(route.model, HISTORY_ROWS)
     if rollout is None:
         earlier = store.rollouts(route.model)
-        return status.steady(route, history, earlier[-1] if earlier else None)
+        return status.at_rest(route, history, earlier[-1] if earlier else None)
     judged = last_judgement(store, rollout, route, now, steady=steady)
     return status.status(
         route,

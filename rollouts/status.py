@@ -63,7 +63,7 @@ class Status(msgspec.Struct, frozen=True):
     history: tuple[Moment, ...] = ()
 
 
-def steady(route: Route, history: Sequence[Entry] = (), last: Rollout | None = None) -> Status:
+def at_rest(route: Route, history: Sequence[Entry] = (), last: Rollout | None = None) -> Status:
     """Return the status of a model without a live rollout; `last` is the one that ended most recently."""
     return Status(
         model=route.model,

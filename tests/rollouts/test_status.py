@@ -9,7 +9,7 @@ from rollouts.history import Entry
 from rollouts.pilot import Freshness, decide
 from rollouts.rollout import Rollout, RolloutSpec
 from rollouts.route import Route, weight_from_percent
-from rollouts.status import Status, status, steady
+from rollouts.status import Status, at_rest, status
 from rollouts.timeline import moment, stamp
 
 SECOND = 1_000_000_000
@@ -104,10 +104,10 @@ def test_before_the_first_request_nothing_is_achieved_and_a_bake_has_no_hold() -
 def test_a_model_without_a_rollout_is_steady() -> None:
     """Or shows how its last one ended."""
     route = Route("m", 5, "2", previous="1")
-    assert (steady(route).state, steady(route).stable, steady(route).weight) == ("steady", "2", "0")
+    assert (at_rest(route).state, at_rest(route).stable, at_rest(route).weight) == ("steady", "2", "0")
     last = msgspec.structs.replace(ROLLOUT, state="succeeded")
-    assert steady(route, [ROW], last).state == "succeeded"
-    assert steady(route, [ROW], last).history[0].sequence == 12
+    assert at_rest(route, [ROW], last).state == "succeeded"
+    assert at_rest(route, [ROW], last).history[0].sequence == 12
 
 
 def test_a_moment_cites_its_history_row() -> None:
