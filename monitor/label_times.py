@@ -18,7 +18,7 @@ Seconds = tuple[tuple[int, int], ...]
 
 
 class LabelTimes:
-    """Record times of labelled rows; owned by one watch. Some microseconds a row, and 64 KB at most."""
+    """Record times of labelled rows; owned by one watch. Some microseconds a row, 80 KB stored at most."""
 
     def __init__(self, newest: Iterable[int] = (), older: Iterable[tuple[int, int]] = ()) -> None:
         """Go on from what `newest` and `older` were."""

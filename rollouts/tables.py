@@ -114,17 +114,17 @@ def read_active(connection: sqlite3.Connection, model: str) -> Rollout | None:
 
 
 def read_rollouts(connection: sqlite3.Connection, model: str | None) -> list[Rollout]:
-    """Return the rollouts of one model or of all (None), oldest first."""
+    """Return the rollouts of one model or of all (None), as they were begun, whatever the clock said."""
     rows = connection.execute(
-        "SELECT document FROM rollouts WHERE ? IS NULL OR model = ? ORDER BY started, id", (model, model)
+        "SELECT document FROM rollouts WHERE ? IS NULL OR model = ? ORDER BY rowid", (model, model)
     )
     return [_rollout(document) for (document,) in rows]
 
 
 def read_latest(connection: sqlite3.Connection) -> list[Rollout]:
     """Return each model's most recent rollout, the live one where there is one, by model."""
-    # Beside max(), SQLite takes the other columns from the row that has the maximum.
-    rows = connection.execute("SELECT document, max(started) FROM rollouts GROUP BY model ORDER BY model")
+    # Beside max(), SQLite takes the other columns from the row that has it; an upsert keeps a row's id.
+    rows = connection.execute("SELECT document, max(rowid) FROM rollouts GROUP BY model ORDER BY model")
     return [_rollout(document) for document, _ in rows]
 
 

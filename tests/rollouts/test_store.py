@@ -119,14 +119,15 @@ def _named(name: str) -> Rollout:
 
 
 def test_the_latest_rollout_of_each_model_is_the_last_one_started(store: SqliteStore) -> None:
-    """Whatever became of it: an ended one counts until another is started."""
+    """Whatever became of it, and whatever the clock said: an ended one counts until another is started."""
     assert store.latest_rollouts() == []
-    for model, started, state in (("a", 1, "rolled-back"), ("a", 2, "succeeded"), ("b", 1, "paused")):
+    for model, started, state in (("a", 2, "rolled-back"), ("a", 1, "succeeded"), ("b", 1, "paused")):
         route = store.ensure_first(model, "1", "test")
         rollout = Rollout(f"{model}-{started}", model, "1", "2", RolloutSpec(), state, started=started)  # type: ignore[arg-type]
         after = replace(route, revision=route.revision + 1)
         store.edit(model, route.revision, after, Entry(actor="test", verb="start"), rollout)
-    assert [found.id for found in store.latest_rollouts()] == ["a-2", "b-1"]
+    assert [found.id for found in store.latest_rollouts()] == ["a-1", "b-1"]
+    assert [found.id for found in store.rollouts("a")] == ["a-2", "a-1"]
 
 
 def test_everything_is_there_after_opening_again(tmp_path: Path, store: SqliteStore) -> None:
