@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,10 @@ class Gateway:
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.AsyncClient(trust_env=False, timeout=DEADLINE)
 
-    async def start(self) -> float:
+    async def start(self, environ: Mapping[str, str] | None = None) -> float:
         """Start and wait until it is ready; how many seconds that took."""
         began = time.monotonic()
-        self.launch()
+        self.launch(environ)
         ready = self.folder / "ready.json"
         await until(lambda: ready.exists() or self.code is not None, "the gateway is ready or has ended")
         assert self.code is None, self.output()
@@ -55,8 +56,8 @@ class Gateway:
         self.http, self.operator, self.pid = found["http"], found["operator"], found["pid"]
         return took
 
-    def launch(self) -> None:
-        """Start it and wait for nothing."""
+    def launch(self, environ: Mapping[str, str] | None = None) -> None:
+        """Start it, with these variables besides ours, and wait for nothing."""
         ready, settings = self.folder / "ready.json", self.folder / "settings.json"
         ready.unlink(missing_ok=True)
         settings.write_bytes(msgspec.json.encode(self.settings))
@@ -67,6 +68,7 @@ class Gateway:
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
+                env={**os.environ, **(environ or {})},
             )
 
     @property

@@ -1,0 +1,1 @@
+"""A clock that is wrong, for a whole tree of processes."""
