@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.protocols.cloud_event import TYPE
+from gateway.protocols.cloud_event import STRUCTURED, TYPE
 from registry_client.signature import Datatype
 
 JSON: Final = "application/json"
@@ -59,6 +59,7 @@ BOOLEAN: Final[Schema] = {"type": "boolean"}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 LIST: Final[Schema] = {"type": "array"}
 _NAME: Final[Schema] = {"type": "string"}
+_WORD: Final[Schema] = {"type": "string", "minLength": 1}
 
 
 def _list(of: Schema, **more: Any) -> Schema:
@@ -195,6 +196,15 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
         "PredictResponse": {
             "oneOf": [_object(("predictions",), predictions=LIST), _object(("outputs",), outputs=ANYTHING)]
         },
+        "CloudEvent": _object(
+            ("specversion", "id", "source", "type"),
+            specversion={"enum": ["1.0", "0.3"]},
+            id=_WORD,
+            source=_WORD,
+            type=_WORD,
+            data=ANYTHING,
+            data_base64=_nullable(TEXT_SCHEMA),
+        ),
         "VertexRequest": _object(("instances",), instances=LIST, parameters=ANYTHING),
         "VertexResponse": _object(("predictions",), predictions=LIST),
         "ScoringRequest": {"type": "object", "properties": _SCORING},
@@ -249,8 +259,9 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
         f"{_CODECS}.kserve_v1:CODEC": About(
             _V1,
             "Predict rows or columns",
-            takes={JSON: "PredictRequest"},
-            gives={JSON: "PredictResponse"},
+            takes={JSON: "PredictRequest", STRUCTURED: "CloudEvent"},
+            gives={JSON: "PredictResponse", STRUCTURED: "CloudEvent"},
+            errors=(415,),
             headers=_CLOUD_EVENT,
         ),
         f"{_CODECS}.sagemaker:CODEC": About(

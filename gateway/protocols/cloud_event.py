@@ -1,7 +1,11 @@
-"""CloudEvents 1.0 in binary mode: the attributes of an event in headers, both ways.
+"""CloudEvents 1.0 over HTTP, both ways: attributes in headers (binary mode) or around the body (structured).
 
-A request with `ce-` attributes is answered by an event of its own, whose id is the prediction id and whose
-`causationid` is the id of the request. Events in structured mode are not read.
+    ce-id: 7, ce-source: …, and the body                 →  the same, and the answer
+    {"id": "7", "source": …, "data": the body}           →  {"id": …, "data": the answer}
+
+A request that is an event is answered by an event of its own, in the same mode, whose id is the prediction id
+and whose `causationid` is the id of the request. A structured one is known by its content type,
+application/cloudevents+json; batches of events are not read.
 """
 
 from collections.abc import Callable
@@ -10,27 +14,99 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import MalformedError
+from gateway.errors import EncodingError, MalformedError
 from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.tabular import read
 from gateway.responses import Header
+from gateway.text import bytes_of, from_base64
 from groundwork.clock import SystemClock
 
-STRUCTURED: Final = b"application/cloudevents"
+STRUCTURED: Final = "application/cloudevents+json"
 TYPE: Final = b"io.kserve.inference.response"
-_PREFIX: Final = b"ce-"
+_FAMILY: Final = b"application/cloudevents"
 _REQUIRED: Final = (b"ce-specversion", b"ce-id", b"ce-source", b"ce-type")
-_VERSIONS: Final = (b"1.0", b"0.3")
+_VERSIONS: Final = ("1.0", "0.3")
 _NANOSECONDS: Final = 1e9
+_NOTHING: Final = msgspec.Raw(b"")
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """An event in structured mode; its data are JSON, or JSON in base64."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    data: msgspec.Raw = _NOTHING
+    data_base64: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True):
     """What an answer needs to know of the event that asked."""
 
     identifier: bytes
+    structured: bool = False
 
 
-def event_of(headers: Headers) -> Event | None:
-    """The event that a request is; None when it is none. MalformedError when it is half of one."""
+_DECODER: Final = msgspec.json.Decoder(Envelope)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def opened(headers: Headers, body: bytes) -> tuple[Event | None, bytes]:
+    """The event that a request is, None when it is none, and the body that it carries.
+
+    Raises:
+        MalformedError: it is half of an event.
+        EncodingError: it is an event in a form that is not read.
+    """
+    kind = headers.get(b"content-type", b"").lower()
+    if not kind.startswith(_FAMILY):
+        return _in_headers(headers), body
+    media = kind.partition(b";")[0].strip().decode("latin-1")
+    if media != STRUCTURED:
+        raise EncodingError(f"Content-Type is {media[:80]!r}; wanted {STRUCTURED}, or ce- headers")
+    envelope = read(_DECODER, body, "a CloudEvent")
+    if not (envelope.id and envelope.source and envelope.type):
+        raise MalformedError("the CloudEvent has an empty id, source or type; send all of its attributes")
+    _check_version(envelope.specversion)
+    data = bytes(envelope.data)
+    if (envelope.data_base64 is None) == (not data):
+        raise MalformedError("the CloudEvent wants either data or data_base64, and one of them only")
+    if envelope.data_base64 is not None:
+        data = bytes_of(from_base64(envelope.data_base64))
+    return Event(envelope.id.encode(), structured=True), data
+
+
+def closed(
+    event: Event | None,
+    answer: Answer,
+    body: bytes,
+    kind: Header,
+    now: Callable[[], int] = SystemClock.now,
+) -> tuple[tuple[Header, ...], bytes]:
+    """Headers and body of the answer to `event`; `body` is of the content type `kind`.
+
+    `now` gives unix nanoseconds.
+    """
+    if event is None:
+        return (kind,), body
+    made = datetime.fromtimestamp(now() / _NANOSECONDS, UTC).isoformat(timespec="milliseconds")
+    attributes = {
+        "specversion": b"1.0",
+        "id": answer.prediction_id.encode(),
+        "source": b"io.kserve.inference." + answer.model.name.encode(),
+        "type": TYPE,
+        "time": made.encode(),
+        "causationid": event.identifier,
+    }
+    if not event.structured:
+        return (kind, *((b"ce-" + name.encode(), value) for name, value in attributes.items())), body
+    texts = {name: value.decode() for name, value in attributes.items()}
+    whole = {**texts, "datacontenttype": kind[1].decode(), "data": msgspec.Raw(body)}
+    return ((kind[0], STRUCTURED.encode()),), _encode(whole)
+
+
+def _in_headers(headers: Headers) -> Event | None:
     found = [name for name in _REQUIRED if name in headers]
     if not found:
         return None
@@ -39,23 +115,10 @@ def event_of(headers: Headers) -> Event | None:
             raise MalformedError(
                 f"the request is a CloudEvent without {name.decode()}; send all of its attributes"
             )
-    if headers[b"ce-specversion"] not in _VERSIONS:
-        raise MalformedError(f"ce-specversion is {headers[b'ce-specversion'][:20]!r}, wanted '1.0'")
+    _check_version(headers[b"ce-specversion"].decode("latin-1"))
     return Event(headers[b"ce-id"])
 
 
-def answer_headers(
-    event: Event | None, answer: Answer, now: Callable[[], int] = SystemClock.now
-) -> tuple[Header, ...]:
-    """The attributes of the answer, made at `now` (unix nanoseconds); none where the request was no event."""
-    if event is None:
-        return ()
-    made = datetime.fromtimestamp(now() / _NANOSECONDS, UTC).isoformat(timespec="milliseconds")
-    return (
-        (b"ce-specversion", b"1.0"),
-        (b"ce-id", answer.prediction_id.encode()),
-        (b"ce-source", b"io.kserve.inference." + answer.model.name.encode()),
-        (b"ce-type", TYPE),
-        (b"ce-time", made.encode()),
-        (b"ce-causationid", event.identifier),
-    )
+def _check_version(version: str) -> None:
+    if version not in _VERSIONS:
+        raise MalformedError(f"the CloudEvent's specversion is {version[:20]!r}, wanted '1.0'")

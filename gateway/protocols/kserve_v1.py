@@ -5,17 +5,17 @@
 
 Our reading of what both leave open: exactly one of the two fields; `signature_name` may be "serving_default";
 `parameters` is taken and not used; every other field is ignored; a request needs no Content-Type. A
-CloudEvent in binary mode is answered by one.
+CloudEvent is answered by one.
 """
 
 from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import EncodingError, InvalidInputError, MalformedError
+from gateway.errors import InvalidInputError, MalformedError
 from gateway.inference import InferenceRequest
 from gateway.model import LoadedModel, rows_of
-from gateway.protocols.cloud_event import STRUCTURED, Event, answer_headers, event_of
+from gateway.protocols.cloud_event import Event, closed, opened
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.tabular import from_columns, from_rows, read, to_columns, to_rows
 from gateway.responses import JSON, Header, plain_fault
@@ -50,11 +50,7 @@ class KServeV1:
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
-        if headers.get(b"content-type", b"").lower().startswith(STRUCTURED):
-            raise EncodingError(
-                "CloudEvents in structured mode are not read; send the attributes as ce- headers"
-            )
-        event = event_of(headers)
+        event, body = opened(headers, body)
         document = read(_DECODER, body, "a request with instances or inputs")
         by_row = document.instances is not msgspec.UNSET
         if by_row == (document.inputs is not msgspec.UNSET):
@@ -78,7 +74,7 @@ class KServeV1:
             if form.by_row
             else {"outputs": to_columns(tensors, outputs, tagged=True)}
         )
-        return (JSON, *answer_headers(form.event, answer)), _encode(document)
+        return closed(form.event, answer, _encode(document), JSON)
 
 
 CODEC: Final = KServeV1()

@@ -2,7 +2,8 @@
 
     {"dataframe_split": {"columns": […], "data": [[…], …]}}     {"dataframe_records": [{…}, …]}
     {"instances": [ROW, …]}                                      {"inputs": TENSORS}
-    text/csv, whose first line names the columns
+    text/csv, whose first line names the columns; without names, as SageMaker's serializers write it, where
+    its first line has nothing but numbers (other than 0, 1, 2 …, which is how pandas names columns)
 
 →   {"predictions": …}: the output, or an object of columns where there are several.
 
@@ -14,6 +15,7 @@ is 415. Errors are {"error_code", "message"}.
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -159,10 +161,19 @@ def _from_csv(model: LoadedModel, body: bytes) -> dict[str, Array]:
         names = next(lines, None)
         if names is None:
             raise MalformedError("the body is empty; wanted CSV whose first line names the columns")
-        rows = _cells(lines, names, _cell_readers(model, names))
+        named = names if _are_names(names) else None
+        table = itertools.chain([] if named else [names], lines)
+        rows = _cells(table, names, _cell_readers(model, named or ("",) * len(names)))
     except (UnicodeDecodeError, csv.Error) as error:
         raise MalformedError(f"the body is not CSV in UTF-8: {error}") from None
-    return from_table(model, names, rows)
+    return from_table(model, named, rows)
+
+
+def _are_names(line: Sequence[str]) -> bool:
+    """Whether a table's first line names its columns; else it is a row as all others."""
+    return any(isinstance(_number(float, cell), str) for cell in line) or all(
+        cell.strip() == str(place) for place, cell in enumerate(line)
+    )
 
 
 def _cells(

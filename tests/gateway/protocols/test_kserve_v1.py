@@ -1,8 +1,10 @@
 """KServe v1 and TensorFlow Serving: rows, columns, labels, events."""
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from prediction_log.record import Kind
@@ -10,6 +12,8 @@ from tests.gateway.worlds import ROW, World
 from tests.models import identity, reciprocal, renamed
 
 PREDICT = "/v1/models/m:predict"
+STRUCTURED = "application/cloudevents+json"
+AROUND = {"specversion": "1.0", "id": "ü-7", "source": "shop", "type": "order"}
 EVENT = {"ce_specversion": "1.0", "ce_id": "e-7", "ce_source": "shop", "ce_type": "order"}
 
 
@@ -130,8 +134,44 @@ async def test_an_event_is_answered_by_an_event(here: World) -> None:
     assert "ce-id" not in (await here.post(PREDICT, {"instances": [ROW]})).headers
     for broken in ({"ce_id": "e-7"}, {**EVENT, "ce_specversion": "2"}, {**EVENT, "ce_type": ""}):
         assert (await here.post(PREDICT, {"instances": [ROW]}, **broken)).status_code == 400
-    structured = await here.post(PREDICT, {"data": {}}, content_type="application/cloudevents+json")
-    assert structured.status_code == 415
+
+
+async def test_an_event_around_its_data_comes_back_so(here: World) -> None:
+    """A CloudEvent in structured mode is answered by one in structured mode; its data may be in base64."""
+    plain = (await here.post(PREDICT, {"instances": [ROW]})).json()
+    data = {"instances": [ROW]}
+    coded = base64.b64encode(msgspec.json.encode(data)).decode()
+    forms: list[dict[str, Any]] = [{"data": data}, {"data_base64": coded, "time": "2026-01-01T00:00:00Z"}]
+    for carried in forms:
+        response = await here.post(PREDICT, {**AROUND, **carried}, content_type=STRUCTURED)
+        assert response.headers["content-type"] == STRUCTURED
+        event = response.json()
+        assert event["data"] == plain
+        assert event["id"] == response.headers["x-prediction-id"]
+        assert (event["causationid"], event["source"]) == ("ü-7", "io.kserve.inference.m")
+        assert event["datacontenttype"] == "application/json"
+        assert here.frames(Kind.PREDICTION)[0].strings("client_id").tolist()[-1] == "ü-7".encode()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AROUND,
+        {**AROUND, "data": {"instances": [ROW]}, "data_base64": "e30="},
+        {**AROUND, "data": {}},
+        {**AROUND, "data": None},
+        {**AROUND, "data_base64": "%"},
+        {**AROUND, "data": {"instances": [ROW]}, "specversion": "2"},
+        {**AROUND, "data": {"instances": [ROW]}, "id": ""},
+        {"data": {"instances": [ROW]}},
+        [],
+    ],
+)
+async def test_half_an_event_is_refused(here: World, event: Any) -> None:
+    """What is said to be an event and is none, or carries no request, is 400; a batch of them is 415."""
+    assert (await here.post(PREDICT, event, content_type=STRUCTURED)).status_code == 400
+    batch = await here.post(PREDICT, [event], content_type="application/cloudevents-batch+json")
+    assert batch.status_code == 415
 
 
 async def test_a_model_without_rows_takes_one_at_a_time(here: World) -> None:

@@ -42,6 +42,19 @@ async def test_csv_names_its_columns(here: World, kind: str) -> None:
     assert list(response.json()["predictions"]) == ["label", "probabilities"]
 
 
+@pytest.mark.parametrize("names", ["", "0,1", "a,b"])
+async def test_csv_may_lack_names(here: World, names: str) -> None:
+    """A first line of numbers is a row like the others, as SageMaker writes them, unless it counts from 0."""
+    await here.add("p", identity([("x", "FP32", [None, 2])]))
+    here.core.table = {"p": here.core.table["p"]}
+    lines = f"{names}\n1.5,-2\n3,4e1".strip()
+    response = await here.post("/invocations", lines.encode(), content_type="text/csv")
+    assert response.json() == {"predictions": [[1.5, -2.0], [3.0, 40.0]]}
+    for row in ("1,2,3", "1,a", "1,1_0"):
+        bad = await here.post("/invocations", f"1,2\n{row}".encode(), content_type="text/csv")
+        assert bad.status_code == 400
+
+
 @pytest.mark.parametrize(
     "kind",
     ["text/plain", "application/json; charset=latin-1", "text/csv; header=absent", "application/xml", "json"],
