@@ -1,10 +1,10 @@
 """`figures workers`: how many times as much two workers answer as one, with a generator that is no limit.
 
-A model that takes most of a millisecond for one row, of weights that fit into a processor's own cache, keeps
-a worker busy at a rate that costs generator, log and monitor little. (Larger weights would measure the memory,
-which the two share, and more rows the monitor.) Its runs stay on the loop, so that a worker is a processor:
-with runs in threads one worker takes both. One and two workers in turns, each a `driftgate up` of its own; the
-median of the rounds' ratios is the figure. Wants two processors.
+A model that takes most of a millisecond for one row, of weights that fit into a processor's own cache,
+keeps a worker busy at a rate that costs generator, log and monitor little. (Larger weights would measure the
+memory, which the two share, and more rows the monitor.) Its runs stay on the loop, so that a worker is a
+processor: with runs in threads one worker takes both. One and two workers in turns, each a `driftgate up` of
+its own; the median of the rounds' ratios is the figure. Wants two processors.
 """
 
 from __future__ import annotations
