@@ -340,7 +340,7 @@ def config_of(app: Callable[..., Any], http: Callable[..., asyncio.Protocol], **
     config = Config(
         app,
         interface="asgi3",
-        http=http,  # type: ignore[arg-type]  uvicorn calls it as it calls a class
+        http=http,  # type: ignore[arg-type]  # uvicorn calls it as it calls a class
         ws="none",
         lifespan="off",
         access_log=False,
