@@ -110,12 +110,28 @@ async def test_it_serves_watches_and_stops_in_order(up: Up) -> None:
 
 
 async def test_a_second_one_on_the_same_folder_is_refused(up: Up, tmp_path: Path) -> None:
-    """The folder has one owner; the refusal names it, and the first goes on."""
+    """The folder has one owner; a line names it, the second leaves nothing in it, and the first goes on."""
+    data, before = up.folder / "data", up.said()
+    held = sorted(data.glob("up-*"))
     second = up.another("second", tmp_path / "second.json")
     await second.start()
     assert await second.wait() == 1
-    assert "lock" in up.said()
+    said = up.said().removeprefix(before)
+    assert "Traceback" not in said
+    assert [line for line in said.splitlines() if str(data) in line and "lock" in line]
+    assert sorted(data.glob("up-*")) == held
     assert (await ask(up.urls["http"])).status_code == 200
+
+
+async def test_without_a_models_folder_nothing_starts(tmp_path: Path) -> None:
+    """A mistyped --models ends the first start with 1 and a line that says what to do; it is never ready."""
+    up = Up(tmp_path)
+    await up.program.start()
+    assert await asyncio.wait_for(up.program.wait(), SECONDS) == 1
+    up.log.close()
+    assert f"models folder {tmp_path / 'models'}: not found; create it" in up.said()
+    assert "Traceback" not in up.said()
+    assert not up.ready_file.exists()
 
 
 async def test_a_monitor_that_dies_is_started_again_on_its_port(up: Up) -> None:
