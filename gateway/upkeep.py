@@ -9,16 +9,20 @@ import threading
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from gateway.log_settings import LogSettings
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
-from prediction_log.retention import Limits, keep_limits
+from prediction_log.retention import Limits, keep_limits, log_bytes
 from prediction_log.segments import SegmentSink
 
 LOOK_SECONDS: Final = 1.0
 _NEVER: Final = 1 << 62
 _SECOND: Final = 10**9
+_HEADROOM: Final = 16
+"""At most this part of the greatest size is kept free for what is written until the next look."""
 
 
 def limits_of(settings: LogSettings) -> Limits:
@@ -40,6 +44,7 @@ class Upkeep:
         self._clock = clock
         self._log = log
         self._said = ""
+        self._held = log_bytes(folder)
         self._looking = threading.Lock()
 
     async def run(self) -> None:
@@ -53,13 +58,20 @@ class Upkeep:
         try:
             with self._looking:
                 self._sink.sync()
-                for number in keep_limits(self._folder, self._limits, self._sink, self._clock):
+                for number in keep_limits(self._folder, self._with_headroom(), self._sink, self._clock):
                     self._log.info("log-segment-dropped", segment=number)
+                self._held = log_bytes(self._folder)
             self._said = ""
         except (DriftgateError, OSError) as error:
             if self._said != str(error):
                 self._said = str(error)
                 self._log.warning("log-not-kept", fault=error)
+
+    def _with_headroom(self) -> Limits:
+        """The limits less what the log grew by since the last look: it will grow until the next one too."""
+        most = self._limits.max_bytes
+        grown = max(0, log_bytes(self._folder) - self._held)
+        return msgspec.structs.replace(self._limits, max_bytes=most - min(2 * grown, most // _HEADROOM))
 
     def use(self, settings: LogSettings) -> None:
         """Keep to these limits from the next look on."""

@@ -13,6 +13,7 @@ from groundwork.clock import FakeClock
 from groundwork.errors import SettingsError
 from groundwork.logs import Log
 from prediction_log import segment_file
+from prediction_log.retention import log_bytes
 from prediction_log.segments import SegmentSink
 from tests.gateway.worlds import Lines
 from tests.prediction_log.samples import make_frame
@@ -32,6 +33,24 @@ def test_a_log_beyond_its_limits_is_cut_and_that_is_said(tmp_path: Path) -> None
     upkeep.close()
     assert segment_file.numbers(tmp_path) == [3]
     assert sum("log-segment-dropped" in line for line in lines.written) == 2
+
+
+def test_a_log_that_grows_steadily_stays_below_its_size(tmp_path: Path) -> None:
+    """What is written between two looks has room below the limit, not above it."""
+    clock = FakeClock()
+    sink = SegmentSink(tmp_path, segment_bytes=1, clock=clock)
+    sink.write([make_frame(0)])
+    most = 20 * log_bytes(tmp_path)
+    settings = LogSettings(segment_bytes=1, max_bytes=most, min_free_bytes=0, reserve_bytes=0)
+    upkeep = Upkeep(tmp_path, settings, clock, Log(Lines(), clock))
+    sizes = []
+    for at in range(1, 40):
+        sink.write([make_frame(3 * at)])
+        sizes.append(log_bytes(tmp_path))
+        upkeep.look()
+    upkeep.close()
+    sink.close()
+    assert most // 2 < max(sizes) <= most
 
 
 def test_a_log_that_cannot_be_kept_is_told_once(tmp_path: Path) -> None:
