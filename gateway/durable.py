@@ -8,14 +8,15 @@ the path of a request where the setting is `buffered`.
 from typing import Final
 
 from gateway.call import Call
-from gateway.core import Core, Pending
+from gateway.core import Pending
 from gateway.errors import NotLoggedError
 from gateway.responses import Response, refused
+from gateway.stranded import PinningCore
 
 IDENTITY: Final = b"x-prediction-id"
 
 
-class DurableCore(Core):
+class DurableCore(PinningCore):
     """A core whose every answer waits for the log."""
 
     def begin(self, call: Call) -> Response | Pending:

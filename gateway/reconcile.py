@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.budget import Resident, leavers
-from gateway.errors import NotReadyError, OverBudgetError
+from gateway.errors import LoadError, NotReadyError, OverBudgetError
 from gateway.model import LoadedModel
 from gateway.plan import plan, unneeded
 from gateway.routing import Lane, Table, lane_of
@@ -54,12 +54,14 @@ class Fleet(Protocol):
 class Holder(Protocol):
     """What holds the table that requests are answered by, and why a model is not in it.
 
-    `dormant` are the models that are loaded when a request asks for them, with the version to load.
+    `dormant` are the models that are loaded when a request asks for them, with the version to load;
+    `stranded` those whose stable version cannot be served, which answer only for versions that are named.
     """
 
     table: Table
     unserved: Mapping[str, str]
     dormant: Mapping[str, str]
+    stranded: Mapping[str, Route]
 
 
 class Shown(Protocol):
@@ -140,14 +142,17 @@ class Reconciler:
     async def demand(self, model: str, version: str) -> LoadedModel:
         """Load a version because a request names it; it then stays among the PINNED_MOST last asked for.
 
-        Raises as Fleet.load does, and NotReadyError where that takes longer than a request waits.
+        Raises as Fleet.load does, and NotReadyError where that takes longer than a request waits. The version
+        that keeps its model stranded is not tried for every request that names it.
         """
+        key = (model, version)
+        if model in self._core.stranded and key in self.faults and key not in self._fleet.loaded:
+            raise LoadError(self.faults[key].message)
         try:
             async with asyncio.timeout(self._pace.load):
                 loaded = await self._fleet.load(model, version)
         except TimeoutError:
             raise NotReadyError(f"model {model} version {version} is still being loaded; ask again") from None
-        key = (model, version)
         route = self._routes.get(model)
         if model in self._dormant and route is not None:
             self._wake(model)
@@ -204,6 +209,11 @@ class Reconciler:
         return held
 
     def _settle(self, model: str) -> None:
+        self._bring(model)
+        self._strand(model)
+
+    def _bring(self, model: str) -> None:
+        """Bring one model as near to its route as what is in memory allows, and begin to load the rest."""
         route = self._routes.get(model)
         if route is None:
             return
@@ -298,9 +308,26 @@ class Reconciler:
             self._show_dormant()
 
     def _show_dormant(self) -> None:
-        self._core.dormant = MappingProxyType(
-            {model: self._routes[model].stable for model in self._dormant if model in self._routes}
-        )
+        asleep = {model: self._routes[model].stable for model in self._dormant if model in self._routes}
+        stranded = {model: route.stable for model, route in self._core.stranded.items()}
+        self._core.dormant = MappingProxyType({**stranded, **asleep})
+
+    def _strand(self, model: str) -> None:
+        """Let versions that requests name answer for a model whose stable version cannot be served.
+
+        It stays so while that is tried again, until there is a lane, or another version is stable.
+        """
+        route, was = self._routes.get(model), self._core.stranded.get(model)
+        left_out = model in self._core.table or model in self._dormant or route is None or route.unloaded
+        if not left_out and route is not None:
+            stays = was is not None and was.stable == route.stable
+            left_out = not stays and (model, route.stable) not in self.faults
+        now = None if left_out else route
+        if now is was:
+            return
+        others = {name: one for name, one in self._core.stranded.items() if name != model}
+        self._core.stranded = MappingProxyType(others if now is None else {**others, model: now})
+        self._show_dormant()
 
     def _may_sleep(self, key: tuple[str, str]) -> bool:
         """Whether this is the version that a model which nothing answers yet waits for."""

@@ -90,7 +90,8 @@ async def askable(here: Premises, model: LoadedModel) -> list[str]:
 
 def versions_beside(core: Core, model: LoadedModel) -> list[str]:
     """The versions of a model that are in memory, in order, the one given among them."""
-    return sorted({*core.table[model.name].versions, model.version}, key=int)
+    lane = core.table.get(model.name)  # a stranded model has none
+    return sorted({*(lane.versions if lane else ()), model.version}, key=int)
 
 
 def describe(model: LoadedModel, versions: list[str]) -> dict[str, Any]:

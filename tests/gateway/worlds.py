@@ -10,7 +10,6 @@ import httpx
 import msgspec
 
 from gateway.call import Call
-from gateway.core import Core
 from gateway.endpoints import DataPort, build_asgi
 from gateway.fleet import Fleet
 from gateway.journal import Journal
@@ -19,6 +18,7 @@ from gateway.model import LoadedModel
 from gateway.protocols.open_inference import CODEC
 from gateway.routing import lane_of
 from gateway.settings import GatewaySettings
+from gateway.stranded import PinningCore
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
 from groundwork.logs import Log
@@ -59,7 +59,7 @@ class World:
         self.slot = Slot.create(self.slots, place=0)
         self.journal = Journal(self.slot, PredictionIds(bytes(range(16))), self.clock, settings.journal)
         self.fleet = Fleet(self.registry, self.journal, self.slot.counters, settings, self.clock)
-        self.core = Core(
+        self.core = PinningCore(
             MappingProxyType({}),
             self.journal,
             self.slot.counters,
