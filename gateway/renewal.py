@@ -86,7 +86,7 @@ class Renewal:
             if self._crew.replacing.locked():
                 self._log.info("reload-waits", who=who, why="workers are being replaced")
             self._next = self._begin(self._reload())
-            self._next.add_done_callback(self._report)
+            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())  # told already
         return self._next
 
     async def reload(self, who: str) -> list[str]:
@@ -116,10 +116,13 @@ class Renewal:
             await self._crew.replacing.acquire()
         finally:
             self._next = None
-        fresh = None
+        who, fresh = self._who, None
         try:
             self._check_going_on()
-            changed, fresh = await self._take_up(self._who)
+            changed, fresh = await self._take_up(who)
+        except Exception as error:
+            self._log.error("settings-not-reloaded", who=who, fault=told(error))
+            raise
         finally:
             if fresh is None:
                 self._crew.replacing.release()
@@ -127,10 +130,6 @@ class Renewal:
             self._begin(self._replace_all("changed settings", fresh))
             self.reloaded(self._crew.settings)
         return changed
-
-    def _report(self, done: asyncio.Task[list[str]]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            self._log.error("settings-not-reloaded", who=self._who, fault=told(error))
 
     async def _take_up(self, who: str) -> tuple[list[str], Child | None]:
         """What changed, and the first worker that answers by it: None where nothing did."""
