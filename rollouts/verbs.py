@@ -235,17 +235,7 @@ def apply(
         ConflictError: Somebody else edited the route first.
     """
     for attempt in range(ATTEMPTS):
-        route = store.route(model)
-        if route is None:
-            raise RouteError(
-                f"model {model!r}: there is no route for it; publish a version and serve it first"
-            )
-        if expected is not None and route.revision != expected.revision:
-            raise ConflictError(
-                f"route of {model!r}: the decision was made at revision {expected.revision}, "
-                f"revision {route.revision} stands; decide again",
-                route,
-            )
+        route = _standing(store, model, expected)
         rollout = store.active(model)
         change = _entered(verb(route, rollout, now), rollout, steady)
         owner = change.rollout.id if change.rollout is not None else None
@@ -258,6 +248,20 @@ def apply(
         else:
             return change
     raise AssertionError
+
+
+def _standing(store: Store, model: str, expected: Route | None) -> Route:
+    """The route that stands, where it is the one that was decided about."""
+    route = store.route(model)
+    if route is None:
+        raise RouteError(f"model {model!r}: there is no route for it; publish a version and serve it first")
+    if expected is not None and route.revision != expected.revision:
+        raise ConflictError(
+            f"route of {model!r}: the decision was made at revision {expected.revision}, "
+            f"revision {route.revision} stands; decide again",
+            route,
+        )
+    return route
 
 
 def _entered(change: Change, before: Rollout | None, steady: Steady) -> Change:
