@@ -1,7 +1,7 @@
 """The log's upkeep, done once for all workers, by the supervisor: synced often, kept within its limits.
 
-Rules: a failure here is told once and tried again at the next look; predictions go on whatever the disk does.
-It never reads what the log holds.
+Rules: a failure here is told once and tried again at the next look; predictions go on whatever the disk does;
+a clock that was just set makes nothing old. It never reads what the log holds.
 """
 
 import asyncio
@@ -21,6 +21,10 @@ from prediction_log.segments import SegmentSink
 LOOK_SECONDS: Final = 1.0
 _NEVER: Final = 1 << 62
 _SECOND: Final = 10**9
+_SET_SECONDS: Final = 60.0
+"""A wall clock that moved so much more, or less, than the steady one was set."""
+_DISTRUST_SECONDS: Final = 3600.0
+"""For so long after that nothing leaves the log for its age: somebody may see that it was set wrongly."""
 _HEADROOM: Final = 16
 """At most this part of the greatest size is kept free for what is written until the next look."""
 
@@ -45,6 +49,8 @@ class Upkeep:
         self._log = log
         self._said = ""
         self._held = log_bytes(folder)
+        self._ahead = self._wall_ahead()
+        self._trusts_at = clock.monotonic()
         self._looking = threading.Lock()
 
     async def run(self) -> None:
@@ -58,7 +64,7 @@ class Upkeep:
         try:
             with self._looking:
                 self._sink.sync()
-                for number in keep_limits(self._folder, self._with_headroom(), self._sink, self._clock):
+                for number in keep_limits(self._folder, self._limits_now(), self._sink, self._clock):
                     self._log.info("log-segment-dropped", segment=number)
                 self._held = log_bytes(self._folder)
             self._said = ""
@@ -67,11 +73,30 @@ class Upkeep:
                 self._said = str(error)
                 self._log.warning("log-not-kept", fault=error)
 
-    def _with_headroom(self) -> Limits:
-        """The limits less what the log grew by since the last look: it will grow until the next one too."""
+    def _limits_now(self) -> Limits:
+        """The limits less what the log grew by since the last look, for it will grow until the next one too.
+
+        Without an age after the clock was set: what is old by a wrong clock is not.
+        """
         most = self._limits.max_bytes
         grown = max(0, log_bytes(self._folder) - self._held)
-        return msgspec.structs.replace(self._limits, max_bytes=most - min(2 * grown, most // _HEADROOM))
+        limits = msgspec.structs.replace(self._limits, max_bytes=most - min(2 * grown, most // _HEADROOM))
+        return limits if self._trusts_clock() else msgspec.structs.replace(limits, max_age_ns=_NEVER)
+
+    def _trusts_clock(self) -> bool:
+        now, before = self._clock.monotonic(), self._ahead
+        self._ahead = self._wall_ahead()
+        moved = self._ahead - before
+        if abs(moved) > _SET_SECONDS:
+            self._trusts_at = now + _DISTRUST_SECONDS
+            self._log.warning(
+                "clock-set", seconds=round(moved), remedy="if that is wrong, set it right within an hour"
+            )
+        return now >= self._trusts_at
+
+    def _wall_ahead(self) -> float:
+        """Seconds that the wall clock is ahead of the steady one: always as many, until it is set."""
+        return self._clock.now() / _SECOND - self._clock.monotonic()
 
     def use(self, settings: LogSettings) -> None:
         """Keep to these limits from the next look on."""

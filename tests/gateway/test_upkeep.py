@@ -13,7 +13,7 @@ from groundwork.clock import FakeClock
 from groundwork.errors import SettingsError
 from groundwork.logs import Log
 from prediction_log import segment_file
-from prediction_log.retention import log_bytes
+from prediction_log.retention import DAY_NS, log_bytes
 from prediction_log.segments import SegmentSink
 from tests.gateway.worlds import Lines
 from tests.prediction_log.samples import make_frame
@@ -33,6 +33,40 @@ def test_a_log_beyond_its_limits_is_cut_and_that_is_said(tmp_path: Path) -> None
     upkeep.close()
     assert segment_file.numbers(tmp_path) == [3]
     assert sum("log-segment-dropped" in line for line in lines.written) == 2
+
+
+class SettableClock(FakeClock):
+    """A clock whose wall reading can be set, as a machine's can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0
+
+    def now(self) -> int:
+        """Wall-clock time in unix nanoseconds."""
+        return super().now() + self.ahead
+
+
+def test_a_clock_that_was_set_makes_nothing_old(tmp_path: Path) -> None:
+    """Segments leave for their age only when the clock has stood as it is for an hour."""
+    lines, clock = Lines(), SettableClock()
+    sink = SegmentSink(tmp_path, segment_bytes=1, clock=clock)
+    for first in (0, 3, 6):
+        sink.write([make_frame(first)])
+    sink.close()
+    settings = LogSettings(segment_bytes=1, max_age=86_400.0, min_free_bytes=0, reserve_bytes=0)
+    upkeep = Upkeep(tmp_path, settings, clock, Log(lines, clock))
+    clock.ahead = 30 * DAY_NS
+    upkeep.look()
+    clock.advance(3_599)
+    upkeep.look()
+    kept = segment_file.numbers(tmp_path)
+    clock.advance(2)
+    upkeep.look()
+    upkeep.close()
+    assert kept == [1, 2, 3]
+    assert 1 not in segment_file.numbers(tmp_path)
+    assert sum("clock-set" in line for line in lines.written) == 1
 
 
 def test_a_log_that_grows_steadily_stays_below_its_size(tmp_path: Path) -> None:
