@@ -67,7 +67,7 @@ def test_named_metrics_and_alerts_are_there() -> None:
 
 def test_named_events_are_told() -> None:
     """A line one is told to look for is written somewhere."""
-    packages = ("gateway", "monitor", "driftgate")
+    packages = ("gateway", "monitor", "driftgate", "groundwork")
     source = "".join(path.read_text() for name in packages for path in (ROOT / name).rglob("*.py"))
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", PAGE))
     assert {name for name in named if f'"{name}"' not in source} == set()
