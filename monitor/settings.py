@@ -136,7 +136,9 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     messages: MessageSettings = MessageSettings()
     traces: TraceSettings = TraceSettings()
     source: Annotated[str, Meta(description="the `source` attribute of events")] = "/driftgate/monitor"
-    webhooks: tuple[Webhook, ...] = ()
+    webhooks: Annotated[
+        tuple[Webhook, ...], Meta(description="who is told of what (docs/webhooks.md); nobody if empty")
+    ] = ()
     policy: PolicySettings = PolicySettings()
     detection: DetectionSettings = DetectionSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from driftgate.cli.reference import PAGES as REFERENCE
+from driftgate.settings import all_settings
 from gateway.protocols.codec import PROTOCOLS
 from groundwork.errors import DriftgateError
 from monitor.detectors.detector import DETECTORS
@@ -95,6 +96,11 @@ def test_reference_pages_are_what_the_program_writes(page: str, file: str) -> No
     assert (ROOT / "docs" / file).read_text() == REFERENCE[page](), (
         f"run: driftgate config reference {page} > docs/{file}"
     )
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    """No line of docs/configuration.md is without a meaning."""
+    assert [setting.name for setting in all_settings() if not setting.doc] == []
 
 
 def test_every_event_type_is_explained() -> None:
