@@ -36,6 +36,14 @@ def built(folder: str) -> list[Document]:
     ]
 
 
+def written() -> list[Document]:
+    """Every object of Kubernetes' own as it stands in the files."""
+    files = [file for folder in (BASE, OVERLAY) for file in sorted((ROOT / folder).glob("*.yaml"))]
+    parts = [part for file in files for part in yaml.safe_load_all(file.read_text())]
+    others = (OURS.partition("/")[0], "kustomize.config.k8s.io")
+    return [part for part in parts if "kind" in part and not part["apiVersion"].startswith(others)]
+
+
 def one(folder: str, kind: str, name: str = "driftgate") -> Document:
     """The one document of this kind whose name is this, or this and a hash of its content."""
     named = re.compile(rf"{name}(-[a-z0-9]{{10}})?")
@@ -82,6 +90,15 @@ def test_the_manifests_are_valid_to_the_letter(folder: str, version: str) -> Non
     documents = [part for part in built(folder) if part["apiVersion"] != OURS]
     assert len(documents) >= len(built(BASE))
     for part in documents:
+        kubernetes_validate.validate(part, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_files_are_valid_where_there_is_no_kubectl(version: str) -> None:
+    """Each object as it is written, before kustomize, has no property that the schema does not know."""
+    found = written()
+    assert {part["kind"] for part in found} >= {"StatefulSet", "Service", "NetworkPolicy"}
+    for part in found:
         kubernetes_validate.validate(part, version, strict=True)
 
 
