@@ -246,7 +246,11 @@ class BoundedConnection(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._phase == HEAD_PHASE and self._asks_upgrade():
-                self._feed(self._without_upgrade() + data[upgrade.args[0] :])
+                again = self._without_upgrade() + data[upgrade.args[0] :]
+                # Another parser: behind a connection's last request this one reads nothing any more.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+                self._feed(again)
         except httptools.HttpParserError:
             self.refuse("not-http")
 

@@ -111,6 +111,8 @@ ENDS: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
     "close": ([post(), post(None, "Connection: close")], [200, 200]),
     "close, then more": ([post(None, "Connection: close") + post()], [200]),
     "HTTP/1.0": ([post(head="POST {} HTTP/1.0")], [200]),
+    "upgrade and close": ([_UPGRADE.replace(b"Upgrade, HTTP2", b"close, Upgrade, HTTP2")], [200]),
+    "upgrade, HTTP/1.0": ([_UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0")], [200]),
     "two lengths": ([post(None, "Content-Length: 7")], [400]),
     "length and chunked": ([post(None, "Transfer-Encoding: chunked")], [400]),
     "negative length": ([post(b"", "Content-Length: -1")], [400]),

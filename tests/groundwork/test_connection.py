@@ -139,6 +139,17 @@ async def test_a_request_for_an_upgrade_is_an_ordinary_one(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(
+    "last", [b"HTTP/1.0\r\nconnection: upgrade", b"HTTP/1.1\r\nconnection: close, upgrade"]
+)
+async def test_a_connection_s_last_request_may_ask_for_an_upgrade_too(bench: Bench, last: bytes) -> None:
+    """It is answered, body and all, before the connection ends, and what comes behind it is not read."""
+    ask = b"POST / %b\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello" % last
+    text = await bench.talk(ask + b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 0\r\n\r\n")
+    assert (text.count(b"HTTP/1.1 200"), text.rpartition(b"\r\n")[2]) == (1, b"5")
+    assert bench.counts == {}
+
+
+@pytest.mark.parametrize(
     ("reason", "parts", "wanted"),
     [
         ("large-headers", [b"GET / HTTP/1.1\r\na: ", *[b"x" * 65_536] * 160, b"\r\n\r\n"], 431),
