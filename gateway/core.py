@@ -298,8 +298,10 @@ class Core:
 
     async def _wake(self, call: Call, started: float) -> Response:
         """Answer by a model that had left memory, once it is back."""
+        stable = self.dormant.get(call.model)
         try:
-            await self._on_demand(call.model, self.dormant[call.model])
+            if stable is not None:  # else it has come back between the request and this
+                await self._on_demand(call.model, stable)
             if call.model not in self._bound:
                 raise NotReadyError(f"model {call.model!r} is being loaded; ask again")
         except DriftgateError as error:

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.reconcile import PINNED_MOST
+from gateway.responses import Response
 from gateway.run_settings import RunSettings
 from gateway.settings import GatewaySettings
 from rollouts.route import FULL, Route
 from tests.gateway.followed import Bench
-from tests.gateway.worlds import World, request, world
+from tests.gateway.worlds import World, call, request, world
 from tests.models import identity, logistic
 
 ONE = Route(model="m", revision=1, stable="1")
@@ -277,6 +279,16 @@ async def test_a_dormant_model_is_served_all_the_same(town: Town) -> None:
     town.here.clock.advance(100.0)
     found = await town.here.client.get(f"/v2/models/{asleep}/versions/1")
     assert found.json()["versions"] == ["1"]
+
+
+async def test_who_comes_just_before_a_model_is_back_is_answered_by_it(town: Town) -> None:
+    """A request that found its model asleep, and is gone on with when it is awake, is one like the others."""
+    await town.settle("a", "b", "c")
+    (asleep,) = {"a", "b", "c"} - town.answering()
+    waiting = town.here.core.begin(msgspec.structs.replace(call(), model=asleep))
+    assert not isinstance(waiting, Response)
+    assert await town.ask(asleep) == 200
+    assert (await waiting).status == 200
 
 
 async def test_a_model_in_use_leaves_for_nobody(town: Town) -> None:
