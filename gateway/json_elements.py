@@ -3,7 +3,8 @@
 Rules: nothing is coerced in silence. An integer must fit its datatype, a string is never a number, a truth
 value is never a number; but 0 and 1 are read as BOOL, and a float without a fraction as an integer. In a
 floating datatype null is NaN, a missing value; elsewhere null is refused. Lists are flat, or nested like the
-tensor. The typed decoder checks what is plain; only what it does not take is looked at by Python.
+tensor; those of a vector also like the column that some clients take it for. The typed decoder checks what is
+plain; only what it does not take is looked at by Python.
 
 It knows no array and no bytes.
 """
@@ -35,7 +36,8 @@ class JsonElements:
         self._name = spec.name
         self._datatype = spec.datatype
         self._shape = spec.shape
-        self._strict = {depth: _decoder(self.leaf, depth).decode for depth in {1, max(1, len(spec.shape))}}
+        deepest = 2 if len(spec.shape) == 1 else len(spec.shape)  # a vector may come as a column
+        self._strict = {depth: _decoder(self.leaf, depth).decode for depth in {1, max(1, deepest)}}
         self.flat = self._strict[1]
         """Decode a flat list; msgspec.DecodeError or RecursionError for what only `reread` may take."""
         self._list: Any = types.GenericAlias(list, (self.leaf,))
@@ -51,15 +53,16 @@ class JsonElements:
                 f"input {self._name!r}: wanted a list of {self._datatype}, flat or nested like "
                 f"{list(shape)}, " + (f"found lists {depth} deep" if depth else "found no list")
             )
+        nesting = shape if depth <= len(shape) else [*shape, 1]
         try:
             values = self._strict[depth](data)
         except msgspec.DecodeError as error:
             if _lenient(self.leaf) is self.leaf:
                 raise self._misfit(error) from None
             values = self._reread_leniently(data, depth)
-            flat = values if depth == 1 else self.flattened(values, shape)
+            flat = values if depth == 1 else self.flattened(values, nesting)
             return [self._settle(value) for value in flat]
-        return values if depth == 1 else self.flattened(values, shape)
+        return values if depth == 1 else self.flattened(values, nesting)
 
     def converted(self, flat: list[Any]) -> list[Any]:
         """Elements of any type as those of the leaf's; InvalidInputError where that loses something."""

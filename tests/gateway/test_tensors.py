@@ -132,6 +132,16 @@ def test_nesting_follows_the_shape() -> None:
     assert codec.from_json(spaced, [2, 2]).tolist() == [[1, 2], [3, 4]]
 
 
+def test_a_vector_may_be_written_as_a_column() -> None:
+    """One list for each element is the vector of them, read as ever; lists of more or fewer are refused."""
+    codec = tensor(Datatype.FP32, (-1,))
+    assert codec.from_json(raw([[1.0], [2]]), [2]).tolist() == [1, 2]
+    assert math.isnan(codec.from_json(raw([[1.0], [None]]), [2])[1])
+    for data in ([[1.0, 2.0]], [[1.0], []], [[1.0], [2.0, 3.0]], [[1.0], 2.0], [[[1.0]], [[2.0]]]):
+        with pytest.raises(InvalidInputError, match="'x'"):
+            codec.from_json(raw(data), [2])
+
+
 @pytest.mark.parametrize("shape", [[2**40, 4], [2**62, 2**62], [0, 2], [-1, 2], [1], [1, 2, 3], [1, 3]])
 def test_shapes_are_checked_before_anything_is_allocated(shape: list[int]) -> None:
     """A shape that is not the tensor's, or that the data does not fill, is refused at once."""

@@ -149,3 +149,19 @@ def a_model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     manifest = Manifest(name="m", version="1", digest=digest_of(b""), size=0)
     meters = ModelMeters(Counters.create(folder / "counters"), "m", "1")
     return LoadedModel(manifest, Session.open(folder / "model.onnx", title="m"), meters, UNKNOWN, -1)
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("wanted", [[None], [None, 1]])
+async def test_a_column_is_a_vector(
+    here: World, wanted: list[int | None], shape: list[int], *, nested: bool
+) -> None:
+    """Whichever of the two model and client have, flat or nested, the answer has the model's shape."""
+    await here.add("v", identity([("x", "FP32", wanted)]))
+    data = [[1.5], [2.5]] if nested else [1.5, 2.5]
+    tensor = {"name": "x", "datatype": "FP32", "shape": shape, "data": data}
+    answer = await here.infer({"inputs": [tensor]}, model="v")
+    assert answer.status_code == 200
+    (output,) = answer.json()["outputs"]
+    assert (output["shape"], output["data"]) == ([2, 1][: len(wanted)], [1.5, 2.5])
