@@ -1,5 +1,6 @@
 """The store: one compare-and-swap write for route, rollout and history, shared by processes."""
 
+import contextlib
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from groundwork.clock import FakeClock, SystemClock
 from groundwork.errors import LockedError, NoRoomError, StoreError
+from groundwork.steady import UNKNOWN, Steady
 from rollouts import edits
 from rollouts.errors import ConflictError, RouteError
 from rollouts.evidence import PairTotals
@@ -128,6 +130,22 @@ def test_the_latest_rollout_of_each_model_is_the_last_one_started(store: SqliteS
         store.edit(model, route.revision, after, Entry(actor="test", verb="start"), rollout)
     assert [found.id for found in store.latest_rollouts()] == ["a-1", "b-1"]
     assert [found.id for found in store.rollouts("a")] == ["a-2", "a-1"]
+
+
+def test_a_rollout_of_before_the_steady_clock_is_read(tmp_path: Path, store: SqliteStore) -> None:
+    """Its document lacks the moment: all else is as it was written, and its step goes by the wall clock."""
+    route = edits.start(begin(store), "2")
+    written = replace(rollout_of(route), step_entered=5_000_000_000, entered=Steady("boot", 7))
+    store.edit("m", 1, route, ENTRY, written)
+    with contextlib.closing(sqlite3.connect(tmp_path / "rollouts.db")) as db, db:
+        db.execute(
+            "UPDATE rollouts SET document = CAST(json_remove(CAST(document AS TEXT), '$.entered') AS BLOB)"
+        )
+        assert db.execute("SELECT count(*) FROM rollouts WHERE document LIKE '%boot%'").fetchone() == (0,)
+    found = store.active("m")
+    assert found == replace(written, entered=UNKNOWN)
+    assert found is not None
+    assert found.waited(9_000_000_000, Steady("boot", 8)) == 4
 
 
 def test_everything_is_there_after_opening_again(tmp_path: Path, store: SqliteStore) -> None:
