@@ -74,11 +74,14 @@ def check(file: Path | None, config_file: Path | None, *, as_json: bool) -> None
     file = file or config_file
     loaded = settings.load(file, {})
     settings.check_together(loaded.value)
-    given = [name for name, source in loaded.sources.items() if source.startswith("file ")]
+    sources = {name: source for name, source in loaded.sources.items() if source != "default"}
+    given = [name for name, source in sources.items() if source.startswith("file ")]
     if as_json:
-        show.facts({"file": str(file), "ok": True, "settings": given})
-    else:
-        click.echo(f"{click.style('✔', fg='green')} {file}: {len(given)} settings, all can be honoured")
+        show.facts({"file": str(file), "ok": True, "settings": given, "sources": sources})
+        return
+    click.echo(f"{click.style('✔', fg='green')} {file}: {len(given)} settings, all can be honoured")
+    for name in sorted(sources.keys() - {*given}):
+        click.echo(f"  {name} is set by {sources[name]}")
 
 
 @config.command(
