@@ -16,15 +16,32 @@ from gateway.responses import Response
 from gateway.run_settings import RequestSettings, RunSettings
 from gateway.settings import GatewaySettings
 from gateway.spans import core_of
+from groundwork import key_file
 from groundwork.keys import INFER, OPERATE, KeyBook, Scope, create
 from groundwork.tracing import Tracer
 from prediction_log.record import Kind
 from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, served, typed
 from tests.gateway.worlds import ROW, world
-from tests.keys import NOW, bearer
+from tests.keys import NOW, bearer, one_key_per_scope
 from tests.models import fragile_logistic
+from tests.routes import OPEN, strangers
 
 IN_A_THREAD = GatewaySettings(runs=RunSettings(inline=0))
+WANTED = {
+    "ServerLive": OPEN,
+    "ServerReady": OPEN,
+    "ModelReady": "infer",
+    "ServerMetadata": "infer",
+    "ModelMetadata": "infer",
+    "ModelConfig": "infer",
+    "ModelInfer": "infer",
+    "ModelStreamInfer": "infer",
+    "ModelStatistics": "read",
+    "RepositoryIndex": "read",
+    "RepositoryModelLoad": "operate",
+    "RepositoryModelUnload": "operate",
+}
+"""The scope of every method, said a second time: a new one must be thought about here."""
 SMALL = GatewaySettings(requests=RequestSettings(max_body_bytes=100_000, inline_body_bytes=10_000))
 
 
@@ -141,6 +158,21 @@ async def test_keys_are_asked_for(tmp_path: Path) -> None:
         assert "www-authenticate" in (await client.infer()).metadata
         assert there.world.frames(Kind.REJECT) == []
         assert "wrong-scope" in there.denied
+
+
+async def test_every_method_asks_for_its_key(tmp_path: Path) -> None:
+    """Strangers are UNAUTHENTICATED and other scopes PERMISSION_DENIED at every method but the open ones."""
+    texts = one_key_per_scope(tmp_path / "keys.yaml")
+    async with served(tmp_path, None, key_file.load(tmp_path / "keys.yaml")) as there:
+        assert set(WANTED) == set(SERVICE.methods)
+        for name, scope in WANTED.items():
+            for metadata in strangers(texts):
+                code = (await there.client.ask(name, {}, metadata)).code
+                assert (code is CODES.UNAUTHENTICATED) == (scope != OPEN), (name, metadata)
+            for shown, text in texts.items():
+                code = (await there.client.ask(name, {}, bearer(text))).code
+                assert (code is CODES.PERMISSION_DENIED) == (scope not in (OPEN, shown)), (name, shown)
+                assert code is not CODES.UNAUTHENTICATED
 
 
 async def test_a_keys_bounds_hold(tmp_path: Path) -> None:
