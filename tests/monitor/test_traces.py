@@ -1,12 +1,18 @@
 """Trace contexts of what is told, and the traces of the rows that it is told about."""
 
+import contextlib
 import re
+from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from monitor import traces
 from monitor.events import Event, TestData, encode, event_id
+from monitor.pipeline import Pipeline
+from monitor.store import open_store
 from monitor.watch import Watch
+from prediction_log.transport import Offset
 from tests.monitor import worlds
 
 TRACES = np.arange(20 * 16, dtype="|u1").reshape(20, 16) + 1
@@ -59,3 +65,16 @@ def test_the_newest_traces_are_remembered() -> None:
     kept.note_traces(TRACES[[7]])
     assert kept.traces == hexadecimal(7, 14, 13, 12, 11, 10, 9, 8)
     assert Watch.restore("m", "1", worlds.settings(), kept.state(), None).traces == kept.traces
+
+
+def test_an_alarm_names_the_requests_that_came_before_it(tmp_path: Path) -> None:
+    """From the record to what is delivered: a trace id of the drifted rows is in the event's data."""
+    traffic, trace = worlds.Traffic(3), bytes(range(1, 17))
+    with contextlib.closing(open_store(tmp_path)) as db:
+        pipeline = Pipeline(db, worlds.settings(), worlds.registry("1"))
+        for step in range(60):
+            drifts = step >= 20
+            body, _ = traffic.predictions(64, shift=1.5 * drifts, trace=trace if drifts else worlds.UNTRACED)
+            pipeline.feed([(Offset(1, step + 1), body)])
+        ((found,),) = db.execute("SELECT body FROM events WHERE type = 'drift.detected'").fetchall()
+    assert msgspec.json.decode(found)["data"]["traces"] == [trace.hex()]

@@ -21,6 +21,8 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 START = 1_800_000_000_000_000_000
 CITIES = ("bern", "oslo", "rome")
 MODEL = "loans"
+UNTRACED = bytes(16)
+"""The trace id of a request that carried none."""
 
 
 def reference(rng: Generator, rows: int) -> dict[str, np.ndarray]:
@@ -103,6 +105,7 @@ class Traffic:
         wrong: float = 0.1,
         arm: int = 1,
         kept: int = 1,
+        trace: bytes = UNTRACED,
         validity: np.ndarray | None = None,
     ) -> tuple[bytes, list[LabelRow]]:
         """A frame of predictions, and the labels that will come for it."""
@@ -119,7 +122,7 @@ class Traffic:
         ids = identifiers(self.stream, self.sequence, rows)
         times = self.time + np.arange(rows) * 2_000_000
         columns = {
-            **meta(rows, ids, times, arm=arm, kept=kept),
+            **meta(rows, ids, times, arm=arm, kept=kept, trace=trace),
             "age": inputs["age"] + np.float32(10.0 * shift),
             "income": inputs["income"],
             "city": [city.encode() for city in inputs["city"]],
@@ -157,7 +160,9 @@ class Traffic:
         )
 
 
-def meta(rows: int, ids: np.ndarray, times: np.ndarray, *, arm: int = 1, kept: int = 1) -> dict[str, Any]:
+def meta(
+    rows: int, ids: np.ndarray, times: np.ndarray, *, arm: int = 1, kept: int = 1, trace: bytes = UNTRACED
+) -> dict[str, Any]:
     """The metadata columns of rows that were answered."""
     return {
         "id": ids,
@@ -169,7 +174,7 @@ def meta(rows: int, ids: np.ndarray, times: np.ndarray, *, arm: int = 1, kept: i
         "latency": 100,
         "kept": kept,
         "client_id": [b""] * rows,
-        "trace_id": np.zeros((rows, 16), "|u1"),
+        "trace_id": np.tile(np.frombuffer(trace, "|u1"), (rows, 1)),
     }
 
 
