@@ -24,6 +24,7 @@ from registry_client.backends import open_registry
 from tests import models
 from tests.counts import count
 from tests.facts import until
+from tests.system import monitors
 from tests.system.load import Load, Plan
 
 pytestmark = pytest.mark.system
@@ -192,6 +193,7 @@ async def test_a_stop_under_load_loses_nothing(up: Up) -> None:
         assert refused <= {"ConnectionRefusedError", "IncompleteReadError"}
         total_rows += sum(shot.status == 200 for shot in shots)
         assert logged_rows(up.folder / "data" / "log") == total_rows
+        assert monitors.counted(up.folder / "data") == total_rows
         await up.start()
         assert await rows_read(up.urls["monitor"]) == total_rows
 

@@ -4,6 +4,7 @@ The model `m` (x float32 [-1, 4] → label) is published with a profile of the v
 undisturbed traffic is its reference, however few rows there are.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,9 @@ import httpx
 import msgspec
 import numpy as np
 
+from monitor import metrics
 from monitor.settings import MonitorSettings
+from monitor.store import load_fact, open_store
 from registry_client.directory import DirectoryRegistry
 from registry_client.manifest import Manifest, digest_of
 from registry_client.profile import encode, identify
@@ -71,6 +74,21 @@ def body(row: np.ndarray) -> bytes:
     """A request of one row."""
     tensor = {"name": "x", "shape": [1, WIDTH], "datatype": "FP32", "data": row.tolist()}
     return msgspec.json.encode({"inputs": [tensor]})
+
+
+def counted(data: Path) -> int:
+    """How many prediction rows the monitor of this folder had counted at its last checkpoint, ever."""
+    with contextlib.closing(open_store(data, readonly=True)) as connection:
+        kept = load_fact(connection, "tally")
+    tally = metrics.Tally()
+    assert kept is not None
+    tally.restore(kept)
+    rows = [
+        value
+        for key, value in tally.counts.items()
+        if key.name == metrics.ROWS and ("kind", "prediction") in key.labels
+    ]
+    return sum(rows)
 
 
 class Monitor:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,15 +14,13 @@ import numpy as np
 import pytest
 
 from driftgate.programs import Program
-from monitor import metrics
-from monitor.store import load_fact, open_store
 from prediction_log.frame import decode
 from prediction_log.record import Kind
 from prediction_log.segments import SegmentSource
 from prediction_log.transport import START
 from tests.counts import count
 from tests.facts import until
-from tests.system import graphs
+from tests.system import graphs, monitors
 from tests.system.load import Load, Plan
 
 pytestmark = pytest.mark.system
@@ -86,7 +83,7 @@ async def test_a_restored_backup_counts_every_answer_once(tmp_path: Path) -> Non
         logged = _logged(tmp_path / again)
         assert set(logged.values()) == {1}
         assert answered <= logged.keys()
-        assert _counted(tmp_path / again) == len(logged)
+        assert monitors.counted(tmp_path / again) == len(logged)  # it has stopped, and so read to the end
         assert 0 < len(more) <= len(logged) - len(before)
     assert len(taken[0]) >= 300
 
@@ -100,19 +97,3 @@ def _logged(data: Path) -> Counter[str]:
             if frame.kind == Kind.PREDICTION:
                 found.update(bytes(row).hex() for row in np.ascontiguousarray(frame.array("id")))
     return found
-
-
-def _counted(data: Path) -> int:
-    """Prediction rows that the monitor has counted; it has stopped, and so read to the end."""
-    connection: sqlite3.Connection = open_store(data, readonly=True)
-    with contextlib.closing(connection):
-        kept = load_fact(connection, "tally")
-    tally = metrics.Tally()
-    assert kept is not None
-    tally.restore(kept)
-    rows = [
-        value
-        for key, value in tally.counts.items()
-        if key.name == metrics.ROWS and ("kind", "prediction") in key.labels
-    ]
-    return sum(rows)
