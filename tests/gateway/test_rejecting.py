@@ -19,7 +19,6 @@ def test_no_text_of_a_client_is_too_long_or_unwritable(
     except UnicodeEncodeError:
         code = "ours"  # a code is one of ours, and can always be written
     said = rejecting.texts(code, message + "é" * 500, version * 100, model * 100)
-    assert [len(text) for text in said[1:]] <= [500, 100, 100]
     assert len(said[1]) <= 500
     assert max(len(said[2]), len(said[3])) <= 100
 
