@@ -114,6 +114,12 @@ class Gateway:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
+    def resident(self) -> int:
+        """Bytes in memory, of all workers."""
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.worker_pids()]
+        lines = [line for text in texts for line in text.splitlines() if line.startswith("VmRSS:")]
+        return sum(int(line.split()[1]) * 1024 for line in lines)
+
     def signal_worker(self, index: int, number: signal.Signals) -> None:
         """Send a signal to one worker."""
         os.kill(self.worker_pids()[index], number)

@@ -24,6 +24,9 @@ from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
 SLOW = count(50, 1000)
+SLACK_BYTES = 32 << 20
+MOST_BYTES = 150_000
+"""Memory that a slow client may cost: three times what its TLS and what it has sent so far do."""
 
 
 class Fortress:
@@ -178,11 +181,12 @@ async def test_another_authority_of_clients_is_taken_up_by_new_workers(
 
 
 async def test_slow_and_half_open_clients_hurt_nobody(fortress: Fortress) -> None:
-    """Clients that never speak TLS, or finish headers or bodies, are ended; the others are served."""
+    """Clients that never speak TLS or finish what they send are ended and cost little; others are served."""
     host, port = fortress.peer()
     head = b"POST /v2/models/m/infer HTTP/1.1\r\nhost: t\r\n"
     key = f"authorization: Bearer {fortress.texts['infer']}\r\n".encode()
     pieces = [b"GET / HT", head, head + key + b"content-length: 999\r\n\r\n{"]
+    before = fortress.gateway.resident()
     mute = [await asyncio.open_connection(host, port) for _ in range(SLOW // 5)]
     slow = []
     for number in range(SLOW - len(mute)):
@@ -192,6 +196,7 @@ async def test_slow_and_half_open_clients_hurt_nobody(fortress: Fortress) -> Non
     async with fortress.client() as client:
         for _ in range(20):
             assert (await fortress.infer(client)).status_code == 200
+    assert fortress.gateway.resident() - before < SLOW * MOST_BYTES + SLACK_BYTES
     for reader, writer in slow:
         async with asyncio.timeout(30):
             text = await reader.read()
