@@ -1,9 +1,10 @@
 """Requests that arrive when they are due, whatever the server does, with latencies by window of time.
 
-Differs from `bench.generator.open_loop` in what a long run needs: windows, connections that are opened again
-when the server closes them, and a sender that is never early. (uvloop's timers are whole milliseconds and
-fire up to one too soon; a request sent before it was due would look faster than it was.) What counts the
-latencies is the caller's choice: a Tally keeps every one, a Spread costs the same however long the run is.
+Differs from `bench.generator.open_loop` in what a long run needs: windows, connections that are opened
+again when the server closes them, and a sender that is never early, and that sleeps where it shares its
+processor. (uvloop's timers are whole milliseconds and fire up to one too soon; a request sent before it was
+due would look faster than it was.) What counts the latencies is the caller's choice: a Tally keeps every
+one, a Spread costs the same however long the run is.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ C = TypeVar("C", bound=Counts)
 class Arrivals(Generic[C]):
     """One stream of requests; owned by the loop it runs on. `windows` grows while it runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one stream, all that says what it is
         self,
         url: str,
         payload: bytes,
@@ -50,10 +51,14 @@ class Arrivals(Generic[C]):
         connections: int = 64,
         seed: int = 3,
         drain: float = DRAIN_S,
+        grain: float = 0.0,
     ) -> None:
         """Ask `url` for `payload` `rate` times a second; latencies by `window` seconds of due time.
 
-        `drain` is how many seconds what is under way at the end may take.
+        `drain` is how many seconds what is under way at the end may take. A sender with a processor to itself
+        is punctual to microseconds, for which it has to turn round and round before each request; with a
+        `grain` it sleeps at least so many seconds and then sends all that is due: late by that much, which
+        counts as latency, and a third as dear.
         """
         parts = urlsplit(url)
         self.windows: list[C] = []
@@ -65,6 +70,7 @@ class Arrivals(Generic[C]):
         self._window = window
         self._connections = connections
         self._drain_s = drain
+        self._grain = grain
         self._waiting: deque[int] = deque()
         self._idle: list[Connection] = []
         self._opened: set[Connection] = set()
@@ -95,7 +101,7 @@ class Arrivals(Generic[C]):
                 self._give_up()
                 break
             while (pause := due - time.perf_counter_ns()) > 0:  # noqa: ASYNC110  a time, not an event
-                await asyncio.sleep(pause / 1e9)
+                await asyncio.sleep(max(pause / 1e9, self._grain))
             self._waiting.append(due)
             self._pump()
         await self._drain()

@@ -63,9 +63,16 @@ def look(root: int, data: Path, seconds: float, lag: float = 0.0) -> Sample:
         anonymous={name: sizes["RssAnon"] for name, (_, sizes) in alive.items()},
         used={name: cost.cpu_ns([pid]) / 1e9 for name, (pid, _) in alive.items()}
         | {GENERATOR: cost.cpu_ns(_ours(root)) / 1e9},
-        machine=_machine(),
+        machine=worked(),
         lag=lag,
     )
+
+
+def worked() -> float:
+    """Seconds that all processors have worked so far, for whomever."""
+    user, nice, system, _, _, *interrupts = (cost.PROC / "stat").read_text().splitlines()[0].split()[1:9]
+    ticks = sum(map(int, (user, nice, system, *interrupts)))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _files(data: Path) -> dict[str, int]:
@@ -90,13 +97,6 @@ def _resident(pid: int) -> dict[str, int]:
 
 def _ours(root: int) -> list[int]:
     return sorted(set(cost.tree(os.getpid())) - set(cost.tree(root)))
-
-
-def _machine() -> float:
-    """Seconds that all processors have worked so far, for whomever."""
-    user, nice, system, _, _, *interrupts = (cost.PROC / "stat").read_text().splitlines()[0].split()[1:9]
-    ticks = sum(map(int, (user, nice, system, *interrupts)))
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _name(pid: int) -> str:

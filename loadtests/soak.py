@@ -1,10 +1,10 @@
 """`make soak MINUTES=20`: hours of use in minutes, and nothing may grow.
 
-60 % of what the whole system sustains (see `loadtests.capacity`) arrives at random times. A canary with a
-shadow starts and is rolled back once a minute, at the same seconds of each minute, and every five seconds the
-memory of each process, the bytes of each kind of file and the monitor's lag are looked at. Half a minute
-before the first is not judged. The verdict is a table; samples.csv, minutes.csv, seconds.csv and soak.png lie
-in loadtests/report.
+Requests arrive at random times, as many as keep the machine's processors 60 % busy (see `loadtests.load`).
+A canary with a shadow starts and is rolled back once a minute, at the same seconds of each minute, and
+every five seconds the memory of each process, the bytes of each kind of file and the monitor's lag are
+looked at. Half a minute before the first is not judged. The verdict is a table; samples.csv, minutes.csv,
+seconds.csv and soak.png lie in loadtests/report.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests import canary, capacity, criteria, endurance, samples, soak_report
+from loadtests import canary, criteria, endurance, load, samples, soak_report
 from loadtests.bench import generator
 from loadtests.samples import Sample
 from loadtests.spread import Spread
@@ -27,7 +27,8 @@ from loadtests.stream import LEAD_NS, Order, Stream
 from loadtests.subject import Reference, Subject, ask, publish, running
 
 SHARE: Final = 0.6
-GUESS: Final = 0.5
+"""Of the time of all processors."""
+GUESS: Final = 0.25
 """Of what a closed loop gives: the first rate that is tried."""
 CLOSED_S: Final = 2.0
 CLOSED_CONNECTIONS: Final = 16
@@ -113,28 +114,21 @@ def main() -> int:
 
 
 def _rate(subject: Subject, stream: Stream, request: bytes) -> float:
-    """60 % of what is sustained, found while the canary answers and is shadowed; 0 where nothing is."""
+    """The rate of a load of 60 %, found while the canary answers and is shadowed; 0: nothing is sustained."""
     closed = generator.closed_loop(subject.infer, request, connections=CLOSED_CONNECTIONS, seconds=CLOSED_S)
     peak = closed.done / closed.seconds
     print(
         f"A closed loop of {CLOSED_CONNECTIONS} callers gets {peak:.0f} answers a second for {CLOSED_S:g} s."
     )
     print(
-        f"What the whole system sustains (gateway, log, canary of {CANARY_PERCENT} % with shadow, monitor, "
-        f"{stream.processes} senders), tried for {capacity.TRIAL_S:g} s each: no failure, 99 % within "
-        f"{capacity.MOST_P99_MS:g} ms, monitor at most {capacity.MOST_LAG_S:g} s behind"
+        f"The rate that keeps the processors {SHARE:.0%} busy with all of it (gateway, log, canary of "
+        f"{CANARY_PERCENT} % with shadow, monitor, {stream.processes} senders), {load.TRIAL_S:g} s each"
     )
-    began = time.monotonic()
-    ends = [samples.look(subject.pid, subject.data, 0)]
-    trials = capacity.measure(stream, GUESS * peak, lambda: _lag(subject.monitor))
-    ends.append(samples.look(subject.pid, subject.data, time.monotonic() - began))
-    print(f"Processors meanwhile: {soak_report.told(soak_report.processors(ends, 0, ends[1].seconds))}")
-    sustained = capacity.found(trials)
-    if not sustained:
+    trials = load.measure(stream, GUESS * peak, SHARE, lambda: _lag(subject.monitor), samples.worked)
+    rate = load.found(trials, SHARE)
+    if not rate:
         print("FAIL  no rate that was tried is sustained: the machine is too busy to measure on")
-    else:
-        print(f"Capacity: {sustained:.0f} requests a second; {SHARE:.0%} of it: {SHARE * sustained:.0f}.")
-    return SHARE * sustained
+    return rate
 
 
 def _lag(monitor: str) -> float:

@@ -21,6 +21,8 @@ from loadtests.spread import Spread
 
 LEAD_NS: Final = 300_000_000
 """From the word to the first request: every process has opened its connections by then."""
+GRAIN_S: Final = 0.001
+"""A sender shares its processor with what it measures, so it sleeps between requests: at least so long."""
 STOP_S: Final = 5.0
 
 
@@ -102,7 +104,9 @@ def _send(pipe: Connection, url: str, request: bytes, seed: int) -> None:
         except EOFError:
             return
         began, used = time.perf_counter(), time.process_time()
-        arrivals = Arrivals(url, request, rate=order.rate, window=order.window, into=Spread, seed=seed)
+        arrivals = Arrivals(
+            url, request, rate=order.rate, window=order.window, into=Spread, seed=seed, grain=GRAIN_S
+        )
         windows = arrivals.run(order.seconds, at=order.at, patience=order.patience)
         wall = time.perf_counter() - began
         pipe.send(Report(windows, (time.process_time() - used) / wall))

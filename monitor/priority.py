@@ -1,9 +1,9 @@
 """How little of a processor the pipeline takes where it shares one with a gateway.
 
-Rules: a thread that gives way never interrupts others, so that starting and answering stay as quick as they
-were; it has what others leave, and hardly more. Where that starves it (every processor busy for long), it
-is followed for a while by a thread that insists on a tenth: a new one, for a system lets nobody raise the
-priority of a thread that has lowered it. What is not read meanwhile waits in the log.
+Rules: a thread that gives way is interrupted by whoever wants its processor, and interrupts nobody; it has
+what others leave, and hardly more. Where that starves it (every processor busy for long), it is followed
+for a while by a thread that insists on a tenth: a new one, for a system lets nobody raise the priority of a
+thread that has lowered it. What is not read meanwhile waits in the log.
 
 It knows no log and no pipeline.
 """
@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 QUIET: Final = 19
-"""The least there is but SCHED_IDLE: a hundredth of a processor beside a thread that never rests. More of it
-comes in turns of the kernel's tick, each of which keeps all callers of that moment waiting."""
+"""Set beside SCHED_IDLE, and all there is where that is forbidden: a hundredth of a processor beside a thread
+that never rests. More comes in turns of the kernel's tick, and each keeps that moment's callers waiting."""
 INSISTING: Final = 10
 """A tenth of a processor beside a thread that never rests."""
 STARVED_S: Final = 5.0
@@ -27,14 +27,19 @@ INSISTS_S: Final = 60.0
 """For how long a thread insists before another tries again with what is left."""
 
 
-def give_way(niceness: int) -> None:
-    """Let the calling thread have what others leave, and never interrupt them; nothing but on Linux."""
+def give_way(*, insists: bool = False) -> None:
+    """Let the calling thread have what others leave, or a tenth where it `insists`; nothing but on Linux.
+
+    A processor on which only such threads run counts as free (SCHED_IDLE): a thread that wakes is put there,
+    and runs at once. A low priority alone does not do that, and a gateway's callers wait for a turn to end.
+    """
     if sys.platform == "linux":
+        niceness, policy = (INSISTING, os.SCHED_BATCH) if insists else (QUIET, os.SCHED_IDLE)
         # Linux keeps both for each thread; 0 is the one that calls.
         # A sandbox that forbids it costs the gateway's p99 something, which is no reason to read nothing.
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 class Waited:
@@ -72,7 +77,7 @@ def _turn(work: Callable[[Callable[[float], bool]], bool], *, insists: bool) -> 
         return time.monotonic() >= until if insists else waited >= STARVED_S
 
     def run() -> bool:
-        give_way(INSISTING if insists else QUIET)
+        give_way(insists=insists)
         return work(enough)
 
     with ThreadPoolExecutor(1, "pipeline") as thread:

@@ -22,8 +22,8 @@ def test_only_the_thread_that_calls_gives_way() -> None:
     """A thread that gives way is last and interrupts nobody; the others stand where they stood."""
     before = _standing()
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(give_way, INSISTING).result()
-        assert thread.submit(_standing).result() == (max(INSISTING, before[0]), os.SCHED_BATCH)
+        thread.submit(give_way).result()
+        assert thread.submit(_standing).result() == (max(QUIET, before[0]), os.SCHED_IDLE)
     assert _standing() == before
 
 
@@ -31,15 +31,16 @@ def test_only_the_thread_that_calls_gives_way() -> None:
 def test_who_is_starved_is_followed_by_a_thread_that_insists() -> None:
     """A round kept waiting too long ends the quiet thread, and the next one wants a tenth."""
     before = _standing()[0]
-    seen: list[tuple[int, threading.Thread]] = []
+    seen: list[tuple[tuple[int, int], threading.Thread]] = []
     waits = iter([0.0, STARVED_S])
 
     def work(enough: Callable[[float], bool]) -> bool:
-        seen.append((_standing()[0], threading.current_thread()))
+        seen.append((_standing(), threading.current_thread()))
         return not any(enough(wait) for wait in waits)
 
     in_turns(work)
-    assert [niceness for niceness, _ in seen] == [max(QUIET, before), max(INSISTING, before)]
+    quiet, insisting = (max(QUIET, before), os.SCHED_IDLE), (max(INSISTING, before), os.SCHED_BATCH)
+    assert [standing for standing, _ in seen] == [quiet, insisting]
     assert len({thread for _, thread in seen}) == len(seen)
 
 
