@@ -112,6 +112,7 @@ class Arrivals(Generic[C]):
         while (len(self._idle) < self._connections or self._waiting) and time.monotonic() < limit:  # noqa: ASYNC110  all connections, not one event
             await asyncio.sleep(_SOON_S)
         self._give_up()
+        await asyncio.gather(*self._opening, return_exceptions=True)  # half open, nobody would close them
         for connection in self._opened:
             if connection.sent:
                 self._tally(connection.sent).bad += 1
