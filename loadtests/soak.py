@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests import canary, criteria, endurance, load, samples, soak_report
+from loadtests import canary, control, criteria, endurance, load, samples, soak_report
 from loadtests.bench import generator
 from loadtests.samples import Sample
 from loadtests.spread import Spread
@@ -50,7 +50,6 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "monitor": {"ledger": {"max_rows": 50_000}},
 }
 """Small segments and few rows that wait for labels, so that all is dropped again within minutes."""
-_JSON: Final = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Outcome:
     windows: Sequence[Spread] = ()
     faults: list[str] = field(default_factory=list)
     busiest: float = 0.0
+    control: control.Control | None = None
 
     @property
     def minutes(self) -> list[Spread]:
@@ -102,7 +102,7 @@ def main() -> int:
         payload = Reference.read(publish(folder)).body(0, 1)
         with running(folder, settings=SETTINGS) as subject:
             publish(folder, 2)
-            request = generator.request_bytes(subject.infer, payload, _JSON)
+            request = generator.request_bytes(subject.infer, payload, control.JSON)
             with Stream(subject.infer, request, SENDERS) as stream:
                 canary.start(subject.operator, CANARY_PERCENT)
                 rate = asked.rate or _rate(subject, stream, request)
@@ -110,6 +110,8 @@ def main() -> int:
                     return 1
                 print(f"{rate:.0f} requests a second for {count} × {cycle:g} s …", flush=True)
                 outcome = _soak(subject, stream, rate, cycle, count)
+                if asked.control or endurance.slower(outcome.minutes):
+                    outcome.control = _control(subject, stream, payload, rate, folder / "fresh")
     return _verdict(outcome, cycle)
 
 
@@ -179,10 +181,17 @@ def _fly(operator: str, course: Course, over: threading.Event, faults: list[str]
             return
 
 
+def _control(subject: Subject, stream: Stream, body: bytes, rate: float, folder: Path) -> control.Control:
+    """What a program that was started now makes of the same load in the same minutes."""
+    print("Comparing, in turns, with a program that was started a moment ago: 3 minutes …", flush=True)
+    canary.start(subject.operator, CANARY_PERCENT)
+    return control.compare(stream, body, folder, rate, settings=SETTINGS, weight=CANARY_PERCENT)
+
+
 def _verdict(outcome: Outcome, cycle: float) -> int:
     minutes = outcome.minutes
     soak_report.write(outcome.seen, minutes, outcome.windows, cycle / LOOKS)
-    checks = endurance.judge(outcome.seen, minutes, cycle, LOG_BYTES)
+    checks = endurance.judge(outcome.seen, minutes, cycle, LOG_BYTES, outcome.control)
     checks.append(endurance.generator(outcome.busiest))
     faults = "; ".join(outcome.faults)
     checks.append(criteria.Check("canaries", "come and go", faults or "came and went", not faults))
@@ -197,7 +206,12 @@ def _verdict(outcome: Outcome, cycle: float) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.soak", description=__doc__.split("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=20.0, help="for how long (default 20)")
-    parser.add_argument("--rate", type=float, help="requests a second (default: 60 %% of what is measured)")
+    parser.add_argument("--rate", type=float, help="requests a second (default: a load of 60 %%)")
+    parser.add_argument(
+        "--control",
+        action="store_true",
+        help="compare with a fresh program at the end even where the last minute is as quick as the first",
+    )
     asked = parser.parse_args()
     if not 1 <= asked.minutes <= MOST_MINUTES:
         parser.error(f"wanted 1 to {MOST_MINUTES:g} minutes")
