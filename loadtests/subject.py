@@ -101,8 +101,9 @@ def running(
 ) -> Iterator[Subject]:
     """`driftgate up` over the models below `folder`; RuntimeError when it does not end in order."""
     ready, config = folder / "ready.json", folder / "driftgate.json"
-    ports = {"http": {"port": 0}, "operator": {"port": 0}, "monitor": {"port": 0}}
-    config.write_text(json.dumps({**ports, "workers": workers, **(settings or {})}))
+    given: dict[str, Any] = {"workers": workers, **(settings or {})}
+    given |= {name: {"port": 0, **given.get(name, {})} for name in ("http", "operator", "monitor")}
+    config.write_text(json.dumps(given))
     command = [sys.executable, "-P", "-m", "driftgate", "up", "--models", str(folder / "models")]
     command += ["--data", str(folder / "data"), "--config", str(config), "--ready-file", str(ready)]
     said = folder / "up.log"
