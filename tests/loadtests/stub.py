@@ -16,6 +16,7 @@ class Stub:
         self._closes_after = closes_after
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
+        self._writers: list[asyncio.StreamWriter] = []
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
 
     def __enter__(self) -> Self:
@@ -35,8 +36,12 @@ class Stub:
         self._listening.set()
         await self._over.wait()
         server.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         async for number in _requests(reader):
             writer.write(ANSWER)
             if number == self._closes_after:
