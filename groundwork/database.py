@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from groundwork.errors import NewerStoreError, NoRoomError, StoreError
+from groundwork.errors import NewerStoreError, NoRoomError, OlderStoreError, StoreError
 from groundwork.files import sync_folder
 
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
@@ -40,6 +40,9 @@ _NO_ROOM: Final = frozenset(
 
 class Schema(msgspec.Struct, frozen=True):
     """What a database file holds: its name in messages, and the scripts from version i to i + 1.
+
+    An empty script raises the version alone: for documents inside the rows with fields that a program of the
+    version before does not know, whose own rows are read by those fields' defaults.
 
     `page_bytes` is what a new file is read and written by; one that is there keeps what it was made with.
     """
@@ -66,8 +69,9 @@ def open_database(
 
     `readonly` does neither.
 
-    NewerStoreError for a file of a later product, StoreError for a damaged or foreign one, NoRoomError when
-    the disk is full. Any thread may use the connection, but no two at the same time.
+    NewerStoreError for a file of a later product, OlderStoreError for one that `readonly` leaves as it is,
+    StoreError for a damaged or foreign one, NoRoomError when the disk is full. Any thread may use the
+    connection, but no two at the same time.
     """
     try:
         if create and not readonly and _is_missing(path, schema):
@@ -156,7 +160,7 @@ def _bring_forward(
         # Files appear whole (rule 1): one without a version was emptied by something else.
         raise StoreError(f"{path}: wanted a {schema.name} database, found an empty file; restore a copy")
     if readonly and version < wanted:
-        raise StoreError(
+        raise OlderStoreError(
             f"{path}: wanted {schema.name} version {wanted}, found {version}, opened for reading"
             " only; start the program that owns it once, so that it is brought forward",
         )
@@ -212,6 +216,17 @@ def split_statements(script: str) -> list[str]:
 def is_without_room(error: sqlite3.Error) -> bool:
     """Whether a file could not grow: the disk or a quota is full, for the file or the index of its log."""
     return getattr(error, "sqlite_errorcode", None) in _NO_ROOM
+
+
+def unreadable(connection: sqlite3.Connection, path: Path, schema: Schema, error: Exception) -> StoreError:
+    """Our error for a row that was read and not understood: damage, or of a newer program that came since."""
+    try:
+        _checked_version(connection, path, schema)
+    except StoreError as refused:
+        return refused
+    except sqlite3.Error:
+        pass  # what was found first is told
+    return StoreError(f"{path}: a row cannot be understood ({error}); restore a copy")
 
 
 def _explained(path: Path, schema: Schema, error: sqlite3.Error) -> StoreError | NoRoomError:

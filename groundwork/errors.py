@@ -4,7 +4,8 @@
     ├── SettingsError              "bad-settings"   a setting cannot be honoured
     │   └── FlagError              "bad-flag"       the value of a flag cannot
     ├── StoreError                 "bad-store"      a file of ours is not what it should be
-    │   └── NewerStoreError        "newer-store"    a later version of the product wrote the file
+    │   ├── NewerStoreError        "newer-store"    a later version of the product wrote the file
+    │   └── OlderStoreError        "older-store"    an earlier one wrote it, and it is opened for reading only
     ├── LockedError                "locked"         another process holds what we need for ourselves
     └── NoRoomError                "no-room"        the disk (or the file) has no room
 
@@ -44,6 +45,12 @@ class NewerStoreError(StoreError):
     """A file written by a later version of the product; reading it could only guess."""
 
     code: ClassVar[str] = "newer-store"
+
+
+class OlderStoreError(StoreError):
+    """A file of an earlier version that its owner will bring forward, and that a reader alone may not."""
+
+    code: ClassVar[str] = "older-store"
 
 
 class LockedError(DriftgateError):

@@ -44,7 +44,20 @@ def read_document(path: Path, kind: type[T], *, what: str, steps: Sequence[Step]
 RESTORE = "restore a copy, or see `driftgate doctor --repair`"
 
 
-def newer(path: Path, what: str, found: int, newest: int) -> str:
+class _Formed(msgspec.Struct, frozen=True):
+    format: int = 0
+
+
+def later_format(content: bytes, newest: int) -> int | None:
+    """The format that a document names, where it is later than the newest known; None for any other."""
+    try:
+        found = msgspec.json.decode(content, type=_Formed).format
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return found if found > newest else None
+
+
+def newer(path: Path | str, what: str, found: int, newest: int) -> str:
     """The one line that refuses a file of a later program."""
     return (
         f"{path}: wanted {what} of format {newest} or lower, found {found}, written by a newer driftgate; "

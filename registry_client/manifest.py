@@ -12,9 +12,11 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from groundwork.versioned import later_format, newer
 from registry_client.errors import BadNameError, ManifestError
 from registry_client.signature import Signature
 
+FORMAT: Final = 1
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
 VERSION_PATTERN: Final = r"^[1-9][0-9]{0,17}\Z"
 DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}\Z"
@@ -104,11 +106,14 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
     """Read a manifest; ``where`` names it in the error.
 
     Raises:
-        ManifestError: not JSON, cut, an unknown field, or a value that breaks a rule.
+        ManifestError: not JSON, cut, an unknown field, a value that breaks a rule, or of a later format.
     """
     try:
         return msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
+        later = later_format(content, FORMAT)
+        if later is not None:
+            raise ManifestError(newer(where, "a manifest", later, FORMAT)) from None
         raise ManifestError(
             f"{where}: not a manifest of format 1 ({error}); remove the version's folder and publish it again"
         ) from None

@@ -14,8 +14,12 @@ from typing import Literal
 
 import msgspec
 
+from groundwork.versioned import later_format, newer
 from registry_client.errors import ProfileError
 from registry_client.manifest import digest_of
+
+FORMAT = 1
+"""The newest format that is read, and the one that is written."""
 
 EDGES = 64
 """Most edges of a numeric column's grid."""
@@ -137,11 +141,14 @@ def decode(content: bytes, *, where: str = "reference profile") -> Profile:
     """Read a profile; ``where`` names it in the error.
 
     Raises:
-        ProfileError: cut, malformed, or contradicting itself.
+        ProfileError: cut, malformed, of a later format, or contradicting itself.
     """
     try:
         profile = msgspec.json.decode(content, type=Profile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        later = later_format(content, FORMAT)
+        if later is not None:
+            raise ProfileError(newer(where, "a profile", later, FORMAT)) from None
         raise ProfileError(f"{where}: not a whole profile of format 1: {error}; publish it again") from None
     for column in (*profile.columns, *profile.outputs):
         reason = _contradiction(column, profile.rows)

@@ -9,7 +9,9 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from groundwork.database import open_database
+import msgspec
+
+from groundwork.database import open_database, unreadable
 from groundwork.errors import StoreError
 from rollouts import tables
 from rollouts.route import Route
@@ -43,6 +45,8 @@ class Follower:
             raise StoreError(
                 f"{self._path}: routes could not be read ({error}); the last ones stand"
             ) from error
+        except msgspec.DecodeError as error:
+            raise unreadable(self._connection, self._path, tables.SCHEMA, error) from error
         self._version = version
         if routes is not None:
             self._revisions = {model: route.revision for model, route in routes.items()}

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from groundwork.clock import Clock
-from groundwork.database import is_without_room, open_database, transaction
+from groundwork.database import is_without_room, open_database, transaction, unreadable
 from groundwork.errors import DriftgateError, LockedError, NoRoomError, StoreError
 from rollouts import edits, history, tables
 from rollouts.ballast import Ballast
@@ -210,7 +211,7 @@ class SqliteStore:
         with self._lock:
             try:
                 return work(self._connection)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, msgspec.DecodeError) as error:
                 raise self._said(error) from error
 
     def _write(self, work: Callable[[sqlite3.Connection], T], *, urgent: bool = False) -> T:
@@ -245,10 +246,12 @@ class SqliteStore:
         try:
             with transaction(self._connection):
                 return work(self._connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, msgspec.DecodeError) as error:
             raise self._said(error) from error
 
-    def _said(self, error: sqlite3.Error) -> DriftgateError:
+    def _said(self, error: sqlite3.Error | msgspec.DecodeError) -> DriftgateError:
+        if isinstance(error, msgspec.DecodeError):
+            return unreadable(self._connection, self.path, tables.SCHEMA, error)
         code = getattr(error, "sqlite_errorcode", 0)
         if is_without_room(error):
             return NoRoomError(

@@ -1,7 +1,8 @@
 """The rows of `rollouts.db` other than history, as functions over a connection.
 
 Reads may run anywhere; writes belong into the caller's transaction. Documents are kept as JSON so that a
-person with an SQLite shell can read them. Nothing here decides whether an edit is allowed.
+person with an SQLite shell can read them. A field more in one is a version more of the schema, for a program
+refuses what it does not know. Nothing here decides whether an edit is allowed.
 """
 
 import sqlite3
@@ -55,7 +56,8 @@ CREATE TABLE beats (
 ) STRICT;
 """
 
-SCHEMA: Final = Schema(name="rollouts", migrations=(_TABLES + HISTORY_TABLE,))
+SCHEMA: Final = Schema(name="rollouts", migrations=(_TABLES + HISTORY_TABLE, ""))
+"""Version 2: routes may be `unloaded`, and rollouts say when they `entered` a step on the steady clock."""
 
 
 def read_routes(connection: sqlite3.Connection) -> dict[str, Route]:

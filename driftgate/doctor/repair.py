@@ -78,7 +78,7 @@ def _segments(data: Path, clock: Clock) -> Iterator[str]:
     for number in segment_file.numbers(log):
         path = segment_file.segment_path(log, number)
         fault = database_fault(path, segment_file.SEGMENT, "log")
-        if fault is None or "newer" in fault.do:
+        if fault is None or fault.level != "fail" or "newer" in fault.do:
             continue
         aside = _OPEN
         if number == segment_file.numbers(log)[-1]:

@@ -13,7 +13,7 @@ from typing import Final
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from groundwork import data_folder
 from groundwork.database import Schema, open_database
-from groundwork.errors import DriftgateError, NewerStoreError
+from groundwork.errors import DriftgateError, NewerStoreError, OlderStoreError
 from groundwork.slots import read_slots, totals
 from monitor import store as monitor_store
 from prediction_log import segment_file
@@ -97,7 +97,10 @@ def _database(path: Path, schema: Schema, *, with_history: bool = False) -> Iter
 
 
 def database_fault(path: Path, schema: Schema, area: str = "stores") -> Finding | None:
-    """What is wrong with a database, by its version and by SQLite's own quick check; None for nothing."""
+    """What is wrong with a database, by its version and by SQLite's own quick check; None for nothing.
+
+    One of an earlier version is no more than a warning: its owner brings it forward.
+    """
     try:
         with contextlib.closing(open_database(path, schema, readonly=True)) as connection:
             said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -109,6 +112,8 @@ def database_fault(path: Path, schema: Schema, area: str = "stores") -> Finding 
 
 
 def _refused(error: DriftgateError, area: str = "stores") -> Finding:
+    if isinstance(error, OlderStoreError):
+        return warn(area, one_line(error), "nothing: the next start of the programs brings it forward")
     newer = isinstance(error, NewerStoreError)
     return fail(area, one_line(error), "install the newer driftgate" if newer else RESTORE)
 
@@ -147,6 +152,7 @@ def log(subject: Subject) -> Iterator[Finding]:
         fault
         for number in present
         if (fault := database_fault(segment_file.segment_path(folder, number), segment_file.SEGMENT, "log"))
+        and fault.level == "fail"
     ]
     repair = "`driftgate doctor --repair` sets it aside, so that readers and writers go on behind it"
     yield from (fail("log", fault.what, fault.do if "newer" in fault.do else repair) for fault in faults)

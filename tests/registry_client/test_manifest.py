@@ -56,6 +56,15 @@ def test_unknown_field() -> None:
         decode_manifest(msgspec.json.encode(document), where="x")
 
 
+def test_later_format() -> None:
+    """A manifest of a later format is called newer; nobody is told to publish the version again."""
+    document = {**msgspec.to_builtins(a_manifest()), "format": 2, "colour": "red"}
+    with pytest.raises(
+        ManifestError, match=r"^x: wanted a manifest of format 1 or lower, found 2, written by a newer"
+    ):
+        decode_manifest(msgspec.json.encode(document), where="x")
+
+
 @given(st.data())
 def test_cut_documents(data: st.DataObject) -> None:
     """A manifest cut anywhere is one clear line."""

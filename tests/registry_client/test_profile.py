@@ -117,6 +117,15 @@ def test_cut_profiles(data: st.DataObject) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_later_format() -> None:
+    """A profile of a later format is called newer, not cut."""
+    document = {**msgspec.json.decode(encode(PROFILE)), "format": 3, "colour": "red"}
+    with pytest.raises(
+        ProfileError, match=r"^x: wanted a profile of format 1 or lower, found 3, written by a newer"
+    ):
+        decode(msgspec.json.encode(document), where="x")
+
+
 X = NumericColumn("x", 3, 0, 0.0, 2.0, 1.0, 2.0, (0.0, 1.0), (1, 1, 1))
 COLOUR = CategoricalColumn("colour", 3, 0, ("red", "blue"), (2, 1), 0, 1)
 

@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from groundwork.clock import FakeClock, SystemClock
-from groundwork.errors import LockedError, NoRoomError, StoreError
+from groundwork.errors import LockedError, NewerStoreError, NoRoomError, StoreError
 from groundwork.steady import UNKNOWN, Steady
-from rollouts import edits
+from rollouts import edits, tables
 from rollouts.errors import ConflictError, RouteError
 from rollouts.evidence import PairTotals
+from rollouts.follower import Follower
 from rollouts.history import Entry
 from rollouts.rollout import Rollout, RolloutSpec
 from rollouts.route import Route
@@ -146,6 +147,42 @@ def test_a_rollout_of_before_the_steady_clock_is_read(tmp_path: Path, store: Sql
     assert found == replace(written, entered=UNKNOWN)
     assert found is not None
     assert found.waited(9_000_000_000, Steady("boot", 8)) == 4
+
+
+NEWER = len(tables.SCHEMA.migrations) + 1
+
+
+def add_a_field(path: Path, *, version: int) -> None:
+    """Write as a later program would: a field more in each route, under this version."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "UPDATE routes SET document = CAST(json_set(CAST(document AS TEXT), '$.mood', 1) AS BLOB)"
+        )
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.commit()
+
+
+def test_a_store_of_a_later_program_is_called_newer(tmp_path: Path, store: SqliteStore) -> None:
+    """Who opens it hears of versions, not of a field that it does not know; nothing in it changes."""
+    begin(store)
+    add_a_field(tmp_path / "rollouts.db", version=NEWER)
+    said = f"version {NEWER - 1} or lower, found {NEWER}, written by a newer driftgate"
+    with pytest.raises(NewerStoreError, match=said):
+        SqliteStore(tmp_path / "rollouts.db", FakeClock())
+
+
+def test_a_store_that_a_later_program_took_up_is_called_newer(tmp_path: Path, store: SqliteStore) -> None:
+    """Who had it open when that one came hears so too; an unknown field of no later version is damage."""
+    route = begin(store)
+    with contextlib.closing(Follower(store)) as follower:
+        add_a_field(tmp_path / "rollouts.db", version=NEWER)
+        for act in (store.routes, follower.poll, lambda: store.edit("m", 1, edits.start(route, "2"), ENTRY)):
+            with pytest.raises(NewerStoreError, match=f"found {NEWER}, written by a newer driftgate"):
+                act()
+        add_a_field(tmp_path / "rollouts.db", version=NEWER - 1)
+        for act in (store.routes, follower.poll):
+            with pytest.raises(StoreError, match=r"a row cannot be understood .*mood.*; restore a copy"):
+                act()
 
 
 def test_everything_is_there_after_opening_again(tmp_path: Path, store: SqliteStore) -> None:

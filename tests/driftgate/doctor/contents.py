@@ -24,6 +24,7 @@ def contents(data: Path) -> dict[str, Any]:
     with contextlib.closing(SqliteStore(data / "rollouts.db", FakeClock())) as store:
         found["routes"] = dict(store.routes())
         found["history"] = store.history()
+        found["rollouts"] = store.rollouts()
         found["verified"] = store.verify()
     with contextlib.closing(SegmentSource(data / "log")) as source:
         frames = [(str(at), decode(body)) for at, body in source.read(START, 1_000_000)]

@@ -15,12 +15,16 @@ from typing import Any, Final
 
 import pytest
 
+from driftgate.doctor.finding import Subject
+from driftgate.doctor.state import stores
+from gateway.settings import GatewaySettings
 from groundwork.clock import FakeClock
 from groundwork.data_folder import Stamp, claim, product_version, read_stamp
 from groundwork.database import Schema, open_database
 from groundwork.errors import NewerStoreError, StoreError
 from groundwork.slots import read_slots, totals
 from monitor import store as monitor_store
+from monitor.settings import MonitorSettings
 from prediction_log import segment_file
 from prediction_log.ids import load_key
 from prediction_log.record import Kind
@@ -96,6 +100,29 @@ def test_a_database_brought_forward_is_as_a_new_one(tmp_path: Path, version: str
     assert _described(old) == _described(new)
     old.close()
     new.close()
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_program_of_the_version_before_refuses_what_is_brought_forward(tmp_path: Path, name: str) -> None:
+    """It calls the file newer, by its version, and reads no row of it."""
+    schema = DATABASES[name]
+    path = unpacked(VERSIONS[0], tmp_path) / name
+    open_database(path, schema).close()
+    before = Schema(schema.name, schema.migrations[:-1])
+    newest = len(schema.migrations)
+    with pytest.raises(NewerStoreError, match=f"version {newest - 1} or lower, found {newest}, written by"):
+        open_database(path, before)
+
+
+def test_a_released_folder_is_nothing_to_mend(tmp_path: Path) -> None:
+    """Before the first start of this version the doctor says what that will bring forward, and no more."""
+    data = unpacked(VERSIONS[0], tmp_path)
+    gateway, monitor = GatewaySettings(data=str(data)), MonitorSettings(data=str(data), models="models")
+    faults = [one for one in stores(Subject(gateway, monitor, data, folders.NOW, running=False)) if one.do]
+    assert [one.level for one in faults] == ["warn", "warn"]
+    for name, fault in zip(("rollouts.db", "monitor.db"), faults, strict=True):
+        assert f"{name}: wanted" in fault.what
+        assert fault.do == "nothing: the next start of the programs brings it forward"
 
 
 def _described(connection: sqlite3.Connection) -> list[Any]:
