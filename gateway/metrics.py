@@ -54,6 +54,7 @@ LOG_FLUSH_FAILURES: Final = "driftgate_log_flush_failures_total"
 DISK_FLOOR: Final = "driftgate_disk_floor_bytes"
 ROLLOUT_STATE: Final = "driftgate_rollout_state"
 ROLLOUT_STEP: Final = "driftgate_rollout_step_seconds"
+ROLLOUT_BAKE: Final = "driftgate_rollout_bake_seconds"
 MONITOR_SILENCE: Final = "driftgate_monitor_silence_seconds"
 
 STEADY: Final = "steady"
@@ -201,6 +202,13 @@ INSTRUMENTS: Final = (
         scale=1e-3,
     ),
     Instrument(
+        name=ROLLOUT_BAKE,
+        help="Time that a rollout that bakes is to spend in its step before it is over; absent of others.",
+        kind="gauge",
+        labels=("model",),
+        scale=1e-3,
+    ),
+    Instrument(
         name=MONITOR_SILENCE,
         help="Time since the monitor last told the rollouts that it is alive; absent before the first time.",
         kind="gauge",
@@ -273,6 +281,9 @@ def rollout_series(
         if rollout.state in LIVE:
             entered = int(rollout.waited(now, steady) * 1000)
             found[SeriesKey(ROLLOUT_STEP, (("model", rollout.model),), "gauge")] = entered
+        if rollout.state == "baking":
+            bake = round(rollout.spec.bake.duration * 1000)
+            found[SeriesKey(ROLLOUT_BAKE, (("model", rollout.model),), "gauge")] = bake
     for model, current in states.items():
         for state in STATES:
             labels = (("model", model), ("state", state))

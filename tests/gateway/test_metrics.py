@@ -64,6 +64,18 @@ def test_only_a_live_rollout_has_a_step() -> None:
     assert steps == {(("model", "moving"),): 2.5, (("model", "early"),): 0.0}
 
 
+def test_only_what_bakes_says_for_how_long_it_should() -> None:
+    """It is the rollout's own `bake.for`, in seconds: a bake of a day is not stuck after six hours."""
+    latest = [
+        rollout("bakes", "baking", 0),
+        rollout("moves", "progressing", 0),
+        rollout("over", "succeeded", 0),
+    ]
+    found = shown(rollout_series([], latest, 0))
+    bakes = {labels: value for (name, labels), value in found.items() if name == metrics.ROLLOUT_BAKE}
+    assert bakes == {(("model", "bakes"),): RolloutSpec().bake.duration}
+
+
 def test_scrapes_say_what_one_look_says(tmp_path: Path) -> None:
     """A reader that remembers names tells the same as one that reads all, slots that come and go included."""
     folder = tmp_path / "slots"
