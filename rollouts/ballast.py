@@ -7,6 +7,7 @@ database.
 """
 
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
@@ -48,13 +49,30 @@ class Ballast:
         return self.held >= self.size
 
     def give(self) -> bool:
-        """Give up the next piece; return whether there was any to give."""
-        left = self.held - PIECE_BYTES
-        if left <= 0:
-            return self.release()
-        with contextlib.suppress(FileNotFoundError):  # another process has just given up the last of it
-            os.truncate(self.path, left)
-        return True
+        """Give up the next piece; return whether there was any to give.
+
+        Of several processes that give at once each gives up a piece of its own: one at a time looks and cuts.
+        """
+        while True:
+            try:
+                descriptor = os.open(self.path, os.O_WRONLY)
+            except FileNotFoundError:
+                return False
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for two system calls
+                found = os.fstat(descriptor)
+                if found.st_nlink:  # else it went, or was made anew, while we waited for our turn
+                    return self._cut(descriptor, found.st_size)
+            finally:
+                os.close(descriptor)
+
+    def _cut(self, descriptor: int, size: int) -> bool:
+        """Take a piece off the end of the open file, or the whole of the last one away."""
+        if size > PIECE_BYTES:
+            os.ftruncate(descriptor, size - PIECE_BYTES)
+        else:
+            self.release()
+        return size > 0
 
     def release(self) -> bool:
         """Give all of the room up; return whether there was any to give."""

@@ -1,5 +1,6 @@
 """Ballast: room that is given up so that going back works on a full disk."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from rollouts.ballast import BALLAST_BYTES, PIECE_BYTES, Ballast
 from rollouts.history import Entry
 from rollouts.route import FULL
 from rollouts.store import SqliteStore
+from tests.counts import count
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (
@@ -54,6 +56,34 @@ def test_ballast_is_given_up_piece_by_piece(tmp_path: Path) -> None:
     assert ballast.give()
     assert ballast.ensure()
     assert ballast.held == 3 * PIECE_BYTES
+
+
+def test_several_that_give_at_once_give_a_piece_each(tmp_path: Path) -> None:
+    """However many processes give at the same time, every piece is given up by exactly one of them."""
+    rounds, pieces = count(5, 100), 64
+    ballast = Ballast(tmp_path / "x.ballast", size=pieces * PIECE_BYTES)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        for _ in range(rounds):
+            assert ballast.ensure()
+            given = pool.map(give_all, [ballast.path] * 4, chunksize=1)
+            assert (sum(given), ballast.path.exists()) == (pieces, False)
+
+
+def give_all(path: Path) -> int:
+    """Give until there is nothing left; how many pieces that were."""
+    ballast = Ballast(path)
+    given = 0
+    while ballast.give():
+        given += 1
+    return given
+
+
+def test_a_ballast_of_nothing_has_nothing_to_give(tmp_path: Path) -> None:
+    """A file that a full disk left empty is taken away, and counts as no piece."""
+    ballast = Ballast(tmp_path / "x.ballast", size=PIECE_BYTES)
+    ballast.path.touch()
+    assert not ballast.give()
+    assert not ballast.path.exists()
 
 
 def test_ballast_leaves_room_to_others(tmp_path: Path) -> None:
