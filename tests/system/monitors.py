@@ -5,10 +5,6 @@ undisturbed traffic is its reference, however few rows there are.
 """
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,15 +14,15 @@ import msgspec
 import numpy as np
 
 from monitor import metrics
-from monitor.settings import MonitorSettings
 from monitor.store import load_fact, open_store
 from registry_client.directory import DirectoryRegistry
 from registry_client.manifest import Manifest, digest_of
 from registry_client.profile import encode, identify
 from registry_client.profiling import build_profile
 from tests import models
-from tests.facts import DEADLINE, until
+from tests.facts import DEADLINE
 from tests.monitor import worlds
+from tests.system.program import Program
 
 WIDTH: Final = 4
 TRUE: Final = 1
@@ -91,63 +87,18 @@ def counted(data: Path) -> int:
     return sum(rows)
 
 
-class Monitor:
+class Monitor(Program):
     """One `python -m monitor` over `data`; its settings, ready file and output lie in `folder`."""
 
     def __init__(self, folder: Path, data: Path, registry: Path, **changes: Any) -> None:
         self.data = data
-        self._folder = folder
-        self._folder.mkdir(exist_ok=True)
-        self.settings: MonitorSettings = worlds.settings(
-            data=str(data), models=str(registry), port=0, poll=0.05, **changes
-        )
+        settings = worlds.settings(data=str(data), models=str(registry), port=0, poll=0.05, **changes)
+        super().__init__("monitor", folder, settings)
         self.url = ""
-        self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Start it and wait until it answers."""
-        self.launch(environ)
-        ready = self._folder / "ready.json"
-        await until(lambda: ready.exists() or self.code is not None, "the monitor is ready or has ended")
-        assert self.code is None, self.output()
-        self.url = msgspec.json.decode(ready.read_bytes())["monitor"]
-
-    def launch(self, environ: Mapping[str, str] | None = None) -> None:
-        """Start it, with these variables besides ours, and wait for nothing."""
-        ready, settings = self._folder / "ready.json", self._folder / "settings.json"
-        ready.unlink(missing_ok=True)
-        settings.write_bytes(msgspec.json.encode(self.settings))
-        with (self._folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "monitor", str(settings), str(ready)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **(environ or {})},
-            )
-
-    @property
-    def code(self) -> int | None:
-        """Its exit code; None while it lives."""
-        assert self._process is not None
-        return self._process.poll()
-
-    def output(self) -> str:
-        """What it has said so far."""
-        return (self._folder / "output").read_text()
-
-    def kill(self) -> None:
-        """Kill -9, if it lives."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    async def stop(self) -> int:
-        """SIGTERM; the exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        await until(lambda: self.code is not None, "the monitor has ended")
-        return self._process.wait()
+        self.url = (await self.ready(environ))["monitor"]
 
     def status(self) -> Any:
         """GET /v1/status."""

@@ -5,8 +5,6 @@ Everything waits for facts with a deadline; nothing sleeps for a time.
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,76 +22,32 @@ from prediction_log.ids import PredictionIds, load_key
 from prediction_log.record import Kind
 from prediction_log.segments import SegmentSource
 from prediction_log.transport import START
-from tests.facts import DEADLINE, until
+from tests.facts import DEADLINE
+from tests.system.program import Program
 
 
-class Gateway:
+class Gateway(Program):
     """One `python -m gateway` over `folder`, which holds its models, data and output."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.folder = folder
         self.models = folder / "models"
         self.data = folder / "data"
-        self.models.mkdir(exist_ok=True)
         given = {"data": str(self.data), "models": str(self.models), "workers": 2}
         ports = {"http": {"port": 0}, "operator": {"port": 0}}
         self.settings = msgspec.convert({**given, **ports, **settings}, GatewaySettings)
+        super().__init__("gateway", folder, self.settings, "--ready-file")
+        self.models.mkdir(exist_ok=True)
         self.http = ""
         self.operator = ""
         self.pid = 0
-        self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.AsyncClient(trust_env=False, timeout=DEADLINE)
 
     async def start(self, environ: Mapping[str, str] | None = None) -> float:
         """Start and wait until it is ready; how many seconds that took."""
         began = time.monotonic()
-        self.launch(environ)
-        ready = self.folder / "ready.json"
-        await until(lambda: ready.exists() or self.code is not None, "the gateway is ready or has ended")
-        assert self.code is None, self.output()
-        took = time.monotonic() - began
-        found = msgspec.json.decode(ready.read_bytes())
+        found = await self.ready(environ)
         self.http, self.operator, self.pid = found["http"], found["operator"], found["pid"]
-        return took
-
-    def launch(self, environ: Mapping[str, str] | None = None) -> None:
-        """Start it, with these variables besides ours, and wait for nothing."""
-        ready, settings = self.folder / "ready.json", self.folder / "settings.json"
-        ready.unlink(missing_ok=True)
-        settings.write_bytes(msgspec.json.encode(self.settings))
-        with (self.folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "gateway", str(settings), "--ready-file", str(ready)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=self.folder,
-                env={**os.environ, **(environ or {})},
-            )
-
-    @property
-    def code(self) -> int | None:
-        """The supervisor's exit code; None while it lives."""
-        assert self._process is not None
-        return self._process.poll()
-
-    def output(self) -> str:
-        """What it has said so far."""
-        return (self.folder / "output").read_text()
-
-    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal and wait for the end; the exit code."""
-        assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-        await until(lambda: self.code is not None, "the gateway has ended")
-        return self._process.wait()
-
-    def kill(self) -> None:
-        """End the supervisor without ceremony, if it lives; its workers follow by themselves."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        return time.monotonic() - began
 
     async def reconnect(self) -> None:
         """Let the next verb come by a new connection: the old one belongs to one worker."""
