@@ -12,12 +12,11 @@ tree of files: every root is an argument.
 
 import contextlib
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
-CGROUPS: Final = Path("/sys/fs/cgroup")
-OWN: Final = Path("/proc/self/cgroup")
+from groundwork.cgroups import CGROUPS, OWN, folders
+
 _CPU: Final = "cpu"
 
 
@@ -27,33 +26,8 @@ def processors(cgroups: Path = CGROUPS, own: Path = OWN, allowed: int | None = N
     `own` names our cgroups as /proc/self/cgroup does; `cgroups` is where their files are mounted.
     """
     most = len(os.sched_getaffinity(0)) if allowed is None else allowed
-    shares = (share for folder in _folders(cgroups, own) if (share := _share(folder)) is not None)
+    shares = (share for folder in folders(_CPU, cgroups, own) if (share := _share(folder)) is not None)
     return max(0.01, min((float(most), *shares)))
-
-
-def _folders(cgroups: Path, own: Path) -> Iterator[Path]:
-    """Our cgroup and those above it, in every hierarchy that may limit processors.
-
-    Inside a container the path in `own` may be the host's while the files of our own cgroup are mounted at
-    the root: what is not there is passed over.
-    """
-    try:
-        lines = own.read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        _, _, rest = line.partition(":")
-        names, _, place = rest.partition(":")
-        if not names:
-            roots = [cgroups, cgroups / "unified"]
-        elif _CPU in names.split(","):
-            roots = [cgroups / names, cgroups / _CPU]
-        else:
-            continue
-        path = PurePosixPath(place.lstrip("/"))
-        for root in roots:
-            yield from (root / step for step in (path, *path.parents) if ".." not in step.parts)
-    yield cgroups
 
 
 def _share(folder: Path) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import resource
@@ -21,13 +20,13 @@ from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.extras import EXTRAS, missing_modules
 from gateway.sizing import sized
 from groundwork import key_file
+from groundwork.cgroups import memory
 from groundwork.data_folder import product_version
 from groundwork.errors import SettingsError
 from groundwork.processors import processors
 
 SQLITE: Final = (3, 37, 0)
 _SOON: Final = dt.timedelta(days=14)
-_CGROUP: Final = Path("/sys/fs/cgroup")
 _WORKER_BYTES: Final = 200 << 20
 _SPARE_FILES: Final = 256
 _CONNECT_S: Final = 1.0
@@ -116,25 +115,19 @@ def limits(subject: Subject) -> Iterator[Finding]:
         yield ok("limits", "open files without limit" if hard < 0 else f"{hard} open files a process")
     allowed = processors()
     workers = sized(subject.gateway, allowed).workers
-    memory = _limit(_CGROUP / "memory.max") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if memory < workers * _WORKER_BYTES:
+    found = memory(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if found < workers * _WORKER_BYTES:
         yield warn(
             "limits",
-            f"{memory >> 20} MiB of memory for {workers} workers",
+            f"{found >> 20} MiB of memory for {workers} workers",
             "give the container more, or set workers lower: each needs some 200 MiB and its models",
         )
     else:
-        yield ok("limits", f"{memory >> 20} MiB of memory for {workers} workers")
+        yield ok("limits", f"{found >> 20} MiB of memory for {workers} workers")
     if round(allowed) < workers:
         yield warn("limits", f"{allowed:g} processors for {workers} workers", "set workers lower, or to 0")
     else:
         yield ok("limits", f"{allowed:g} processors for {workers} workers")
-
-
-def _limit(file: Path) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        return int(file.read_text())
-    return 0
 
 
 def keys(subject: Subject) -> Iterator[Finding]:

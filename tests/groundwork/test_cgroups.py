@@ -1,0 +1,57 @@
+"""Memory by cgroup, over trees of files as kernels and containers show them."""
+
+from pathlib import Path
+
+import pytest
+
+from groundwork.cgroups import memory
+
+PHYSICAL = 64 << 30
+NONE = "9223372036854771712\n"
+"""How version 1 says that there is no limit."""
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "wanted"),
+    [
+        ("0::/\n", {"memory.max": "2147483648\n"}, 2 << 30),
+        ("0::/\n", {"memory.max": "max\n"}, PHYSICAL),
+        ("0::/\n", {"memory.max": str(128 << 30)}, PHYSICAL),
+        ("0::/a/b\n", {"a/memory.max": "1073741824", "a/b/memory.max": "max"}, 1 << 30),
+        ("0::/a/b\n", {"a/memory.max": "1073741824", "a/b/memory.max": "536870912"}, 1 << 29),
+        ("0::/kubepods/of/the/host\n", {"memory.max": "1073741824"}, 1 << 30),
+        ("9:memory:/x\n8:cpu:/y\n", {"memory/x/memory.limit_in_bytes": "1073741824\n"}, 1 << 30),
+        ("9:memory:/of/the/host\n", {"memory/memory.limit_in_bytes": "1073741824\n"}, 1 << 30),
+        (
+            "9:memory:/x\n",
+            {"memory/memory.limit_in_bytes": NONE, "memory/x/memory.limit_in_bytes": NONE},
+            PHYSICAL,
+        ),
+        # Hybrid: version 2 names our cgroup, and version 1 limits it, or the other way round.
+        (
+            "4:memory:/x\n0::/x\n",
+            {"unified/x/cgroup.procs": "1\n", "memory/x/memory.limit_in_bytes": "1073741824\n"},
+            1 << 30,
+        ),
+        ("4:cpu:/x\n0::/x\n", {"unified/x/memory.max": "1073741824\n"}, 1 << 30),
+        ("4:cpu:/x\n", {"memory/x/memory.limit_in_bytes": "1073741824\n"}, PHYSICAL),
+        ("0::/\n", {"memory.max": "what\n"}, PHYSICAL),
+        ("", {}, PHYSICAL),
+    ],
+)
+def test_the_tightest_limit_of_either_version_counts(
+    tmp_path: Path, own: str, files: dict[str, str], wanted: int
+) -> None:
+    """A limit of ours or above us is honoured; "max", the greatest number and no file limit nothing."""
+    for name, content in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (tmp_path / "own").write_text(own)
+    assert memory(PHYSICAL, tmp_path / "cgroup", tmp_path / "own") == wanted
+
+
+def test_without_cgroups_the_machine_s_memory_is_all_there_is(tmp_path: Path) -> None:
+    """Where no file can be read there is no limit but the machine's."""
+    assert memory(PHYSICAL, tmp_path / "no", tmp_path / "file") == PHYSICAL
+    assert 0 < memory(PHYSICAL) <= PHYSICAL
