@@ -41,6 +41,8 @@ _BREAKER: Final = 10
 _PROBE_S: Final = 60
 KEEP_S: Final = 30 * 86_400.0
 _PRUNE_S: Final = 3600.0
+_SET_BACK_S: Final = 1.0
+"""A wall clock that lost so much against the steady one was set back."""
 
 
 class Dispatcher:
@@ -67,6 +69,8 @@ class Dispatcher:
         self._draw = draw
         self._keep = round(keep * _NS)
         self._pruned = float("-inf")
+        # Nobody knows what the clock did while no monitor ran: the first look takes it for set back.
+        self._ahead = float("inf")
         self._agent = agent
         self._transport = transport
         self._poster: Poster | None = None
@@ -111,10 +115,20 @@ class Dispatcher:
 
     def _due(self) -> list[Delivery]:
         self._prune()
+        self._plan_by_the_clock()
         if outbox.is_stuck(self._db):
             with transaction(self._db):
                 outbox.bury(self._db)
         return outbox.due(self._db, self._clock.now(), _AT_ONCE)
+
+    def _plan_by_the_clock(self) -> None:
+        """Where the wall clock was set back since the last look, mend what was planned by it."""
+        now = self._clock.now()
+        ahead = now / _NS - self._clock.monotonic()
+        if self._ahead - ahead > _SET_BACK_S:
+            with transaction(self._db):
+                outbox.plan_again(self._db, now, _PROBE_S * _NS)
+        self._ahead = ahead
 
     def _prune(self) -> None:
         """Once an hour, forget what was delivered or given up long ago."""

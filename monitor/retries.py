@@ -19,6 +19,8 @@ _PATIENT: Final = frozenset({408, 409, 425, 429})
 _FEW: Final = 3
 _LONGEST: Final = 86_400.0
 _NS: Final = 1_000_000_000
+_FARTHEST: Final = round(DELAYS[-1] * (1.0 + _JITTER) * _NS)
+"""Nanoseconds by which no attempt is ever put off."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -53,6 +55,16 @@ def judge(response: Response, *, attempt: int, now: int, expires: int | None, dr
     if expires is not None and now + delay * _NS > expires:
         return Next("dead", reason="it expires before the next attempt")
     return Next("retry", delay)
+
+
+def in_time(next_at: int, put_off: int, now: int) -> int:
+    """When an attempt is due that was put off at `put_off` until `next_at`, if it is `now` (all unix ns).
+
+    From now on it waits no longer than it was to wait then: a clock that has been set back since, by minutes
+    or by months, keeps nothing waiting for them.
+    """
+    wait = min(max(next_at - put_off, 0), _FARTHEST)
+    return min(next_at, now + wait)
 
 
 def _asked(retry_after: str, now: int) -> float:

@@ -28,13 +28,27 @@ HOOK = Webhook(url="https://receiver.example/hook", secret=SECRET, name="receive
 OTHER = Webhook(url="https://other.example/hook", secret=SECRET, name="other", events=("rollout.*",))
 
 
+class SettableClock(FakeClock):
+    """A clock whose wall reading can be set back, as a machine's can."""
+
+    behind = 0
+
+    def now(self) -> int:
+        """Wall-clock time in unix nanoseconds."""
+        return super().now() - self.behind
+
+    def set_back(self, seconds: float) -> None:
+        """Let the wall reading be so much earlier."""
+        self.behind += round(seconds * 1e9)
+
+
 class Bench:
     """A store, a clock, a receiver that answers as told, and a dispatcher between them."""
 
     def __init__(self, folder: Path) -> None:
         self.db = open_store(folder)
         self.folder = folder
-        self.clock = FakeClock(1_793_874_131 * 10**9)
+        self.clock = SettableClock(1_793_874_131 * 10**9)
         self.received: list[httpx.Request] = []
         self.answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(204)
         self.dispatcher = self.make()
@@ -172,10 +186,10 @@ async def test_a_receiver_that_never_answers_ends_in_the_dead_letters(bench: Ben
 
 
 async def test_a_clock_that_was_set_back_keeps_nothing_waiting(bench: Bench) -> None:
-    """What a clock thirty days ahead put off by seconds is delivered when the clock is right again."""
+    """What a clock thirty days ahead put off by seconds waits for no more when the clock is right again."""
     bench.answer = lambda _: httpx.Response(503)
     event = bench.promise(1)
-    right, bench.clock = bench.clock, FakeClock(bench.clock.now() + 30 * 86_400 * 10**9)
+    right, bench.clock = bench.clock, SettableClock(bench.clock.now() + 30 * 86_400 * 10**9)
     ahead = bench.make()
     for _ in range(3):
         await ahead.step()
@@ -185,8 +199,34 @@ async def test_a_clock_that_was_set_back_keeps_nothing_waiting(bench: Bench) -> 
     bench.clock, bench.answer = right, lambda _: httpx.Response(200)
     after = bench.make()
     await after.step()
+    bench.clock.advance(120.0)
+    await after.step()
     await after.close()
     assert bench.delivery(event).state == outbox.DELIVERED
+
+
+@pytest.mark.parametrize("minutes", [5, 60, 1_440, 43_200])
+async def test_a_clock_that_is_set_back_makes_no_wait_longer(bench: Bench, minutes: int) -> None:
+    """What waits, and an endpoint that fails, waits on for as long as it was to wait, or was asked to."""
+    bench.answer = lambda _: httpx.Response(503)
+    event = bench.promise(1)
+    assert await bench.dispatcher.step() == pytest.approx(5.0)
+    bench.clock.set_back(minutes * 60.0)
+    assert await bench.dispatcher.step() == pytest.approx(5.0)
+    assert bench.delivery(event).attempts == 1
+    bench.answer = lambda _: httpx.Response(503, headers={"retry-after": "3600"})
+    assert await bench.pass_time(5.0) == pytest.approx(3600.0)
+    for number in range(2, 12):
+        bench.promise(number, model=f"m{number}")
+        await bench.dispatcher.step()
+    bench.clock.set_back(minutes * 60.0)
+    bench.answer = lambda _: httpx.Response(200)
+    bench.promise(12, model="m12")
+    assert await bench.dispatcher.step() == pytest.approx(60.0)
+    assert bench.delivery(event).next_at == bench.clock.now() + 3600 * 10**9
+    await bench.pass_time(60.0)
+    assert bench.delivery(event_id(12)).state == outbox.DELIVERED
+    assert bench.delivery(event).state == outbox.PENDING
 
 
 async def test_gone_switches_the_endpoint_off(bench: Bench) -> None:

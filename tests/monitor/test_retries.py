@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.retries import DELAYS, Response, judge
+from monitor.retries import DELAYS, Response, in_time, judge
 
 NOW = 1_793_874_131 * 10**9
 
@@ -78,3 +78,22 @@ def test_what_expires_is_not_tried_too_late() -> None:
 def test_every_response_has_a_consequence(status: int, attempt: int, retry_after: str, draw: float) -> None:
     """Whatever a receiver sends, something follows, within a day and a fifth, and never an exception."""
     assert 0 <= after(status, attempt=attempt, retry_after=retry_after, draw=draw)[1] <= 86_400 * 1.2
+
+
+@given(
+    put_off=st.integers(0, 4 * NOW),
+    wait=st.integers(0, 103_680 * 10**9),
+    now=st.integers(0, 4 * NOW),
+)
+def test_no_clock_that_is_set_back_makes_a_wait_longer(put_off: int, wait: int, now: int) -> None:
+    """A clock that went on changes nothing; one that was set back leaves at most what was to be waited."""
+    found = in_time(put_off + wait, put_off, now)
+    assert found <= min(put_off, now) + wait
+    if now >= put_off:
+        assert found == put_off + wait
+
+
+@given(next_at=st.integers(0, 4 * NOW), put_off=st.integers(0, 4 * NOW), now=st.integers(0, 4 * NOW))
+def test_no_wait_is_longer_than_the_longest(next_at: int, put_off: int, now: int) -> None:
+    """Whatever the clock said when it was planned, the next attempt is a day and a fifth away at most."""
+    assert in_time(next_at, put_off, now) <= min(next_at, now + 103_680 * 10**9)
