@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import LoadError
-from gateway.quarantine import TRIAL_SECONDS, Barred
+from gateway.quarantine import TRIAL_SECONDS, Barred, is_waited_for
 from groundwork.clock import Clock
 from registry_client.manifest import Manifest
 from registry_client.profile import Profile
@@ -26,12 +26,12 @@ class BarringRegistry:
         """`place` is the worker's, from 0: its turn among those that wait for the same version."""
         self._inner = inner
         self._clock = clock
-        self._turn = round(place * TRIAL_SECONDS * _SECOND)
+        self._place = place
         self.bar(barred)
 
     def bar(self, barred: Iterable[Barred]) -> None:
         """Take this for what is barred from now on."""
-        self._barred = {one.key: (one.until + self._turn, one.reason) for one in barred}
+        self._barred = {one.key: (one.until, one.reason) for one in barred}
 
     def models(self) -> list[str]:
         """As the registry behind says."""
@@ -44,8 +44,9 @@ class BarringRegistry:
     def manifest(self, name: str, version: str) -> Manifest:
         """As the registry behind says; LoadError while the version is barred."""
         until, reason = self._barred.get((name, version), (0, ""))
-        if self._clock.now() < until:
-            moment = dt.datetime.fromtimestamp(until // _SECOND, tz=dt.UTC)
+        if is_waited_for(until, self._clock.now(), self._place):
+            turn = until // _SECOND + round(self._place * TRIAL_SECONDS)
+            moment = dt.datetime.fromtimestamp(turn, tz=dt.UTC)
             raise LoadError(
                 f"model {name} version {version} is not loaded before {moment:%Y-%m-%dT%H:%M:%SZ}: "
                 f"{reason}; undo its promotion, or publish one that does not crash"

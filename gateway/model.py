@@ -70,10 +70,13 @@ class LoadedModel:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
-    def used(self) -> int:
-        """When a request last used it, or else when it was loaded (unix ns)."""
-        return max(self.since, self.meters.last_answer() * _MILLISECOND)
+    def used(self, now: int) -> int:
+        """When a request last used it, or else when it was loaded (unix ns; 0 where nobody knows at `now`).
+
+        A time to come is from before the clock was set back, and says nothing.
+        """
+        times = (self.since, self.meters.last_answer() * _MILLISECOND)
+        return max((time for time in times if time <= now), default=0)
 
     def hold(self) -> None:
         """A run begins that lasts beyond this turn of the loop."""

@@ -12,7 +12,8 @@ twice as long, from 15 s to 10 min. An hour without a death forgets it.
     blame    of several versions that were executing, those with the most deaths; a load is one version's, and
              keeps a worker from answering at all, so fewer deaths suffice
 
-Rules: decisions are pure; times are unix nanoseconds, because workers are told until when. It lives in the
+Rules: decisions are pure; times are unix nanoseconds, because workers are told until when; a time further
+ahead than any that is given was given before the clock was set back, and is over. It lives in the
 supervisor's memory: a start of the gateway tries everything again. It edits no route.
 """
 
@@ -74,7 +75,7 @@ class Quarantine:
         busy = "being loaded" if loading else "executing"
         for key in suspects:
             case = cases.get(key, _Case())
-            recent = tuple(death for death in case.deaths if now - death < WINDOW_SECONDS * _NS)
+            recent = tuple(death for death in case.deaths if abs(now - death) < WINDOW_SECONDS * _NS)
             cases[key] = msgspec.structs.replace(case, deaths=(*recent, now), how=how, busy=busy)
         most = max((len(cases[key].deaths) for key in suspects), default=0)
         guilty = [
@@ -88,11 +89,15 @@ class Quarantine:
 
     def barred(self, now: int) -> tuple[Barred, ...]:
         """Everything that is barred at `now`."""
-        return tuple(_barred(key, case) for key, case in sorted(self._cases.items()) if case.until > now)
+        return self.told(now, 0)
 
     def told(self, now: int, places: int) -> tuple[Barred, ...]:
         """What a worker is told at `now`: also what is over, while one of `places` waits for its turn."""
-        return self.barred(now - round(places * TRIAL_SECONDS * _NS))
+        return tuple(
+            _barred(key, case)
+            for key, case in sorted(self._cases.items())
+            if is_waited_for(case.until, now, places)
+        )
 
     @staticmethod
     def _bar(key: Key, cases: dict[Key, _Case], now: int) -> Barred:
@@ -103,9 +108,15 @@ class Quarantine:
         return _barred(key, cases[key])
 
 
+def is_waited_for(until: int, now: int, place: int) -> bool:
+    """Whether at `now` (unix ns) the worker of this place, from 0, leaves out what is barred `until`."""
+    turn = round(place * TRIAL_SECONDS * _NS)
+    return 0 < until + turn - now <= round(LONGEST_SECONDS * _NS) + turn
+
+
 def _is_forgotten(case: _Case, now: int) -> bool:
     last = max((case.until, *case.deaths))
-    return now - last >= FORGET_SECONDS * _NS
+    return abs(now - last) >= FORGET_SECONDS * _NS
 
 
 def _barred(key: Key, case: _Case) -> Barred:

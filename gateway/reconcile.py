@@ -177,8 +177,8 @@ class Reconciler:
 
     def make_room(self, model: str, size: int) -> tuple[tuple[str, str], ...]:
         """Begin to let go of `size` bytes for the sake of `model`; who leaves: nobody where too few may."""
-        asked_before = self._clock.now() - int(self._pace.idle * _NANOSECONDS)
-        leaving = leavers(self._residents(model), size, asked_before)
+        now = self._clock.now()
+        leaving = leavers(self._residents(model, now), size, now - int(self._pace.idle * _NANOSECONDS))
         for resident in leaving or ():
             self._log.info(
                 "evicted", model=resident.model, versions=",".join(resident.versions), made_for=model
@@ -336,7 +336,7 @@ class Reconciler:
         at_rest = route.candidate is None and route.shadow is None
         return at_rest and version == route.stable and model not in self._core.table
 
-    def _residents(self, asking: str) -> list[Resident]:
+    def _residents(self, asking: str, now: int) -> list[Resident]:
         """What may leave memory for the sake of a model: versions that no route names, and models at rest."""
         found = []
         busy = {model for model, _ in self._loads}
@@ -344,11 +344,11 @@ class Reconciler:
             lane, route = self._core.table.get(model), self._routes.get(model)
             named = set() if route is None else set(route.versions())
             named |= set() if lane is None else set(lane.route.versions())
-            found += [_resident(model, {one: held[one]}, whole=False) for one in held.keys() - named]
+            found += [_resident(model, {one: held[one]}, now, whole=False) for one in held.keys() - named]
             rests = route is not None and not (route.candidate or route.shadow or route.rollout)
             answering = {one: held[one] for one in held.keys() & named}
             if answering and rests and model != asking and model not in busy:
-                found.append(_resident(model, answering, whole=True))
+                found.append(_resident(model, answering, now, whole=True))
         return found
 
     def _rebuild(self, model: str) -> None:
@@ -392,7 +392,7 @@ class Reconciler:
         self._settle(key[0])
 
 
-def _resident(model: str, held: Mapping[str, LoadedModel], *, whole: bool) -> Resident:
+def _resident(model: str, held: Mapping[str, LoadedModel], now: int, *, whole: bool) -> Resident:
     size = sum(loaded.size for loaded in held.values())
-    used = max(loaded.used for loaded in held.values())
+    used = max(loaded.used(now) for loaded in held.values())
     return Resident(model, tuple(held), size, used, whole)

@@ -45,3 +45,11 @@ def test_workers_try_one_after_another(tmp_path: Path) -> None:
         second.manifest("m", "2")
     second.bar([])
     assert second.manifest("m", "2").version == "2"
+
+
+def test_a_clock_that_was_set_back_refuses_nothing(tmp_path: Path) -> None:
+    """A time further ahead than anything is ever barred for is of a clock that was wrong."""
+    registry, clock = MemoryRegistry(cache=tmp_path), FakeClock()
+    models.publish(registry, "m", "2", models.logistic(2))
+    barred = [Barred("m", "2", clock.now() + 3_600 * 10**9, "it crashed")]
+    assert BarringRegistry(registry, barred, clock, 1).manifest("m", "2").version == "2"

@@ -84,6 +84,19 @@ def test_an_hour_without_a_death_forgets() -> None:
     assert quarantine.died([BAD], "hung", later) == []
 
 
+def test_a_clock_that_was_set_back_leaves_nothing_out_for_longer() -> None:
+    """What a later clock barred is over when it is right again, and deaths of then count for nothing."""
+    quarantine, now = Quarantine(), 1_700_000_000 * SECOND
+    for _ in range(CRASHES):
+        quarantine.died([BAD], "hung", now)
+    right = now - 3_600 * SECOND
+    assert (quarantine.barred(right), quarantine.told(right, 2)) == ((), ())
+    assert quarantine.died([BAD], "hung", right) == []
+    for _ in range(CRASHES - 1):
+        quarantine.died([BAD], "hung", right)
+    assert [one.key for one in quarantine.barred(right)] == [BAD]
+
+
 @given(st.lists(st.integers(0, 300), max_size=60))
 def test_times_never_shrink_in_a_row_and_are_bounded(gaps: list[int]) -> None:
     """Through any crash loop the times grow up to a bound."""

@@ -269,6 +269,16 @@ async def test_models_beyond_the_budget_sleep_until_they_are_asked_for(town: Tow
     assert counts == [2 + 3, 3, 2]  # with the world's own first model
 
 
+async def test_a_clock_that_was_set_back_keeps_no_model_in_memory(town: Town) -> None:
+    """Who was loaded by a clock an hour ahead counts as unused, and makes room as anybody does."""
+    await town.settle("a", "b", "c")
+    (asleep,) = {"a", "b", "c"} - town.answering()
+    for loaded in town.here.fleet.loaded.values():
+        loaded.since += 3_600 * 10**9
+    assert await town.ask(asleep) == 200
+    assert asleep in town.answering()
+
+
 async def test_a_dormant_model_is_served_all_the_same(town: Town) -> None:
     """Labels, metadata and pinned requests find a model that sleeps; it is one of those that are served."""
     await town.settle("a", "b", "c")
