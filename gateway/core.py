@@ -63,7 +63,7 @@ class Core:
 
     `ready` says whether this worker should be sent requests; it answers them either way. `unserved` says
     of models that have a route, but no version in memory to answer by it, why that is so; `dormant` which
-    version of others is to be loaded when a request asks for them.
+    version of others is to be loaded when a request asks for them. `routed` are all models with a route.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Core:
         self._bound: dict[str, Bound] = {}
         self.unserved: Mapping[str, str] = MappingProxyType({})
         self.dormant: Mapping[str, str] = MappingProxyType({})
+        self.routed: Collection[str] = frozenset()
         self.table = table
 
     @property

@@ -7,7 +7,8 @@ Rules: a label names its prediction by our id, or by the id that the client gave
 `value` is a whole number, a number, a text or a truth value and keeps its type. A request's labels are taken
 together or not at all: 202 means that all are in the slot, 503 that none is and they should be sent again.
 Sending a label twice is harmless: exports show the latest, the monitor counts the first. Nothing is looked up
-here: the monitor joins.
+here: the monitor joins. What a model answered may turn out at any time, so labels are taken for every model
+with a route, also while none of its versions can be served, or it is unloaded.
 """
 
 import asyncio
@@ -62,11 +63,11 @@ async def take(core: Core, model: str, body: bytes) -> Response:
     """Take every label of the request into the log and say how many there were.
 
     Raises:
-        UnknownModelError: no route names the model (NotReadyError: none of its versions can be served).
+        UnknownModelError: there is no such model.
         MalformedError: a label cannot be read; none is taken.
         LogFullError: there is no room; none is taken.
     """
-    if model not in core.served:
+    if model not in core.routed and model not in core.served:
         raise core.absent(model)
     labels = read(body, core.clock.now())
     if not core.journal.has_labels(model):

@@ -55,10 +55,12 @@ class Holder(Protocol):
     """What holds the table that requests are answered by, and why a model is not in it.
 
     `dormant` are the models that are loaded when a request asks for them, with the version to load;
-    `stranded` those whose stable version cannot be served, which answer only for versions that are named.
+    `stranded` those whose stable version cannot be served, which answer only for versions that are named;
+    `routed` all that have a route.
     """
 
     table: Table
+    routed: Collection[str]
     unserved: Mapping[str, str]
     dormant: Mapping[str, str]
     stranded: Mapping[str, Route]
@@ -129,7 +131,7 @@ class Reconciler:
 
     def follow(self, routes: Mapping[str, Route]) -> None:
         """Take notice of new routes; those whose versions are in memory answer when this returns."""
-        before, self._routes = self._routes, routes
+        before, self._routes, self._core.routed = self._routes, routes, routes.keys()
         for model, route in routes.items():
             if before.get(model) != route:
                 self._settle(model)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from prediction_log.record import Kind
 from rollouts.route import Route
 from tests.gateway.followed import Bench
 from tests.gateway.worlds import World, request
@@ -57,3 +58,14 @@ async def test_a_stranded_model_is_one_no_more_when_something_answers(bench: Ben
     await bench.follow(ONE, Route(model="n", revision=2, stable="1"), unloaded)
     assert (dict(core.stranded), dict(core.dormant)) == ({}, {})
     assert (await bench.here.infer(request(), model="n")).status_code == 200
+
+
+async def test_labels_need_no_version_that_can_be_served(bench: Bench) -> None:
+    """They are taken, and logged, for a model whose stable version is broken and for one that is unloaded."""
+    await bench.here.publish("n", "2", b"no graph")
+    unloaded = Route(model="k", revision=2, stable="1", unloaded=True)
+    await bench.follow(ONE, Route(model="n", revision=1, stable="2"), unloaded)
+    label = {"labels": [{"id": "11" * 16, "value": 1}]}
+    sent = {model: await bench.here.post(f"/v2/models/{model}/labels", label) for model in ("n", "k", "x")}
+    assert {model: answer.status_code for model, answer in sent.items()} == {"n": 202, "k": 202, "x": 404}
+    assert {frame.schema.model for frame in bench.here.frames(Kind.LABEL)} == {"n", "k"}
