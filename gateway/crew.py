@@ -167,12 +167,13 @@ class Crew:
             await asyncio.sleep(POLL_SECONDS)
         return child
 
-    async def replace_all(self, why: str, fresh: Child | None = None) -> bool:
-        """Replace every worker that began before now, one by one, `fresh` first; who holds `replacing` may.
+    async def replace_all(self, why: str, fresh: Child | None = None, *, since: float | None = None) -> bool:
+        """Replace every worker that began before `since` (the loop's time; None: before now), one by one.
 
-        False where one seat's successor did not come up.
+        `fresh` comes first. Who holds `replacing` may. False where one seat's successor did not come up.
         """
-        since = self._loop.time() if fresh is None else fresh.began
+        if since is None:
+            since = self._loop.time() if fresh is None else fresh.began
         done = True
         for seat in self.seats:
             tries = 0

@@ -1,8 +1,8 @@
 """Replacing all workers of a crew: because somebody asks, or for settings that have changed.
 
-1. One at a time: who asks for new workers while some are being replaced is refused. A reload is not: it has
-   its turn when that is done, and reads what the settings say then. However many ask for one meanwhile, it is
-   one, in the name of the last.
+1. One at a time: who asks for new workers, or for a reload, while some are being replaced has their turn when
+   that is done. However many ask for the same meanwhile, it is one, in the name of the last; a reload reads
+   what the settings say then, and of workers those stay that began after they were asked for.
 2. The first worker tries changed settings alone; where it does not come up, nothing was changed.
 3. A reload goes on whoever stops waiting for it.
 """
@@ -48,6 +48,20 @@ class Reloaded(msgspec.Struct, frozen=True):
     waits: bool = False
 
 
+class Recycled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What comes of asking for new workers: how many; and whether that `waits` for its turn."""
+
+    replacing: int
+    waits: bool = False
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """New workers are wanted by somebody since then (the loop's time)."""
+
+    who: str
+    since: float
+
+
 class Renewal:
     """Replaces the workers of one crew; owned by the supervisor's loop.
 
@@ -63,21 +77,26 @@ class Renewal:
         self._log = log
         self._next: asyncio.Task[list[str]] | None = None
         self._who = ""
+        self._wanted: _Wanted | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def recycle(self, who: str) -> int:
-        """Begin to replace every worker, one by one; how many. BusyError while some are being replaced."""
+    def recycle(self, who: str) -> Recycled:
+        """Replace every worker that works now, one by one, in the background; BusyError once we stop."""
         self._check_going_on()
-        if self._crew.replacing.locked() or self._next is not None:
-            raise BusyError("workers are being replaced already; wait until that is done and ask again")
-        await self._crew.replacing.acquire()
-        self._log.info("workers-replacing", who=who)
-        self._begin(self._replace_all("asked by " + who))
-        return len(self._crew.seats)
+        waits = self._crew.replacing.locked()
+        if waits:
+            self._log.info("recycle-waits", who=who, why="workers are being replaced")
+        if self._wanted is None:
+            self._begin(self._recycle())
+        self._wanted = _Wanted(who, asyncio.get_running_loop().time())
+        return Recycled(len(self._crew.seats), waits)
 
     def begin_recycle(self, who: str) -> None:
-        """The same, in the background; what comes of it is a line of the log."""
-        self._begin(self._told(self.recycle(who)))
+        """The same for one who hears nothing: what comes of it is a line of the log."""
+        try:
+            self.recycle(who)
+        except BusyError as error:
+            self._log.error("workers-not-replaced", fault=error)
 
     def begin_reload(self, who: str) -> asyncio.Task[list[str]]:
         """Take up changed settings, in the background; what comes of it is a line of the log."""
@@ -109,6 +128,19 @@ class Renewal:
         """Wait until all that was begun has ended; after a stop it does so soon."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _recycle(self) -> None:
+        """In our turn; who asks from then on gets a round of their own."""
+        try:
+            await self._crew.replacing.acquire()
+        finally:
+            wanted, self._wanted = self._wanted, None
+        if wanted is None or self._crew.stopping.is_set():
+            self._crew.replacing.release()
+            self._log.warning("workers-not-replaced", why="the gateway is stopping")
+            return
+        self._log.info("workers-replacing", who=wanted.who)
+        await self._replace_all("asked by " + wanted.who, since=wanted.since)
 
     async def _reload(self) -> list[str]:
         """In our turn; who asks from then on gets a reload of their own."""
@@ -162,10 +194,10 @@ class Renewal:
         except OSError as error:
             self._log.warning("settings-giver-not-told", taken=taken, fault=error)
 
-    async def _replace_all(self, why: str, fresh: Child | None = None) -> None:
+    async def _replace_all(self, why: str, fresh: Child | None = None, *, since: float | None = None) -> None:
         """Replace every worker, then let others: `replacing` is ours already."""
         try:
-            if not await self._crew.replace_all(why, fresh):
+            if not await self._crew.replace_all(why, fresh, since=since):
                 self._log.error("workers-not-replaced", why="a successor did not come up")
         finally:
             self._crew.replacing.release()
@@ -179,12 +211,6 @@ class Renewal:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    async def _told(self, work: Coroutine[object, object, object]) -> None:
-        try:
-            await work
-        except DriftgateError as error:
-            self._log.error("workers-not-replaced", fault=error)
 
 
 def told(error: BaseException) -> str:

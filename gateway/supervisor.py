@@ -256,7 +256,7 @@ class Supervisor:
             if ask.verb == "workers":
                 return Word("answer", ask.number, self.roster())
             if ask.verb == "recycle":
-                return Word("answer", ask.number, {"replacing": await self.renewal.recycle(who)})
+                return Word("answer", ask.number, self.renewal.recycle(who))
             return Word("answer", ask.number, await self.renewal.answer(who))
         except DriftgateError as error:
             if ask.verb != "reload":  # of a reload the log has a line already

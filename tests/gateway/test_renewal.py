@@ -10,6 +10,7 @@ import pytest
 from gateway.line import BusyError, SupervisorError
 from gateway.order import Ask
 from gateway.reload import RestartError
+from gateway.renewal import Recycled
 from gateway.settings import StopSettings
 from tests.facts import until
 from tests.gateway.supervised import ANSWERS, PARTICULAR, Bench
@@ -28,9 +29,7 @@ async def test_workers_are_replaced_one_by_one(bench: Bench) -> None:
     running = bench.run()
     await until(bench.ready.is_set, "every worker answers")
     before, least = bench.working(), 2
-    assert await bench.supervisor.renewal.recycle("ada") == 2
-    with pytest.raises(BusyError):
-        await bench.supervisor.renewal.recycle("ada")
+    assert bench.supervisor.renewal.recycle("ada") == Recycled(2)
 
     def replaced() -> bool:
         nonlocal least
@@ -100,7 +99,8 @@ async def test_a_reload_has_its_turn_after_workers_are_replaced(bench: Bench) ->
     """Wishes that come meanwhile are one reload, of what the settings say when its turn comes."""
     running = bench.run()
     await until(bench.ready.is_set, "every worker answers")
-    assert await bench.supervisor.renewal.recycle("ada") == 2
+    bench.supervisor.renewal.recycle("ada")
+    await until(lambda: bench.supervisor.roster().replacing, "some are being replaced")
     bench.next = msgspec.structs.replace(bench.settings, stop=StopSettings(linger=3.0))
     bench.supervisor.renewal.begin_reload("signal")
     bench.next = msgspec.structs.replace(bench.settings, stop=StopSettings(delay=0.1))
@@ -116,17 +116,40 @@ async def test_a_reload_has_its_turn_after_workers_are_replaced(bench: Bench) ->
     assert await running == 0
 
 
+async def test_new_workers_are_had_in_turn(bench: Bench) -> None:
+    """Who asks while some are being replaced waits, all who do are one, and a gateway that stops refuses."""
+    running = bench.run()
+    await until(bench.ready.is_set, "every worker answers")
+    renewal = bench.supervisor.renewal
+    assert renewal.recycle("ada") == Recycled(2)
+    await until(lambda: bench.supervisor.roster().replacing, "some are being replaced")
+    working = bench.working()
+    renewal.begin_recycle("signal")
+    word = await bench.supervisor.answer(Ask(3, "recycle", "bob"))
+    assert msgspec.to_builtins(word.answer) == {"replacing": 2, "waits": True}
+    said = bench.lines.getvalue
+    await until(lambda: "workers-replacing who=bob" in said(), "it has its turn")
+    await until(lambda: not bench.supervisor.roster().replacing, "all are replaced")
+    assert not bench.working() & working
+    assert (said().count("recycle-waits"), said().count("workers-replacing")) == (2, 2)
+    bench.supervisor.stop()
+    with pytest.raises(BusyError):
+        renewal.recycle("ada")
+    renewal.begin_recycle("signal")
+    assert "workers-not-replaced" in said()
+    assert await running == 0
+
+
 async def test_an_operator_is_told_that_a_reload_waits(bench: Bench) -> None:
     """Where its turn does not come in time the answer says so; it comes all the same, with its line."""
     running = bench.run()
     await until(bench.ready.is_set, "every worker answers")
     bench.next = msgspec.structs.replace(bench.settings, data="elsewhere")
     bench.supervisor.renewal.answers_within = 0.0
-    await bench.supervisor.renewal.recycle("ada")
+    bench.supervisor.renewal.recycle("ada")
+    await until(lambda: bench.supervisor.roster().replacing, "some are being replaced")
     word = await bench.supervisor.answer(Ask(3, "reload", "ada"))
     assert msgspec.to_builtins(word.answer) == {"changed": [], "waits": True}
-    with pytest.raises(BusyError):
-        await bench.supervisor.renewal.recycle("ada")
     await until(lambda: "settings-not-reloaded" in bench.lines.getvalue(), "it had its turn")
     assert 'who=ada fault="settings data need a restart; nothing was changed"' in bench.lines.getvalue()
     bench.supervisor.stop()
@@ -137,7 +160,8 @@ async def test_a_reload_that_waits_ends_with_the_gateway(bench: Bench) -> None:
     """A stop that comes before its turn refuses it; the code is 0."""
     running = bench.run()
     await until(bench.ready.is_set, "every worker answers")
-    await bench.supervisor.renewal.recycle("ada")
+    bench.supervisor.renewal.recycle("ada")
+    await until(lambda: bench.supervisor.roster().replacing, "some are being replaced")
     bench.supervisor.renewal.begin_reload("signal")
     bench.supervisor.stop()
     assert await running == 0
