@@ -44,7 +44,7 @@ from gateway.tally import CountedSink, Tally
 from gateway.upkeep import Upkeep
 from groundwork.boot import boot_id
 from groundwork.clock import SystemClock
-from groundwork.data_folder import claim
+from groundwork.data_folder import claim, ours
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
@@ -67,18 +67,20 @@ _MOST_FILES: Final = 1 << 20
 def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: Reload | None = None) -> int:
     """Run the gateway until SIGTERM or SIGINT; blocking, from the main thread; returns the exit code.
 
-    `ready` is called once, when every worker answers. LockedError when the data folder is in use,
-    NewerStoreError when a newer driftgate wrote it or its log, RegistryError when there is nothing to serve,
-    ListenError when a port cannot be had, StartError when workers cannot start.
+    `ready` is called once, when every worker answers. LockedError when the data folder is in use, StoreError
+    when it is kept from us, NewerStoreError when a newer driftgate wrote it or its log, RegistryError when
+    there is nothing to serve, ListenError when a port cannot be had, StartError when workers cannot start.
     """
     raise_open_files()
     settings = sized(settings, processors())
     data = Path(settings.data)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FolderLock.acquire(data)
+    with ours(data):
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FolderLock.acquire(data)
     try:
-        claim(data)
-        refuse_newer(data / "log")
+        with ours(data):
+            claim(data)
+            refuse_newer(data / "log")
         refuse_nothing_to_serve(settings.models, data)
         listeners = Listeners.open(settings)
         try:

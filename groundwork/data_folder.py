@@ -8,12 +8,16 @@ were stamps; a newer one is refused before anything in it is touched.
 Refuses to know: what the files mean.
 """
 
+import contextlib
+import os
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from groundwork.errors import StoreError
 from groundwork.files import write_atomic
 from groundwork.versioned import read_document
 
@@ -26,6 +30,20 @@ class Stamp(msgspec.Struct, frozen=True):
 
     format: int = FORMAT
     written_by: str = ""
+
+
+@contextlib.contextmanager
+def ours(data: Path) -> Iterator[None]:
+    """What the system keeps from us inside is a StoreError that names folder, file, user and what to do."""
+    try:
+        yield
+    except OSError as error:
+        where = "" if error.filename in {None, str(data), data} else f" at {error.filename}"
+        give = "give it to that user (chown), or " if isinstance(error, PermissionError) else ""
+        raise StoreError(
+            f"data folder {data}: wanted one that this program (uid {os.geteuid()}) may read and write, "
+            f"found{where}: {error.strerror or error}; {give}name another with --data"
+        ) from error
 
 
 def read_stamp(data: Path) -> Stamp | None:

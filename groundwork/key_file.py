@@ -49,10 +49,13 @@ def load(path: Path) -> KeyBook:
         document = msgspec.yaml.decode(content) if content.strip() else ()
         return KeyBook(msgspec.convert(document, tuple[Key, ...]))
     except OSError as error:
-        raise SettingsError(
-            f"keys.file: {path} cannot be read: {error.strerror}; "
-            "make it with `driftgate config keys create`, or take the setting away"
-        ) from None
+        refused = isinstance(error, PermissionError)
+        remedy = (
+            f"let the user of this program (uid {os.geteuid()}) read it"
+            if refused
+            else "make it with `driftgate config keys create`, or take the setting away"
+        )
+        raise SettingsError(f"keys.file: {path} cannot be read: {error.strerror}; {remedy}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"keys.file: {path}: {' '.join(str(error).split())}") from None
 

@@ -6,6 +6,7 @@ change of `client_ca` wants a restart, because connections that were let in woul
 """
 
 import ipaddress
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -129,10 +130,24 @@ def _load(load: Callable[[], None], name: str, settings: TlsSettings) -> None:
     try:
         load()
     except (OSError, ssl.SSLError) as error:
+        shut = [file for file in (settings.cert, settings.key, settings.client_ca) if file and _is_shut(file)]
+        if shut:
+            raise SettingsError(
+                f"{name}: {', '.join(shut)} cannot be read by this program (uid {os.geteuid()}): permission "
+                "denied; give it to that user (chown), mode 0600"
+            ) from None
         files = ", ".join(filter(None, (settings.cert, settings.key, settings.client_ca)))
         raise SettingsError(
             f"{name}: wanted PEM files ({files}), but: {' '.join(str(error).split())}"
         ) from None
+
+
+def _is_shut(file: str) -> bool:
+    try:
+        Path(file).open("rb").close()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False
 
 
 class Tls:

@@ -23,6 +23,7 @@ Refuses to know: which settings there are.
 """
 
 import difflib
+import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -107,7 +108,9 @@ def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
         _refuse_doubles(yaml.compose(content, Loader=yaml.SafeLoader), source)
         document = msgspec.yaml.decode(content) if content.strip() else None
     except OSError as error:
-        raise SettingsError(f"{source}: cannot be read: {error.strerror}; check the path") from error
+        refused = isinstance(error, PermissionError)
+        remedy = f"let the user of this program (uid {os.geteuid()}) read it" if refused else "check the path"
+        raise SettingsError(f"{source}: cannot be read: {error.strerror}; {remedy}") from error
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise SettingsError(f"{source}: wanted YAML, found {one_line(error)}") from error
     groups = {name.rsplit(".", depth)[0] for name in known for depth in range(1, name.count(".") + 1)}

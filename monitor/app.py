@@ -25,7 +25,7 @@ import uvicorn
 
 from groundwork.clock import SystemClock
 from groundwork.connection import Sweep
-from groundwork.data_folder import read_stamp
+from groundwork.data_folder import ours, read_stamp
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
@@ -71,14 +71,16 @@ def run(settings: MonitorSettings, ready: Callable[[str], None], reread: Reread)
     """
     settings = checked(settings)
     data = Path(settings.data)
-    if not data.is_dir():
-        raise MonitorError(
-            f"{data}: wanted a gateway's data folder, found nothing there; start the gateway, or name "
-            "another --data"
-        )
-    read_stamp(data)
-    refuse_newer(data / "log")
-    with FolderLock.acquire(_lock_file(data)), contextlib.closing(_listen(settings)) as listener:
+    with ours(data):
+        if not data.is_dir():
+            raise MonitorError(
+                f"{data}: wanted a gateway's data folder, found nothing there; start the gateway, or name "
+                "another --data"
+            )
+        read_stamp(data)
+        refuse_newer(data / "log")
+        lock = FolderLock.acquire(_lock_file(data))
+    with lock, contextlib.closing(_listen(settings)) as listener:
         try:
             return asyncio.run(_run(settings, data, listener, ready, reread))
         finally:

@@ -7,8 +7,11 @@ staged folders are not there. Permissions follow the umask, because other progra
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -48,13 +51,18 @@ class DirectoryRegistry:
         self._cache = cache
 
     def models(self) -> list[str]:
-        """The names of all models that have a version, sorted; RegistryError when the folder is missing."""
-        if not self._root.is_dir():
-            raise RegistryError(
-                f"models folder {self._root}: not found; create it, publish a model into it, or name another "
-                "with --models"
-            )
-        return [name for name in _folders(self._root, NAME_PATTERN) if self._listed(name)]
+        """The names of all models that have a version, sorted; RegistryError when the folder is missing.
+
+        A model whose own folder cannot be read is among them: who asks for its versions is told why.
+        """
+        with _readable(self._root, "models folder "):
+            if not self._root.is_dir():
+                raise RegistryError(
+                    f"models folder {self._root}: not found; create it, publish a model into it, or name "
+                    "another with --models"
+                )
+            names = _folders(self._root, NAME_PATTERN)
+        return [name for name in names if self._has_versions(name)]
 
     def versions(self, name: str) -> list[str]:
         """The versions of a model, ascending as numbers."""
@@ -68,7 +76,7 @@ class DirectoryRegistry:
         except (FileNotFoundError, NotADirectoryError):
             return self._bare(name, version, place)
         except OSError as error:
-            raise RegistryError(f"{place / MANIFEST}: cannot be read ({error.strerror})") from error
+            raise _denied(error, place / MANIFEST) from error
         title = f"{name} version {version}: {MANIFEST}"
         manifest = decode_manifest(content, where=title)
         if (manifest.name, manifest.version) != (name, version):
@@ -85,7 +93,8 @@ class DirectoryRegistry:
         """
         model = self._place(manifest.name, manifest.version) / MODEL
         try:
-            verified(model, manifest)
+            with _readable(model):
+                verified(model, manifest)
             if self._cache is None:
                 return model
             return cached(self._cache, manifest, lambda: model.open("rb"), origin=str(model))
@@ -101,6 +110,8 @@ class DirectoryRegistry:
             content = (self._place(manifest.name, manifest.version) / PROFILE).read_bytes()
         except FileNotFoundError:
             raise ProfileError(f"{where}: missing; publish a new version with its reference") from None
+        except OSError as error:
+            raise ProfileError(str(_denied(error, Path(where)))) from error
         if digest_of(content) != manifest.profile_digest:
             raise ProfileError(
                 f"{where}: cut or altered: wanted {manifest.profile_digest}, found {digest_of(content)} over "
@@ -132,14 +143,21 @@ class DirectoryRegistry:
     def _place(self, name: str, version: str) -> Path:
         return self._root / check_name(name) / check_version(version)
 
+    def _has_versions(self, name: str) -> bool:
+        try:
+            return bool(self._listed(name))
+        except RegistryError:
+            return True
+
     def _listed(self, name: str) -> list[str]:
         folder = self._root / name
-        found = [v for v in _folders(folder, VERSION_PATTERN) if (folder / v / MODEL).is_file()]
+        with _readable(folder):
+            found = [v for v in _folders(folder, VERSION_PATTERN) if (folder / v / MODEL).is_file()]
         return sorted(found, key=int)
 
     def _bare(self, name: str, version: str, place: Path) -> Manifest:
         try:
-            with (place / MODEL).open("rb") as file:
+            with _readable(place / MODEL), (place / MODEL).open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
             changed = (place / MODEL).stat().st_mtime
@@ -155,6 +173,26 @@ class DirectoryRegistry:
         if not known:
             return UnknownModelError(f"model {name!r} has no version in {self._root}; publish one")
         return UnknownVersionError(f"model {name!r} has no version {version}; it has {', '.join(known)}")
+
+
+@contextlib.contextmanager
+def _readable(path: Path, what: str = "") -> Iterator[None]:
+    """What the system does not let us read is a RegistryError that names it; what is not there stays so."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise _denied(error, path, what) from error
+
+
+def _denied(error: OSError, path: Path, what: str = "") -> RegistryError:
+    refused = isinstance(error, PermissionError)
+    remedy = f"let the user of this program (uid {os.geteuid()}) read it" if refused else "restore it"
+    return RegistryError(
+        f"{what}{error.filename or path}: cannot be read ({error.strerror}); {remedy}, or name another "
+        "folder with --models"
+    )
 
 
 def _folders(folder: Path, pattern: str) -> list[str]:

@@ -21,7 +21,6 @@ from groundwork.errors import DriftgateError
 from groundwork.files import write_atomic
 from registry_client.cache import verified
 from registry_client.errors import (
-    DigestMismatchError,
     ManifestError,
     ProfileError,
     RegistryError,
@@ -77,14 +76,14 @@ class Remembered:
     def artifact(self, manifest: Manifest) -> Path:
         """The registry's verified file, whose manifest is then remembered; the copy where it is away.
 
-        One that is damaged in the registry comes from its copy as well if this version was handed out
-        before, and that is a fault; a version that never was is refused.
+        One that is damaged in the registry, or cannot be read, comes from its copy as well if this version
+        was handed out before, and that is a fault; a version that never was is refused.
         """
         if self._is_copy(manifest):
             return verified(self._model(manifest), manifest)
         try:
             path = self._registry.artifact(manifest)
-        except (DigestMismatchError, UnknownModelError, UnknownVersionError) as error:
+        except (RegistryError, OSError) as error:
             if self._copy(manifest.name, manifest.version) != manifest:
                 raise
             path = verified(self._model(manifest), manifest)

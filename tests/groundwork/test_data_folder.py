@@ -7,10 +7,12 @@ import msgspec
 import pytest
 
 from groundwork.counters import Counters
-from groundwork.data_folder import NAME, Stamp, claim, product_version, read_stamp
+from groundwork.data_folder import NAME, Stamp, claim, ours, product_version, read_stamp
 from groundwork.errors import NewerStoreError, StoreError
+from groundwork.files import FolderLock
 from groundwork.slots import Slot, read_slots
 from groundwork.versioned import read_document
+from tests.strangers import nobody, open_folder
 
 
 class Note(msgspec.Struct):
@@ -72,3 +74,22 @@ def test_a_newer_slot_is_shown_with_its_fault(tmp_path: Path) -> None:
     (reading.folder / "slot.json").write_bytes(b'{"format": 3}')
     (reading,) = read_slots(tmp_path)
     assert "found 3" in reading.fault
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555])
+def test_a_folder_that_is_not_ours_is_named(mode: int) -> None:
+    """A data folder, or a file of it, that the system keeps from us is an error that says what to do."""
+    with open_folder() as folder:
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        data.chmod(mode)
+        wanted = rf"data folder {data}: wanted one .* at {data}/lock: Permission denied; give it to that user"
+        with nobody(), pytest.raises(StoreError, match=wanted), ours(data):
+            FolderLock.acquire(data)
+        data.chmod(0o700)
+        (data / "file").write_text("")
+        with (
+            pytest.raises(StoreError, match=r"found at .*: File exists; name another with --data$"),
+            ours(data),
+        ):
+            (data / "file").mkdir()

@@ -12,6 +12,7 @@ from groundwork.errors import SettingsError
 from groundwork.logs import Log
 from groundwork.ports import KeysSettings, Tls, TlsSettings, check_reach, check_tls, is_loopback
 from tests.keys import Authority
+from tests.strangers import nobody, open_folder
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,13 @@ def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_path: Pat
     tls.look()
     assert first != second == served(tls.context, authority)
     assert lines.getvalue().count("certificate-not-reloaded") == 1
+
+
+def test_files_that_are_not_ours_are_named() -> None:
+    """The one of certificate and key that cannot be read is named, and whose it should be."""
+    with open_folder() as folder:
+        cert, key = Authority(folder).issue("server")
+        Path(key).chmod(0o000)
+        Path(cert).chmod(0o644)
+        with nobody(), pytest.raises(SettingsError, match=rf"http\.tls: {key} cannot be read .*uid \d+"):
+            check_tls("http.tls", TlsSettings(cert=cert, key=key))

@@ -19,6 +19,7 @@ from registry_client.manifest import digest_of
 from registry_client.profile import encode
 from registry_client.profiling import build_profile
 from tests.registry_client.support import a_manifest
+from tests.strangers import nobody, open_folder
 
 
 def _published(root: Path, *, profile: bytes | None = None) -> DirectoryRegistry:
@@ -121,6 +122,43 @@ def test_missing_folder(tmp_path: Path) -> None:
     """A models folder that is not there is an error, not an empty registry."""
     with pytest.raises(RegistryError, match="not found"):
         DirectoryRegistry(tmp_path / "nowhere").models()
+
+
+def test_folder_that_is_not_ours() -> None:
+    """A models folder, or a model of it, that cannot be read is named, and such a model hides no other."""
+    with open_folder() as root:
+        _published(root)
+        (root / "other" / "1").mkdir(parents=True)
+        for shut, asked in ((root / "fraud", "fraud"), (root / "fraud" / "1", "fraud")):
+            shut.chmod(0o000)
+            with nobody():
+                registry = DirectoryRegistry(root)
+                assert registry.models() == ["fraud"]
+                with pytest.raises(RegistryError, match=r"fraud.*Permission denied.*uid \d+\) read it"):
+                    registry.versions(asked)
+            shut.chmod(0o755)
+        root.chmod(0o000)
+        with nobody(), pytest.raises(RegistryError, match=r"models folder .*: cannot be read \(Permission"):
+            DirectoryRegistry(root).models()
+        root.chmod(0o755)
+
+
+def test_files_that_are_not_ours() -> None:
+    """A manifest, a model or a profile that cannot be read is named."""
+    content = encode(build_profile({"x": np.arange(3)}, {}))
+    with open_folder() as root:
+        _published(root, profile=content)
+        manifest = DirectoryRegistry(root).manifest("fraud", "1")
+        for path in (root / "fraud" / "1").iterdir():
+            path.chmod(0o000)
+        with nobody():
+            registry = DirectoryRegistry(root)
+            with pytest.raises(RegistryError, match=r"manifest\.json: cannot be read \(Permission denied"):
+                registry.manifest("fraud", "1")
+            with pytest.raises(RegistryError, match=r"model\.onnx: cannot be read \(Permission denied"):
+                registry.artifact(manifest)
+            with pytest.raises(ProfileError, match=r"profile\.json: cannot be read \(Permission denied"):
+                registry.profile(manifest)
 
 
 def test_folder_that_is_a_file(tmp_path: Path) -> None:

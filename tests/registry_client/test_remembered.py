@@ -129,7 +129,15 @@ def test_a_profile_that_is_cut_in_the_registry_comes_from_its_copy(models: Path,
     assert "its profile comes from the copy in cache/" in registry.faults[KEY]
 
 
-@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"altered"), lambda file: file.unlink()])
+def _a_folder(file: Path) -> None:
+    """In the place of a file: what cannot be read, whoever reads."""
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda file: file.write_bytes(b"altered"), lambda file: file.unlink(), _a_folder]
+)
 def test_a_model_that_is_damaged_in_the_registry_comes_from_its_copy(
     models: Path, cache: Path, damage: Callable[[Path], object]
 ) -> None:
