@@ -41,7 +41,7 @@ def ours(data: Path) -> Iterator[None]:
         where = "" if error.filename in {None, str(data), data} else f" at {error.filename}"
         give = "give it to that user (chown), or " if isinstance(error, PermissionError) else ""
         raise StoreError(
-            f"data folder {data}: wanted one that this program (uid {os.geteuid()}) may read and write, "
+            f"{data}: wanted a data folder that this program (uid {os.geteuid()}) may read and write, "
             f"found{where}: {error.strerror or error}; {give}name another with --data"
         ) from error
 

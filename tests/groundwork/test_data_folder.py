@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_ours_is_named(mode: int) -> None:
         data = folder / "data"
         data.mkdir(mode=0o700)
         data.chmod(mode)
-        wanted = rf"data folder {data}: wanted one .* at {data}/lock: Permission denied; give it to that user"
+        wanted = rf"^{data}: wanted a data folder .* at {data}/lock: Permission denied; give it to that user"
         with nobody(), pytest.raises(StoreError, match=wanted), ours(data):
             FolderLock.acquire(data)
         data.chmod(0o700)
