@@ -31,6 +31,7 @@ try:
     from driftgate.credentials import Credentials
     from driftgate.verbs import VERBS, LazyGroup
     from groundwork.errors import DriftgateError, FlagError
+    from groundwork.files import said_of
 except KeyboardInterrupt:  # Ctrl-C while all this is read: nothing was begun, and nobody wants a traceback
     sys.exit(130)
 
@@ -88,8 +89,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         # A full disk, a folder that is not there or not ours: the verbs that know more say it better.
-        named = f"{error.filename}: " if error.filename else ""
-        result = _fail(f"{named}{error.strerror or error}", FAILED)
+        result = _fail(said_of(error), FAILED)
     return result if isinstance(result, int) else DONE
 
 

@@ -23,7 +23,7 @@ from gateway.renewal import Reload
 from gateway.settings import GatewaySettings
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError, SettingsError
-from groundwork.files import write_atomic
+from groundwork.files import said_of, write_atomic
 from groundwork.logs import program_log
 
 
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return supervisor.run(settings, ready, _asking() if given.ask else _reading(given.settings))
     except (DriftgateError, OSError) as error:
-        program_log(settings.messages, SystemClock()).error("gateway-failed", fault=error)
+        fault = said_of(error) if isinstance(error, OSError) else error
+        program_log(settings.messages, SystemClock()).error("gateway-failed", fault=fault)
         return 1
 
 

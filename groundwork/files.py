@@ -28,6 +28,13 @@ LOCK_NAME: Final = "lock"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def said_of(error: OSError) -> str:
+    """What the system says of a file, by its name; where it keeps the file from us, whose it should be."""
+    named = f"{error.filename}: " if error.filename else ""
+    give = f"; give it to the user of this program (uid {os.geteuid()}), or let that user read and write it"
+    return f"{named}{error.strerror or error}{give if isinstance(error, PermissionError) else ''}"
+
+
 def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace `path` by `content` so that no reader, and no power cut, ever finds a part of it.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
-from groundwork.files import write_atomic
+from groundwork.files import said_of, write_atomic
 from groundwork.logs import program_log
 from monitor.app import run
 from monitor.settings import MonitorSettings
@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
     try:
         return run(settings, lambda url: _tell(ready, url), lambda: _read(file))
     except (DriftgateError, OSError) as error:
-        program_log(settings.messages, SystemClock()).error("monitor-failed", fault=error)
+        fault = said_of(error) if isinstance(error, OSError) else error
+        program_log(settings.messages, SystemClock()).error("monitor-failed", fault=fault)
         return 1
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from groundwork.errors import LockedError, NoRoomError
-from groundwork.files import FolderLock, allocate, create_once, lock_is_held, write_atomic
+from groundwork.files import FolderLock, allocate, create_once, lock_is_held, said_of, write_atomic
 from tests.counts import count
+from tests.strangers import nobody, open_folder
 
 HOLDER = """
 import sys
@@ -172,3 +174,17 @@ def test_one_who_asks_is_never_taken_for_an_owner(tmp_path: Path) -> None:
     for asker in askers:
         asker.join()
     assert not lock_is_held(tmp_path)
+
+
+def test_a_file_that_is_not_ours_is_named() -> None:
+    """What the system keeps from us is said with whose it should be; all else as the system says it."""
+    with open_folder() as folder:
+        folder.chmod(0o500)
+        with nobody(), pytest.raises(PermissionError) as caught:
+            write_atomic(folder / "file", b"")
+        wanted = rf"{folder}/\..*: Permission denied; give it to the user of this program \(uid \d+\), or let"
+        assert re.match(wanted, said_of(caught.value))
+    with pytest.raises(FileNotFoundError) as missing:
+        write_atomic(folder / "file", b"")
+    assert said_of(missing.value).endswith(": No such file or directory")
+    assert said_of(OSError("no name")) == "no name"
