@@ -91,6 +91,7 @@ class Journal(SlotStreams):
         self._clock = clock
         self._settings = settings
         self._predicted = self._meters.accepted[Kind.PREDICTION]
+        self._paired = self._meters.accepted[Kind.PAIR]
         self._rejected = self._meters.accepted[Kind.REJECT]
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
@@ -273,6 +274,12 @@ class Journal(SlotStreams):
     ) -> None:
         """Record both sides of a shadow pair (stable, candidate); None stands for a run that failed."""
         stream, plan = self._pairs[pair]
+        if rows == 1 and stable is not None and candidate is not None and stream.file is not None:
+            meta = noted.identifier, noted.time, noted.revision, noted.arm
+            values = plan.quickly(stable, candidate)
+            if values is not None and stream.file.append_pair(meta, values):
+                self._values[self._paired] += 1
+                return
         columns: dict[str, Any] = {
             "id": noted.identifier,
             "row": 0 if rows == 1 else np.arange(rows, dtype=np.uint32),

@@ -20,6 +20,7 @@ from gateway.inference import Array, as_bytes
 from gateway.model import LoadedModel
 from gateway.tensors import Tensor
 from gateway.withholding import NOTHING, Hasher, Withheld
+from prediction_log.quick_pair import is_pair
 from prediction_log.quick_row import is_quick
 from prediction_log.record import (
     VARIABLE,
@@ -73,6 +74,11 @@ def _plain_row(tensor: Tensor) -> tuple[int, ...] | None:
     if tensor.row_shape is None or tensor.datatype is Datatype.BYTES:
         return None
     return (1, *tensor.row_shape) if tensor.batched else tensor.row_shape
+
+
+def _plain(place: int, tensor: Tensor) -> tuple[int, tuple[int, ...] | None, np.dtype[Any]]:
+    """Where a tensor is among a run's outputs, and the shape and dtype of one plain row of it."""
+    return place, _plain_row(tensor), tensor.dtype
 
 
 def row_bytes(columns: Iterable[ColumnSpec]) -> int:
@@ -242,6 +248,22 @@ class PairPlan:
             [candidate.outputs[b] for _, b in self._shared], values[count:], count, withheld
         )
         self._validity = Marks(len(values), [*self._stable.dropped, *self._candidate.dropped])
+        self._quick = is_pair(self.schema)
+        self._plain_stable = tuple(_plain(a, stable.outputs[a]) for a, _ in self._shared)
+        self._plain_candidate = tuple(_plain(b, candidate.outputs[b]) for _, b in self._shared)
+
+    def quickly(self, stable: Sequence[Array], candidate: Sequence[Array]) -> list[bytes] | None:
+        """The bytes of one row of every value column; None where one is not as plain as they mostly are."""
+        if not self._quick:
+            return None
+        found = []
+        for outputs, parts in ((stable, self._plain_stable), (candidate, self._plain_candidate)):
+            for place, shape, dtype in parts:
+                array = outputs[place]
+                if array.shape != shape or array.dtype != dtype:
+                    return None
+                found.append(array.tobytes())
+        return found
 
     def fill(
         self,

@@ -84,7 +84,7 @@ class Shadow:
         self._settings = settings
         self._pool = ThreadPoolExecutor(1, "shadow", initializer=memory.yield_to_others)
         self._waiting: list[Job] = []
-        self._opened: set[tuple[LoadedModel, LoadedModel]] = set()
+        self._opened: dict[tuple[LoadedModel, LoadedModel], int] = {}  # to where their pairs are counted
         self._offered = 0
         self._held = 0
         self._bytes = 0
@@ -126,15 +126,15 @@ class Shadow:
                 await self._give_way()
                 batch = self._unhindered()
                 await self._open(batch)
-                cheap = [job for job in batch if _is_cheap(job)]
+                cheap, dear = _parted(batch)
                 while cheap:
-                    await self._give_way()
                     count = self._few()
                     few, cheap = cheap[:count], cheap[count:]
                     with self._executing(few):
                         outcomes = run(few)
                     self._settle(few, outcomes)
-                dear = [job for job in batch if not _is_cheap(job)]
+                    if cheap:
+                        await self._give_way()
                 if dear:
                     await self._run_away(dear)
         finally:
@@ -150,12 +150,12 @@ class Shadow:
 
     async def _open(self, batch: Sequence[Job]) -> None:
         """In the thread: the streams of pairs that are new. A version that is held keeps those it has."""
-        new = {job.pair for job in batch} - self._opened
-        if new:
+        if len(self._opened) > _MOST_OPENED:
+            self._opened.clear()
+        for pair in {job.pair for job in batch} - self._opened.keys():
             loop = asyncio.get_running_loop()
-            for pair in new:
-                await loop.run_in_executor(self._pool, self._journal.open_pairs, *pair)
-            self._opened = new | (self._opened if len(self._opened) < _MOST_OPENED else set())
+            await loop.run_in_executor(self._pool, self._journal.open_pairs, *pair)
+            self._opened[pair] = self._pairs_series(pair, "ok")
 
     async def _run_away(self, batch: Sequence[Job]) -> None:
         with self._executing(batch):
@@ -209,7 +209,8 @@ class Shadow:
         pair = job.pair
         stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)
         self._journal.paired(pair, job.noted, stable, candidate, job.rows)
-        self._values[self._pairs_series(pair, "ok" if outcome is not None else "failed")] += 1
+        series = self._opened[pair] if outcome is not None else self._pairs_series(pair, "failed")
+        self._values[series] += 1
         if job.evidence is not None:
             self._values[job.evidence.requests] += 1
             if outcome is None:
@@ -249,6 +250,15 @@ def together(batch: Sequence[Job]) -> list[list[int]]:
         places.append(place)
         filling[alike] = places, rows + job.rows
     return runs
+
+
+def _parted(batch: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """The jobs to be run on the loop, and those to be run in the thread."""
+    cheap: list[Job] = []
+    dear: list[Job] = []
+    for job in batch:
+        (cheap if _is_cheap(job) else dear).append(job)
+    return cheap, dear
 
 
 def _is_cheap(job: Job) -> bool:

@@ -168,7 +168,7 @@ _REJECT: Final = _meta(
     ("version", VARIABLE, ()),
     ("model", VARIABLE, ()),
 )
-_PAIR: Final = _meta(
+PAIR: Final = _meta(
     ("id", "|u1", (16,)),
     ("row", "<u4", ()),
     ("time", "<i8", ()),
@@ -177,6 +177,8 @@ _PAIR: Final = _meta(
     ("stable_outcome", "|u1", ()),
     ("candidate_outcome", "|u1", ()),
 )
+"""Metadata of a shadow pair, under the id of the answer; `time` in unix nanoseconds."""
+
 _LABEL: Final = _meta(
     ("label_id", "|u1", (16,)),
     ("row", "<u4", ()),
@@ -230,7 +232,7 @@ def reject_schema(model: str) -> Schema:
 
 def pair_schema(model: str, stable: str, candidate: str, outputs: Sequence[ValueColumn]) -> Schema:
     """The schema of shadow pairs: both versions' outputs as `stable.<output>` and `candidate.<output>`."""
-    columns = list(_PAIR)
+    columns = list(PAIR)
     taken = {column.name for column in columns}
     for side in ("stable", "candidate"):
         for name, dtype, shape in outputs:

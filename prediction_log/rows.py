@@ -32,6 +32,7 @@ from groundwork.files import allocate
 from prediction_log import frame, layout
 from prediction_log.errors import FrameError, LogError
 from prediction_log.layout import Head
+from prediction_log.quick_pair import PairMeta
 from prediction_log.quick_row import Buffer, Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
@@ -169,6 +170,15 @@ class RowFile:
         """
         quick = self._active.quick_reject
         return quick is not None and quick.write(identifier, time, latency, status, texts)
+
+    def append_pair(self, meta: PairMeta, values: Sequence[bytes]) -> bool:
+        """As `append` of one shadow pair whose runs both gave something, with the bytes of its values.
+
+        False where that cannot be so quick, for the schema's sake (`is_pair`) or because the buffer is full;
+        nothing has happened then.
+        """
+        quick = self._active.quick_pair
+        return quick is not None and quick.write(meta, values)
 
     def offer(self, columns: Mapping[str, Any], rows: int = 1, validity: Any = None) -> bool:
         """As `append`, but what cannot be kept is not lost and uses up nothing; whether it was kept."""

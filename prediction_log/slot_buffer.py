@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from prediction_log import layout
 from prediction_log.layout import HEAD, Head, Layout
+from prediction_log.quick_pair import QuickPair, is_pair
 from prediction_log.quick_reject import QuickReject, is_reject
 from prediction_log.quick_row import QuickRow, is_quick
 from prediction_log.record import VARIABLE, ColumnSpec, Schema
@@ -93,6 +94,9 @@ class SlotBuffer:
         refuses = is_reject(schema)
         self.quick_reject = QuickReject(memory, schema, places, head.capacity) if refuses else None
         """The short way for rejects, where they are what the buffer holds."""
+        pairs = is_pair(schema)
+        self.quick_pair = QuickPair(memory, schema, places, head.capacity) if pairs else None
+        """The short way for most shadow pairs, where they are what the buffer holds."""
 
     def _add_fixed(self, column: ColumnSpec, place: tuple[int, int]) -> None:
         piece = self.memory[place[0] : sum(place)]

@@ -17,7 +17,7 @@ from groundwork.errors import NoRoomError
 from groundwork.slots import Slot
 from prediction_log.frame import Frame, decode
 from prediction_log.ids import PredictionIds
-from prediction_log.record import Arm, Kept, Kind, Outcome
+from prediction_log.record import Arm, Kept, Kind, Outcome, Validity
 from prediction_log.rows import RowFile
 from prediction_log.sampling import is_drawn, threshold
 from rollouts.route import FULL, Route
@@ -248,6 +248,38 @@ async def test_rows_of_no_answer_are_not_missed(tmp_path: Path) -> None:
         assert here.counted("driftgate_log_rows_lost_total", kind="prediction") > 0
         assert not here.journal.missed
         here.journal.spooled = None
+
+
+async def test_a_pair_says_the_same_by_either_way(tmp_path: Path) -> None:
+    """One row of plain outputs takes the short way; values, and what is missing, are told as in general."""
+    async with world(tmp_path) as here:
+        await here.publish("m", "2", logistic(bias=1.0))
+        versions = await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=1))
+        pair = versions["1"], versions["2"]
+        here.journal.open_pairs(*pair)
+        feeds = {"x": np.ones((1, 30), np.float32)}
+        ours, theirs = (version.session.run(feeds) for version in pair)
+        odd: list[Any] = [theirs[0].astype(np.int32), theirs[1].astype(np.float64)]
+        noted = Noted(b"i" * 16, 5, 1, Arm.CANDIDATE, 2)
+        wider: list[Any] = [theirs[0], np.zeros((1, 3), np.float32)]
+        for candidate in (theirs, odd, None, wider):
+            here.journal.paired(pair, noted, ours, candidate, 1)
+        (frame,) = here.frames(Kind.PAIR)
+        assert frame.rows == 4
+        names = [column.name for column in frame.schema.columns]
+        for name in names:
+            short, general = frame.array(name)[:2]
+            assert short.tolist() == general.tolist()
+        assert frame.array("candidate_outcome").tolist() == [
+            Outcome.OK,
+            Outcome.OK,
+            Outcome.FAILED,
+            Outcome.OK,
+        ]
+        assert frame.validity is not None
+        missing = (frame.validity == Validity.MISSING).sum(axis=1)
+        assert missing.tolist() == [0, 0, 2, 1]
+        assert here.counted("driftgate_log_rows_accepted_total", kind="pair") == 4
 
 
 async def test_labels_have_one_stream_whoever_comes_first(here: World) -> None:
