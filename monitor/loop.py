@@ -22,6 +22,11 @@ from prediction_log.transport import Source
 from rollouts.history import Entry
 
 FRAMES: Final = 64
+"""As many are read in a round at most. A frame has one row or thousands, and a round is not cut short: what
+asks for the pipeline's state waits for its end, and so does the thread that would follow a starved one."""
+FEWEST: Final = 4
+LONG_S: Final = 0.5
+"""A round that took longer is followed by one of half as many frames, a much shorter one by twice as many."""
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
 
@@ -58,6 +63,7 @@ class Loop:
         self.errors: Counter[str] = Counter()
         self.failure: BaseException | None = None
         self._resumed = False
+        self._frames = FRAMES
 
     def stop(self) -> None:
         """Ask the loop to end; it reads on until it has all, or for as long as `run` allows."""
@@ -110,15 +116,24 @@ class Loop:
             if reached is not None:
                 self._log.warning("log-cut-short", reached=str(reached), read_on=str(self._pipeline.offset))
             self._resumed = True
-        frames = self._source.read(self._pipeline.offset, FRAMES)
+        began = self._clock.monotonic()
+        frames = self._source.read(self._pipeline.offset, self._frames)
         entries = self._history.history(None, self._pipeline.history, _ENTRIES)
         if frames or entries:
             self._pipeline.feed(frames, entries)
-        self.behind = len(frames) == FRAMES
+        self.behind = len(frames) == self._frames
+        self._frames = portion(self._frames, self._clock.monotonic() - began)
         said = self._out.publish(self._pipeline.pair_totals())
         if said:
             self.errors[said] += 1
         return bool(frames or entries)
+
+
+def portion(frames: int, took: float) -> int:
+    """How many frames to read after a round of so many that took so many seconds."""
+    if took > LONG_S:
+        return max(frames // 2, FEWEST)
+    return min(frames * 2, FRAMES) if took < LONG_S / 4 else frames
 
 
 def _following(pause: float, poll: float, *, busy: bool | None) -> float:
