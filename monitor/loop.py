@@ -24,8 +24,8 @@ from rollouts.history import Entry
 FRAMES: Final = 64
 """As many are read in a round at most. A frame has one row or thousands, and a round is not cut short: what
 asks for the pipeline's state waits for its end, and so does the thread that would follow a starved one."""
-FEWEST: Final = 4
-LONG_S: Final = 0.5
+FEWEST: Final = 8
+LONG_S: Final = 2.0
 """A round that took longer is followed by one of half as many frames, a much shorter one by twice as many."""
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
