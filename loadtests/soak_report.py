@@ -84,7 +84,7 @@ def _draw(seen: Sequence[Sample], windows: Sequence[Spread], window: float) -> N
     from matplotlib.figure import Figure  # noqa: PLC0415  loads slowly
 
     figure = Figure(figsize=(10, 9), layout="constrained")
-    memory, files, latency = figure.subplots(3, 1)
+    memory, files, latency = figure.subplots(3, 1, sharex=True)
     times = [sample.seconds / 60 for sample in seen]
     for axes, kind in ((memory, "memory"), (files, "files")):
         names = sorted({name for sample in seen for name in getattr(sample, kind)})
