@@ -7,8 +7,9 @@ slows the machine slows both, so the ratio of the two is the program's age alone
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,10 +32,21 @@ JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Control:
-    """Latencies of the program that has run for long, and of one that has not, in the same minutes."""
+    """Latencies by turn of the program that has run for long, and of a fresh one, in the same minutes."""
 
-    aged: Spread
-    fresh: Spread
+    aged: Sequence[Spread]
+    fresh: Sequence[Spread]
+
+    @property
+    def p99_ms(self) -> tuple[float, float]:
+        """Of the fresh one and of the aged one: the median of the turns' 99th percentiles.
+
+        Not that of all turns together: one turn that the machine disturbed would be most of it.
+        """
+        fresh, aged = (
+            statistics.median(turn.percentile(99) / 1e3 for turn in side) for side in (self.fresh, self.aged)
+        )
+        return fresh, aged
 
 
 def compare(
@@ -62,7 +74,7 @@ def compare(
             canary.start(subject.operator, weight)
             _turn(fresh, rate, warm_up)
             pairs = [(_turn(aged, rate, TURN_S), _turn(fresh, rate, TURN_S)) for _ in range(turns)]
-    return Control(*(Spread.merged(side) for side in zip(*pairs, strict=True)))
+    return Control(*zip(*pairs, strict=True))
 
 
 def _turn(stream: Stream, rate: float, seconds: float) -> Spread:

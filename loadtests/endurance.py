@@ -71,11 +71,11 @@ def _by_cycle(samples: Sequence[Sample], cycle: float, count: int) -> list[list[
 
 
 def _answers(minutes: Sequence[Spread], control: Control | None) -> list[Check]:
-    asked = [*minutes, *((control.aged, control.fresh) if control else ())]
+    asked = [*minutes, *((*control.aged, *control.fresh) if control else ())]
     bad = sum(spread.bad for spread in asked)
     done = sum(spread.done for spread in asked)
     first, last = _ends_ms(minutes)
-    like = _slowness("99 % beside a fresh program", "the fresh one", *_p99_ms(control)) if control else None
+    like = _slowness("99 % beside a fresh program", "the fresh one", *control.p99_ms) if control else None
     literal = _slowness("99 % of the last minute", "the first", first, last)
     if like and like.passed and not literal.passed:
         found = f"{literal.found}: the machine's minutes differ, see below"
@@ -88,10 +88,6 @@ def _slowness(name: str, than: str, before: float, now: float) -> Check:
     """Two 99th percentiles in ms."""
     wanted = f"≤ {MOST_SLOWER:g} × {than} ({before:.1f} ms)"
     return Check(name, wanted, f"{now:.1f} ms = {now / before:.2f} ×", now <= MOST_SLOWER * before)
-
-
-def _p99_ms(control: Control) -> tuple[float, float]:
-    return control.fresh.percentile(99) / 1e3, control.aged.percentile(99) / 1e3
 
 
 def _ends_ms(minutes: Sequence[Spread]) -> tuple[float, float]:
