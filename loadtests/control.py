@@ -1,4 +1,4 @@
-"""Is a program slower for having run for long, or is it the machine that has slower minutes?
+"""Is a program slower for having run for long, or has the machine slower minutes? A hint, no verdict.
 
 A program that was started a moment ago, over the same models and settings and with the same canary, gets
 the same load in turns with the one that has run all along: a few seconds each, again and again. Whatever
@@ -47,6 +47,13 @@ class Control:
             statistics.median(turn.percentile(99) / 1e3 for turn in side) for side in (self.fresh, self.aged)
         )
         return fresh, aged
+
+    def __str__(self) -> str:
+        fresh, aged = self.p99_ms
+        return (
+            f"Beside a fresh program, in turns: 99 % within {aged:.1f} ms, the fresh one's {fresh:.1f} ms = "
+            f"{aged / fresh:.2f} ×, medians of {len(self.aged)} turns (a hint; it decides nothing)"
+        )
 
 
 def compare(

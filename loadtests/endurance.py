@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests.control import Control
 from loadtests.criteria import Check
 from loadtests.samples import LOG, Sample
 from loadtests.spread import Spread
@@ -33,21 +32,14 @@ _SHARE: Final = 4
 """The first and the last quarter of what is compared."""
 
 
-def judge(
-    samples: Sequence[Sample],
-    minutes: Sequence[Spread],
-    cycle: float,
-    log_limit: int,
-    control: Control | None = None,
-) -> list[Check]:
+def judge(samples: Sequence[Sample], minutes: Sequence[Spread], cycle: float, log_limit: int) -> list[Check]:
     """Every criterion; a cycle is `cycle` seconds, `minutes` are the latencies of each.
 
-    `log_limit` is the size the log was told to keep below, in bytes. A last minute that was slower than the
-    first is the machine's where the `control` says that a fresh program would have been as slow.
+    `log_limit` is the size the log was told to keep below, in bytes.
     """
     by_cycle = _by_cycle(samples, cycle, len(minutes))
     warm = by_cycle[int(WARM_UP * len(by_cycle)) :]
-    return [*_answers(minutes, control), _lag(by_cycle[-1]), *_memory(warm), *_files(warm, log_limit)]
+    return [*_answers(minutes), _lag(by_cycle[-1]), *_memory(warm), *_files(warm, log_limit)]
 
 
 def slower(minutes: Sequence[Spread]) -> bool:
@@ -70,24 +62,19 @@ def _by_cycle(samples: Sequence[Sample], cycle: float, count: int) -> list[list[
     return found
 
 
-def _answers(minutes: Sequence[Spread], control: Control | None) -> list[Check]:
-    asked = [*minutes, *((*control.aged, *control.fresh) if control else ())]
-    bad = sum(spread.bad for spread in asked)
-    done = sum(spread.done for spread in asked)
+def _answers(minutes: Sequence[Spread]) -> list[Check]:
+    bad = sum(minute.bad for minute in minutes)
+    done = sum(minute.done for minute in minutes)
     first, last = _ends_ms(minutes)
-    like = _slowness("99 % beside a fresh program", "the fresh one", *control.p99_ms) if control else None
-    literal = _slowness("99 % of the last minute", "the first", first, last)
-    if like and like.passed and not literal.passed:
-        found = f"{literal.found}: the machine's minutes differ, see below"
-        literal = Check(literal.name, literal.wanted, found, passed=True)
-    failures = Check("failed requests", "0", f"{bad} of {done + bad}", bad == 0 < done)
-    return [failures, literal, *([like] if like else [])]
-
-
-def _slowness(name: str, than: str, before: float, now: float) -> Check:
-    """Two 99th percentiles in ms."""
-    wanted = f"≤ {MOST_SLOWER:g} × {than} ({before:.1f} ms)"
-    return Check(name, wanted, f"{now:.1f} ms = {now / before:.2f} ×", now <= MOST_SLOWER * before)
+    return [
+        Check("failed requests", "0", f"{bad} of {done + bad}", bad == 0 < done),
+        Check(
+            "99 % of the last minute",
+            f"≤ {MOST_SLOWER:g} × the first ({first:.1f} ms)",
+            f"{last:.1f} ms = {last / first:.2f} ×",
+            not slower(minutes),
+        ),
+    ]
 
 
 def _ends_ms(minutes: Sequence[Spread]) -> tuple[float, float]:

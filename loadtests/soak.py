@@ -191,11 +191,13 @@ def _control(subject: Subject, stream: Stream, body: bytes, rate: float, folder:
 def _verdict(outcome: Outcome, cycle: float) -> int:
     minutes = outcome.minutes
     soak_report.write(outcome.seen, minutes, outcome.windows, cycle / LOOKS)
-    checks = endurance.judge(outcome.seen, minutes, cycle, LOG_BYTES, outcome.control)
+    checks = endurance.judge(outcome.seen, minutes, cycle, LOG_BYTES)
     checks.append(endurance.generator(outcome.busiest))
     faults = "; ".join(outcome.faults)
     checks.append(criteria.Check("canaries", "come and go", faults or "came and went", not faults))
     print(criteria.table(checks))
+    if outcome.control:
+        print(outcome.control)
     for name, place in (("first", 0), ("last", len(minutes) - 1)):
         used = soak_report.processors(outcome.seen, place * cycle, (place + 1) * cycle)
         print(f"Processors in the {name} minute: {soak_report.told(used)}")

@@ -6,8 +6,25 @@ import pytest
 
 from loadtests import canary, control
 from loadtests.bench import generator
+from loadtests.control import Control
+from loadtests.spread import Spread
 from loadtests.stream import Stream
 from loadtests.subject import Reference, publish, running
+
+
+def turn(p99_ms: float) -> Spread:
+    """A turn in which every answer took so long."""
+    spread = Spread()
+    spread.took(round(p99_ms * 1e6))
+    return spread
+
+
+def test_one_disturbed_turn_is_not_what_is_told() -> None:
+    """The medians of the turns are compared, and the line says that it decides nothing."""
+    found = Control(aged=[turn(3.0)] * 9 + [turn(90.0)], fresh=[turn(2.0)] * 10)
+    assert found.p99_ms == pytest.approx((2.0, 3.0), rel=0.02)
+    assert "1.50 ×" in str(found)
+    assert "decides nothing" in str(found)
 
 
 @pytest.mark.system
