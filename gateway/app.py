@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gateway import rollout_meters
 from gateway.access import LOOK_SECONDS as ACCESS_SECONDS
 from gateway.access import AccessControl, operator_scope
 from gateway.barring import BarringRegistry
@@ -29,7 +30,7 @@ from gateway.flusher import Flusher
 from gateway.guards import ErrorWatch
 from gateway.journal import Journal
 from gateway.line import Line
-from gateway.metrics import Scrapes, disk, rollouts
+from gateway.metrics import Scrapes, disk
 from gateway.model import LoadedModel
 from gateway.operator import build_operator
 from gateway.order import Order
@@ -309,7 +310,7 @@ class App:
         """Gauges that no worker counts, in a scrape's thread; a store out of order leaves its own out."""
         found = disk(data, self._settings.log.min_free_bytes)
         with contextlib.suppress(DriftgateError):
-            found |= rollouts(self._store, self._clock.now(), steady(self._clock))
+            found |= rollout_meters.looked_up(self._store, self._clock.now(), steady(self._clock))
         return found
 
     async def _look(self) -> None:

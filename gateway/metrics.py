@@ -5,22 +5,19 @@ pilot, the guards and the supervisor straight from the slots; those that only th
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol, get_args
+from typing import Final
 
-from gateway import fleet_meters, queue_meters
+from gateway import fleet_meters, queue_meters, rollout_meters
 from groundwork.counters import REFUSED as SERIES_REFUSED
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
 from groundwork.ports import REFUSED
 from groundwork.slots import UNREADABLE, SlotsReader, totals
-from groundwork.steady import UNKNOWN, Steady
 from prediction_log.retention import free_bytes, log_bytes
-from rollouts.rollout import LIVE, Rollout, State
-from rollouts.route import Route
 
 UNLOADED: Final = "unloaded"
 """The version label of what versions counted that no worker has in memory any more."""
@@ -52,14 +49,6 @@ DISK_FREE: Final = "driftgate_disk_free_bytes"
 LOG_WAITING: Final = "driftgate_log_rows_waiting"
 LOG_FLUSH_FAILURES: Final = "driftgate_log_flush_failures_total"
 DISK_FLOOR: Final = "driftgate_disk_floor_bytes"
-ROLLOUT_STATE: Final = "driftgate_rollout_state"
-ROLLOUT_STEP: Final = "driftgate_rollout_step_seconds"
-ROLLOUT_BAKE: Final = "driftgate_rollout_bake_seconds"
-MONITOR_SILENCE: Final = "driftgate_monitor_silence_seconds"
-
-STEADY: Final = "steady"
-STATES: Final = (STEADY, *get_args(State))
-"""What a model's rollout can be in; steady is a model that never had one."""
 
 EXECUTING: Final = "driftgate_executing"
 LOADING: Final = fleet_meters.LOADING
@@ -188,32 +177,7 @@ INSTRUMENTS: Final = (
         kind="gauge",
         labels=("model", "version"),
     ),
-    Instrument(
-        name=ROLLOUT_STATE,
-        help="1 for the state that a model's latest rollout is in, 0 for the others.",
-        kind="gauge",
-        labels=("model", "state"),
-    ),
-    Instrument(
-        name=ROLLOUT_STEP,
-        help="Time that a live rollout has spent in its step, since it was resumed if it was paused.",
-        kind="gauge",
-        labels=("model",),
-        scale=1e-3,
-    ),
-    Instrument(
-        name=ROLLOUT_BAKE,
-        help="Time that a rollout that bakes is to spend in its step before it is over; absent of others.",
-        kind="gauge",
-        labels=("model",),
-        scale=1e-3,
-    ),
-    Instrument(
-        name=MONITOR_SILENCE,
-        help="Time since the monitor last told the rollouts that it is alive; absent before the first time.",
-        kind="gauge",
-        scale=1e-3,
-    ),
+    *rollout_meters.INSTRUMENTS,
     Instrument(
         name=SERIES_REFUSED.name, help="Series that found no room in a worker's table and are not counted."
     ),
@@ -227,22 +191,6 @@ INSTRUMENTS: Final = (
 
 Facts = Callable[[], Mapping[SeriesKey, int]]
 """Gauges that are looked at when they are asked for."""
-
-
-class Rollouts(Protocol):
-    """What is read of the rollouts store."""
-
-    def routes(self) -> Mapping[str, Route]:
-        """Every route by model name."""
-        ...
-
-    def latest_rollouts(self) -> list[Rollout]:
-        """Each model's most recent rollout."""
-        ...
-
-    def last_beat(self, name: str) -> int | None:
-        """When a program was last noted alive (unix ns)."""
-        ...
 
 
 def exposition(slots_folder: Path, facts: Facts = dict) -> bytes:
@@ -268,33 +216,3 @@ def disk(data: Path, floor_bytes: int) -> dict[SeriesKey, int]:
     """The size of the log in a data folder, and the room beside it."""
     found = {LOG_BYTES: log_bytes(data / "log"), DISK_FREE: free_bytes(data), DISK_FLOOR: floor_bytes}
     return {SeriesKey(name, (), "gauge"): value for name, value in found.items()}
-
-
-def rollout_series(
-    routes: Iterable[str], latest: Iterable[Rollout], now: int, steady: Steady = UNKNOWN
-) -> dict[SeriesKey, int]:
-    """Where each model with a route stands at `now` (unix ns), and how long: a gauge per model and state."""
-    states = dict.fromkeys(routes, STEADY)
-    found: dict[SeriesKey, int] = {}
-    for rollout in latest:
-        states[rollout.model] = rollout.state
-        if rollout.state in LIVE:
-            entered = int(rollout.waited(now, steady) * 1000)
-            found[SeriesKey(ROLLOUT_STEP, (("model", rollout.model),), "gauge")] = entered
-        if rollout.state == "baking":
-            bake = round(rollout.spec.bake.duration * 1000)
-            found[SeriesKey(ROLLOUT_BAKE, (("model", rollout.model),), "gauge")] = bake
-    for model, current in states.items():
-        for state in STATES:
-            labels = (("model", model), ("state", state))
-            found[SeriesKey(ROLLOUT_STATE, labels, "gauge")] = int(state == current)
-    return found
-
-
-def rollouts(store: Rollouts, now: int, steady: Steady) -> dict[SeriesKey, int]:
-    """What the store knows, however many workers look at it; raises what reading the store raises."""
-    found = rollout_series(store.routes(), store.latest_rollouts(), now, steady)
-    beat = store.last_beat("monitor")
-    if beat is not None:
-        found[SeriesKey(MONITOR_SILENCE, (), "gauge")] = abs(now - beat) // 1_000_000
-    return found
