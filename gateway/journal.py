@@ -34,7 +34,7 @@ from gateway.stream import Stream, StreamSpec
 from gateway.withholding import NOT_SHOWN, Policy
 from groundwork.clock import Clock
 from groundwork.slots import Slot
-from prediction_log.ids import PredictionIds
+from prediction_log.ids import PredictionIds, StreamIds
 from prediction_log.labels import LabelRow, label_columns
 from prediction_log.record import Arm, Kept, Kind, Outcome, label_schema, reject_schema
 from prediction_log.sampling import FULL as EVERYTHING
@@ -53,11 +53,12 @@ Filled = tuple[dict[str, Any], Any]
 
 
 class PredictionStream(msgspec.Struct, frozen=True):
-    """The stream of one version, the plan of its columns, and which of its ids are drawn."""
+    """The stream of one version, its ids and which of them are drawn, and the plan of its columns."""
 
     stream: Stream
-    plan: PredictionPlan
+    ids: StreamIds
     limit: int
+    plan: PredictionPlan
 
 
 class Noted(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +88,7 @@ class Journal(SlotStreams):
         super().__init__(slot, reserve_bytes)
         self._policy = Policy(settings.columns, ids)
         self._remarks: dict[tuple[str, str], list[str]] = {}
-        self._encode_id = ids.encode
+        self._ids = ids
         self._clock = clock
         self._settings = settings
         self._predicted = self._meters.accepted[Kind.PREDICTION]
@@ -120,7 +121,8 @@ class Journal(SlotStreams):
         rate = settings.sampling.get(loaded.name, settings.sampling.get(ANY_MODEL, 1.0))
         stream = self._open(StreamSpec(Kind.PREDICTION, plan.schema, settings.buffer_bytes, rate))
         self._remarks[loaded.name, loaded.version] = self._policy.remarks(loaded.name, columns)
-        self._predictions[loaded] = PredictionStream(stream, plan, threshold(rate))
+        ids = StreamIds(self._ids, self.incarnation, stream.number)
+        self._predictions[loaded] = PredictionStream(stream, ids, threshold(rate), plan)
 
     def open_pairs(self, stable: LoadedModel, candidate: LoadedModel) -> None:
         """Give the shadow pairs of two versions their stream, once."""
@@ -149,8 +151,9 @@ class Journal(SlotStreams):
             self._end(self._predictions.pop(loaded).stream)
 
     def identify(self, loaded: LoadedModel) -> bytes:
-        """The id of the request whose rows this version records next. About a microsecond."""
-        return self._identify(self._predictions[loaded].stream)
+        """The id of the request whose rows this version records next. A fifth of a microsecond."""
+        prediction = self._predictions[loaded]
+        return prediction.ids.at(prediction.stream.next_sequence())
 
     def predicted(
         self,
@@ -256,7 +259,7 @@ class Journal(SlotStreams):
     def rejected(self, model: str, version: str, status: int, code: str, message: str, latency: int) -> bytes:
         """Record a request that no version was run for; returns its id."""
         stream, now = self._rejects, self._clock.now()
-        identifier = self._identify(stream)
+        identifier = self._ids.encode(self.incarnation, stream.number, stream.next_sequence())
         said = texts(code, NOT_SHOWN if self._policy.hides(model) else message, version, model)
         if stream.file is not None and stream.file.append_reject(identifier, now, latency, status, said):
             self._values[self._rejected] += 1
@@ -298,6 +301,3 @@ class Journal(SlotStreams):
         if stream.file is None or not stream.file.offer(columns, len(labels)):
             raise LogFullError(f"labels of {model}: the log has no room now; send them again in a moment")
         self._values[self._meters.accepted[stream.kind]] += len(labels)
-
-    def _identify(self, stream: Stream) -> bytes:
-        return self._encode_id(self.incarnation, stream.number, stream.next_sequence())

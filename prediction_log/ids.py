@@ -18,7 +18,10 @@ from groundwork.files import create_once
 from prediction_log.errors import IdError
 
 _TRIPLE: Final = struct.Struct("<IIQ")
+_BLOCK: Final = 16
 _KEY_BYTES: Final = 16
+AHEAD: Final = 64
+"""Ids of one stream that are made at once: as much work as two alone."""
 _HEX_DIGITS: Final = 32
 
 
@@ -40,6 +43,12 @@ class PredictionIds:
         """The 16 bytes of an id; `sequence` is that of the request's first row. About a microsecond."""
         return self._encrypt(_TRIPLE.pack(incarnation, stream, sequence))
 
+    def following(self, incarnation: int, stream: int, first: int, count: int) -> list[bytes]:
+        """The ids of so many sequence numbers one after the other; 64 in the time of two."""
+        triples = [_TRIPLE.pack(incarnation, stream, sequence) for sequence in range(first, first + count)]
+        blocks = self._encrypt(b"".join(triples))
+        return [blocks[at : at + _BLOCK] for at in range(0, len(blocks), _BLOCK)]
+
     def decode(self, identifier: bytes) -> tuple[int, int, int]:
         """(incarnation, stream, sequence) of 16 bytes; IdError for any other length."""
         if len(identifier) != _TRIPLE.size:
@@ -50,6 +59,29 @@ class PredictionIds:
     def secret(self, purpose: str) -> bytes:
         """32 bytes that follow from the folder's key and `purpose`, and tell nothing of either."""
         return hashlib.blake2b(purpose.encode(), key=self._key, digest_size=32).digest()
+
+
+class StreamIds:
+    """The ids of one stream, made ahead where they are asked for one after the other. For one thread."""
+
+    def __init__(self, ids: PredictionIds, incarnation: int, stream: int) -> None:
+        self._ids = ids
+        self._incarnation = incarnation
+        self._stream = stream
+        self._first = 0
+        self._made: list[bytes] = []
+
+    def at(self, sequence: int) -> bytes:
+        """As `PredictionIds.encode`. A tenth of a microsecond for the number after the last one."""
+        place = sequence - self._first
+        if 0 <= place < len(self._made):
+            return self._made[place]
+        if place == len(self._made):
+            self._made = self._ids.following(self._incarnation, self._stream, sequence, AHEAD)
+        else:
+            self._made = [self._ids.encode(self._incarnation, self._stream, sequence)]
+        self._first = sequence
+        return self._made[0]
 
 
 def text(identifier: bytes) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prediction_log import ids
 from prediction_log.errors import IdError
-from prediction_log.ids import PredictionIds
+from prediction_log.ids import AHEAD, PredictionIds, StreamIds
 
 KEY = bytes(range(16))
 u32 = st.integers(0, 2**32 - 1)
@@ -33,6 +33,16 @@ def test_ids_are_unique_and_tell_nothing_without_the_key() -> None:
     assert len(set(found)) == 1000
     assert len({identifier[:4] for identifier in found}) == 1000
     assert PredictionIds(bytes(16)).encode(1, 1, 0) != found[0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(1, 2 * AHEAD)), min_size=1, max_size=4))
+def test_ids_made_ahead_are_those_made_one_by_one(runs: list[tuple[int, int]]) -> None:
+    """Asked for in runs or in leaps, each id of a stream is the one of its number."""
+    made = PredictionIds(KEY)
+    ahead = StreamIds(made, 3, 5)
+    for first, count in runs:
+        for sequence in range(first, first + count):
+            assert ahead.at(sequence) == made.encode(3, 5, sequence)
 
 
 @pytest.mark.parametrize(
