@@ -17,8 +17,10 @@ from gateway.session import Session
 from gateway.tensors import Tensor
 from gateway.warmup import Cost
 from registry_client.manifest import Manifest
+from registry_client.signature import Datatype
 
 UNSTUDIED: Final = Schedule()
+_NO_JSON: Final = frozenset({Datatype.FP16, Datatype.BF16})
 _MILLISECOND: Final = 1_000_000
 
 
@@ -52,6 +54,9 @@ class LoadedModel:
         self.digest = manifest.digest
         self.signature = session.signature
         self.inputs = {spec.name: Tensor(spec) for spec in self.signature.inputs}
+        tensors = [tensor for tensor in self.inputs.values() if tensor.datatype not in _NO_JSON]
+        self.only = tensors[0] if len(tensors) == len(self.inputs) == 1 else None
+        """Its input, where it has no other and JSON carries it."""
         leaves = {tensor.leaf for tensor in self.inputs.values()}
         self.leaf = leaves.pop() if len(leaves) == 1 else None
         """What JSON elements of every input are, where all inputs are alike in that."""

@@ -195,7 +195,7 @@ def _headers(length: int | None) -> tuple[Header, ...]:
 
 def _request(model: LoadedModel, document: Any, blobs: memoryview | None) -> InferenceRequest:
     """The request that a document makes, together with the bytes behind it where there are any."""
-    feeds = _feeds(model, document.inputs, blobs)
+    feeds = _plain(model, document.inputs) or _feeds(model, document.inputs, blobs)
     if document.parameters is None and document.outputs is None:
         return InferenceRequest(feeds, rows_of(model, feeds), document.id)
     parameters = document.parameters or NO_PARAMETERS
@@ -257,6 +257,24 @@ def _check_json(tensor: Tensor) -> None:
             f"output {tensor.name!r} is {tensor.datatype}, which JSON does not carry; "
             "ask for it in binary (parameters.binary_data: true)"
         )
+
+
+def _plain(model: LoadedModel, inputs: list[Any]) -> dict[str, Array] | None:
+    """The one input of a model that has no other, where it is as plain as it mostly is; else None."""
+    tensor = model.only
+    if tensor is None or len(inputs) != 1:
+        return None
+    document = inputs[0]
+    if document.data.__class__ is not list or document.parameters is not None:
+        return None
+    shape = document.shape
+    if (
+        document.name != tensor.name
+        or document.datatype != tensor.datatype
+        or len(shape) != len(tensor.shape)
+    ):
+        return None
+    return {tensor.name: tensor.from_lists(document.data, shape)}
 
 
 def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> dict[str, Array]:
