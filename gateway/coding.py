@@ -1,7 +1,7 @@
 """Content codings of bodies: gzip and deflate (which is zlib's format), both ways.
 
 Rules: no more is ever inflated than may be kept, so a body that grows a thousandfold costs its limit. What is
-named and not known is refused. An answer is compressed for a client that names one coding and nothing else,
+named and not known is refused. An answer is compressed for a client that takes one coding and nothing else,
 and for one that offers several (libraries do so unasked) when it is large enough to be worth it. Both ways
 cost milliseconds per megabyte: large bodies belong off the event loop.
 """
@@ -65,7 +65,7 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
 
 @functools.lru_cache(maxsize=256)
 def accepted(header: bytes) -> tuple[str | None, bool]:
-    """The coding that an Accept-Encoding prefers of ours, and whether it names nothing else."""
+    """The coding that an Accept-Encoding prefers of ours, and whether it takes nothing else."""
     offered: dict[str, float] = {}
     for part in header.decode("latin-1").lower().split(","):
         name, _, weight = part.partition(";")
@@ -74,7 +74,7 @@ def accepted(header: bytes) -> tuple[str | None, bool]:
     usable = {name: offered[name] for name in (GZIP, DEFLATE) if offered.get(name, 0.0) > 0.0}
     if not usable:
         return None, False
-    return max(usable, key=lambda name: usable[name]), len(offered) == 1
+    return max(usable, key=lambda name: usable[name]), sum(weight > 0.0 for weight in offered.values()) == 1
 
 
 def deflate(body: bytes, coding: str) -> bytes:

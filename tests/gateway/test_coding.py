@@ -90,10 +90,14 @@ def test_an_unknown_coding_is_refused(header: bytes) -> None:
         (b"*", (None, False)),
         (b"", (None, False)),
         (b"gzip;q=many", (None, False)),
+        (b"gzip, identity;q=0", ("gzip", True)),
+        (b"gzip;q=1.0, *;q=0", ("gzip", True)),
+        (b"deflate;q=0, gzip", ("gzip", True)),
+        (b"gzip, identity;q=0.5", ("gzip", False)),
     ],
 )
 def test_the_client_chooses(header: bytes, chosen: tuple[str | None, bool]) -> None:
-    """The coding of ours that weighs most is taken, and whether it was the only one named."""
+    """The coding of ours that weighs most is taken, and whether nothing else is taken."""
     assert accepted(header) == chosen
 
 
