@@ -6,11 +6,11 @@ model.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 from gateway import coding
-from gateway.errors import TooLargeError
+from gateway.errors import MalformedError, TooLargeError
 from gateway.parting import GoneError, Receive
 from gateway.responses import Response
 from gateway.run_settings import RequestSettings
@@ -22,6 +22,21 @@ Send = Callable[[Message], Awaitable[None]]
 PIECE_BYTES: Final = 1 << 18
 """Of a long answer, what is copied and written at once; some 0.1 ms."""
 _MOST_ACCEPTS: Final = 200
+_CHUNKED: Final = b"chunked"
+
+
+def headers_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Header lines by their names; several of one name are one, with commas between them, as HTTP has it.
+
+    So nobody before us can take one of two that differ for the one that counts, and we the other.
+    """
+    found = dict(lines)
+    if len(found) != len(lines):
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in lines:
+            values.setdefault(name, []).append(value)
+        found = {name: b", ".join(several) for name, several in values.items()}
+    return found
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, settings: RequestSettings) -> bytes:
@@ -30,9 +45,14 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, settings: 
     Raises:
         TooLargeError: it is longer than the limit, as it came or inflated; what was read is forgotten.
         EncodingError: it is in a coding that is not read here.
-        MalformedError: it is not in the coding it says.
+        MalformedError: it is not in the coding it says, or was transferred in one besides chunks.
         GoneError: the client left.
     """
+    transfer = headers.get(b"transfer-encoding", _CHUNKED)
+    if transfer.lower() != _CHUNKED:
+        raise MalformedError(
+            f"Transfer-Encoding is {transfer[:40]!r}, wanted chunked or none; compress by Content-Encoding"
+        )
     length = headers.get(b"content-length", b"0")
     compressed = coding.coding_of(headers.get(b"content-encoding"))
     if length.isdigit() and int(length) > settings.max_body_bytes:

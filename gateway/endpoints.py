@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from gateway.access import data_scope
-from gateway.asgi import Scope, Send, coding_for, compressed, deliver, read_body
+from gateway.asgi import Scope, Send, coding_for, compressed, deliver, headers_of, read_body
 from gateway.away import Away
 from gateway.call import Call
 from gateway.core import Core, Pending
@@ -51,15 +51,21 @@ Exposition = Callable[[], bytes]
 
 _INTERNAL: Final = "internal error; see the log"
 _SLOTS: Final = Path("slots")
+_HEALTH: Final = "/v2/health/"
+_READS: Final = ("GET", "HEAD")
 
 
 class Destination(msgspec.Struct, frozen=True, gc=False):
-    """What a template leads to; the scope it wants; whether it names a model, and where its errors go."""
+    """What a template leads to; the scope it wants; whether it names a model, and where its errors go.
+
+    `beside` is the page that is read where predictions are sent to, on a path that a platform chose for both.
+    """
 
     scope: str | None
     leads: Codec | Page
     named: bool
     fault: ErrorBody
+    beside: "Destination | None" = None
 
 
 class DataPort:
@@ -91,7 +97,10 @@ class DataPort:
             targets,
         )
         open_paths = {getattr(core.settings.platform, name) for name in PLATFORM_PAGES}
-        self.destinations = {path: _destination(path, target, open_paths) for path, target in targets.items()}
+        beside = pages_beside(core)
+        self.destinations = {
+            path: _destination(path, target, open_paths, beside.get(path)) for path, target in targets.items()
+        }
         self._paths = Paths(self.destinations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +108,9 @@ class DataPort:
         if scope["type"] != "http":
             raise NotImplementedError(f"the data port speaks HTTP, not {scope['type']}")
         target = self._paths.find(scope.get("raw_path") or scope["path"].encode())
-        headers: Headers = dict(scope["headers"])
+        if target is not None and target.entry.beside is not None and scope["method"] in _READS:
+            target = Target(target.entry.beside)
+        headers: Headers = headers_of(scope["headers"])
         passed, gate = OPEN, self._gate
         if gate is not None and gate.keys.closed:
             admitted = gate.admit(headers, INFER if target is None else target.entry.scope, scope)
@@ -274,19 +285,41 @@ def build_asgi(
 
 
 def targets_of(core: Core) -> Mapping[str, str]:
-    """Every path of the port with what it leads to; the platform's paths come first, for they are chosen."""
-    platform = core.settings.platform
-    chosen = {
-        getattr(platform, name): target for name, target in {**PLATFORM_PROTOCOLS, **PLATFORM_PAGES}.items()
-    }
-    chosen.pop("", None)
+    """Every path of the port with what it leads to; the platform's paths come first, for they are chosen.
+
+    But one that a protocol has for a model of that name, or for its health, stays as the protocol has it:
+    `/v2/models/m/infer` and `/v2/health/ready` are what Triton's users give Vertex AI, and mean Triton's.
+    """
+    chosen = {**_chosen(core, PLATFORM_PAGES), **_chosen(core, PLATFORM_PROTOCOLS)}
+    own = Paths({path: path for path in PROTOCOLS})
+    for path in list(chosen):
+        found = own.find(path.encode())
+        if path.startswith(_HEALTH) or (found is not None and found.model):
+            del chosen[path]
     return {
         **chosen,
         **{path: target for path, target in {**PROTOCOLS, **PAGES}.items() if path not in chosen},
     }
 
 
-def _destination(path: str, target: str, open_paths: set[str]) -> Destination:
+def pages_beside(core: Core) -> Mapping[str, str]:
+    """The pages on paths that a platform chose for predictions too: the one is read, the other sent to."""
+    pages = {**PAGES, **_chosen(core, PLATFORM_PAGES)}
+    return {path: pages[path] for path in _chosen(core, PLATFORM_PROTOCOLS) if path in pages}
+
+
+def _chosen(core: Core, settings: Mapping[str, str]) -> dict[str, str]:
+    """The paths that these settings of `platform` hold, with what they lead to."""
+    platform = core.settings.platform
+    found = {getattr(platform, name): target for name, target in settings.items()}
+    found.pop("", None)
+    return found
+
+
+def _destination(path: str, target: str, open_paths: set[str], beside: str | None = None) -> Destination:
     leads: Codec | Page = resolve_name(target)
-    scope = None if path in open_paths else data_scope(path)
-    return Destination(scope, leads, "{model}" in path, leads.fault)
+    page = None if beside is None else _destination(path, beside, open_paths)
+    scope: str | None = INFER  # who predicts shows a key, even where a page beside it asks for none
+    if isinstance(leads, Page):
+        scope = None if path in open_paths else data_scope(path)
+    return Destination(scope, leads, "{model}" in path, leads.fault, page)

@@ -34,7 +34,7 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
-from gateway.asgi import PIECE_BYTES, Send, deliver
+from gateway.asgi import PIECE_BYTES, Send, deliver, headers_of
 from gateway.away import Away
 from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
@@ -172,7 +172,7 @@ class FastConnection(Connection):
             return
         self._phase = WHOLE_PHASE
         known = Known(
-            unquote_to_bytes(self.url).decode("utf-8", "replace"), target, dict(self.headers), len(body)
+            unquote_to_bytes(self.url).decode("utf-8", "replace"), target, headers_of(self.headers), len(body)
         )
         self._remember(known)
         self._answer(known, body)

@@ -40,6 +40,9 @@ LINGER_BYTES: Final = 16 << 20
 LINGER_SECONDS: Final = 1.0
 """How much, and how long, is read and forgotten of a client that was refused, so that it sees its answer."""
 _HEADER_OVERHEAD: Final = 4  # ": " and the line's end
+# Before a path that begins with two slashes: uvicorn would take its first segment for a host and the rest for
+# the path, which is not the one that whoever guards paths before us has seen.
+_ORIGIN: Final = b"http://host"
 
 Count = Callable[[str], None]
 
@@ -153,6 +156,10 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_AHEAD:
             self.refuse("too-far-ahead")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; the parser leaves white space behind its value, which is no part of it."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """The headers are whole; the application begins, unless they are too large."""
         if self._phase == REFUSED_PHASE or self._asks_upgrade():
@@ -164,6 +171,8 @@ class BoundedConnection(HttpToolsProtocol):
         else:
             self._phase = BODY_PHASE
             self._strange = self._drained = 0
+            if self.url.startswith(b"//"):
+                self.url = _ORIGIN + self.url
             super().on_headers_complete()
             # Closing after an answer that came before the body did would reset the connection, and take the
             # answer away; who waits to be asked for the body sends none.

@@ -38,7 +38,7 @@ PLATFORM_PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
 """Setting of `platform` to the codec that answers a POST on the path it holds; empty: no such path."""
 
 Headers = Mapping[bytes, bytes]
-"""Lower-case names to values; of a repeated header the last."""
+"""Lower-case names to values; those of a repeated header with commas between them (by gRPC: the last)."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -103,7 +103,23 @@ CASES: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
     "mistakes": ([post(b"{"), post(b"[]"), post({"inputs": []}), post()], [400, 400, 400, 200]),
     "an id, unicode": ([post(request(id="Ünïcode")), post(request(id="Ünïcode"))], [200, 200]),
     "a trace": ([post(None, f"traceparent: 00-{'ab' * 16}-{'cd' * 8}-01")], [200]),
-    "repeated headers": ([post(None, "X-Driftgate-Version: 9", "X-Driftgate-Version: 1")], [200]),
+    "repeated headers": (
+        [
+            post(None, "X-Driftgate-Version: 9", "X-Driftgate-Version: 1"),
+            post(None, "A: 1", "A: 2"),
+            binary().replace(b"Inference-Header", b"Inference-Header-Content-Length: 3\r\nInference-Header"),
+        ],
+        [404, 200, 400],
+    ),
+    "white space around a header": (
+        [binary().replace(b"\r\nContent", b" \t\r\nContent"), post(None, "X-Driftgate-Version:  1 ")],
+        [200, 200],
+    ),
+    "a path that begins like a host": (
+        [post(path="//test/v2/models/m/infer"), GET.replace(b"/v2", b"//v2"), GET.replace(b"/v2", b"//a/v2")],
+        [404, 404, 404],
+    ),
+    "transferred in gzip": ([chunked(BODY).replace(b"chunked", b"gzip, chunked"), post()], [400, 200]),
 }
 """Name to what is sent on one connection, read by read, and the statuses that come."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.run_settings import RequestSettings, RunSettings
 from gateway.schedule import Measured, Schedule
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, PlatformSettings
 from groundwork.keys import INFER, READ, KeyBook, Scope, create
 from prediction_log.record import Kind
 from rollouts.route import FULL, Route
@@ -157,6 +157,19 @@ async def test_both_edges_ask_for_the_scope(tmp_path: Path) -> None:
         return await here.ask(post(None, line), post(None, line), count=2)
 
     assert [answer.status for answer in await on_both(tmp_path, asked, SETTINGS, book)] == [403, 403]
+
+
+async def test_a_platforms_path_asks_for_a_key_where_it_predicts(tmp_path: Path) -> None:
+    """Where health and predictions share a path, who reads shows no key, and who predicts does."""
+    book, line = one_key(INFER)
+    chosen = GatewaySettings(platform=PlatformSettings(vertex_predict="/", vertex_health="/"))
+    good = {"instances": [ROW]}
+
+    async def asked(here: Edge) -> list[Answered]:
+        read = GET.replace(b"/v2/health/ready", b"/")
+        return await here.ask(read, post(good, path="/"), post(good, line, path="/"), count=3)
+
+    assert [answer.status for answer in await on_both(tmp_path, asked, chosen, book)] == [200, 401, 200]
 
 
 @pytest.mark.parametrize("configured", [SETTINGS, IN_A_THREAD], ids=["inline", "thread"])
