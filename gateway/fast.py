@@ -27,28 +27,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-import msgspec
 import uvicorn
 from uvicorn.config import Config
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
-from gateway.asgi import PIECE_BYTES, Send, deliver, headers_of
+from gateway.asgi import PIECE_BYTES, Send, deliver
 from gateway.away import Away
 from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
 from gateway.paths import Target
 from gateway.port import Connection, PortState
-from gateway.protocols.codec import Headers
 from gateway.responses import Response
+from gateway.shortcut import Known, Shortcut, wire
 from groundwork.connection import BODY_PHASE, FRESH_PHASE, HEAD_PHASE, WHOLE_PHASE, Count
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings
 
 MOST_IN_A_TURN: Final = 16
 """Answers to one read; what a client has sent ahead beyond them is queued, so that others get their turn."""
-MOST_HEADS: Final = 1024
 MOST_HEAD_BYTES: Final = 2048
 _END: Final = b"\r\n\r\n"
 _UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"})
@@ -56,40 +54,6 @@ _BETWEEN: Final = (FRESH_PHASE, WHOLE_PHASE)
 
 # All that uvicorn's cycle reads of a scope while it sends.
 _SCOPE: Final = {"type": "http", "method": "POST"}
-
-
-class Known(msgspec.Struct, frozen=True, gc=False):
-    """What a head means: its path and where that leads, its headers, the length of the body that follows."""
-
-    path: str
-    target: Target
-    headers: Headers
-    length: int
-
-
-class Shortcut:
-    """What the connections of one port share."""
-
-    def __init__(self, port: DataPort) -> None:
-        self.port = port
-        requests = port.core.settings.requests
-        self.most_body = min(requests.inline_body_bytes, requests.max_body_bytes)
-        self.heads: dict[bytes, Known] = {}
-
-    def remember(self, head: bytes, known: Known) -> None:
-        """The next request with this head is not parsed; at most MOST_HEADS are kept."""
-        if len(self.heads) >= MOST_HEADS:
-            self.heads.clear()
-        self.heads[head] = known
-
-
-def wire(answer: Response) -> bytes:
-    """The bytes of an answer, in the words and the order in which uvicorn would write them."""
-    parts = [httptools_impl.STATUS_LINE[answer.status]]
-    for name, value in answer.headers:
-        parts += (name, b": ", value, b"\r\n")
-    parts += (b"content-length: %d\r\n\r\n" % len(answer.body), answer.body)
-    return b"".join(parts)
 
 
 class FastConnection(Connection):
@@ -110,6 +74,7 @@ class FastConnection(Connection):
         super().__init__(config, server_state, app_state, _loop, limits=limits, count=count)
         self._shortcut = shortcut
         self._known = shortcut.heads.get
+        self._recent: Known | None = None
         self._predict = shortcut.port.predict
         self._target: Target | None = None
         self._parts: list[bytes] = []
@@ -131,11 +96,12 @@ class FastConnection(Connection):
         """Answer at once where this is one whole request with a head seen before; else let it be parsed."""
         self._turn = 0
         if self._phase in _BETWEEN:
-            end = data.find(_END) + len(_END)
-            known = self._known(data[:end])
-            if known is not None and len(data) == end + known.length and self._is_free():
+            known = self._recent
+            if known is None or not data.startswith(known.head):
+                known = self._recent = self._known(data[: data.find(_END) + len(_END)])
+            if known is not None and len(data) == known.size and self._is_free():
                 self._phase = WHOLE_PHASE
-                self._answer(known, data[end:])
+                self._answer(known, data[len(known.head) :])
                 return
             self._read = data
         super().data_received(data)
@@ -171,10 +137,11 @@ class FastConnection(Connection):
         if self._phase != BODY_PHASE:
             return
         self._phase = WHOLE_PHASE
-        known = Known(
-            unquote_to_bytes(self.url).decode("utf-8", "replace"), target, headers_of(self.headers), len(body)
-        )
-        self._remember(known)
+        head = self._lone_head(len(body))
+        path = unquote_to_bytes(self.url).decode("utf-8", "replace")
+        known = Known(head, path, target, dict(self.headers), len(head) + len(body))
+        if head:
+            self._shortcut.remember(known)
         self._answer(known, body)
 
     def finish(self) -> None:
@@ -231,12 +198,11 @@ class FastConnection(Connection):
             return None
         return target
 
-    def _remember(self, known: Known) -> None:
-        """Keep the head of a request that came whole, and alone, in one read."""
+    def _lone_head(self, length: int) -> bytes:
+        """The head of a request that came whole, and alone, in one read; of others nothing."""
         data = self._read
         end = data.find(_END, 0, MOST_HEAD_BYTES) + len(_END)
-        if data[:5] == b"POST " and len(data) == end + known.length:
-            self._shortcut.remember(data[:end], known)
+        return data[:end] if data[:5] == b"POST " and len(data) == end + length else b""
 
     def _demote(self) -> None:
         """Go on through ASGI with a request whose headers, and perhaps part of its body, are here."""

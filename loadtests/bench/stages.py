@@ -20,11 +20,12 @@ import numpy as np
 from uvicorn.config import Config
 
 from gateway.call import Call
-from gateway.fast import connections, wire
+from gateway.fast import connections
 from gateway.port import PortState
 from gateway.protocols.codec import Answer
 from gateway.protocols.open_inference import CODEC, JSON_LENGTH
 from gateway.responses import Response
+from gateway.shortcut import wire
 from groundwork.clock import SystemClock
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from gateway import fast
 from gateway.port import Connection
+from gateway.shortcut import MOST_HEADS
 from tests.gateway.edges import edge, is_fast, post
 
 
@@ -21,16 +22,25 @@ async def test_a_plain_prediction_goes_around_asgi(tmp_path: Path) -> None:
             assert is_fast(here.connection)
 
 
+async def test_a_connection_may_change_its_head(tmp_path: Path) -> None:
+    """Each request is answered by its own head, whichever head its connection had last."""
+    async with edge(tmp_path / "fast", "fast") as here:
+        client = await here.connect()
+        for version in ("1", "9", "1", "1", "9", "9", "1"):
+            await client.send(post(None, f"X-Driftgate-Version: {version}"))
+            assert (await client.answer()).status == (200 if version == "1" else 404)
+
+
 async def test_heads_that_are_remembered_are_bounded(tmp_path: Path) -> None:
     """However many different heads come, no more than a fixed number are kept."""
     async with edge(tmp_path / "fast", "fast") as here:
         client = await here.connect()
-        for number in range(fast.MOST_HEADS + 10):
+        for number in range(MOST_HEADS + 10):
             await client.send(post(None, f"X-Request-Id: {number}"))
             assert (await client.answer()).status == 200
         connection = here.connection
         assert isinstance(connection, fast.FastConnection)
-        assert 0 < len(connection._shortcut.heads) <= fast.MOST_HEADS
+        assert 0 < len(connection._shortcut.heads) <= MOST_HEADS
 
 
 @pytest.mark.parametrize(
