@@ -33,7 +33,7 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
-from gateway.asgi import PIECE_BYTES, Send, deliver
+from gateway.asgi import PIECE_BYTES, Send, deliver, headers_of
 from gateway.away import Away
 from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
@@ -139,7 +139,7 @@ class FastConnection(Connection):
         self._phase = WHOLE_PHASE
         head = self._lone_head(len(body))
         path = unquote_to_bytes(self.url).decode("utf-8", "replace")
-        known = Known(head, path, target, dict(self.headers), len(head) + len(body))
+        known = Known(head, path, target, headers_of(self.headers), len(head) + len(body))
         if head:
             self._shortcut.remember(known)
         self._answer(known, body)
