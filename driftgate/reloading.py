@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -24,20 +24,28 @@ from gateway.settings import GatewaySettings
 from groundwork.errors import DriftgateError, SettingsError
 from monitor.settings import MonitorSettings
 
-Both = tuple[GatewaySettings, MonitorSettings]
-Read = Callable[[], Both]
-"""The settings of both programs as files, variables and flags say now; SettingsError."""
+
+class Given(msgspec.Struct, frozen=True):
+    """The settings of both programs, and what is told of them (`driftgate.in_force`)."""
+
+    gateway: GatewaySettings
+    monitor: MonitorSettings
+    in_force: Mapping[str, Any]
+
+
+Read = Callable[[], Given]
+"""The settings as files, variables and flags say now; SettingsError."""
 MONITOR_HELD: Final = ("host", "port", "data", "models")
 
 
 class Reloading:
     """Our end; `given` are the settings in force, `taken` is told those that come into force."""
 
-    def __init__(self, given: Both, read: Read, taken: Callable[[Both], object]) -> None:
+    def __init__(self, given: Given, read: Read, taken: Callable[[Given], object]) -> None:
         self._given = given
         self._read = read
         self._taken = taken
-        self._offered: Both | None = None
+        self._offered: Given | None = None
 
     async def serve(self, ours: socket.socket) -> None:
         """Answer one gateway until it closes the line."""
@@ -55,12 +63,12 @@ class Reloading:
     async def _offer(self) -> bytes:
         try:
             new = await asyncio.to_thread(self._read)
-            check_monitor(self._given[1], new[1])
+            check_monitor(self._given.monitor, new.monitor)
         except (DriftgateError, OSError) as error:
             code = error.code if isinstance(error, DriftgateError) else SettingsError.code
             return msgspec.json.encode({"error": str(error), "code": code})
         self._offered = new
-        return msgspec.json.encode({"settings": new[0], "given": self._given[0]})
+        return msgspec.json.encode({"settings": new.gateway, "given": self._given.gateway})
 
 
 def check_monitor(old: MonitorSettings, new: MonitorSettings) -> None:

@@ -26,13 +26,11 @@ import msgspec
 
 from driftgate.errors import ProgramError
 from driftgate.programs import Program, module_command
-from driftgate.reloading import Both, Read, Reloading
+from driftgate.reloading import Given, Read, Reloading
 from driftgate.ring_folder import ring_folder
 from gateway.causes import described
-from gateway.settings import GatewaySettings
 from groundwork.files import write_atomic
 from groundwork.terminal import ignore_stops, open_terminal
-from monitor.settings import MonitorSettings
 
 READY_SECONDS: Final = 60.0
 FIRST_WAIT: Final = 0.5
@@ -58,8 +56,7 @@ class Ring:
 
     def __init__(
         self,
-        gateway: GatewaySettings,
-        monitor: MonitorSettings,
+        given: Given,
         folder: Path,
         tell: Callable[[str], None],
         reread: Read,
@@ -68,11 +65,10 @@ class Ring:
 
         `reread` gives the settings as they are to be after a reload.
         """
-        self._gateway = gateway
-        self._monitor = monitor
+        self._given = given
         self._folder = folder
         self._tell = tell
-        self._reloading = Reloading((gateway, monitor), reread, self._take_up)
+        self._reloading = Reloading(given, reread, self._take_up)
         self._lines: set[asyncio.Task[None]] = set()
         self._renewing = False
         self._found: tuple[Any, Any] | None = None
@@ -92,8 +88,9 @@ class Ring:
 
     async def run(self, ready: Callable[[Addresses], None]) -> int:
         """Keep both until `stop`; returns the exit code. ProgramError when one does not start."""
-        self._write("gateway", self._gateway)
-        self._write("monitor", self._monitor)
+        self._write("gateway", self._given.gateway)
+        self._write("monitor", self._given.monitor)
+        self._write("in-force", self._given.in_force)
         keepers: list[asyncio.Task[None]] = []
         try:
             for name in self._programs:
@@ -144,11 +141,11 @@ class Ring:
         self._lines.add(task)
         task.add_done_callback(self._lines.discard)
 
-    def _take_up(self, both: Both) -> None:
+    def _take_up(self, given: Given) -> None:
         """The gateway answers by new settings; the monitor follows, if anything changed for it."""
-        gateway, monitor = both
-        changed = monitor != self._monitor
-        self._gateway, self._monitor = gateway, monitor
+        changed = given.monitor != self._given.monitor
+        self._given = given
+        self._write("in-force", given.in_force)
         self._hold_ports()
         if changed:
             self._renewing = True
@@ -160,13 +157,13 @@ class Ring:
             return
         gateway, monitor = self._found
         replace = msgspec.structs.replace
-        http = replace(self._gateway.http, port=urlsplit(gateway["http"]).port)
-        operator = replace(self._gateway.operator, port=urlsplit(gateway["operator"]).port)
-        grpc = self._gateway.grpc
+        http = replace(self._given.gateway.http, port=urlsplit(gateway["http"]).port)
+        operator = replace(self._given.gateway.operator, port=urlsplit(gateway["operator"]).port)
+        grpc = self._given.gateway.grpc
         if gateway["grpc"] is not None:
             grpc = replace(grpc, port=urlsplit(f"//{gateway['grpc']}").port)
-        self._write("gateway", replace(self._gateway, http=http, operator=operator, grpc=grpc))
-        self._write("monitor", replace(self._monitor, port=urlsplit(monitor["monitor"]).port))
+        self._write("gateway", replace(self._given.gateway, http=http, operator=operator, grpc=grpc))
+        self._write("monitor", replace(self._given.monitor, port=urlsplit(monitor["monitor"]).port))
 
     async def _keep(self, name: str) -> None:
         """Start the program again whenever it ends before we stop."""
@@ -198,27 +195,31 @@ class Ring:
         return True
 
     async def _stop_in_order(self) -> bool:
-        stop = self._gateway.stop
+        stop = self._given.gateway.stop
         clean = await self._programs["gateway"].stop(
             stop.delay + stop.linger + stop.limit + GRACE_SECONDS,
         )
-        return await self._programs["monitor"].stop(self._monitor.catch_up + GRACE_SECONDS) and clean
+        return await self._programs["monitor"].stop(self._given.monitor.catch_up + GRACE_SECONDS) and clean
 
     def _program(self, name: str) -> Program:
-        settings, ready = str(self._folder / f"{name}.json"), str(self._ready_file(name))
-        option = ("--ask", "--ready-file") if name == "gateway" else ()
-        return Program(name, module_command(name, settings, *option, ready))
+        settings, in_force = (str(self._folder / f"{part}.json") for part in (name, "in-force"))
+        ready = str(self._ready_file(name))
+        flags = (
+            ("--ask", "--in-force", in_force, "--ready-file", ready)
+            if name == "gateway"
+            else (ready, in_force)
+        )
+        return Program(name, module_command(name, settings, *flags))
 
     def _ready_file(self, name: str) -> Path:
         return self._folder / f"{name}.ready"
 
-    def _write(self, name: str, settings: msgspec.Struct) -> None:
-        write_atomic(self._folder / f"{name}.json", msgspec.json.encode(settings))
+    def _write(self, name: str, document: Any) -> None:
+        write_atomic(self._folder / f"{name}.json", msgspec.json.encode(document))
 
 
 def run(
-    gateway: GatewaySettings,
-    monitor: MonitorSettings,
+    given: Given,
     *,
     ready: Callable[[Addresses], None],
     tell: Callable[[str], None],
@@ -229,12 +230,12 @@ def run(
     `reread` gives the settings as they are to be after a SIGHUP. ProgramError where a program does not start,
     or the folder of state cannot be used.
     """
-    data = Path(gateway.data)
+    data = Path(given.gateway.data)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ring_folder(data) as folder:
             try:
-                return asyncio.run(_run(Ring(gateway, monitor, folder, tell, reread), ready))
+                return asyncio.run(_run(Ring(given, folder, tell, reread), ready))
             finally:
                 ignore_stops()
     except OSError as error:

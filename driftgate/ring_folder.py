@@ -1,6 +1,7 @@
 """The folder of one `up` inside the data folder: both programs' settings and ready files, while it lives.
 
-    up-XXXXXXXX/    lock (held by `up`), gateway.json, monitor.json, gateway.ready, monitor.ready
+    up-XXXXXXXX/    lock (held by `up`), gateway.json, monitor.json, gateway.ready, monitor.ready,
+                    in-force.json (what the programs tell of their settings)
 
 Rules: it is locked before it has its name, so a folder without a held lock belongs to the dead and may be
 removed by whoever comes next. It may hold secrets, as the settings do: nothing of it outlives its `up`, but

@@ -1,9 +1,10 @@
-"""The gateway as a program: `python -m gateway SETTINGS.json [--ready-file FILE] [--ask]`.
+"""The gateway as a program: `python -m gateway SETTINGS.json [--ready-file FILE] [--in-force FILE] [--ask]`.
 
 The settings are `GatewaySettings` as JSON, whole: whoever starts us has merged files, variables and flags.
 The ready file appears when every worker answers: {"http": URL, "operator": URL, "pid": N, "grpc":
 "HOST:PORT"}, the last one null where gRPC is not offered. SIGHUP reads SETTINGS.json again; with `--ask`,
-whoever started us is asked, over standard input.
+whoever started us is asked, over standard input. What is told of the settings in force is the JSON in the
+file `--in-force`, which whoever started us keeps.
 """
 
 import argparse
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway", description="Run Driftgate's gateway.")
     parser.add_argument("settings", type=Path, help="GatewaySettings as JSON")
     parser.add_argument("--ready-file", type=Path, help="written when every worker answers")
+    parser.add_argument("--in-force", type=Path, help="what is told of the settings in force, as JSON")
     parser.add_argument("--ask", action="store_true", help="ask for changed settings on standard input")
     given = parser.parse_args(arguments)
     ready_file: Path | None = given.ready_file
@@ -46,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201  the one line of a program that cannot run
         return 1
     try:
-        return supervisor.run(settings, ready, _asking() if given.ask else _reading(given.settings))
+        source = _asking() if given.ask else _reading(given.settings)
+        file: Path | None = given.in_force
+        if file is not None:
+            source = msgspec.structs.replace(source, in_force=lambda: msgspec.json.decode(file.read_bytes()))
+        return supervisor.run(settings, ready, source)
     except (DriftgateError, OSError) as error:
         fault = said_of(error) if isinstance(error, OSError) else error
         program_log(settings.messages, SystemClock()).error("gateway-failed", fault=fault)

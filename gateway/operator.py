@@ -5,6 +5,7 @@
     POST /v1/rollouts/{model}/{start|set-weight|promote|pause|resume|abort|undo}
     GET  /v1/workers                who serves, since when, and which versions are not loaded for a while
     POST /v1/workers/recycle        replace every worker, one by one
+    GET  /v1/config                 the settings in force: setting -> {"value", "source"}
     POST /v1/config/reload          take up changed settings; 202 where that has to wait
     GET  /metrics, /healthz
 
@@ -131,6 +132,9 @@ def _routes_of_workers(supervisor: Supervised) -> list[Route]:
     async def recycle(request: Request) -> Response:
         return _answer(await supervisor.ask("recycle", (await _wish(request)).who), 202)
 
+    async def config(_request: Request) -> Response:
+        return _answer(await supervisor.ask("config"))
+
     async def reload(request: Request) -> Response:
         came = await supervisor.ask("reload", (await _wish(request)).who)
         return _answer(came, 202 if came.get("waits") else 200)
@@ -138,6 +142,7 @@ def _routes_of_workers(supervisor: Supervised) -> list[Route]:
     return [
         Route("/v1/workers", workers),
         Route("/v1/workers/recycle", recycle, methods=["POST"]),
+        Route("/v1/config", config),
         Route("/v1/config/reload", reload, methods=["POST"]),
     ]
 

@@ -16,7 +16,7 @@ from gateway.quarantine import Barred
 from gateway.settings import GatewaySettings
 
 _BLOCK: Final = 65536
-Verb = Literal["workers", "recycle", "reload"]
+Verb = Literal["workers", "recycle", "config", "reload"]
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """An operator's wish: show the workers, replace them, or take up changed settings."""
+    """An operator's wish: show the workers or the settings in force, replace the ones, reload the others."""
 
     number: int
     verb: Verb

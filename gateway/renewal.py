@@ -30,15 +30,22 @@ ANSWER_SECONDS: Final = 20.0
 """How long an operator is kept waiting for a reload; a command waits 30 s for its answer."""
 
 
-class Reload(msgspec.Struct, frozen=True):
-    """Where changed settings come from.
+def _untold() -> Any:
+    raise SupervisorError(
+        "whoever started this gateway did not say where its settings came from; its flags do"
+    )
 
-    `read` gives them and is given those in force (blocking; SettingsError); `done` hears whether they are
-    taken.
+
+class Reload(msgspec.Struct, frozen=True):
+    """Where settings come from.
+
+    `read` gives changed ones and is given those in force (blocking; SettingsError); `done` hears whether they
+    are taken. `in_force` tells of those in force: setting -> value and source, as JSON (blocking).
     """
 
     read: Callable[[GatewaySettings], GatewaySettings]
     done: Callable[[bool], object] = lambda _taken: None
+    in_force: Callable[[], Any] = _untold
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -128,6 +135,10 @@ class Renewal:
         """Wait until all that was begun has ended; after a stop it does so soon."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def in_force(self) -> Any:
+        """What is told of the settings in force; SupervisorError where nobody said."""
+        return await asyncio.to_thread(_untold if self._source is None else self._source.in_force)
 
     async def _recycle(self) -> None:
         """In our turn; who asks from then on gets a round of their own."""

@@ -23,7 +23,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.aftermath import Aftermath
 from gateway.cache_upkeep import CacheUpkeep
@@ -32,7 +32,7 @@ from gateway.door import close_door
 from gateway.guards import CrashGuard
 from gateway.line import SupervisorError
 from gateway.listeners import GRPC_PORT, Addresses, Listeners
-from gateway.order import Ask, Word
+from gateway.order import Ask, Verb, Word
 from gateway.places import Places
 from gateway.renewal import Reload, Renewal, told
 from gateway.roster import Roster, roster_of
@@ -255,11 +255,7 @@ class Supervisor:
         """What a worker is answered, on behalf of an operator; never raises."""
         who = ask.who or "an operator"
         try:
-            if ask.verb == "workers":
-                return Word("answer", ask.number, self.roster())
-            if ask.verb == "recycle":
-                return Word("answer", ask.number, self.renewal.recycle(who))
-            return Word("answer", ask.number, await self.renewal.answer(who))
+            return Word("answer", ask.number, await self._done(ask.verb, who))
         except DriftgateError as error:
             if ask.verb != "reload":  # of a reload the log has a line already
                 self._log.warning("operator-refused", verb=ask.verb, who=ask.who, fault=error)
@@ -270,6 +266,15 @@ class Supervisor:
                 f"{ask.verb} failed in the supervisor ({type(error).__name__}: {error}); its log says where"
             )
             return Word("answer", ask.number, error=said, code=SupervisorError.code)
+
+    async def _done(self, verb: Verb, who: str) -> Any:
+        if verb == "workers":
+            return self.roster()
+        if verb == "recycle":
+            return self.renewal.recycle(who)
+        if verb == "config":
+            return await self.renewal.in_force()
+        return await self.renewal.answer(who)
 
     def roster(self) -> Roster:
         """Who works where now, and what is barred."""

@@ -3,6 +3,9 @@
 All processes of one machine and boot read the same one, so a moment may be kept by one and looked at by
 another. Across boots, and where the system does not tell them apart, it says nothing: whoever keeps a moment
 keeps the wall clock's beside it.
+
+It stands still while a machine is suspended (CLOCK_MONOTONIC, not CLOCK_BOOTTIME), and is meant to: nothing
+was watched meanwhile, so no hold is met, no `max` is over and no bake is done for having slept.
 """
 
 from typing import Final

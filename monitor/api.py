@@ -1,6 +1,7 @@
 """The monitor's HTTP API, on its own port. Who may ask is decided before (`monitor.access`).
 
     GET  /healthz  /metrics
+    GET  /v1/config                 the settings in force: setting -> {"value", "source"}
     GET  /v1/status  /v1/drift[?model=&version=]  /v1/schemas[/TYPE]
     GET  /v1/incidents[?model=&state=&limit=]  /v1/incidents/ID
     GET  /v1/webhooks[?state=&limit=]  /v1/webhooks/EVENT
@@ -37,13 +38,30 @@ _LARGEST_BODY: Final = 65_536
 _STATUS: Final = {RequestError.code: 400, UnknownError.code: 404}
 
 
-def build(desk: Desk, refusals: Callable[[], Mapping[SeriesKey, int]] = dict) -> Starlette:
-    """The application over one running monitor; `refusals` counts what never came this far."""
+def untold() -> Any:
+    """Where nobody said what is to be told of the settings; UnknownError."""
+    raise UnknownError("whoever started this monitor did not say where its settings came from; its flags do")
+
+
+def build(
+    desk: Desk,
+    refusals: Callable[[], Mapping[SeriesKey, int]] = dict,
+    in_force: Callable[[], Any] = untold,
+) -> Starlette:
+    """The application over one running monitor.
+
+    `refusals` counts what never came this far; `in_force` tells of the settings in force (blocking).
+    """
     api = Api(desk, refusals)
+
+    async def config(_request: Request) -> Response:
+        return _json(await asyncio.to_thread(in_force))
+
     return Starlette(
         routes=[
             Route("/healthz", api.healthz),
             Route("/metrics", api.metrics),
+            Route("/v1/config", config),
             Route("/v1/status", api.status),
             Route("/v1/drift", api.drift),
             Route("/v1/schemas", api.schemas),

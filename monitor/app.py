@@ -18,7 +18,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvicorn
@@ -63,10 +63,15 @@ class Parts(msgspec.Struct, frozen=True):
     desk: Desk
 
 
-def run(settings: MonitorSettings, ready: Callable[[str], None], reread: Reread) -> int:
+def run(
+    settings: MonitorSettings,
+    ready: Callable[[str], None],
+    reread: Reread,
+    in_force: Callable[[], Any] = api.untold,
+) -> int:
     """Run until SIGTERM or SIGINT; `ready` is called once with the API's URL when the first round is done.
 
-    `reread` gives the settings as they are to be after a SIGHUP.
+    `reread` gives the settings as they are to be after a SIGHUP, `in_force` what is told of those in force.
     Blocks; the exit status. DriftgateError when it cannot start.
     """
     settings = checked(settings)
@@ -82,7 +87,7 @@ def run(settings: MonitorSettings, ready: Callable[[str], None], reread: Reread)
         lock = FolderLock.acquire(_lock_file(data))
     with lock, contextlib.closing(_listen(settings)) as listener:
         try:
-            return asyncio.run(_run(settings, data, listener, ready, reread))
+            return asyncio.run(_run(settings, data, listener, ready, reread, in_force))
         finally:
             ignore_stops()
 
@@ -93,6 +98,7 @@ async def _run(
     listener: socket.socket,
     ready: Callable[[str], None],
     reread: Reread,
+    in_force: Callable[[], Any],
 ) -> int:
     """Assemble, serve, and take apart in the reverse order."""
     stop = asyncio.Event()
@@ -104,7 +110,7 @@ async def _run(
     with _assembled(settings, data, log) as parts:
         access = AccessControl(settings, parts.clock, log)
         _heed_hang_up(stop, Rereading(settings, reread, access.look, log))
-        server = _Server(access.server_config(api.build(parts.desk, access.series)))
+        server = _Server(access.server_config(api.build(parts.desk, access.series, in_force)))
         guarding = asyncio.create_task(_guard(access, server))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         pipeline = _start_pipeline(parts, lambda: _wake(running, stop))

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from driftgate import settings, show
 from driftgate.cli.keys import keys
-from driftgate.cli.options import actor_option, config_option, json_option, operator_option
+from driftgate.cli.options import actor_option, config_option, json_option, monitor_option, operator_option
 from driftgate.cli.reference import reference
+from driftgate.errors import UnreachableError
+from driftgate.in_force import InForce, in_force
 from driftgate.remote import Api, default_actor
 from driftgate.verbs import TaughtGroup
-from driftgate.written import shown, written
+from driftgate.written import written
+from groundwork.settings import Setting
 
 
 @click.group(
@@ -35,28 +39,45 @@ config.add_command(reference)
     examples=(
         "driftgate config show",
         "DRIFTGATE_WORKERS=8 driftgate config show --changed",
+        "driftgate config show --running --changed",
     ),
 )
 @config_option
+@click.option(
+    "--running", is_flag=True, help="What the programs that run now go by, flags and reloads included."
+)
+@operator_option
+@monitor_option
 @click.option("--changed", is_flag=True, help="Only what is not at its default.")
 @json_option
-def show_settings(config_file: Path | None, *, changed: bool, as_json: bool) -> None:
-    """Show the settings in force and where each came from.
+def show_settings(
+    config_file: Path | None,
+    operator: str,
+    monitor_url: str,
+    *,
+    running: bool,
+    changed: bool,
+    as_json: bool,
+) -> None:
+    """Show settings and where each came from: those a start from here would have, or those that run.
 
     Settings come from defaults, one YAML file, DRIFTGATE_ variables and flags, in rising order. The setting
     `log.segment_bytes` is `log: {segment_bytes: …}` in the file and DRIFTGATE_LOG_SEGMENT_BYTES among the
     variables. Secrets are not shown.
+
+    With --running the gateway is asked, and a monitor that was started apart from it. Without, file and
+    variables are read here, and nothing that runs is asked: another file, other variables and the flags of
+    `driftgate up` are not known.
     """
-    loaded = settings.load(config_file, {})
-    rows = [
-        (setting, shown(_value(loaded.value, setting.name)), loaded.sources[setting.name])
-        for setting in settings.all_settings()
-        if not changed or loaded.sources[setting.name] != "default"
-    ]
+    if running and config_file is not None:
+        raise click.UsageError("--running asks the programs, --config reads a file: give one")
+    found = _told(operator, monitor_url) if running else in_force(settings.load(config_file, {}))
+    rows = {name: one for name, one in found.items() if not changed or one["source"] != "default"}
     if as_json:
-        show.facts({setting.name: {"value": value, "source": source} for setting, value, source in rows})
+        show.facts(rows)
     else:
-        cells = [(setting.name, written(setting, value), source) for setting, value, source in rows]
+        known = {setting.name: setting for setting in settings.all_settings()}
+        cells = [(name, _cell(known.get(name), one["value"]), one["source"]) for name, one in rows.items()]
         show.table(("SETTING", "VALUE", "FROM"), cells)
 
 
@@ -112,10 +133,31 @@ def said_of_reload(changed: Sequence[str], *, waits: bool) -> str:
         return "not done yet; it will be, and the gateway's log says what comes of it"
     if changed:
         return f"taken up: {', '.join(changed)}; workers are replaced one by one"
-    return "nothing has changed"
+    return "nothing has changed for the gateway; the monitor of an `up` is started again if its settings did"
 
 
-def _value(value: Any, name: str) -> Any:
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
+def of_running(gateway: Api, monitor: Api) -> tuple[InForce, str]:
+    """What the programs go by, and why the monitor's part is missing if it is.
+
+    The gateway of an `up` tells of both; one that was started alone tells of itself, and so does the monitor.
+    Of the settings that both have the gateway's are taken.
+    """
+    found: InForce = gateway.get("/v1/config")
+    if any(name.startswith(f"{settings.MONITOR}.") for name in found):
+        return found, ""
+    try:
+        return {**monitor.get("/v1/config"), **found}, ""
+    except UnreachableError as error:
+        return found, str(error)
+
+
+def _told(operator: str, monitor_url: str) -> InForce:
+    found, missing = of_running(Api("operator API", operator), Api("monitor", monitor_url))
+    if missing:
+        click.echo(f"the monitor's settings are not shown: {missing}", err=True)
+    return found
+
+
+def _cell(setting: Setting | None, value: Any) -> str:
+    """A value as one would write it; one of a newer driftgate's settings as JSON."""
+    return msgspec.json.encode(value).decode() if setting is None else written(setting, value)

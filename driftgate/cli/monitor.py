@@ -11,6 +11,7 @@ import click
 from driftgate import settings
 from driftgate.cli.options import flag_names, monitor_port_option, program_options
 from driftgate.extras import require
+from driftgate.in_force import in_force, of_monitor
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
@@ -42,7 +43,8 @@ def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> 
     def read() -> MonitorSettings:
         return settings.monitor_settings(settings.load(config_file, flag_names(flags)).value)
 
-    own = read()
+    loaded = settings.load(config_file, flag_names(flags))
+    own = settings.monitor_settings(loaded.value)
 
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
@@ -51,6 +53,6 @@ def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> 
                 write({"monitor": url, "pid": os.getpid()})
                 greet(own.messages, log, lambda: click.echo(f"monitor {url}"), monitor=url)
 
-            return run(own, ready, read)
+            return run(own, ready, read, lambda: in_force(loaded, of_monitor()))
 
     return told(own.messages, work)

@@ -10,6 +10,7 @@ import msgspec
 
 from driftgate import settings
 from driftgate.cli.options import flag_names, gateway_options, program_options
+from driftgate.in_force import InForce, in_force, of_gateway
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
@@ -17,7 +18,10 @@ from gateway import supervisor
 from gateway.listeners import Addresses
 from gateway.renewal import Reload
 from gateway.settings import GatewaySettings
+from gateway.sizing import sized
 from groundwork.logs import Log
+from groundwork.processors import processors
+from groundwork.settings import Loaded
 
 
 @click.command(
@@ -36,12 +40,8 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
     for it, and a step that asks for proof of accuracy is not left before. The settings are those of
     `driftgate up`, and so is what signals do.
     """
-    value = settings.load(config_file, flag_names(flags)).value
-
-    gateway = settings.gateway_settings(value)
-
-    def read(_current: GatewaySettings) -> GatewaySettings:
-        return settings.gateway_settings(settings.load(config_file, flag_names(flags)).value)
+    source = Source(config_file, flag_names(flags))
+    gateway = source.gateway
 
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
@@ -51,6 +51,40 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
                 line = f"predictions {addresses.http}/v2   rollouts {addresses.operator}"
                 greet(gateway.messages, log, lambda: click.echo(line), **msgspec.structs.asdict(addresses))
 
-            return supervisor.run(gateway, ready, Reload(read))
+            return supervisor.run(gateway, ready, Reload(source.read, source.done, source.in_force))
 
     return told(gateway.messages, work)
+
+
+class Source:
+    """Where the settings of one gateway come from: those in force, and those that may come to be.
+
+    SettingsError when they cannot be honoured.
+    """
+
+    def __init__(self, config_file: Path | None, flags: dict[str, Any]) -> None:
+        self._file = config_file
+        self._flags = flags
+        self._given = self._offered = self._load()
+
+    @property
+    def gateway(self) -> GatewaySettings:
+        """Those in force."""
+        return settings.gateway_settings(self._given.value)
+
+    def read(self, _current: GatewaySettings) -> GatewaySettings:
+        """What file, variables and flags say now."""
+        self._offered = self._load()
+        return settings.gateway_settings(self._offered.value)
+
+    def done(self, taken: bool) -> None:  # noqa: FBT001  as `Reload.done` is called
+        """What was read last is in force, or is not."""
+        if taken:
+            self._given = self._offered
+
+    def in_force(self) -> InForce:
+        """What is told of those in force."""
+        return in_force(self._given, of_gateway(), sized(self.gateway, processors()))
+
+    def _load(self) -> Loaded[msgspec.Struct]:
+        return settings.load(self._file, self._flags)

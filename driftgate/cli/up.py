@@ -12,14 +12,14 @@ import msgspec
 from driftgate import ring, settings, show
 from driftgate.cli.options import flag_names, gateway_options, monitor_port_option, program_options
 from driftgate.extras import require
+from driftgate.in_force import in_force
 from driftgate.ready import ready_file
+from driftgate.reloading import Given
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
-from gateway.settings import GatewaySettings
 from gateway.sizing import sized
 from groundwork.logs import Log
 from groundwork.processors import processors
-from monitor.settings import MonitorSettings
 
 
 @click.command(
@@ -40,11 +40,12 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
     answered by its highest version. SIGTERM or Ctrl-C stops: requests in flight finish, the log is written
     out, the monitor reads to its end. SIGHUP takes up changed settings (`driftgate config reload`), SIGUSR1
     replaces the workers one by one. Settings come from defaults, --config, DRIFTGATE_ variables and the flags
-    here, in rising order; `driftgate config show` lists them all.
+    here, in rising order; `driftgate config show` lists them all, with `--running` those that are in force.
     """
     require("monitor")
-    value = settings.load(config_file, flag_names(flags)).value
-    gateway, monitor = _programs(value)
+    read = functools.partial(_read, config_file, flag_names(flags))
+    given = read()
+    gateway = given.gateway
 
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
@@ -55,19 +56,16 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
                 greet(gateway.messages, log, show_it, **msgspec.structs.asdict(addresses))
 
             return ring.run(
-                gateway,
-                monitor,
-                ready=ready,
-                tell=lambda line: log.warning("program-ended", says=line),
-                reread=lambda: _programs(settings.load(config_file, flag_names(flags)).value),
+                given, ready=ready, tell=lambda line: log.warning("program-ended", says=line), reread=read
             )
 
     return told(gateway.messages, work)
 
 
-def _programs(value: msgspec.Struct) -> tuple[GatewaySettings, MonitorSettings]:
-    gateway = sized(settings.gateway_settings(value), processors())
-    return gateway, settings.monitor_settings(value)
+def _read(config_file: Path | None, flags: dict[str, Any]) -> Given:
+    loaded = settings.load(config_file, flags)
+    gateway = sized(settings.gateway_settings(loaded.value), processors())
+    return Given(gateway, settings.monitor_settings(loaded.value), in_force(loaded, sized=gateway))
 
 
 def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from driftgate.reloading import Both, Reloading, check_monitor
+from driftgate.reloading import Given, Reloading, check_monitor
 from gateway.reload import RestartError
 from gateway.settings import GatewaySettings, StopSettings
 from groundwork.errors import SettingsError
@@ -16,19 +16,16 @@ from groundwork.ports import TlsSettings
 from monitor.settings import MonitorSettings
 
 MONITOR = MonitorSettings(data="data", models="models")
-GIVEN = (GatewaySettings(), MONITOR)
-CHANGED = (
-    GatewaySettings(stop=StopSettings(delay=1.0)),
-    msgspec.structs.replace(MONITOR, poll=1.0),
-)
+GIVEN = Given(GatewaySettings(), MONITOR, {})
+CHANGED = Given(GatewaySettings(stop=StopSettings(delay=1.0)), msgspec.structs.replace(MONITOR, poll=1.0), {})
 
 
 class Gateway:
     """The gateway's end of the line, and what was taken up."""
 
     def __init__(self) -> None:
-        self.now: Both | SettingsError = CHANGED
-        self.taken: list[Both] = []
+        self.now: Given | SettingsError = CHANGED
+        self.taken: list[Given] = []
         self._ours, theirs = socket.socketpair()
         self.reloading = Reloading(GIVEN, self._read, self.taken.append)
         self.serving = asyncio.create_task(self.reloading.serve(theirs))
@@ -51,7 +48,7 @@ class Gateway:
             self._streams[1].close()
         await self.serving
 
-    def _read(self) -> Both:
+    def _read(self) -> Given:
         if isinstance(self.now, SettingsError):
             raise self.now
         return self.now

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -225,6 +226,23 @@ async def test_changed_settings_are_taken_up(up: Up) -> None:
     assert (await ask(up.urls["http"])).status_code == 200
 
 
+async def test_a_running_program_says_where_its_settings_came_from(up: Up) -> None:
+    """`config show --running` names its flags and its file, the monitor's too, and what a reload took up."""
+    asked = ("config", "show", "--running", "--json", "--operator", up.urls["operator"])
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "driftgate", *asked, stdout=asyncio.subprocess.PIPE
+    )
+    found = json.loads((await asking.communicate())[0])
+    assert found["http.port"] == {"value": 0, "source": "flag --http-port"}
+    assert found["data"]["value"] == str(up.folder / "data")
+    assert found["monitor.poll"]["source"] == "default"
+    assert _told(up.urls["monitor"]) == found
+    up.config.write_text("monitor: {poll: 2s}\n")
+    os.kill(up.urls["pid"], signal.SIGHUP)
+    taken = {"value": 2.0, "source": f"file {up.config}"}
+    await until(lambda: _told(up.urls["operator"])["monitor.poll"] == taken, "it is told", SECONDS)
+
+
 def _child_of(parent: int, module: str) -> int:
     """The process number of the child that runs a module."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
@@ -232,6 +250,10 @@ def _child_of(parent: int, module: str) -> int:
         if f"\0{module}\0" in Path(f"/proc/{child}/cmdline").read_text():
             return int(child)
     raise AssertionError(f"process {parent} has no child that runs {module}")
+
+
+def _told(url: str) -> Any:
+    return httpx.get(f"{url}/v1/config", trust_env=False).json()
 
 
 def _replacing(operator: str) -> bool:

@@ -108,7 +108,7 @@ class Bench:
             Aftermath(sweeper, self._guard, self.clock, self.log),
             self.tally,
             self.log,
-            reload=Reload(self._read, self._done),
+            reload=Reload(self._read, self._done, lambda: {"workers": {"value": 2, "source": "default"}}),
             command=(sys.executable, "-c", program),
             draw=lambda: 0.0,
         )

@@ -82,6 +82,7 @@ OPERATOR = {
     "/v1/rollouts/{model}/{verb}": "operate",
     "/v1/workers": "read",
     "/v1/workers/recycle": "operate",
+    "/v1/config": "read",
     "/v1/config/reload": "operate",
     "/metrics": "read",
     "/healthz": OPEN,

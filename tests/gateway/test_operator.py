@@ -310,13 +310,19 @@ def test_a_registry_that_is_gone_hides_no_route(tmp_path: Path) -> None:
 
 
 async def test_what_concerns_all_workers_is_asked_of_the_supervisor(bench: Bench) -> None:
-    """Who works, replacing and reloading go to the supervisor with the operator's name."""
+    """Workers, settings, replacing and reloading: with the name of an operator who acts."""
     assert await bench.get("/v1/workers") == {"verb": "workers"}
+    assert await bench.get("/v1/config") == {"verb": "config"}
     answer = await bench.client.post("/v1/workers/recycle", headers={"x-driftgate-who": "ada"})
     assert (answer.status_code, answer.json()) == (202, {"verb": "recycle"})
     answer = await bench.client.post("/v1/config/reload", json={"who": "ada"})
     assert (answer.status_code, answer.json()) == (200, {"verb": "reload"})
-    assert bench.supervisor.asked == [("workers", ""), ("recycle", "ada"), ("reload", "ada")]
+    assert bench.supervisor.asked == [
+        ("workers", ""),
+        ("config", ""),
+        ("recycle", "ada"),
+        ("reload", "ada"),
+    ]
 
 
 async def test_a_reload_that_waits_is_accepted_only(bench: Bench) -> None:

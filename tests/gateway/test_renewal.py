@@ -10,7 +10,7 @@ import pytest
 from gateway.line import BusyError, SupervisorError
 from gateway.order import Ask
 from gateway.reload import RestartError
-from gateway.renewal import Recycled
+from gateway.renewal import Recycled, Renewal
 from gateway.settings import StopSettings
 from tests.facts import until
 from tests.gateway.supervised import ANSWERS, PARTICULAR, Bench
@@ -183,6 +183,14 @@ async def test_a_reload_goes_on_without_whoever_asked(bench: Bench) -> None:
     assert not bench.working() & before
     bench.supervisor.stop()
     assert await running == 0
+
+
+async def test_what_is_in_force_is_told_by_whoever_gave_it(bench: Bench) -> None:
+    """An operator gets their words; where nobody gave any, a sentence that says so."""
+    word = await bench.supervisor.answer(Ask(3, "config"))
+    assert word.answer == {"workers": {"value": 2, "source": "default"}}
+    with pytest.raises(SupervisorError, match="did not say where its settings came from"):
+        await Renewal(bench.supervisor.crew, None, bench.log).in_force()
 
 
 @pytest.mark.parametrize("fault", [OSError("the disk is gone"), RuntimeError("nobody foresaw this")])

@@ -28,6 +28,7 @@ MONITOR = {
     "/v1/drift": "read",
     "/v1/schemas": "read",
     "/v1/schemas/{name}": "read",
+    "/v1/config": "read",
     "/v1/incidents": "read",
     "/v1/incidents/{name}": "read",
     "/v1/webhooks": "read",

@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
-from driftgate.__main__ import run
-from driftgate.cli.config import said_of_reload
+from driftgate.__main__ import MISUSED, run
+from driftgate.cli.config import of_running, said_of_reload
+from driftgate.remote import Api
 
 
 def test_show_and_check_name_the_source_of_every_value(
@@ -30,11 +33,39 @@ def test_show_and_check_name_the_source_of_every_value(
     assert {name: one["source"] for name, one in shown.items() if one["source"] != "default"} == wanted
 
 
+def api(told: Mapping[str, object] | None) -> Api:
+    """An API of a program that goes by these settings; None: nobody answers."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if told is None:
+            raise httpx.ConnectError("refused")
+        assert request.url.path == "/v1/config"
+        return httpx.Response(200, json=told)
+
+    return Api("program", "http://127.0.0.1:1", transport=httpx.MockTransport(answer))
+
+
+def test_programs_that_were_started_apart_are_both_asked() -> None:
+    """A gateway that tells of both is enough; else the monitor adds its own, or is said to be missing."""
+    gateway = {"workers": "2", "keys.file": "the gateway's"}
+    monitor = {"monitor.poll": "1", "keys.file": "the monitor's"}
+    assert of_running(api(gateway | monitor), api(None)) == (gateway | monitor, "")
+    assert of_running(api(gateway), api(monitor)) == (monitor | gateway, "")
+    found, missing = of_running(api(gateway), api(None))
+    assert found == gateway
+    assert "nobody answers" in missing
+
+
+def test_a_file_and_running_programs_are_two_questions() -> None:
+    """Exit code 2: the answer could be about one of them only."""
+    assert run(["config", "show", "--running", "--config", __file__]) == MISUSED
+
+
 @pytest.mark.parametrize(
     ("changed", "waits", "said"),
     [
         (["stop.linger", "log.max_age"], False, "taken up: stop.linger, log.max_age; workers are replaced"),
-        ([], False, "nothing has changed"),
+        ([], False, "nothing has changed for the gateway"),
         ([], True, "not done yet; it will be, and the gateway's log says what comes of it"),
     ],
 )

@@ -1,0 +1,53 @@
+"""The settings in force as they are told: setting -> its value as plain data, and where that came from.
+
+    {"workers": {"value": 2, "source": "flag --workers"}, …}
+
+Rules: secrets are covered, so it may be told to whoever may read the operator API. A program is given it by
+whoever started it (`driftgate up`, `serve`, `monitor`), for it does not know where its values came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from driftgate import settings
+from driftgate.written import shown
+from gateway.reload import value_of
+from gateway.settings import GatewaySettings
+from groundwork.settings import Loaded, Setting, fields
+
+InForce = Mapping[str, Any]
+
+
+def in_force(
+    loaded: Loaded[msgspec.Struct],
+    known: Iterable[Setting] | None = None,
+    sized: GatewaySettings | None = None,
+) -> InForce:
+    """These settings (None: all); the gateway's as it runs by them, where they are given `sized`."""
+    value = loaded.value
+    if sized is not None:
+        value = msgspec.structs.replace(
+            value, **{name: getattr(sized, name) for name in sized.__struct_fields__}
+        )
+    return {
+        setting.name: {"value": shown(value_of(value, setting.name)), "source": loaded.sources[setting.name]}
+        for setting in (settings.all_settings() if known is None else known)
+    }
+
+
+def of_gateway() -> list[Setting]:
+    """The settings that a gateway alone goes by."""
+    return fields(GatewaySettings)
+
+
+def of_monitor() -> list[Setting]:
+    """The settings that a monitor alone goes by: its own, and those that both programs have."""
+    return [
+        setting
+        for setting in settings.all_settings()
+        if setting.name.partition(".")[0] in settings.SHARED | {settings.MONITOR}
+    ]
