@@ -6,24 +6,22 @@
    The next one comes first, in a place of its own; when it answers, the old one takes no more connections,
    says `Connection: close` on what is in flight and ends. Never are two replaced at once, and where the next
    one does not come up, the old one stays.
-3. A worker whose loop stands still, be it while it starts, is ended: SIGABRT, so that it says where it was,
-   then SIGKILL.
+3. A worker that never answers, time after time, is not started for ever: the fault is kept, and all stops.
 
-It knows no operator, and nothing of what workers do.
+It knows no operator, and nothing of what workers do; how one is started and ended, `gateway.children` knows.
 """
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from gateway.aftermath import Aftermath
 from gateway.backoff import Backoff
 from gateway.causes import OWN_FAULT, cause_of, described
-from gateway.child import Child, Responder
+from gateway.child import Child
+from gateway.children import Children
 from gateway.guards import oom_kills
-from gateway.listeners import Listeners
-from gateway.order import Order
 from gateway.places import Places, Stage
 from gateway.settings import GatewaySettings
 from gateway.tally import Tally
@@ -33,12 +31,6 @@ from groundwork.logs import Log
 # A worker that has never answered and died this often will not be helped by another start.
 HOPELESS: Final = 3
 POLL_SECONDS: Final = 0.01
-# On top of what the settings allow a worker for its stop: the last flush and the interpreter's own end.
-PATIENCE_SECONDS: Final = 10.0
-# Whose loop is expected to turn; one that ends has a bound of its own.
-_LOOPING: Final = (Stage.STARTING, Stage.READY)
-# Between SIGABRT and SIGKILL.
-ABORT_SECONDS: Final = 2.0
 # Until a worn-out worker whose successor did not come up is tried again.
 RETRY_SECONDS: Final = 60.0
 # How often a seat is tried when every worker is to be replaced.
@@ -65,41 +57,30 @@ class Seat:
 class Crew:
     """The seats and their workers; owned by the supervisor's loop.
 
-    `settings` are what the next worker is started with, `answer` what a worker's Ask gets. `patience` is how
-    long a worker may take to end beyond what the settings allow.
+    `settings` are what the next worker is started with.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  the parts of a crew, each its own
+    def __init__(
         self,
         settings: GatewaySettings,
-        listeners: Listeners,
+        children: Children,
         places: Places,
         aftermath: Aftermath,
         tally: Tally,
         log: Log,
-        answer: Responder,
-        *,
-        command: Sequence[str],
-        draw: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.seats = [Seat(number) for number in range(settings.workers)]
-        self.stopping = asyncio.Event()
+        self.stopping = children.stopping
         self.answered = False
         self.fault: StartError | None = None
-        self.patience = PATIENCE_SECONDS
         self.replacing = asyncio.Lock()
-        self._listeners = listeners
+        self._children = children
         self._places = places
         self._aftermath = aftermath
         self._tally = tally
         self._log = log
-        self._answer = answer
-        self._command = command
-        self._draw = draw
-        aftermath.barring = self._tell_barred
         self._loop = asyncio.get_running_loop()
-        self._children: set[Child] = set()
         self._spare = settings.workers
         self._failures = 0
         self._left_out: set[tuple[str, str]] = set()
@@ -107,7 +88,6 @@ class Crew:
         self._keepers: list[asyncio.Task[None]] = []
         self._renewal: asyncio.Task[bool] | None = None
         self._renew_after = 0.0
-        self._aborts: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Fill every seat, and keep it filled until `stopping`."""
@@ -129,11 +109,7 @@ class Crew:
     def look(self) -> None:
         """Once in a while: end who hangs, replace who is worn out."""
         now = self._loop.time()
-        for one in self._children:
-            if self._places.stage(one.place) in _LOOPING:
-                still = one.pulse.still(self._places.beat_of(one.place), now)
-                if 0 < one.settings.worker.hung <= still:
-                    self._abort(one, still)
+        self._children.end_who_hangs(now)
         for seat in self.seats:
             child = seat.child
             if child is None or child.ended_for or not self.is_ready(seat):
@@ -152,7 +128,7 @@ class Crew:
         Only one who holds `replacing` may.
         """
         try:
-            child = await self._start(self._spare, settings)
+            child = await self._children.start(self._spare, settings)
         except OSError as error:
             self._log.error("worker-not-started", fault=error)
             return None
@@ -189,7 +165,7 @@ class Crew:
                     done = False
                     break
         if fresh is not None:
-            await self._dismiss(fresh)
+            await self._children.dismiss(fresh)
         return done
 
     async def stop(self, close_door: Callable[[], asyncio.Future[object]]) -> bool:
@@ -200,30 +176,20 @@ class Crew:
         """
         self.stopping.set()
         stop = self.settings.stop
-        self._signal_all(signal.SIGTERM)
-        if self.answered:
-            await self._until_gone(stop.delay)
-            if self._children:
-                await close_door()
-        for child in self._children:
-            if self._places.stage(child.place) in (Stage.ABSENT, Stage.STARTING):
-                child.signal(signal.SIGKILL)  # it answers nobody, and may be minutes into loading a model
-            else:
-                child.part()
-        late = not await self._until_gone(stop.linger + stop.limit + self.patience)
-        for child in self._children:
-            self._log.error("worker-killed", place=child.place, pid=child.pid, why="it did not stop in time")
-        self._signal_all(signal.SIGKILL)
-        tasks = [*self._keepers, *self._aborts, *([self._renewal] if self._renewal else [])]
-        await asyncio.gather(*tasks)
+        self._children.signal_all(signal.SIGTERM)
+        if self.answered and not await self._children.until_gone(stop.delay):
+            await close_door()
+        clean = await self._children.part_all(stop.linger + stop.limit)
+        await asyncio.gather(*self._keepers, *([self._renewal] if self._renewal else []))
+        await self._children.settled()
         await self._aftermath.settled()
-        return not late
+        return clean
 
     async def _keep(self, seat: Seat) -> None:
         while not self.stopping.is_set():
             if seat.child is None:
                 try:
-                    seat.child = await self._start(seat.place, self.settings)
+                    seat.child = await self._children.start(seat.place, self.settings)
                 except OSError as error:
                     self._log.error("worker-not-started", seat=seat.number, fault=error)
                     await self._wait_for(seat, seat.backoff.after(answered=False))
@@ -263,35 +229,6 @@ class Crew:
         await self.pause(seconds)
         seat.restart_at = None
 
-    async def _start(self, place: int, settings: GatewaySettings) -> Child:
-        self._places.clear(place)
-        self._places.reach(place, Stage.STARTING)
-        told = Order(
-            place=place,
-            workers=self._places.count,
-            places_fd=self._places.fd,
-            http_fd=self._listeners.http.fileno(),
-            operator_fd=self._listeners.operator.fileno(),
-            settings=settings,
-            grpc_fd=None if self._listeners.grpc is None else self._listeners.grpc.fileno(),
-            barred=self._aftermath.told(self._places.count),
-        )
-        child = await Child.start(self._command, told, self._answer, self._draw())
-        self._children.add(child)
-        child.ended.add_done_callback(lambda _done: self._ended(child))
-        if self.stopping.is_set():
-            child.signal(signal.SIGKILL)
-        return child
-
-    def _tell_barred(self) -> None:
-        for child in self._children:
-            child.bar(self._aftermath.told(self._places.count))
-
-    def _ended(self, child: Child) -> None:
-        self._children.discard(child)
-        child.answered = self._places.stage(child.place) not in (Stage.STARTING, Stage.ABSENT)
-        self._places.clear(child.place)
-
     async def _renew_worn(self, seat: Seat, why: str) -> bool:
         async with self.replacing:
             done = await self._replace(seat, why)
@@ -306,36 +243,15 @@ class Crew:
         if fresh is None:
             return False
         if old is None or seat.child is not old or self.stopping.is_set():
-            await self._dismiss(fresh)
+            await self._children.dismiss(fresh)
             return False
         free = seat.place
         seat.child, seat.place = fresh, fresh.place
         self._tally.restarted(seat.number, "recycled")
         self._log.info("worker-replaced", place=seat.number, pid=old.pid, by=fresh.pid, why=why)
-        await self._dismiss(old)
+        await self._children.dismiss(old)
         self._spare = free
         return True
-
-    async def _dismiss(self, child: Child) -> None:
-        """Let a worker go that nobody needs any more; returns when it has ended."""
-        child.part()
-        stop = child.settings.stop
-        bound = child.settings.worker.linger + stop.limit + self.patience
-        await asyncio.wait({child.ended}, timeout=bound)
-        if not child.ended.done():
-            self._log.error("worker-killed", place=child.place, pid=child.pid, why="it did not stop in time")
-            child.signal(signal.SIGKILL)
-            await asyncio.wait({child.ended})
-        self._aftermath.follow(child.place, child.ended.result(), "recycled")
-
-    def _abort(self, child: Child, still: float) -> None:
-        if child.ended_for:
-            return
-        child.ended_for = "hung"
-        self._log.error("worker-hangs", place=child.place, pid=child.pid, seconds=round(still, 1))
-        task = asyncio.create_task(_abort(child))
-        self._aborts.add(task)
-        task.add_done_callback(self._aborts.discard)
 
     def _give_up_if_hopeless(self, code: int) -> None:
         self._failures += 1
@@ -349,17 +265,6 @@ class Crew:
             )
             self.stopping.set()
 
-    def _signal_all(self, number: signal.Signals) -> None:
-        for child in self._children:
-            child.signal(number)
-
-    async def _until_gone(self, seconds: float) -> bool:
-        """Wait until no worker is left, but not longer; whether none is."""
-        ends = {child.ended for child in self._children}
-        if ends:
-            await asyncio.wait(ends, timeout=seconds)
-        return not self._children
-
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until the stop."""
         try:
@@ -367,9 +272,3 @@ class Crew:
                 await self.stopping.wait()
         except TimeoutError:
             return
-
-
-async def _abort(child: Child) -> None:
-    child.signal(signal.SIGABRT)
-    await asyncio.wait({child.ended}, timeout=ABORT_SECONDS)
-    child.signal(signal.SIGKILL)

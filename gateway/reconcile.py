@@ -12,26 +12,24 @@ It decides nothing (`gateway.plan` and `gateway.budget` do) and edits no route.
 
 import asyncio
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import Final, Protocol
 
-import msgspec
-
-from gateway.budget import Resident, leavers
+from gateway.budget import leavers
 from gateway.errors import LoadError, NotReadyError, OverBudgetError
+from gateway.faults import Display, Fault, Faults
+from gateway.lanes import Holder, Lanes, Versions
 from gateway.model import LoadedModel
 from gateway.plan import plan, unneeded
-from gateway.routing import Lane, Table, lane_of
+from gateway.residents import may_leave
+from gateway.routing import Lane
 from gateway.settings import PaceSettings
 from groundwork.clock import Clock
-from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 from rollouts.route import Route
 
 PINNED_MOST: Final = 8
 """Versions kept in memory only because requests named them; the longest loaded leaves first."""
 _NANOSECONDS: Final = 1e9
-Versions = Mapping[tuple[str, str], LoadedModel]
 
 
 class Fleet(Protocol):
@@ -51,45 +49,16 @@ class Fleet(Protocol):
         ...
 
 
-class Holder(Protocol):
-    """What holds the table that requests are answered by, and why a model is not in it.
-
-    `dormant` are the models that are loaded when a request asks for them, with the version to load;
-    `stranded` those whose stable version cannot be served, which answer only for versions that are named;
-    `routed` all that have a route.
-    """
-
-    table: Table
-    routed: Collection[str]
-    unserved: Mapping[str, str]
-    dormant: Mapping[str, str]
-    stranded: Mapping[str, Route]
-
-
-class Shown(Protocol):
+class Shown(Display, Protocol):
     """Where a worker shows how far it has come; see `gateway.presence.Presence`."""
 
     def applied(self, model: str, revision: int) -> None:
         """Requests for `model` are answered by `revision` now."""
         ...
 
-    def failed(self, model: str, version: str, *, now: bool) -> None:
-        """A version can, or cannot, be loaded."""
-        ...
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Why a version is not in memory, and when (monotonic seconds) it was last tried."""
-
-    message: str
-    at: float
-
 
 class Reconciler:
-    """Follows the routes; owned by one worker's loop.
-
-    `faults` says why versions are not in memory; it is replaced, never changed: threads read it.
-    """
+    """Follows the routes; owned by one worker's loop."""
 
     def __init__(
         self,
@@ -100,7 +69,8 @@ class Reconciler:
         shown: Shown,
         log: Log,
     ) -> None:
-        self._core = core
+        self._lanes = Lanes(core)
+        self._faults = Faults(shown, clock, log)
         self._fleet = fleet
         self._pace = pace
         self._clock = clock
@@ -113,11 +83,13 @@ class Reconciler:
         self._fit: set[tuple[str, str]] = set()
         self._leaving: set[tuple[str, str]] = set()
         self._idle_since: dict[tuple[str, str], float] = {}
-        # What the log was last told of each version that failed: a retry that fails alike is not told again.
-        self._told: dict[tuple[str, str], str] = {}
         self._pinned: list[tuple[str, str]] = []
         self._dormant: set[str] = set()
-        self.faults: Mapping[tuple[str, str], Fault] = MappingProxyType({})
+
+    @property
+    def faults(self) -> Mapping[tuple[str, str], Fault]:
+        """Why versions are not in memory; never changed but replaced: threads read it."""
+        return self._faults.now
 
     @property
     def routes(self) -> Mapping[str, Route]:
@@ -131,7 +103,8 @@ class Reconciler:
 
     def follow(self, routes: Mapping[str, Route]) -> None:
         """Take notice of new routes; those whose versions are in memory answer when this returns."""
-        before, self._routes, self._core.routed = self._routes, routes, routes.keys()
+        before, self._routes = self._routes, routes
+        self._lanes.name(routes.keys())
         for model, route in routes.items():
             if before.get(model) != route:
                 self._settle(model)
@@ -148,7 +121,7 @@ class Reconciler:
         that keeps its model stranded is not tried for every request that names it.
         """
         key = (model, version)
-        if model in self._core.stranded and key in self.faults and key not in self._fleet.loaded:
+        if model in self._lanes.stranded and key in self.faults and key not in self._fleet.loaded:
             raise LoadError(self.faults[key].message)
         try:
             async with asyncio.timeout(self._pace.load):
@@ -169,18 +142,19 @@ class Reconciler:
 
     def look_around(self) -> None:
         """Once in a while: try failed versions again, let go of those that nothing names any more."""
+        for key in self._faults.tried_before(self._pace.retry):
+            self._faults.forgive(key)
+            self._settle(key[0])
         now = self._clock.monotonic()
-        for key, fault in self.faults.items():
-            if now - fault.at >= self._pace.retry:
-                self._forgive(key)
-                self._settle(key[0])
         for model, held in self._held().items():
             self._let_go(model, held, now)
 
     def make_room(self, model: str, size: int) -> tuple[tuple[str, str], ...]:
         """Begin to let go of `size` bytes for the sake of `model`; who leaves: nobody where too few may."""
         now = self._clock.now()
-        leaving = leavers(self._residents(model, now), size, now - int(self._pace.idle * _NANOSECONDS))
+        busy = {model, *(loading for loading, _ in self._loads)}
+        residents = may_leave(self._held(), self._lanes.table, self._routes, busy, now)
+        leaving = leavers(residents, size, now - int(self._pace.idle * _NANOSECONDS))
         for resident in leaving or ():
             self._log.info(
                 "evicted", model=resident.model, versions=",".join(resident.versions), made_for=model
@@ -188,7 +162,7 @@ class Reconciler:
             if resident.whole:
                 self._dormant.add(resident.model)
                 self._show_dormant()
-                self._take_out(resident.model)
+                self._lanes.take_out(resident.model)
             for version in resident.versions:
                 self._release((resident.model, version))
         return tuple((one.model, version) for one in leaving or () for version in one.versions)
@@ -230,9 +204,9 @@ class Reconciler:
         self._wake(model)
         failed = {version for name, version in self.faults if name == model}
         fit = {version for name, version in self._in_memory().keys() & self._fit if name == model}
-        decided = plan(route, fit - failed, failed, serving=model in self._core.table)
+        decided = plan(route, fit - failed, failed, serving=model in self._lanes.table)
         if decided.serve is not None:
-            self._serve(decided.serve)
+            self._lanes.serve(decided.serve, self._in_memory())
         if decided.applied:
             self._shown.applied(model, route.revision)
         for version in decided.load:
@@ -259,50 +233,17 @@ class Reconciler:
         error = task.exception()
         if error is None:
             self._fit.add(key)
-            self._told.pop(key, None)
-            self._forgive(key)
+            self._faults.forget(key)
         elif isinstance(error, OverBudgetError) and self._may_sleep(key):
             self._dormant.add(key[0])
         else:
-            message = str(error) if isinstance(error, DriftgateError) else f"{type(error).__name__}: {error}"
-            fault = Fault(message, self._clock.monotonic())
-            self.faults = MappingProxyType({**self.faults, key: fault})
-            self._shown.failed(*key, now=not isinstance(error, OverBudgetError))
-            self._excuse(key[0], message)
-            if self._told.get(key) != message:
-                self._told[key] = message
-                self._log.error("version-not-loaded", model=key[0], version=key[1], fault=message)
+            self._lanes.excuse(key[0], self._faults.note(key, error))
         self._settle(key[0])
-
-    def _excuse(self, model: str, message: str | None) -> None:
-        """Let requests for a model that nothing answers say why; None: it is answered."""
-        excuses = {name: said for name, said in self._core.unserved.items() if name != model}
-        if message is not None and model not in self._core.table:
-            excuses[model] = message
-        self._core.unserved = MappingProxyType(excuses)
-
-    def _forgive(self, key: tuple[str, str]) -> None:
-        if key in self.faults:
-            left = {other: fault for other, fault in self.faults.items() if other != key}
-            self.faults = MappingProxyType(left)
-            self._shown.failed(*key, now=False)
-
-    def _serve(self, route: Route) -> None:
-        """Put the lane of this route into the table: the one assignment that changes what answers."""
-        lane = lane_of(route, self._in_memory())
-        self._core.table = MappingProxyType({**self._core.table, route.model: lane})
-        if route.model in self._core.unserved:
-            self._excuse(route.model, None)
 
     def _withdraw(self, route: Route) -> None:
         """Take the model out of the table; what is in memory leaves as what nothing names does."""
-        self._take_out(route.model)
+        self._lanes.take_out(route.model)
         self._shown.applied(route.model, route.revision)
-
-    def _take_out(self, model: str) -> None:
-        self._core.table = MappingProxyType(
-            {name: lane for name, lane in self._core.table.items() if name != model}
-        )
 
     def _wake(self, model: str) -> None:
         if model in self._dormant:
@@ -310,58 +251,33 @@ class Reconciler:
             self._show_dormant()
 
     def _show_dormant(self) -> None:
-        asleep = {model: self._routes[model].stable for model in self._dormant if model in self._routes}
-        stranded = {model: route.stable for model, route in self._core.stranded.items()}
-        self._core.dormant = MappingProxyType({**stranded, **asleep})
+        self._lanes.sleep(
+            {model: self._routes[model].stable for model in self._dormant if model in self._routes}
+        )
 
     def _strand(self, model: str) -> None:
-        """Let versions that requests name answer for a model whose stable version cannot be served.
-
-        It stays so while that is tried again, until there is a lane, or another version is stable.
-        """
-        route, was = self._routes.get(model), self._core.stranded.get(model)
-        left_out = model in self._core.table or model in self._dormant or route is None or route.unloaded
-        if not left_out and route is not None:
-            stays = was is not None and was.stable == route.stable
-            left_out = not stays and (model, route.stable) not in self.faults
-        now = None if left_out else route
-        if now is was:
-            return
-        others = {name: one for name, one in self._core.stranded.items() if name != model}
-        self._core.stranded = MappingProxyType(others if now is None else {**others, model: now})
-        self._show_dormant()
+        """Let versions that requests name answer for a model whose stable version cannot be served."""
+        route = self._routes.get(model)
+        if route is not None and (route.unloaded or model in self._dormant):
+            route = None
+        self._lanes.strand(model, route, broken=route is not None and (model, route.stable) in self.faults)
 
     def _may_sleep(self, key: tuple[str, str]) -> bool:
         """Whether this is the version that a model which nothing answers yet waits for."""
         model, version = key
         route = self._routes[model]
         at_rest = route.candidate is None and route.shadow is None
-        return at_rest and version == route.stable and model not in self._core.table
-
-    def _residents(self, asking: str, now: int) -> list[Resident]:
-        """What may leave memory for the sake of a model: versions that no route names, and models at rest."""
-        found = []
-        busy = {model for model, _ in self._loads}
-        for model, held in self._held().items():
-            lane, route = self._core.table.get(model), self._routes.get(model)
-            named = set() if route is None else set(route.versions())
-            named |= set() if lane is None else set(lane.route.versions())
-            found += [_resident(model, {one: held[one]}, now, whole=False) for one in held.keys() - named]
-            rests = route is not None and not (route.candidate or route.shadow or route.rollout)
-            answering = {one: held[one] for one in held.keys() & named}
-            if answering and rests and model != asking and model not in busy:
-                found.append(_resident(model, answering, now, whole=True))
-        return found
+        return at_rest and version == route.stable and model not in self._lanes.table
 
     def _rebuild(self, model: str) -> None:
         """The same route again, after the set of versions in memory has changed."""
-        lane: Lane | None = self._core.table.get(model)
+        lane: Lane | None = self._lanes.table.get(model)
         if lane is not None:
-            self._serve(lane.route)
+            self._lanes.serve(lane.route, self._in_memory())
 
     def _let_go(self, model: str, held: Collection[str], now: float) -> None:
         pinned = {version for name, version in self._pinned if name == model}
-        lane = self._core.table.get(model)
+        lane = self._lanes.table.get(model)
         answering = set() if lane is None else set(lane.route.versions())
         route = self._routes.get(model)
         named = None if route is None or route.unloaded else route
@@ -392,9 +308,3 @@ class Reconciler:
         if not task.cancelled() and task.exception() is not None:
             self._log.error("version-not-released", model=key[0], version=key[1], fault=task.exception())
         self._settle(key[0])
-
-
-def _resident(model: str, held: Mapping[str, LoadedModel], now: int, *, whole: bool) -> Resident:
-    size = sum(loaded.size for loaded in held.values())
-    used = max(loaded.used(now) for loaded in held.values())
-    return Resident(model, tuple(held), size, used, whole)

@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from gateway.aftermath import Aftermath
 from gateway.cache_upkeep import CacheUpkeep
+from gateway.children import Children
 from gateway.crew import Crew, StartError
 from gateway.door import close_door
 from gateway.guards import CrashGuard
@@ -211,9 +212,8 @@ class Supervisor:
         command: Sequence[str] = WORKER,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.crew = Crew(
-            settings, listeners, places, aftermath, tally, log, self.answer, command=command, draw=draw
-        )
+        self.children = Children(listeners, places, aftermath, log, self.answer, command=command, draw=draw)
+        self.crew = Crew(settings, self.children, places, aftermath, tally, log)
         self.renewal = Renewal(self.crew, reload, log)
         self._listeners = listeners
         self._places = places

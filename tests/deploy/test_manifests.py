@@ -14,7 +14,7 @@ import yaml
 
 from driftgate import settings
 from gateway.app import DOOR_SECONDS
-from gateway.crew import PATIENCE_SECONDS
+from gateway.children import PATIENCE_SECONDS
 from groundwork import key_file, keys
 from groundwork.errors import SettingsError
 from tests.deploy import tools

@@ -110,7 +110,7 @@ async def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     """After the time a stop may take, a worker that ignores it is killed, and the code says so."""
     stop = StopSettings(delay=0.0, linger=0.0, limit=0.0)
     bench = Bench(tmp_path, STUBBORN, stop=stop)
-    bench.supervisor.crew.patience = 0.1
+    bench.supervisor.children.patience = 0.1
     running = bench.run()
     await until(bench.ready.is_set, "every worker answers")
     bench.supervisor.stop()
