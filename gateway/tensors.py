@@ -15,7 +15,7 @@ It knows no protocol's field names.
 import functools
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway import numbers
+from gateway.bulk import check_strings
 from gateway.errors import InvalidInputError, UnanswerableError
 from gateway.inference import Array
 from gateway.json_elements import JsonElements
@@ -156,7 +157,7 @@ class Tensor:
             flat = [leaf(value) for value in flat]
         strict = self._elements.converted(flat)
         if self.datatype is Datatype.BYTES:
-            return np.array(strict, dtype=object).reshape(shape)
+            return self.from_texts(strict, shape)
         return self._packed(strict, shape)
 
     def from_binary(self, data: memoryview, shape: Sequence[int]) -> Array:
@@ -166,7 +167,7 @@ class Tensor:
         """
         count = self.count(shape)
         if self.datatype is Datatype.BYTES:
-            return np.array(self._read_strings(data, count), dtype=object).reshape(shape)
+            return self.from_texts(self._read_strings(data, count), shape)
         size = count * self.dtype.itemsize
         if len(data) != size:
             raise InvalidInputError(
@@ -176,6 +177,14 @@ class Tensor:
             raise InvalidInputError(f"input {self.name!r} has a BOOL byte that is neither 0 nor 1")
         array: Array = np.frombuffer(data, self.dtype).reshape(shape)
         return array if array.flags.aligned else array.copy()
+
+    def from_texts(self, texts: Iterable[str], shape: Sequence[int]) -> Array:
+        """A tensor of strings in the texts that stand for them, as many as it has elements.
+
+        TooLargeError where they are too many.
+        """
+        check_strings(self.name, math.prod(shape))
+        return np.array(list(texts), dtype=object).reshape(shape)
 
     def from_bare(self, body: bytes) -> Array:
         """The tensor that is a whole body; the one size that the model may leave open follows from it.
@@ -240,7 +249,7 @@ class Tensor:
     def _packed(self, values: list[Any], shape: Sequence[int]) -> Array:
         """The array of elements that have the type of a leaf; their range is checked here."""
         if self.datatype is Datatype.BYTES:
-            return np.array([escaped(value) for value in values], dtype=object).reshape(shape)
+            return self.from_texts(map(escaped, values), shape)
         if len(values) >= _MANY and self.datatype in _PLAIN_FLOATS:
             array = numbers.packed(values, self.dtype)
             if array is not None:
@@ -257,8 +266,11 @@ class Tensor:
 
     def _read_strings(self, data: memoryview, count: int) -> list[str]:
         strings, at = [], 0
+        fits = count * _PREFIX.size <= len(data)
+        if fits:
+            check_strings(self.name, count)
         try:
-            for _ in range(count):
+            for _ in range(count if fits else 0):
                 (length,) = _PREFIX.unpack_from(data, at)
                 at += _PREFIX.size + length
                 if at > len(data):

@@ -2,7 +2,16 @@
 
 import pytest
 
-from gateway.bulk import MOST_ABSENT, MOST_CELLS, MOST_LISTS, check_absent, check_lists, check_table
+from gateway.bulk import (
+    MOST_ABSENT,
+    MOST_CELLS,
+    MOST_LISTS,
+    MOST_STRINGS,
+    check_absent,
+    check_lists,
+    check_strings,
+    check_table,
+)
 from gateway.errors import TooLargeError
 
 
@@ -39,3 +48,10 @@ def test_cells_left_out_are_bounded() -> None:
     check_absent(MOST_ABSENT)
     with pytest.raises(TooLargeError, match="leave out"):
         check_absent(MOST_ABSENT + 1)
+
+
+def test_strings_are_bounded() -> None:
+    """A tensor of as many strings as may be passes, one with one more does not."""
+    check_strings("s", MOST_STRINGS)
+    with pytest.raises(TooLargeError, match="'s' has 4194305 strings"):
+        check_strings("s", MOST_STRINGS + 1)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import InvalidInputError
+from gateway.bulk import MOST_STRINGS
+from gateway.errors import InvalidInputError, TooLargeError
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype, TensorSpec
 
@@ -193,3 +194,16 @@ def test_a_scalar_may_be_a_whole_body() -> None:
     for size in (0, 3, 8):
         with pytest.raises(InvalidInputError):
             codec.from_bare(bytes(size))
+
+
+def test_too_many_strings_are_told_before_they_are_made() -> None:
+    """As many empty strings as a body has room for are refused; where a shape lies, that is what is wrong."""
+    tensor = Tensor(TensorSpec("s", Datatype.BYTES, (-1,)))
+    count = MOST_STRINGS + 1
+    data = memoryview(bytes(count * 4))
+    with pytest.raises(TooLargeError, match="strings"):
+        tensor.from_binary(data, [count])
+    with pytest.raises(TooLargeError, match="strings"):
+        tensor.from_texts(iter(()), [count])
+    with pytest.raises(InvalidInputError, match="4-byte lengths"):
+        tensor.from_binary(data, [2**40])
