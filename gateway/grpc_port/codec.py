@@ -18,10 +18,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
-from gateway.errors import InvalidInputError, MalformedError, TooLargeError, UnsupportedError
+from gateway.errors import InvalidInputError, MalformedError, TooLargeError
 from gateway.grpc_port.schema import Schema
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
@@ -29,6 +28,7 @@ from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.naming import (
     OutputChoice,
     check_complete,
+    check_memory,
     chosen_outputs,
     fitted,
     flag,
@@ -45,7 +45,6 @@ MOST_FIELDS: Final = 100_000
 MOST_PARAMETERS: Final = 1000
 SMALL_BYTES: Final = 256 * 1024
 """A message up to this needs no `check_size`, whatever it holds: it parses to 11 MB at most."""
-_SHARED_MEMORY: Final = "shared_memory_region"
 _TYPED: Final = MappingProxyType(
     {
         Datatype.BOOL: "bool_contents",
@@ -181,7 +180,7 @@ def _feeds(model: LoadedModel, inputs: Any, raw: Any) -> dict[str, Array]:
         name = given.name
         tensor = input_named(model, name, given.datatype, feeds)
         if given.parameters:
-            _check_memory(name, read_parameters(given.parameters))
+            check_memory(name, read_parameters(given.parameters))
         contents = given.contents.ListFields() if given.HasField("contents") else ()
         shape = fitted(tensor, given.shape[:])
         if not raw:
@@ -213,22 +212,12 @@ def _from_contents(tensor: Tensor, contents: Any, shape: list[int]) -> Array:
             f"input {tensor.name!r} has {len(values)} values, wanted {count} for shape {shape}"
         )
     if tensor.datatype is Datatype.BYTES:
-        return np.array([text_of(value) for value in values], dtype=object).reshape(shape)
+        return tensor.from_texts(map(text_of, values), shape)
     return tensor.from_lists(values[:], shape)
 
 
 def _choices(outputs: Any) -> list[OutputChoice]:
-    choices = [OutputChoice(output.name, dict(read_parameters(output.parameters))) for output in outputs]
-    for choice in choices:
-        _check_memory(choice.name, choice.parameters or NO_PARAMETERS)
-    return choices
-
-
-def _check_memory(name: str, parameters: Mapping[str, Any]) -> None:
-    if _SHARED_MEMORY in parameters:
-        raise UnsupportedError(
-            f"tensor {name[:100]!r}: shared memory is not offered; send the tensor in the message"
-        )
+    return [OutputChoice(output.name, dict(read_parameters(output.parameters))) for output in outputs]
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:

@@ -25,12 +25,13 @@ class CommandDocument(msgspec.Struct, gc=False):
 _INDEX: Final = msgspec.json.Decoder(IndexDocument)
 _COMMAND: Final = msgspec.json.Decoder(CommandDocument)
 _DEPENDENTS: Final = "unload_dependents"
+_BLANKS: Final = b" \t\r\n"  # those of JSON
 _EMPTY: Final = Response(OK, (JSON,), b"{}")
 
 
 async def _index(asked: Exchange) -> Response:
     body = await asked.body()
-    ready = _read(_INDEX, body).ready if body.strip() else None
+    ready = _read(_INDEX, body).ready if body.strip(_BLANKS) else None
     return document(await repository_of(asked.premises).index(ready_only=bool(ready)))
 
 
@@ -57,7 +58,7 @@ async def _unload(asked: Exchange) -> Response:
 
 async def _parameters(asked: Exchange) -> dict[str, Any]:
     body = await asked.body()
-    return (_read(_COMMAND, body).parameters if body.strip() else None) or {}
+    return (_read(_COMMAND, body).parameters if body.strip(_BLANKS) else None) or {}
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:

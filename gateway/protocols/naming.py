@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import InvalidInputError
+from gateway.errors import InvalidInputError, UnsupportedError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
 from gateway.model import LoadedModel
 from gateway.protocols.classification import PARAMETER as CLASSIFICATION
@@ -22,6 +22,7 @@ from registry_client.signature import Datatype
 
 CONTENT_TYPE: Final = "content_type"
 BASE64: Final = "base64"
+_SHARED_MEMORY: Final = "shared_memory_region"
 
 Parameters = dict[str, Any] | None
 
@@ -78,6 +79,14 @@ def checked_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     return parameters
 
 
+def check_memory(name: str, parameters: Mapping[str, Any]) -> None:
+    """UnsupportedError where a tensor is said to be in shared memory, or asked for there."""
+    if _SHARED_MEMORY in parameters:
+        raise UnsupportedError(
+            f"tensor {name[:100]!r}: shared memory is not offered; send the tensor in the message"
+        )
+
+
 def flag(parameters: Mapping[str, Any], name: str) -> bool | None:
     """A parameter that is true, false, or not there; InvalidInputError where it is something else."""
     value = parameters.get(name)
@@ -101,6 +110,7 @@ def wanted_outputs(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wan
             what = "asked for twice" if name in wanted else f"unknown; the model has {known}"
             raise InvalidInputError(f"output {name[:100]!r} is {what}")
         parameters = checked_parameters(output.parameters or NO_PARAMETERS)
+        check_memory(name, parameters)
         tensor = model.outputs[model.output_index[name]]
         classes = classes_wanted(tensor, parameters.get(CLASSIFICATION))
         base64 = not classes and in_base64(tensor, parameters)

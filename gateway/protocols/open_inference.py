@@ -36,6 +36,7 @@ from gateway.protocols.naming import (
     OutputChoice,
     Parameters,
     check_complete,
+    check_memory,
     checked_parameters,
     chosen_outputs,
     fitted,
@@ -287,7 +288,9 @@ def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> d
         told, shape = document.parameters, document.shape
         if len(shape) != len(tensor.shape):
             shape = fitted(tensor, shape)
-        if told is not None and "binary_data_size" in checked_parameters(told):
+        if told is not None:
+            check_memory(name, checked_parameters(told))
+        if told is not None and "binary_data_size" in told:
             size = _binary_size(document, blobs, at)
             feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], shape)
             at += size

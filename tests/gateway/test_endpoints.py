@@ -49,6 +49,14 @@ MISTAKES: dict[str, tuple[Any, int]] = {
     ),
     "a parameter that is a list": ({"inputs": [TENSOR], "parameters": {"priority": [1]}}, 400),
     "an input's parameter": ({"inputs": [{**TENSOR, "parameters": {"content_type": {}}}]}, 400),
+    "shared memory in": (
+        {"inputs": [{**TENSOR, "data": None, "parameters": {"shared_memory_region": "r"}}]},
+        400,
+    ),
+    "shared memory out": (
+        {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"shared_memory_region": "r"}}]},
+        400,
+    ),
     "binary flag": ({"inputs": [TENSOR], "parameters": {"binary_data_output": "yes"}}, 400),
     "binary size without header": (
         {

@@ -159,6 +159,12 @@ async def test_history_names_the_key_that_was_shown(shelf: Shelf) -> None:
     ]
 
 
+@pytest.mark.parametrize(("body", "status"), [(b"", 200), (b" \r\n\t", 200), (b"{}", 200), (b"\x0b", 400)])
+async def test_no_body_asks_for_everything(shelf: Shelf, body: bytes, status: int) -> None:
+    """An index may be asked for without a body, or with JSON's blanks alone; other bytes are no request."""
+    assert (await shelf.data.post("/v2/repository/index", content=body)).status_code == status
+
+
 async def test_a_rollout_refuses_an_unload(shelf: Shelf) -> None:
     """While a candidate is there the model stays."""
     await shelf.done("start", candidate="2", spec=STEPS)
