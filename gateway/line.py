@@ -84,7 +84,8 @@ class Line:
     async def ask(self, verb: Verb, who: str = "") -> Any:
         """Ask the supervisor; its answer.
 
-        BusyError, RestartError, SettingsError as it says; SupervisorError for what else it cannot do.
+        BusyError, RestartError, SettingsError as it says; SupervisorError for what else it cannot do. A
+        reload may take longer than this worker lives: when it must end, who asked hears that it waits.
         """
         number = next(self._numbers)
         waiter: asyncio.Future[Word] = self._loop.create_future()
@@ -92,6 +93,10 @@ class Line:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 os.write(self._descriptor, encode(Ask(number, verb, who[:200])))
+                if verb == "reload":
+                    await self._done_or_parting(waiter)
+                    if not waiter.done():
+                        return {"changed": [], "waits": True}  # as `gateway.renewal.Reloaded`
                 word = await waiter
         except OSError as error:  # a TimeoutError is one too, and says nothing of the system's
             why = error.strerror or "it does not answer"
@@ -101,6 +106,13 @@ class Line:
         if word.error:
             raise _REFUSALS.get(word.code, SupervisorError)(word.error)
         return word.answer
+
+    async def _done_or_parting(self, waiter: asyncio.Future[Word]) -> None:
+        parting = asyncio.ensure_future(self.parting.wait())
+        try:
+            await asyncio.wait((waiter, parting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            parting.cancel()
 
     def _read(self, gone: Callable[[], None]) -> None:
         kept = b""

@@ -82,6 +82,21 @@ async def test_a_refusal_is_an_error_of_its_kind(bench: Bench, kind: type[Driftg
         await asking
 
 
+async def test_a_reload_that_outlasts_its_worker_waits(bench: Bench) -> None:
+    """The supervisor is asked all the same, and whoever asked is told before the worker ends."""
+    asking = asyncio.create_task(bench.line.ask("reload", "ada"))
+    ask = await bench.asked()
+    bench.say(Word("part"))
+    assert await asking == {"changed": [], "waits": True}
+    again = asyncio.create_task(bench.line.ask("reload", "bob"))
+    assert (await again)["waits"]
+    assert (await bench.asked()).who == "bob"
+    bench.say(Word("answer", ask.number, {"changed": []}))
+    workers = asyncio.create_task(bench.line.ask("workers"))
+    bench.say(Word("answer", (await bench.asked()).number, 2))
+    assert await workers == 2
+
+
 @pytest.mark.parametrize("said", [b"", b"{\n", b'{"kind":"dance"}\n'])
 async def test_a_supervisor_that_ends_or_babbles_is_gone(bench: Bench, said: bytes) -> None:
     """The end of the line, and what cannot be read, both mean that nobody is there any more."""
