@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from gateway import metrics
 from gateway.away import Away
+from gateway.beside import Job, size_of
 from gateway.call import Bound, Call, Work, arm_headers, asked_version, bind, trace_id
 from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
@@ -41,7 +42,7 @@ from gateway.refusals import Refusals
 from gateway.responses import OK, ErrorBody, Header, Response, plain_fault, refused
 from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
-from gateway.shadow import Job, Shadow, size_of
+from gateway.shadow import Shadow
 from gateway.sizing import LEAST_RUNS
 from groundwork.clock import Clock
 from groundwork.counters import Counters

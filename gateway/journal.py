@@ -277,12 +277,6 @@ class Journal(SlotStreams):
     ) -> None:
         """Record both sides of a shadow pair (stable, candidate); None stands for a run that failed."""
         stream, plan = self._pairs[pair]
-        if rows == 1 and stable is not None and candidate is not None and stream.file is not None:
-            meta = noted.identifier, noted.time, noted.revision, noted.arm
-            values = plan.quickly(stable, candidate)
-            if values is not None and stream.file.append_pair(meta, values):
-                self._values[self._paired] += 1
-                return
         columns: dict[str, Any] = {
             "id": noted.identifier,
             "row": 0 if rows == 1 else np.arange(rows, dtype=np.uint32),
@@ -294,6 +288,29 @@ class Journal(SlotStreams):
         }
         validity = plan.fill(columns, stable, candidate, rows)
         self._append(stream, columns, rows, validity, promised=False)
+
+    def paired_plainly(
+        self,
+        pair: tuple[LoadedModel, LoadedModel],
+        noted: Sequence[Noted],
+        stable: Sequence[Sequence[Array]],
+        candidate: Sequence[Sequence[Array]],
+    ) -> bool:
+        """Record pairs of one row each, both runs well; False, and nothing done, where one is not plain."""
+        stream, plan = self._pairs[pair]
+        values = None if stream.file is None else plan.plainly(stable, candidate)
+        if values is None or stream.file is None:
+            return False
+        meta = (
+            [one.identifier for one in noted],
+            [one.time for one in noted],
+            [one.revision for one in noted],
+            [one.arm for one in noted],
+        )
+        if not stream.file.append_pairs(meta, values):
+            return False
+        self._values[self._paired] += len(noted)
+        return True
 
     def labelled(self, model: str, labels: Sequence[LabelRow]) -> None:
         """Record all of these labels, or none and raise LogFullError; `open_labels` was called."""

@@ -252,17 +252,22 @@ class PairPlan:
         self._plain_stable = tuple(_plain(a, stable.outputs[a]) for a, _ in self._shared)
         self._plain_candidate = tuple(_plain(b, candidate.outputs[b]) for _, b in self._shared)
 
-    def quickly(self, stable: Sequence[Array], candidate: Sequence[Array]) -> list[bytes] | None:
-        """The bytes of one row of every value column; None where one is not as plain as they mostly are."""
+    def plainly(
+        self, stable: Sequence[Sequence[Array]], candidate: Sequence[Sequence[Array]]
+    ) -> list[bytes] | None:
+        """Every value column of pairs of one row each; None where one is not as plain as they mostly are."""
         if not self._quick:
             return None
         found = []
-        for outputs, parts in ((stable, self._plain_stable), (candidate, self._plain_candidate)):
+        for runs, parts in ((stable, self._plain_stable), (candidate, self._plain_candidate)):
             for place, shape, dtype in parts:
-                array = outputs[place]
-                if array.shape != shape or array.dtype != dtype:
-                    return None
-                found.append(array.tobytes())
+                rows = []
+                for outputs in runs:
+                    array = outputs[place]
+                    if array.shape != shape or array.dtype != dtype:
+                        return None
+                    rows.append(array.tobytes())
+                found.append(b"".join(rows))
         return found
 
     def fill(

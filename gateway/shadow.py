@@ -2,15 +2,16 @@
 
 Rules:
 
-1. Nobody waits for it, and callers come first: what is offered is taken up in a turn of the loop in which no
-   further request came, or after a few in which some did, and then a few jobs at a time.
-2. What is cheaper to run than to hand to a thread runs on the loop; all else in one thread, which has only
+1. Nobody waits for it, and callers come first: jobs have a turn of the loop in which no further request
+   came, or one after a few in which some did, and then a few jobs at a time.
+2. Where requests come fast, jobs gather first: a few of them together cost hardly more than one. What comes
+   alone is taken up at once.
+3. What is cheaper to run than to hand to a thread runs on the loop; all else in one thread, which has only
    what others leave of the processor. What came in while the last batch was running is the next batch; of it,
    rows for one version are joined as those of callers would be.
-3. What waits is bounded in requests and in bytes; beyond that it is dropped and counted. So is what would
+4. What waits is bounded in requests and in bytes; beyond that it is dropped and counted. So is what would
    compete with callers: where requests wait for a run of the version beside, or more of them for the one that
    answered than its next run will take.
-4. The arrays offered are never written to by anybody, so they are kept, not copied.
 5. Everything but runs in the thread (rows, counters, budgets) happens on the event loop.
 """
 
@@ -23,55 +24,32 @@ from typing import Final
 import msgspec
 
 from gateway import memory, metrics
-from gateway.inference import Array
-from gateway.joining import settle
-from gateway.journal import Journal, Noted
-from gateway.meters import Evidence
+from gateway.beside import AT_ONCE, Job, Outcome, busy, cheap_rows, run
+from gateway.journal import Journal
 from gateway.model import LoadedModel
 from gateway.run_settings import ShadowSettings
-from gateway.schedule import seconds_for
 from groundwork.counters import Counters
-from prediction_log.record import Arm
 
-AT_ONCE: Final = 4
-"""Jobs of one turn of the loop, each some 10 to 20 µs; more of them the more wait."""
+GATHER_S: Final = 0.005
+"""For how long jobs may wait for others, so that a turn is worth it."""
+DEAR_S: Final = 0.02
+"""The same of jobs that are dear, which are worth more when they run together."""
 _SHARE: Final = 8
-"""The part of all that wait that is taken at once, where it is more than that."""
+"""The part of all that wait that is taken at once, where it is more than AT_ONCE."""
 GIVEN_WAY: Final = 4
 """Turns in which requests came before jobs have one."""
 _MOST_OPENED: Final = 64
 
 
-class Job(msgspec.Struct, frozen=True, gc=False):
-    """One request to run again: what answered it and with what, and who runs beside.
+class Course(msgspec.Struct, frozen=True, gc=False):
+    """The jobs that one version answered and another runs: their pair, where its good runs are counted.
 
-    `evidence` is where the shadow's run counts; None where a stable version runs beside its candidate.
+    `cheap`: the most rows of a job that is cheap.
     """
 
-    answered: LoadedModel
-    beside: LoadedModel
-    noted: Noted
-    feeds: dict[str, Array]
-    outputs: Sequence[Array]
-    rows: int
-    size: int
-    evidence: Evidence | None = None
-
-    @property
-    def pair(self) -> tuple[LoadedModel, LoadedModel]:
-        """(stable, candidate), whoever of them answered."""
-        if self.noted.arm is Arm.CANDIDATE:
-            return self.beside, self.answered
-        return self.answered, self.beside
-
-
-Outcome = Sequence[Array] | None
-"""What a shadow run gave; None when it failed."""
-
-
-def size_of(feeds: dict[str, Array], outputs: Sequence[Array]) -> int:
-    """Bytes held by the arrays of one request (strings count as their pointers)."""
-    return sum(array.nbytes for array in feeds.values()) + sum(array.nbytes for array in outputs)
+    pair: tuple[LoadedModel, LoadedModel]
+    good: int
+    cheap: int
 
 
 class Shadow:
@@ -83,17 +61,22 @@ class Shadow:
         self._values = counters.values
         self._settings = settings
         self._pool = ThreadPoolExecutor(1, "shadow", initializer=memory.yield_to_others)
-        self._waiting: list[Job] = []
-        self._opened: dict[tuple[LoadedModel, LoadedModel], int] = {}  # to where their pairs are counted
-        self._offered = 0
+        self._courses: dict[tuple[LoadedModel, LoadedModel], Course] = {}  # by who answered, who runs beside
+        self._cheap: list[Job] = []
+        self._dear: list[Job] = []
+        self._offered = self._seen = self._passed = 0
         self._held = 0
         self._bytes = 0
+        self._coming = False
+        self._rested = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._batch: asyncio.Task[None] | None = None
+        self._done = asyncio.Event()
 
     def offer(self, job: Job) -> None:
         """Take the job up soon, or drop it and count that where the budget is used up."""
         self._offered += 1
-        if _busy(job):
+        if busy(job):
             self._drop(job, "busy")
             return
         if self._held >= self._settings.max_waiting:
@@ -106,39 +89,98 @@ class Shadow:
         self._bytes += job.size
         job.answered.hold()
         job.beside.hold()
-        self._waiting.append(job)
-        if self._batch is None:
-            self._batch = asyncio.get_running_loop().create_task(self._work())
+        course = self._courses.get((job.answered, job.beside))
+        if course is not None and job.rows <= course.cheap:
+            self._cheap.append(job)
+            if not self._coming:
+                self._gather()
+        else:
+            self._dear.append(job)
+            if self._batch is None:
+                self._batch = asyncio.get_running_loop().create_task(self._work())
 
     async def idle(self) -> None:
         """Wait until everything that was taken up is recorded."""
-        while self._batch is not None:
+        while self._held:
+            if self._cheap and not self._coming:
+                self._come()
+            self._done.clear()
+            await self._done.wait()
+        if self._batch is not None:
             await self._batch
 
     async def close(self) -> None:
         """Finish what was taken up and let the thread go."""
         await self.idle()
+        self._end_wait()
         self._pool.shutdown(wait=False)
 
-    async def _work(self) -> None:
+    def _gather(self) -> None:
+        """Have a turn when enough jobs wait, or have waited long enough; at once after a rest."""
+        loop = asyncio.get_running_loop()
+        if len(self._cheap) >= AT_ONCE or loop.time() >= self._rested:
+            self._come()
+        elif self._timer is None:
+            self._timer = loop.call_later(GATHER_S, self._waited)
+
+    def _waited(self) -> None:
+        self._timer = None
+        if self._cheap and not self._coming:
+            self._come()
+
+    def _end_wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _come(self) -> None:
+        self._coming = True
+        asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """Let the loop look into the sockets: what is called soon comes before they are read."""
+        self._seen, self._passed = self._offered, 0
+        asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Run a few jobs where nobody came since the last turn, or that was so too often."""
+        loop = asyncio.get_running_loop()
+        if self._offered != self._seen and self._passed < GIVEN_WAY:
+            self._seen = self._offered
+            self._passed += 1
+            loop.call_soon(self._turn)
+            return
+        count = self._few()
+        few = self._unhindered(self._cheap[:count])
+        del self._cheap[:count]
         try:
-            while self._waiting:
+            if few:
+                with self._executing(few):
+                    outcomes = run(few)
+                self._settle(few, outcomes)
+        finally:
+            self._rested = loop.time() + GATHER_S
+            self._coming = False
+            if self._cheap:
+                self._gather()
+
+    async def _work(self) -> None:
+        """The life of the task that has jobs run in the thread."""
+        try:
+            while self._dear:
+                await self._company()
                 await self._give_way()
-                batch = self._unhindered()
+                batch, self._dear = self._unhindered(self._dear), []
                 await self._open(batch)
-                cheap, dear = _parted(batch)
-                while cheap:
-                    count = self._few()
-                    few, cheap = cheap[:count], cheap[count:]
-                    with self._executing(few):
-                        outcomes = run(few)
-                    self._settle(few, outcomes)
-                    if cheap:
-                        await self._give_way()
-                if dear:
-                    await self._run_away(dear)
+                await self._run_away(batch)
         finally:
             self._batch = None
+
+    async def _company(self) -> None:
+        """Let jobs gather that are to be one run: its memory traffic is that of one, however many rows."""
+        most = max([job.beside.schedule.batch_rows for job in self._dear])
+        if sum([job.rows for job in self._dear]) < most:
+            await asyncio.sleep(DEAR_S)
 
     async def _give_way(self) -> None:
         """Let turns of the loop pass until one in which nobody came, but not too many."""
@@ -150,14 +192,20 @@ class Shadow:
 
     async def _open(self, batch: Sequence[Job]) -> None:
         """In the thread: the streams of pairs that are new. A version that is held keeps those it has."""
-        if len(self._opened) > _MOST_OPENED:
-            self._opened.clear()
-        for pair in {job.pair for job in batch} - self._opened.keys():
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, self._journal.open_pairs, *pair)
-            self._opened[pair] = self._pairs_series(pair, "ok")
+        if len(self._courses) > _MOST_OPENED:
+            waiting = {(job.answered, job.beside) for job in self._cheap}
+            self._courses = {course: self._courses[course] for course in waiting}
+        loop = asyncio.get_running_loop()
+        for job in batch:
+            course = job.answered, job.beside
+            if course not in self._courses:
+                await loop.run_in_executor(self._pool, self._journal.open_pairs, *job.pair)
+                good = self._pairs_series(job.pair, "ok")
+                self._courses[course] = Course(job.pair, good, cheap_rows(job.beside.schedule))
 
     async def _run_away(self, batch: Sequence[Job]) -> None:
+        if not batch:
+            return
         with self._executing(batch):
             outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, run, batch)
         while batch:
@@ -182,16 +230,11 @@ class Shadow:
             for index in running:
                 self._values[index] -= 1
 
-    def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            self._record(job, outcome)
-
-    def _unhindered(self) -> list[Job]:
-        """What waits now, but for jobs that would compete with callers; these are dropped."""
-        waiting, self._waiting = self._waiting, []
+    def _unhindered(self, jobs: Sequence[Job]) -> list[Job]:
+        """These jobs but for those that would compete with callers; these are dropped."""
         batch = []
-        for job in waiting:
-            if _busy(job):
+        for job in jobs:
+            if busy(job):
                 self._let_go(job)
                 self._drop(job, "busy")
             else:
@@ -203,14 +246,40 @@ class Shadow:
         self._bytes -= job.size
         job.answered.let_go()
         job.beside.let_go()
+        if not self._held:
+            self._done.set()
+
+    def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        """Record and count; what was made to wait for this may go on."""
+        courses = {(job.answered, job.beside) for job in jobs}
+        if len(courses) == 1 and self._plainly(self._courses[courses.pop()], jobs, outcomes):
+            return
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            self._record(job, outcome)
+
+    def _plainly(self, course: Course, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> bool:
+        """Record pairs of one course at once; False, and nothing done, where one is not plain."""
+        found = [outcome for outcome in outcomes if outcome is not None]
+        if len(found) != len(jobs) or any(job.rows != 1 for job in jobs):
+            return False
+        given = [job.outputs for job in jobs]
+        stable, candidate = (given, found) if course.pair[0] is jobs[0].answered else (found, given)
+        if not self._journal.paired_plainly(course.pair, [job.noted for job in jobs], stable, candidate):
+            return False
+        self._values[course.good] += len(jobs)
+        for job in jobs:
+            if job.evidence is not None:
+                self._values[job.evidence.requests] += 1
+            self._let_go(job)
+        return True
 
     def _record(self, job: Job, outcome: Outcome) -> None:
         self._let_go(job)
-        pair = job.pair
+        course = self._courses[job.answered, job.beside]
+        pair = course.pair
         stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)
         self._journal.paired(pair, job.noted, stable, candidate, job.rows)
-        series = self._opened[pair] if outcome is not None else self._pairs_series(pair, "failed")
-        self._values[series] += 1
+        self._values[course.good if outcome is not None else self._pairs_series(pair, "failed")] += 1
         if job.evidence is not None:
             self._values[job.evidence.requests] += 1
             if outcome is None:
@@ -224,51 +293,3 @@ class Shadow:
     def _drop(self, job: Job, reason: str) -> None:
         labels = {"model": job.beside.name, "version": job.beside.version, "reason": reason}
         self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += 1
-
-
-def run(batch: Sequence[Job]) -> list[Outcome]:
-    """Every job of the batch; in the thread, but for a few cheap ones."""
-    outcomes: list[Outcome] = [None] * len(batch)
-    for places in together(batch):
-        jobs = [batch[place] for place in places]
-        found = settle(jobs[0].beside.session.run, [job.feeds for job in jobs], [job.rows for job in jobs])
-        for place, outcome in zip(places, found, strict=True):
-            outcomes[place] = None if isinstance(outcome, Exception) else outcome
-    return outcomes
-
-
-def together(batch: Sequence[Job]) -> list[list[int]]:
-    """Which jobs, by their places, are one run: of one version, alike, and up to its longest batch."""
-    runs: list[list[int]] = []
-    filling: dict[tuple[object, ...], tuple[list[int], int]] = {}
-    for place, job in enumerate(batch):
-        alike = job.beside, tuple([(name, array.shape[1:]) for name, array in job.feeds.items()])
-        places, rows = filling.get(alike, ([], 0))
-        if not places or rows + job.rows > job.beside.schedule.batch_rows:
-            places, rows = [], 0
-            runs.append(places)
-        places.append(place)
-        filling[alike] = places, rows + job.rows
-    return runs
-
-
-def _parted(batch: Sequence[Job]) -> tuple[list[Job], list[Job]]:
-    """The jobs to be run on the loop, and those to be run in the thread."""
-    cheap: list[Job] = []
-    dear: list[Job] = []
-    for job in batch:
-        (cheap if _is_cheap(job) else dear).append(job)
-    return cheap, dear
-
-
-def _is_cheap(job: Job) -> bool:
-    """Whether a few such runs are over before a thread would have begun."""
-    schedule = job.beside.schedule
-    expected = seconds_for(schedule.measured.times, job.rows * AT_ONCE)
-    return schedule.mode == "inline" and expected <= schedule.measured.handoff
-
-
-def _busy(job: Job) -> bool:
-    """Whether callers wait for what this run would take."""
-    beside, answered = job.beside.batcher, job.answered.batcher
-    return bool((beside is not None and beside.waiting) or (answered is not None and answered.crowded))

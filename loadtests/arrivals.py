@@ -100,11 +100,15 @@ class Arrivals(Generic[C]):
             if self._waiting and time.perf_counter_ns() - self._waiting[0] > patience:
                 self._give_up()
                 break
-            while (pause := due - time.perf_counter_ns()) > 0:  # noqa: ASYNC110  a time, not an event
-                await asyncio.sleep(max(pause / 1e9, self._grain))
+            while (pause := due - time.perf_counter_ns()) > 0:
+                await self._sleep(due, pause)
             self._waiting.append(due)
             self._pump()
         await self._drain()
+
+    async def _sleep(self, _due: int, pause: int) -> None:
+        """Let at least a part of the `pause` pass that is left until `due`, in ns."""
+        await asyncio.sleep(max(pause / 1e9, self._grain))
 
     async def _drain(self) -> None:
         """Wait for what is under way, and let every connection go."""

@@ -171,8 +171,8 @@ class RowFile:
         quick = self._active.quick_reject
         return quick is not None and quick.write(identifier, time, latency, status, texts)
 
-    def append_pair(self, meta: PairMeta, values: Sequence[bytes]) -> bool:
-        """As `append` of one shadow pair whose runs both gave something, with the bytes of its values.
+    def append_pairs(self, meta: PairMeta, values: Sequence[bytes]) -> bool:
+        """As `append` of shadow pairs of a row each whose runs were all well, with all rows of each value.
 
         False where that cannot be so quick, for the schema's sake (`is_pair`) or because the buffer is full;
         nothing has happened then.

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from gateway.beside import AT_ONCE, Job, together
 from gateway.journal import Noted
 from gateway.run_settings import ShadowSettings
 from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings
-from gateway.shadow import Job, together
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import ROW, call, request, world
@@ -125,6 +125,28 @@ async def test_callers_come_first(tmp_path: Path) -> None:
             now = here.counted("driftgate_pairs_total", outcome="ok")
             assert now - done <= 10
             done = now
+
+
+async def test_what_comes_alone_and_what_has_company_is_taken_up_at_once(tmp_path: Path) -> None:
+    """A cheap run waits for others only where the last was a moment ago, and for so many as make a turn."""
+    async with world(tmp_path) as here:
+        await here.publish("m", "2", logistic())
+        versions = await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
+        for version in versions.values():
+            version.inline_rows = 1
+            version.schedule = Schedule("inline", 1, 32, measured=Measured(((1, 1e-6),), handoff=1.0))
+        here.core.begin(call())
+        await here.core.shadow.idle()
+        for count in (1, AT_ONCE):
+            before = here.counted("driftgate_pairs_total", outcome="ok")
+            for _ in range(count):
+                here.core.begin(call())
+            for _ in range(4):
+                await asyncio.sleep(0)
+            assert here.counted("driftgate_pairs_total", outcome="ok") - before == count
+        here.core.begin(call())
+        await here.core.shadow.idle()
+        assert here.counted("driftgate_pairs_total", outcome="ok") == AT_ONCE + 3
 
 
 async def test_a_budget_protects_the_callers(tmp_path: Path) -> None:
