@@ -27,6 +27,8 @@ SHARE: Final = 0.5
 CONNECTIONS: Final = 32
 WARM_S: Final = 0.5
 TRIAL_S: Final = 1.0
+TRIALS: Final = 3
+"""So often a rate has to be sustained: one lucky second is no capacity."""
 SUSTAINED_MS: Final = 20.0
 STEP_DOWN: Final = 0.8
 LEAST_SHARE: Final = 0.05
@@ -45,9 +47,9 @@ def turn(url: str, request: bytes, rate: float, seconds: float) -> generator.Tal
 
 
 def sustained(url: str, request: bytes, peak: float) -> float:
-    """Requests a second that are answered as they come; RuntimeError where hardly any are."""
+    """Requests a second that are answered as they come, each time; RuntimeError where hardly any are."""
     rate = peak
-    while turn(url, request, rate, TRIAL_S).percentile(99) > SUSTAINED_MS * 1e3:
+    while any(turn(url, request, rate, TRIAL_S).percentile(99) > SUSTAINED_MS * 1e3 for _ in range(TRIALS)):
         rate *= STEP_DOWN
         if rate < LEAST_SHARE * peak:
             raise RuntimeError(f"not even {rate:.0f} requests a second are answered soon: too busy a machine")
