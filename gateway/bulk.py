@@ -17,6 +17,10 @@ MOST_CELLS: Final = 1 << 23
 """Cells in one table."""
 MOST_ABSENT: Final = 1 << 20
 """Cells that the rows of one table leave out: each becomes a null that nobody sent."""
+MOST_ROWS: Final = 1 << 20
+"""Rows of one request in JSON or a table, as many as may be lists of their own."""
+MOST_BINARY_ROWS: Final = 1 << 24
+"""Rows of one request in binary: what 64 MiB hold of four bytes each. One costs 250 while it is answered."""
 MOST_STRINGS: Final = 1 << 22
 """Elements of one tensor of strings: of empty ones, some 300 MB in the runtime."""
 _SHORTEST_LIST: Final = 2
@@ -58,6 +62,15 @@ def check_absent(cells: int) -> None:
             f"the rows leave out {cells} cells, {MOST_ABSENT} at most may be; send fewer rows at a time, or "
             "every cell"
         )
+
+
+def check_rows(rows: int, most: int = MOST_ROWS) -> None:
+    """TooLargeError where a request has more than so many rows.
+
+    A row may be one byte on the wire, or a thousandth of it where the body was compressed.
+    """
+    if rows > most:
+        raise TooLargeError(f"the request has {rows} rows, {most} at most may be; send fewer rows at a time")
 
 
 def check_strings(name: str, count: int) -> None:

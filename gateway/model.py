@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.batching import Batcher
+from gateway.bulk import MOST_BINARY_ROWS, check_rows
 from gateway.errors import IncompatibleSignatureError, InvalidInputError
 from gateway.inference import Array
 from gateway.meters import ModelMeters
@@ -103,7 +104,10 @@ class LoadedModel:
 
 
 def rows_of(model: LoadedModel, feeds: Mapping[str, Array]) -> int:
-    """The length of the batch axis, which all inputs share; InvalidInputError where they do not."""
+    """The length of the batch axis, which all inputs share.
+
+    InvalidInputError where they do not, TooLargeError where it is too long.
+    """
     if not model.batched:
         return 1
     rows = 0
@@ -112,6 +116,7 @@ def rows_of(model: LoadedModel, feeds: Mapping[str, Array]) -> int:
         if rows not in (0, length):
             raise InvalidInputError(f"inputs disagree on the number of rows: {rows} and {length}; wanted one")
         rows = length
+    check_rows(rows, MOST_BINARY_ROWS)
     return rows
 
 

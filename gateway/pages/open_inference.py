@@ -6,6 +6,7 @@ Health bodies name both facts, because released clients read either from either;
 import asyncio
 from typing import Any, Final
 
+from gateway.bulk import MOST_BINARY_ROWS
 from gateway.core import Core
 from gateway.model import LoadedModel
 from gateway.pages.page import Exchange, Premises, get
@@ -25,7 +26,6 @@ EXTENSIONS: Final = (
     "statistics",
 )
 COMMANDS: Final = "model_repository"
-_MOST_ROWS: Final = 2**31 - 1
 
 
 def extensions(premises: Premises) -> list[str]:
@@ -114,7 +114,7 @@ def configuration(model: LoadedModel, max_body_bytes: int) -> dict[str, Any]:
     most = 0
     if model.batched:
         row = sum(_row_bytes(tensor) for tensor in model.inputs.values())
-        most = max(1, min(max_body_bytes // max(1, row), _MOST_ROWS))
+        most = max(1, min(max_body_bytes // max(1, row), MOST_BINARY_ROWS))
     batched = model.batched and all(tensor.batched for tensor in model.outputs)
     return {
         "name": model.name,

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.bulk import check_lists
+from gateway.bulk import MOST_ROWS, check_lists, check_rows
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
@@ -197,12 +197,15 @@ def _headers(length: int | None) -> tuple[Header, ...]:
 def _request(model: LoadedModel, document: Any, blobs: memoryview | None) -> InferenceRequest:
     """The request that a document makes, together with the bytes behind it where there are any."""
     feeds = _plain(model, document.inputs) or _feeds(model, document.inputs, blobs)
+    rows = rows_of(model, feeds)
+    if rows > MOST_ROWS and blobs is None:
+        check_rows(rows)
     if document.parameters is None and document.outputs is None:
-        return InferenceRequest(feeds, rows_of(model, feeds), document.id)
+        return InferenceRequest(feeds, rows, document.id)
     parameters = document.parameters or NO_PARAMETERS
     return InferenceRequest(
         feeds=feeds,
-        rows=rows_of(model, feeds),
+        rows=rows,
         client_id=document.id,
         wanted=wanted_outputs(model, document.outputs) if document.outputs else (),
         binary=bool(flag(parameters, _BINARY_OUTPUT)),

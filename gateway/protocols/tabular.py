@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from gateway.bulk import check_lists
+from gateway.bulk import check_lists, check_rows
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import Array
 from gateway.model import LoadedModel
@@ -155,6 +155,8 @@ def _names_inputs(row: Any) -> bool:
 def _tensor(tensor: Tensor, values: Any) -> Array:
     leaf = plain_text if tensor.datatype is Datatype.BYTES else None
     if isinstance(values, list) and tensor.shape:
+        if tensor.batched:
+            check_rows(len(values))
         return tensor.from_values(values, leaf)
     if not tensor.shape and not isinstance(values, list):
         return tensor.from_values([values], leaf)

@@ -6,9 +6,11 @@ from gateway.bulk import (
     MOST_ABSENT,
     MOST_CELLS,
     MOST_LISTS,
+    MOST_ROWS,
     MOST_STRINGS,
     check_absent,
     check_lists,
+    check_rows,
     check_strings,
     check_table,
 )
@@ -55,3 +57,10 @@ def test_strings_are_bounded() -> None:
     check_strings("s", MOST_STRINGS)
     with pytest.raises(TooLargeError, match="'s' has 4194305 strings"):
         check_strings("s", MOST_STRINGS + 1)
+
+
+def test_rows_are_bounded() -> None:
+    """A request of as many rows as may be passes, one with one more does not."""
+    check_rows(MOST_ROWS)
+    with pytest.raises(TooLargeError, match="1048577 rows"):
+        check_rows(MOST_ROWS + 1)

@@ -7,10 +7,12 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.bulk import MOST_BINARY_ROWS, MOST_ROWS
 from gateway.run_settings import RequestSettings
 from gateway.settings import GatewaySettings
 from prediction_log.record import Kind, Outcome
 from tests.gateway.worlds import ROW, World, request, world
+from tests.models import identity
 
 TENSOR: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [1, 30], "data": ROW}
 
@@ -137,6 +139,28 @@ async def test_an_oversized_body_is_refused_and_recorded(tmp_path: Path) -> None
         assert (await here.infer(request())).status_code == 200
         (found,) = here.frames(Kind.REJECT)
         assert found.array("status").tolist() == [413, 413]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v2/models/v/infer",
+            b'{"inputs":[{"name":"a","datatype":"INT8","shape":[%d],"data":[%b1]}]}'
+            % (MOST_ROWS + 1, b"1," * MOST_ROWS),
+        ),
+        ("/v1/models/v:predict", b'{"instances":[%b1]}' % (b"1," * MOST_ROWS)),
+        ("/v1/models/v:predict", b'{"inputs":[%b1]}' % (b"1," * MOST_ROWS)),
+        ("/v2/models/v/infer", bytes(MOST_BINARY_ROWS + 1)),
+    ],
+    ids=["list", "instances", "inputs", "bare"],
+)
+async def test_too_many_rows_are_too_large(here: World, path: str, body: bytes) -> None:
+    """A row may be one byte on the wire and costs hundreds: more than may be are 413, in any form."""
+    await here.add("v", identity([("a", "INT8", [None])]))
+    headers = {} if body.startswith(b"{") else {"Inference-Header-Content-Length": "0"}
+    assert is_error(await here.client.post(path, content=body, headers=headers), 413)
+    assert (await here.client.get("/v2/models/v/config")).json()["max_batch_size"] == MOST_BINARY_ROWS
 
 
 async def test_a_wrong_method_names_those_that_work(here: World) -> None:
