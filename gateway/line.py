@@ -68,14 +68,19 @@ class Line:
         self.leaving.set()
         self._any.set()
 
-    def leave_soon(self) -> None:
-        """The same from any thread; nothing where the loop has ended already."""
-        self._call_soon(self.leave)
-
     def part(self) -> None:
         """End soon: on the loop."""
         self.parting.set()
         self._any.set()
+
+    def abandon(self) -> None:
+        """The supervisor is gone and closes no door: leave and part at once; the next one wants the ports."""
+        self.leave()
+        self.part()
+
+    def abandon_soon(self) -> None:
+        """The same from any thread; nothing where the loop has ended already."""
+        self._call_soon(self.abandon)
 
     async def end(self) -> None:
         """Wait until one or the other is wanted."""

@@ -54,7 +54,7 @@ async def _live(told: Order, log: Log) -> int:
 
     def gone() -> None:
         """In the line's thread: stop, and after a while end the process whatever the loop does."""
-        line.leave_soon()
+        line.abandon_soon()
         threading.Event().wait(patience)
         os._exit(1)
 

@@ -115,13 +115,20 @@ def test_a_loop_that_has_ended_is_told_nothing() -> None:
 
     line = loop.run_until_complete(made())
     loop.close()
-    line.leave_soon()
+    line.abandon_soon()
     assert not line.leaving.is_set()
 
 
-async def test_leaving_can_be_said_from_a_thread(bench: Bench) -> None:
-    """It ends the waiting like a word to part, and says that the whole gateway stops."""
-    await asyncio.to_thread(bench.line.leave_soon)
+async def test_who_is_abandoned_waits_for_no_door(bench: Bench) -> None:
+    """Said from a thread, it ends the waiting: the whole gateway stops, and nobody will say when to part."""
+    await asyncio.to_thread(bench.line.abandon_soon)
     async with asyncio.timeout(PATIENCE):
         await bench.line.end()
+    assert (bench.line.parting.is_set(), bench.line.leaving.is_set()) == (True, True)
+
+
+async def test_a_signal_alone_parts_with_nobody(bench: Bench) -> None:
+    """Who is told to leave serves on until it is told to part."""
+    bench.line.leave()
+    await bench.line.end()
     assert (bench.line.parting.is_set(), bench.line.leaving.is_set()) == (False, True)
