@@ -10,6 +10,7 @@ one, a Spread costs the same however long the run is.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import math
 import random
 import time
@@ -52,13 +53,14 @@ class Arrivals(Generic[C]):
         seed: int = 3,
         drain: float = DRAIN_S,
         grain: float = 0.0,
+        speed: ctypes.c_double | None = None,
     ) -> None:
         """Ask `url` for `payload` `rate` times a second; latencies by `window` seconds of due time.
 
         `drain` is how many seconds what is under way at the end may take. A sender with a processor to itself
         is punctual to microseconds, for which it has to turn round and round before each request; with a
         `grain` it sleeps at least so many seconds and then sends all that is due: late by that much, which
-        counts as latency, and a third as dear.
+        counts as latency, and a third as dear. `rate` is multiplied by what `speed` holds at each moment.
         """
         parts = urlsplit(url)
         self.windows: list[C] = []
@@ -71,6 +73,7 @@ class Arrivals(Generic[C]):
         self._connections = connections
         self._drain_s = drain
         self._grain = grain
+        self._speed = speed or ctypes.c_double(1.0)
         self._waiting: deque[int] = deque()
         self._idle: list[Connection] = []
         self._opened: set[Connection] = set()
@@ -96,19 +99,19 @@ class Arrivals(Generic[C]):
             await self._open()
         self._began = due = max(time.perf_counter_ns(), at)
         stop = self._began + int(seconds * 1e9)
-        while not self._ended and (due := due + int(self._source.expovariate(self._rate) * 1e9)) < stop:
+        while not self._ended and (due := due + self._gap()) < stop:
             if self._waiting and time.perf_counter_ns() - self._waiting[0] > patience:
                 self._give_up()
                 break
-            while (pause := due - time.perf_counter_ns()) > 0:
-                await self._sleep(due, pause)
+            while (pause := due - time.perf_counter_ns()) > 0:  # noqa: ASYNC110  a time, not an event
+                await asyncio.sleep(max(pause / 1e9, self._grain))
             self._waiting.append(due)
             self._pump()
         await self._drain()
 
-    async def _sleep(self, _due: int, pause: int) -> None:
-        """Let at least a part of the `pause` pass that is left until `due`, in ns."""
-        await asyncio.sleep(max(pause / 1e9, self._grain))
+    def _gap(self) -> int:
+        """Nanoseconds until the next request is due."""
+        return int(self._source.expovariate(self._rate * self._speed.value) * 1e9)
 
     async def _drain(self) -> None:
         """Wait for what is under way, and let every connection go."""

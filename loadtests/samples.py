@@ -29,7 +29,7 @@ class Sample:
 
     `memory` and, of it, `anonymous` are resident bytes by process, `files` bytes on disk by kind, `used`
     seconds of processor time by process so far, `machine` those of the whole machine, `lag` the monitor's
-    seconds behind.
+    seconds behind, `piece` microseconds that a piece of work costs (see `loadtests.yardstick`).
     """
 
     seconds: float
@@ -39,6 +39,7 @@ class Sample:
     used: Mapping[str, float] = field(default_factory=dict)
     machine: float = 0.0
     lag: float = 0.0
+    piece: float = float("nan")
 
 
 def processes(root: int) -> dict[str, int]:
@@ -52,8 +53,8 @@ def processes(root: int) -> dict[str, int]:
     return found
 
 
-def look(root: int, data: Path, seconds: float, lag: float = 0.0) -> Sample:
-    """Sample now; what ends meanwhile is not in it. `lag` is passed on: whoever asks knows whom to ask."""
+def look(root: int, data: Path, seconds: float) -> Sample:
+    """Sample now, but for `lag` and `piece`, which others know; what ends meanwhile is not in it."""
     found = {name: (pid, _resident(pid)) for name, pid in processes(root).items()}
     alive = {name: (pid, sizes) for name, (pid, sizes) in found.items() if sizes}
     return Sample(
@@ -64,7 +65,6 @@ def look(root: int, data: Path, seconds: float, lag: float = 0.0) -> Sample:
         used={name: cost.cpu_ns([pid]) / 1e9 for name, (pid, _) in alive.items()}
         | {GENERATOR: cost.cpu_ns(_ours(root)) / 1e9},
         machine=worked(),
-        lag=lag,
     )
 
 

@@ -1,6 +1,7 @@
 """`make soak MINUTES=20`: hours of use in minutes, and nothing may grow.
 
-Requests arrive at random times, as many as keep the machine's processors 60 % busy (see `loadtests.load`).
+Requests arrive at random times, as many as keep the machine's processors 60 % busy (see `loadtests.load`):
+fewer in the seconds in which the machine is slower, more where it is quicker (see `loadtests.yardstick`).
 A canary with a shadow starts and is rolled back once a minute, at the same seconds of each minute, and
 every five seconds the memory of each process, the bytes of each kind of file and the monitor's lag are
 looked at. Half a minute before the first is not judged. The verdict is a table; samples.csv, minutes.csv,
@@ -15,16 +16,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests import canary, control, criteria, endurance, load, samples, soak_report
+from loadtests import canary, criteria, endurance, load, samples, soak_report
 from loadtests.bench import generator
 from loadtests.samples import Sample
 from loadtests.spread import Spread
 from loadtests.stream import LEAD_NS, Order, Stream
 from loadtests.subject import Reference, Subject, ask, publish, running
+from loadtests.yardstick import Yardstick
 
 SHARE: Final = 0.6
 """Of the time of all processors."""
@@ -35,6 +37,7 @@ CLOSED_CONNECTIONS: Final = 16
 SENDERS: Final = 2
 """As many as the gateway has workers: a request costs its sender less than its worker."""
 CANARY_PERCENT: Final = 20
+JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 CYCLE_S: Final = 60.0
 LOOKS: Final = 12
 """A cycle has so many windows of latencies, and as many samples."""
@@ -83,7 +86,6 @@ class Outcome:
     windows: Sequence[Spread] = ()
     faults: list[str] = field(default_factory=list)
     busiest: float = 0.0
-    control: control.Control | None = None
 
     @property
     def minutes(self) -> list[Spread]:
@@ -102,23 +104,25 @@ def main() -> int:
         payload = Reference.read(publish(folder)).body(0, 1)
         with running(folder, settings=SETTINGS) as subject:
             publish(folder, 2)
-            request = generator.request_bytes(subject.infer, payload, control.JSON)
-            with Stream(subject.infer, request, SENDERS) as stream:
+            request = generator.request_bytes(subject.infer, payload, JSON)
+            with Yardstick() as yardstick, Stream(subject.infer, request, SENDERS, yardstick.speed) as stream:
                 canary.start(subject.operator, CANARY_PERCENT)
-                rate = asked.rate or _rate(subject, stream, request)
+                rate = asked.rate or _rate(subject, stream, request, yardstick)
                 if not rate:
                     return 1
                 print(f"{rate:.0f} requests a second for {count} × {cycle:g} s …", flush=True)
-                outcome = _soak(subject, stream, rate, cycle, count)
-                if asked.control or endurance.slower(outcome.minutes):
-                    outcome.control = _control(subject, stream, payload, rate, folder / "fresh")
+                outcome = _soak(subject, stream, yardstick, Order(rate, count * cycle, cycle / LOOKS, 0))
     return _verdict(outcome, cycle)
 
 
-def _rate(subject: Subject, stream: Stream, request: bytes) -> float:
-    """The rate of a load of 60 %, found while the canary answers and is shadowed; 0: nothing is sustained."""
+def _rate(subject: Subject, stream: Stream, request: bytes, yardstick: Yardstick) -> float:
+    """The rate of a load of 60 %, found while the canary answers and is shadowed; 0: nothing is sustained.
+
+    It is the rate at the speed that the machine had in the closed loop; the stream follows it from then on.
+    """
     closed = generator.closed_loop(subject.infer, request, connections=CLOSED_CONNECTIONS, seconds=CLOSED_S)
     peak = closed.done / closed.seconds
+    yardstick.begin()
     print(
         f"A closed loop of {CLOSED_CONNECTIONS} callers gets {peak:.0f} answers a second for {CLOSED_S:g} s."
     )
@@ -139,27 +143,31 @@ def _lag(monitor: str) -> float:
     return float("inf") if lag is None else float(lag["seconds"])
 
 
-def _soak(subject: Subject, stream: Stream, rate: float, cycle: float, count: int) -> Outcome:
-    """The load in processes of its own, canaries in a thread, samples in this one."""
+def _soak(subject: Subject, stream: Stream, yardstick: Yardstick, order: Order) -> Outcome:
+    """The load in processes of its own, canaries in a thread, samples in this one.
+
+    `order` says what is judged; the warm-up comes before it.
+    """
     begin = time.perf_counter_ns() + LEAD_NS
-    course = Course(begin + int(WARM_UP * cycle * 1e9), cycle, count)
+    cycle = order.window * LOOKS
+    course = Course(begin + int(WARM_UP * cycle * 1e9), cycle, round(order.seconds / cycle))
     over = threading.Event()
     outcome = Outcome()
     flights = threading.Thread(
         target=_fly, args=(subject.operator, course, over, outcome.faults), name="canaries"
     )
-    stream.begin(Order(rate, course.warm_up + count * cycle, course.window, begin))
+    stream.begin(Order(order.rate, course.warm_up + order.seconds, order.window, begin))
     flights.start()
     try:
         while not stream.ended(course.window - course.now() % course.window):
-            lag = _lag(subject.monitor)
-            outcome.seen.append(samples.look(subject.pid, subject.data, course.now(), lag))
+            now = samples.look(subject.pid, subject.data, course.now())
+            outcome.seen.append(replace(now, lag=_lag(subject.monitor), piece=yardstick.cost()))
     finally:
         over.set()
         flights.join()
     report = stream.end()
     skip = int(WARM_UP * LOOKS)
-    outcome.windows = report.windows[skip : skip + count * LOOKS]
+    outcome.windows = report.windows[skip : skip + course.count * LOOKS]
     outcome.busiest = report.busiest
     return outcome
 
@@ -181,13 +189,6 @@ def _fly(operator: str, course: Course, over: threading.Event, faults: list[str]
             return
 
 
-def _control(subject: Subject, stream: Stream, body: bytes, rate: float, folder: Path) -> control.Control:
-    """What a program that was started now makes of the same load in the same minutes."""
-    print("Comparing, in turns, with a program that was started a moment ago: 3 minutes …", flush=True)
-    canary.start(subject.operator, CANARY_PERCENT)
-    return control.compare(stream, body, folder, rate, settings=SETTINGS, weight=CANARY_PERCENT)
-
-
 def _verdict(outcome: Outcome, cycle: float) -> int:
     minutes = outcome.minutes
     soak_report.write(outcome.seen, minutes, outcome.windows, cycle / LOOKS)
@@ -196,11 +197,8 @@ def _verdict(outcome: Outcome, cycle: float) -> int:
     faults = "; ".join(outcome.faults)
     checks.append(criteria.Check("canaries", "come and go", faults or "came and went", not faults))
     print(criteria.table(checks))
-    if outcome.control:
-        print(outcome.control)
     for name, place in (("first", 0), ("last", len(minutes) - 1)):
-        used = soak_report.processors(outcome.seen, place * cycle, (place + 1) * cycle)
-        print(f"Processors in the {name} minute: {soak_report.told(used)}")
+        print(f"In the {name} minute: {soak_report.told(outcome.seen, minutes[place], place, cycle)}")
     print("Samples, minutes and a picture: loadtests/report")
     return 0 if all(check.passed for check in checks) else 1
 
@@ -208,12 +206,7 @@ def _verdict(outcome: Outcome, cycle: float) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.soak", description=__doc__.split("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=20.0, help="for how long (default 20)")
-    parser.add_argument("--rate", type=float, help="requests a second (default: a load of 60 %%)")
-    parser.add_argument(
-        "--control",
-        action="store_true",
-        help="compare with a fresh program at the end even where the last minute is as quick as the first",
-    )
+    parser.add_argument("--rate", type=float, help="requests a second, throughout (default: a load of 60 %%)")
     asked = parser.parse_args()
     if not 1 <= asked.minutes <= MOST_MINUTES:
         parser.error(f"wanted 1 to {MOST_MINUTES:g} minutes")

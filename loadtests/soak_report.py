@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -42,9 +43,14 @@ def processors(seen: Sequence[Sample], first: float, last: float) -> dict[str, f
     return used | {OTHERS: (after.machine - before.machine) / wall - sum(used.values())}
 
 
-def told(used: dict[str, float]) -> str:
-    """The same in one line."""
-    return ", ".join(f"{name} {share:.2f}" for name, share in used.items())
+def told(seen: Sequence[Sample], minute: Spread, place: int, cycle: float) -> str:
+    """What the minute number `place` (from 0, of `cycle` seconds) was like, in one line."""
+    first, last = place * cycle, (place + 1) * cycle
+    used = processors(seen, first, last)
+    pieces = [sample.piece for sample in seen if first < sample.seconds <= last]
+    cost = statistics.fmean(pieces) if pieces else float("nan")
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in used.items())
+    return f"{minute.done / cycle:.0f} a second, {cost:.0f} µs for a piece of work; processors: {shares}"
 
 
 def _samples(seen: Sequence[Sample]) -> None:
@@ -58,6 +64,7 @@ def _samples(seen: Sequence[Sample]) -> None:
             [
                 "seconds",
                 "lag_s",
+                "piece_us",
                 *heads,
                 *(f"bytes {kind}" for kind in files),
                 *(f"cpu {name}" for name in users),
@@ -68,7 +75,7 @@ def _samples(seen: Sequence[Sample]) -> None:
             sizes = [part.get(name, 0) for part in (now.memory, now.anonymous) for name in names]
             sizes += [now.files.get(kind, 0) for kind in files]
             shares = [f"{used.get(name, 0.0):.3f}" for name in users]
-            out.writerow([f"{now.seconds:.1f}", f"{now.lag:.2f}", *sizes, *shares])
+            out.writerow([f"{now.seconds:.1f}", f"{now.lag:.2f}", f"{now.piece:.1f}", *sizes, *shares])
 
 
 def _latencies(name: str, spreads: Sequence[Spread], scale: float, unit: str) -> None:
@@ -83,8 +90,8 @@ def _latencies(name: str, spreads: Sequence[Spread], scale: float, unit: str) ->
 def _draw(seen: Sequence[Sample], windows: Sequence[Spread], window: float) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415  loads slowly
 
-    figure = Figure(figsize=(10, 9), layout="constrained")
-    memory, files, latency = figure.subplots(3, 1, sharex=True)
+    figure = Figure(figsize=(10, 11), layout="constrained")
+    memory, files, latency, speed = figure.subplots(4, 1, sharex=True)
     times = [sample.seconds / 60 for sample in seen]
     for axes, kind in ((memory, "memory"), (files, "files")):
         names = sorted({name for sample in seen for name in getattr(sample, kind)})
@@ -98,6 +105,9 @@ def _draw(seen: Sequence[Sample], windows: Sequence[Spread], window: float) -> N
         latency.plot(middles, [spread.percentile(q) / 1e3 for spread in windows], label=f"{q} %")
     latency.set_ylabel("latency, ms")
     latency.set_yscale("log")
-    latency.set_xlabel("minutes")
     latency.legend()
+    speed.plot(times, [sample.piece for sample in seen])
+    speed.set_ylabel("a piece of work, µs")
+    speed.set_ylim(bottom=0)
+    speed.set_xlabel("minutes")
     figure.savefig(FOLDER / "soak.png", dpi=110)

@@ -6,6 +6,7 @@ live as long as the `with` block and are told each run over a pipe; nothing else
 
 from __future__ import annotations
 
+import ctypes
 import math
 import multiprocessing
 import time
@@ -48,8 +49,13 @@ class Report:
 class Stream:
     """The processes; owned by who entered it, and used by one thread."""
 
-    def __init__(self, url: str, request: bytes, processes: int) -> None:
-        """`processes` senders of the bytes `request` to `url`."""
+    def __init__(
+        self, url: str, request: bytes, processes: int, speed: ctypes.c_double | None = None
+    ) -> None:
+        """`processes` senders of the bytes `request` to `url`.
+
+        All rates are multiplied by what `speed` holds at each moment; it lies in shared memory.
+        """
         self.processes = processes
         fresh = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
@@ -57,7 +63,9 @@ class Stream:
         for place in range(processes):
             ours, theirs = fresh.Pipe()
             self._pipes.append(ours)
-            self._senders.append(fresh.Process(target=_send, args=(theirs, url, request, place), daemon=True))
+            self._senders.append(
+                fresh.Process(target=_send, args=(theirs, url, request, place, speed), daemon=True)
+            )
 
     def __enter__(self) -> Self:
         for sender in self._senders:
@@ -95,7 +103,7 @@ class Stream:
         return Report(windows, max(report.busiest for report in reports))
 
 
-def _send(pipe: Connection, url: str, request: bytes, seed: int) -> None:
+def _send(pipe: Connection, url: str, request: bytes, seed: int, speed: ctypes.c_double | None) -> None:
     """A process's life: run what is ordered, report, until it is ended or its parent has gone."""
     pipe.send(None)
     while True:
@@ -105,7 +113,14 @@ def _send(pipe: Connection, url: str, request: bytes, seed: int) -> None:
             return
         began, used = time.perf_counter(), time.process_time()
         arrivals = Arrivals(
-            url, request, rate=order.rate, window=order.window, into=Spread, seed=seed, grain=GRAIN_S
+            url,
+            request,
+            rate=order.rate,
+            window=order.window,
+            into=Spread,
+            seed=seed,
+            grain=GRAIN_S,
+            speed=speed,
         )
         windows = arrivals.run(order.seconds, at=order.at, patience=order.patience)
         wall = time.perf_counter() - began

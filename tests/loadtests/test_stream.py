@@ -1,5 +1,7 @@
 """Requests from several processes are one stream: one rate, the same windows, counted together."""
 
+import ctypes
+import multiprocessing
 import socket
 import time
 
@@ -28,6 +30,19 @@ def test_two_processes_send_one_stream_and_can_be_told_again() -> None:
             assert 0.6 * rate < sum(window.done for window in report.windows) < 1.4 * rate
             assert sum(window.bad for window in report.windows) == 0
             assert report.busiest > 0
+
+
+@pytest.mark.system
+def test_a_rate_follows_the_speed_that_it_is_told() -> None:
+    """What the shared number says is what the rate is multiplied by, in every process."""
+    half = multiprocessing.get_context("spawn").RawValue(ctypes.c_double, 0.5)
+    with (
+        Stub(closes_after=10_000) as stub,
+        Stream(stub.url, request_bytes(stub.url, b"", {}), 2, half) as stream,
+    ):
+        stream.begin(order(800.0, time.perf_counter_ns() + LEAD_NS))
+        done = sum(window.done for window in stream.end().windows)
+    assert 240 < done < 560
 
 
 def test_a_run_that_nobody_answers_is_given_up() -> None:
