@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from loadtests.alarm import Alarm
 from loadtests.bench.generator import Connection
 
 DRAIN_S = 30.0
@@ -60,7 +61,7 @@ class Arrivals(Generic[C]):
         `drain` is how many seconds what is under way at the end may take. A sender with a processor to itself
         is punctual to microseconds, for which it has to turn round and round before each request; with a
         `grain` it sleeps at least so many seconds and then sends all that is due: late by that much, which
-        counts as latency, and a third as dear. `rate` is multiplied by what `speed` holds at each moment.
+        counts as latency, and far cheaper. `rate` is multiplied by what `speed` holds at each moment.
         """
         parts = urlsplit(url)
         self.windows: list[C] = []
@@ -72,7 +73,7 @@ class Arrivals(Generic[C]):
         self._window = window
         self._connections = connections
         self._drain_s = drain
-        self._grain = grain
+        self._grain = int(grain * 1e9)
         self._speed = speed or ctypes.c_double(1.0)
         self._waiting: deque[int] = deque()
         self._idle: list[Connection] = []
@@ -97,17 +98,27 @@ class Arrivals(Generic[C]):
     async def _run(self, seconds: float, at: int, patience: float) -> None:
         for _ in range(self._connections):
             await self._open()
+        alarm = Alarm()
+        try:
+            await self._send(alarm, seconds, at, patience)
+        finally:
+            alarm.close()
+        await self._drain()
+
+    async def _send(self, alarm: Alarm, seconds: float, at: int, patience: float) -> None:
         self._began = due = max(time.perf_counter_ns(), at)
         stop = self._began + int(seconds * 1e9)
         while not self._ended and (due := due + self._gap()) < stop:
             if self._waiting and time.perf_counter_ns() - self._waiting[0] > patience:
                 self._give_up()
                 break
-            while (pause := due - time.perf_counter_ns()) > 0:  # noqa: ASYNC110  a time, not an event
-                await asyncio.sleep(max(pause / 1e9, self._grain))
+            while (pause := due - time.perf_counter_ns()) > 0:
+                if self._grain:
+                    await alarm.sleep(max(pause, self._grain))
+                else:
+                    await asyncio.sleep(pause / 1e9)
             self._waiting.append(due)
             self._pump()
-        await self._drain()
 
     def _gap(self) -> int:
         """Nanoseconds until the next request is due."""

@@ -22,7 +22,7 @@ from loadtests.spread import Spread
 
 LEAD_NS: Final = 300_000_000
 """From the word to the first request: every process has opened its connections by then."""
-GRAIN_S: Final = 0.001
+GRAIN_S: Final = 0.0003
 """A sender shares its processor with what it measures, so it sleeps between requests: at least so long."""
 STOP_S: Final = 5.0
 
