@@ -4,7 +4,7 @@ First the capacity: the highest rate of random arrivals, in steps down from a cl
 answered soon, without a shadow. Then half of it arrives, in short turns without and with a second version
 beside each answer: the same requests at the same times in each. The figure is the median of the turns' 99th
 percentiles with a shadow over that without. The sender sleeps until each request is due
-(`loadtests.punctual`). Works are those of `loadtests.bench`.
+(`loadtests.alarm`). Works are those of `loadtests.bench`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests import ledger
+from loadtests.arrivals import Arrivals
 from loadtests.bench import generator, works
-from loadtests.punctual import Punctual
 from loadtests.subject import Subject, ask, running
 
 MOST_RATIO: Final = 1.1
@@ -37,7 +37,9 @@ STEP: Final = {"weight": 0, "shadow": 100, "hold": {"for": "1h", "until": "durat
 
 def turn(url: str, request: bytes, rate: float, seconds: float) -> generator.Tally:
     """Latencies of one turn; what came while it warmed up is left out."""
-    stream = Punctual(url, request, rate=rate, window=WARM_S, into=generator.Tally, connections=CONNECTIONS)
+    stream = Arrivals(
+        url, request, rate=rate, window=WARM_S, into=generator.Tally, connections=CONNECTIONS, grain=0.0
+    )
     _, *windows = stream.run(WARM_S + seconds)
     whole = generator.Tally(seconds=seconds)
     for window in windows:

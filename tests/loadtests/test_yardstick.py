@@ -1,7 +1,6 @@
 """A yardstick tells what the machine is worth now, whatever the program under load does."""
 
 import math
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -31,16 +30,9 @@ def test_a_dearer_piece_is_a_slower_machine(cost: float, wanted: float) -> None:
     assert yardstick.speed(100, cost) == pytest.approx(wanted)
 
 
-def test_a_piece_leaves_its_sockets_as_it_found_them() -> None:
-    """Nothing is under way afterwards, so the next piece is the same work."""
-    near, far = socket.socketpair()
-    with near, far:
-        for _ in range(3):
-            yardstick.piece(near, far)
-        for end in (near, far):
-            end.settimeout(0)
-            with pytest.raises(BlockingIOError):
-                end.recv(1)
+def test_a_piece_is_always_the_same_work() -> None:
+    """All of it is done each time: the sum of as many numbers."""
+    assert yardstick.piece() == yardstick.piece() == sum(range(1600))
 
 
 @pytest.mark.system
