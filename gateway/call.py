@@ -22,13 +22,16 @@ from prediction_log.record import Arm
 VERSION_HEADER: Final = b"x-driftgate-version"
 _TRACEPARENT: Final = b"traceparent"
 _TRACE_LENGTH: Final = 55
+MOST_VIEWED: Final = 2048
+"""Bytes of JSON before the tensors of a body that is handed over as a view."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One request as an edge hands it over; `version` is None where the path names none.
 
     `timeout` is how many seconds its client waits, counted from the call; `priority` is 1 (first) to 9
-    (last), 0 where the client does not say. What a body or a header says of both counts beside them.
+    (last), 0 where the client does not say. What a body or a header says of both counts beside them. `body`
+    may be a read-only view, where the codec takes one; its JSON is then no longer than MOST_VIEWED.
     """
 
     codec: Codec
@@ -38,6 +41,11 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     timeout: float | None = None
     priority: int = 0
+
+
+def mentions(body: bytes | memoryview, word: bytes) -> bool:
+    """Whether a body has a word in its JSON; where it has it elsewhere, the answer may be either."""
+    return word in (body if isinstance(body, bytes) else bytes(body[:MOST_VIEWED]))
 
 
 class Bound(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from typing import Any, Final
 from gateway import metrics
 from gateway.away import Away
 from gateway.beside import Job, size_of
-from gateway.call import Bound, Call, Work, arm_headers, asked_version, bind, trace_id
+from gateway.call import Bound, Call, Work, arm_headers, asked_version, bind, mentions, trace_id
 from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
 from gateway.dispatch import Dispatch
@@ -201,7 +201,7 @@ class Core:
 
     def _proceed(self, work: Work) -> Response | Pending:
         call, batcher = work.call, work.model.batcher
-        if batcher is not None and work.model.inline_rows < 1 and _PRIORITY not in call.body:
+        if batcher is not None and work.model.inline_rows < 1 and not mentions(call.body, _PRIORITY):
             self._dispatch.check_room(batcher, call, work.started)
         elif call.timeout is not None or TIMEOUT in call.headers:
             self._dispatch.check_unread(work)

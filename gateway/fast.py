@@ -40,7 +40,7 @@ from gateway.endpoints import DataPort
 from gateway.paths import Target
 from gateway.port import Connection, PortState
 from gateway.responses import Response
-from gateway.shortcut import Known, Shortcut, wire
+from gateway.shortcut import Known, Shortcut, meaning_of, wire
 from groundwork.connection import BODY_PHASE, FRESH_PHASE, HEAD_PHASE, WHOLE_PHASE, Count
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings
@@ -101,7 +101,8 @@ class FastConnection(Connection):
                 known = self._recent = self._known(data[: data.find(_END) + len(_END)])
             if known is not None and len(data) == known.size and self._is_free():
                 self._phase = WHOLE_PHASE
-                self._answer(known, data[len(known.head) :])
+                whole: Any = memoryview(data) if known.views else data
+                self._answer(known, whole[len(known.head) :])
                 return
             self._read = data
         super().data_received(data)
@@ -139,10 +140,10 @@ class FastConnection(Connection):
         self._phase = WHOLE_PHASE
         head = self._lone_head(len(body))
         path = unquote_to_bytes(self.url).decode("utf-8", "replace")
-        known = Known(head, path, target, headers_of(self.headers), len(head) + len(body))
+        meaning = meaning_of(head, path, target, headers_of(self.headers), len(body))
         if head:
-            self._shortcut.remember(known)
-        self._answer(known, body)
+            self._shortcut.remember(meaning)
+        self._answer(meaning, body)
 
     def finish(self) -> None:
         """A request whose body is still coming is handed to ASGI, which knows how to end a connection."""

@@ -10,23 +10,31 @@ from typing import Final
 import msgspec
 from uvicorn.protocols.http import httptools_impl
 
+from gateway.call import MOST_VIEWED
+from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
 from gateway.paths import Target
-from gateway.protocols.codec import Headers
+from gateway.protocols.codec import JSON_LENGTH, Headers
 from gateway.responses import Header, Response
 
 MOST_HEADS: Final = 1024
 _MOST_LEADS: Final = 256
+LEAST_VIEWED: Final = 4096
+"""A body shorter than this is copied: a view of it costs more."""
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """What a head means: its path and where that leads, its headers, the bytes of it and of its body."""
+    """What a head means: its path and where that leads, its headers, the bytes of it and of its body.
+
+    `views` says that the body need not be copied out of what was read.
+    """
 
     head: bytes
     path: str
     target: Target
     headers: Headers
     size: int
+    views: bool
 
 
 class Shortcut:
@@ -43,6 +51,14 @@ class Shortcut:
         if len(self.heads) >= MOST_HEADS:
             self.heads.clear()
         self.heads[known.head] = known
+
+
+def meaning_of(head: bytes, path: str, target: Target, headers: Headers, size: int) -> Known:
+    """What the head of a request with a body of `size` bytes means."""
+    length = headers.get(JSON_LENGTH, b"")
+    plain = length.isdigit() and len(length) <= MOST_DIGITS and 0 < int(length) <= MOST_VIEWED
+    views = plain and size >= LEAST_VIEWED and target.entry.leads.views
+    return Known(head, path, target, headers, len(head) + size, views)
 
 
 def wire(answer: Response) -> bytes:

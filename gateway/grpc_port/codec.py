@@ -124,6 +124,7 @@ class InferCodec:
         response.parameters["arm"].string_param = answer.arm
         return (), response.SerializeToString()
 
+    views = False
     fault = staticmethod(lambda _status, _code, sentence: sentence.encode())
 
 

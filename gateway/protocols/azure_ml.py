@@ -33,6 +33,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class AzureMl:
     """The protocol's codec; the form of a request is whether its predictions go out bare."""
 
+    views = False
     fault = staticmethod(plain_fault)
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:

@@ -37,6 +37,9 @@ PLATFORM_PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Setting of `platform` to the codec that answers a POST on the path it holds; empty: no such path."""
 
+JSON_LENGTH: Final = b"inference-header-content-length"
+"""The header that says where the JSON part of a body ends, and its tensors begin."""
+
 Headers = Mapping[bytes, bytes]
 """Lower-case names to values; those of a repeated header with commas between them (by gRPC: the last)."""
 
@@ -51,7 +54,12 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Codec(Protocol):
-    """One protocol, without state."""
+    """One protocol, without state.
+
+    `views` says whether `decode` takes a read-only view of a body, too, where `JSON_LENGTH` is given.
+    """
+
+    views: bool
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""

@@ -47,9 +47,12 @@ class KnownBinary(msgspec.Struct, frozen=True, gc=False):
     parameters: Mapping[str, Any]
 
 
-def known_binary(model: LoadedModel, body: bytes, end: int) -> InferenceRequest | None:
-    """The request in `body`, whose JSON is as long as `end`; None where it has to be read."""
-    known = model.binaries.get(body[:end]) if end <= MOST_BYTES else None
+def known_binary(model: LoadedModel, body: bytes | memoryview, end: int) -> InferenceRequest | None:
+    """The request in `body`, whose JSON is as long as `end`; None where it has to be read.
+
+    The tensors are what `body` holds; a view must be read-only, then.
+    """
+    known = model.binaries.get(bytes(body[:end])) if end <= MOST_BYTES else None
     if known is None or len(body) - end != known.size:
         return None
     feeds = {}

@@ -46,6 +46,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class KServeV1:
     """The protocol's codec."""
 
+    views = False
     fault = staticmethod(plain_fault)
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:

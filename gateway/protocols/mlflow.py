@@ -81,6 +81,7 @@ def fault(status: int, _code: str, sentence: str, /) -> bytes:
 class MLflow:
     """The protocol's codec."""
 
+    views = False
     fault = staticmethod(fault)
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:

@@ -28,7 +28,7 @@ from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
 from gateway.model import LoadedModel, rows_of
 from gateway.protocols.bulk import BULK_BYTES, Bulk, read_bulk
-from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
 from gateway.protocols.known_binary import json_length, known_binary, remember
 from gateway.protocols.naming import (
     BASE64,
@@ -50,7 +50,6 @@ from gateway.responses import JSON, Header, plain_fault
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
 
-JSON_LENGTH: Final = b"inference-header-content-length"
 _OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
 _JSON_ALONE: Final = (JSON,)
 _BINARY_OUTPUT: Final = "binary_data_output"
@@ -137,24 +136,29 @@ _encode: Final = msgspec.json.Encoder().encode
 class OpenInference:
     """The protocol's codec."""
 
+    views = True
     fault = staticmethod(plain_fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    def decode(self, model: LoadedModel, headers: Headers, body: bytes | memoryview) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         return self.decode_split(model, headers.get(JSON_LENGTH), body)
 
-    def decode_split(self, model: LoadedModel, length: bytes | None, body: bytes) -> InferenceRequest:
+    def decode_split(
+        self, model: LoadedModel, length: bytes | None, body: bytes | memoryview
+    ) -> InferenceRequest:
         """As `decode`; `length` is the header that says where the JSON part ends, None where none does."""
         if length is None:
+            body = bytes(body)  # here and below: no copy, but of a view
             check_lists(body)
             document = read_bulk(model, body, _decode) if len(body) > BULK_BYTES else None
             return _request(model, document or _read(model, body) or _document(body), None)
         if length and not length.strip(b"0"):
-            return _raw(model, body)
+            return _raw(model, bytes(body))
         end = json_length(length, len(body))
         known = known_binary(model, body, end)
         if known is not None:
             return known
+        body = bytes(body)
         check_lists(body, end)
         request = _request(model, _document(memoryview(body)[:end]), memoryview(body)[end:])
         remember(model, body, end, request)

@@ -20,10 +20,9 @@ from gateway.errors import MalformedError
 from gateway.inference import InferenceRequest
 from gateway.model import LoadedModel, rows_of
 from gateway.protocols import mlflow
-from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
 from gateway.protocols.content_type import content_type
 from gateway.protocols.open_inference import CODEC as OPEN_INFERENCE
-from gateway.protocols.open_inference import JSON_LENGTH
 from gateway.responses import JSON, Header
 
 BINARY: Final = ("application/vnd.sagemaker-triton.binary+json", "application/octet-stream")
@@ -43,6 +42,7 @@ class Form(msgspec.Struct, frozen=True):
 class SageMaker:
     """The protocol's codec."""
 
+    views = False
     fault = staticmethod(mlflow.fault)
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:

@@ -11,10 +11,9 @@ import msgspec
 
 from gateway.inference import InferenceRequest
 from gateway.model import LoadedModel, rows_of
-from gateway.protocols.codec import Answer, Headers
+from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
 from gateway.protocols.content_type import content_type
 from gateway.protocols.open_inference import CODEC as OPEN_INFERENCE
-from gateway.protocols.open_inference import JSON_LENGTH
 from gateway.protocols.tabular import from_rows, read, to_rows
 from gateway.responses import JSON, Header, plain_fault
 
@@ -35,6 +34,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class Vertex:
     """The protocol's codec; the form of a request is whether it came in binary."""
 
+    views = False
     fault = staticmethod(plain_fault)
 
     def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:

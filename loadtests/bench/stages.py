@@ -22,8 +22,8 @@ from uvicorn.config import Config
 from gateway.call import Call
 from gateway.fast import connections
 from gateway.port import PortState
-from gateway.protocols.codec import Answer
-from gateway.protocols.open_inference import CODEC, JSON_LENGTH
+from gateway.protocols.codec import JSON_LENGTH, Answer
+from gateway.protocols.open_inference import CODEC
 from gateway.responses import Response
 from gateway.shortcut import wire
 from groundwork.clock import SystemClock

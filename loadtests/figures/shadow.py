@@ -1,7 +1,7 @@
-"""`figures shadow`: what a shadow of every request costs callers at half of what a worker can answer.
+"""`figures shadow`: what a shadow of every request costs callers at a load of 50 %.
 
-First the capacity: the highest rate of random arrivals, in steps down from a closed loop's, of which 99 % are
-answered soon, without a shadow. Then half of it arrives, in short turns without and with a second version
+First the load: the rate of random arrivals that keeps the machine's processors half busy without a shadow,
+with everything (see `loadtests.load`). Then so many arrive in short turns without and with a second version
 beside each answer: the same requests at the same times in each. The figure is the median of the turns' 99th
 percentiles with a shadow over that without. The sender sleeps until each request is due
 (`loadtests.alarm`). Works are those of `loadtests.bench`.
@@ -10,14 +10,17 @@ percentiles with a shadow over that without. The sender sleeps until each reques
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests import ledger
+from loadtests import ledger, load, samples
 from loadtests.arrivals import Arrivals
 from loadtests.bench import generator, works
 from loadtests.subject import Subject, ask, running
@@ -26,12 +29,9 @@ MOST_RATIO: Final = 1.1
 SHARE: Final = 0.5
 CONNECTIONS: Final = 32
 WARM_S: Final = 0.5
-TRIAL_S: Final = 1.0
-TRIALS: Final = 3
-"""So often a rate has to be sustained: one lucky second is no capacity."""
-SUSTAINED_MS: Final = 20.0
-STEP_DOWN: Final = 0.8
-LEAST_SHARE: Final = 0.05
+TRIAL_S: Final = 2.0
+GUESS: Final = 0.25
+"""Of what a closed loop gives: the first rate that is tried."""
 STEP: Final = {"weight": 0, "shadow": 100, "hold": {"for": "1h", "until": "duration", "max": "2h"}}
 
 
@@ -48,14 +48,18 @@ def turn(url: str, request: bytes, rate: float, seconds: float) -> generator.Tal
     return whole
 
 
-def sustained(url: str, request: bytes, peak: float) -> float:
-    """Requests a second that are answered as they come, each time; RuntimeError where hardly any are."""
-    rate = peak
-    while any(turn(url, request, rate, TRIAL_S).percentile(99) > SUSTAINED_MS * 1e3 for _ in range(TRIALS)):
-        rate *= STEP_DOWN
-        if rate < LEAST_SHARE * peak:
-            raise RuntimeError(f"not even {rate:.0f} requests a second are answered soon: too busy a machine")
-    return rate
+def loaded(url: str, request: bytes, first: float) -> float:
+    """Requests a second that keep the processors SHARE busy; RuntimeError where no rate is sustained."""
+    trials: list[load.Trial] = []
+    while (rate := load.following(trials, first, SHARE)) is not None:
+        began, before = time.monotonic(), samples.worked()
+        tally = turn(url, request, rate, TRIAL_S)
+        busy = (samples.worked() - before) / (time.monotonic() - began) / (os.cpu_count() or 1)
+        trials.append(load.Trial(rate, busy, tally.percentile(99) / 1e3, tally.bad, 0.0, math.nan))
+        print(f"  {rate:.0f} a second without a shadow: processors {busy:.0%} busy")
+    if not load.found(trials, SHARE):
+        raise RuntimeError("no rate that was tried is sustained: the machine is too busy to measure on")
+    return load.found(trials, SHARE)
 
 
 def shadowed(subject: Subject, model: str, *, on: bool) -> None:
@@ -74,12 +78,9 @@ def measure(subject: Subject, work: works.Work, rounds: int, seconds: float) -> 
     request = generator.request_bytes(url, *work.request())
     generator.closed_loop(url, request, connections=16, seconds=WARM_S)
     closed = generator.closed_loop(url, request, connections=16, seconds=2.0)
-    capacity = sustained(url, request, closed.done / closed.seconds)
-    rate = SHARE * capacity
-    print(
-        f"{work.name}: a closed loop gets {closed.done / closed.seconds:.0f} answers a second, "
-        f"{capacity:.0f} are sustained, {rate:.0f} asked for"
-    )
+    print(f"{work.name}: a closed loop of 16 gets {closed.done / closed.seconds:.0f} answers a second")
+    rate = loaded(url, request, GUESS * closed.done / closed.seconds)
+    print(f"{work.name}: {rate:.0f} requests a second, in turns without and with a shadow of each")
     calm, beside = [], []
     for _ in range(rounds):
         calm.append(turn(url, request, rate, seconds))

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -29,6 +31,28 @@ async def test_a_connection_may_change_its_head(tmp_path: Path) -> None:
         for version in ("1", "9", "1", "1", "9", "9", "1"):
             await client.send(post(None, f"X-Driftgate-Version: {version}"))
             assert (await client.answer()).status == (200 if version == "1" else 404)
+
+
+async def test_tensors_that_are_not_copied_are_the_request_s_own(tmp_path: Path) -> None:
+    """The same head over and over, each time with other tensors: each answer is that to its own."""
+    rows = 64
+    tensor = {"name": "x", "datatype": "FP32", "shape": [rows, 30]}
+    size = {"parameters": {"binary_data_size": rows * 30 * 4}}
+    text = msgspec.json.encode({"inputs": [tensor | size], "outputs": [{"name": "probabilities"}]})
+    async with edge(tmp_path / "fast", "fast") as here:
+        client = await here.connect()
+        for seed in range(6):
+            values = np.random.default_rng(seed).normal(size=(rows, 30)).astype("<f4")
+            asked = {"inputs": [tensor | {"data": values.ravel().tolist()}]}
+            length = f"Inference-Header-Content-Length: {len(text)}"
+            await client.send(post(text + values.tobytes(), length))
+            found = msgspec.json.decode((await client.answer()).body)
+            await client.send(post(asked | {"outputs": [{"name": "probabilities"}]}))
+            assert found["outputs"] == msgspec.json.decode((await client.answer()).body)["outputs"]
+            assert is_fast(here.connection)
+        connection = here.connection
+        assert isinstance(connection, fast.FastConnection)
+        assert any(known.views for known in connection._shortcut.heads.values())
 
 
 async def test_heads_that_are_remembered_are_bounded(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import Refusal
 from gateway.model import LoadedModel
+from gateway.protocols.codec import JSON_LENGTH
 from gateway.protocols.known_binary import MOST_BYTES, MOST_KNOWN, known_binary
-from gateway.protocols.open_inference import CODEC, JSON_LENGTH
+from gateway.protocols.open_inference import CODEC
 from tests.gateway.protocols.loading import opened
 from tests.models import identity
 
@@ -53,7 +54,7 @@ def body_of(head: dict[str, Any], blob: bytes) -> tuple[bytes, int]:
     return text + blob, len(text)
 
 
-def meaning(model: LoadedModel, body: bytes, end: int) -> Any:
+def meaning(model: LoadedModel, body: bytes | memoryview, end: int) -> Any:
     """What a body is decoded to, or the refusal."""
     try:
         found = CODEC.decode(model, {JSON_LENGTH: b"%d" % end}, body)
@@ -70,10 +71,14 @@ def meaning(model: LoadedModel, body: bytes, end: int) -> Any:
 def test_what_is_remembered_means_the_same(
     model: LoadedModel, head: dict[str, Any], blobs: list[bytes]
 ) -> None:
-    """Whatever follows the same JSON, and whatever came before, it is what a fresh reading finds."""
-    for blob in blobs:
+    """Whatever follows the same JSON, and whatever came before, it is what a fresh reading finds.
+
+    So it is with a view of the body in its place, at any offset of what was read.
+    """
+    for place, blob in enumerate(blobs):
         body, end = body_of(head, blob)
         found = meaning(model, body, end)
+        assert meaning(model, memoryview(bytes(place) + body)[place:], end) == found
         kept = dict(model.binaries)
         model.binaries.clear()
         assert meaning(model, body, end) == found

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import Refusal, UnanswerableError
 from gateway.model import LoadedModel
-from gateway.protocols.codec import Answer
-from gateway.protocols.open_inference import CODEC, JSON_LENGTH
+from gateway.protocols.codec import JSON_LENGTH, Answer
+from gateway.protocols.open_inference import CODEC
 from tests.counts import count
 from tests.gateway.protocols.loading import opened
 from tests.models import identity
