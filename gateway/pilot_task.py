@@ -19,7 +19,7 @@ from groundwork.clock import Clock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.logs import Log
-from groundwork.slots import read_slots
+from groundwork.slots import SlotsReader
 from groundwork.steady import steady
 from rollouts import guards, judge, verbs
 from rollouts.errors import ConflictError, EvidenceError, RouteError
@@ -45,7 +45,7 @@ class Pilot:
     ) -> None:
         """`holder` names this worker in the lease, which outlives it by at most `ttl` seconds."""
         self._store = store
-        self._slots_folder = slots_folder
+        self._slots = SlotsReader(slots_folder)
         self._clock = clock
         self._holder = holder
         self._ttl = ttl
@@ -64,8 +64,9 @@ class Pilot:
         self._told, self._full = self._full, False
         if not live or not self._leads():
             self._kept.clear()
+            self._slots.close()
             return
-        series = {slot.incarnation: slot.series for slot in read_slots(self._slots_folder)}
+        series = {slot.incarnation: slot.series for slot in self._slots.read()}
         for rollout in live:
             try:
                 self._drive(rollout, series)
@@ -76,6 +77,7 @@ class Pilot:
 
     def close(self) -> None:
         """Give the lease up, so that another worker need not wait for its end."""
+        self._slots.close()
         self._store.release(LEASE, self._holder)
 
     def _leads(self) -> bool:
