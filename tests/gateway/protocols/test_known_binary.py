@@ -71,10 +71,7 @@ def meaning(model: LoadedModel, body: bytes | memoryview, end: int) -> Any:
 def test_what_is_remembered_means_the_same(
     model: LoadedModel, head: dict[str, Any], blobs: list[bytes]
 ) -> None:
-    """Whatever follows the same JSON, and whatever came before, it is what a fresh reading finds.
-
-    So it is with a view of the body in its place, at any offset of what was read.
-    """
+    """Whatever follows the same JSON and whatever came before, bytes or a view, a fresh reading finds it."""
     for place, blob in enumerate(blobs):
         body, end = body_of(head, blob)
         found = meaning(model, body, end)
