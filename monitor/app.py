@@ -69,7 +69,9 @@ def run(
     reread: Reread,
     in_force: Callable[[], Any] = api.untold,
 ) -> int:
-    """Run until SIGTERM or SIGINT; `ready` is called once with the API's URL when the first round is done.
+    """Run until SIGTERM or SIGINT; `ready` is called once with the API's URL after the first round.
+
+    A first round that failed counts as well, for the API says so, and what is served does not wait for it.
 
     `reread` gives the settings as they are to be after a SIGHUP, `in_force` what is told of those in force.
     Blocks; the exit status. DriftgateError when it cannot start.

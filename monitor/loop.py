@@ -104,6 +104,7 @@ class Loop:
             self.errors[code] += 1
             self._resumed = False  # the pipeline stands at its last commit again
             self._log.error("round-failed", code=code, fault=error)
+            self.went_round.set()  # who asks is to be told of the failure, and not to wait for its end
             return None
         self.beat = self._clock.monotonic()
         self.went_round.set()

@@ -1,8 +1,42 @@
 """Tests of monitor.loop."""
 
+import contextlib
+import io
+from pathlib import Path
+
 import pytest
 
-from monitor.loop import FEWEST, FRAMES, LONG_S, portion
+from groundwork.clock import FakeClock
+from groundwork.logs import Log
+from monitor.evidence_out import EvidenceOut
+from monitor.loop import FEWEST, FRAMES, LONG_S, Loop, portion
+from monitor.pipeline import Pipeline
+from monitor.store import open_store
+from prediction_log.segments import SegmentSource
+from tests.monitor import worlds
+from tests.monitor.test_streams import Quiet
+
+
+def test_a_first_round_that_fails_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """A monitor before a segment that nobody can read has gone round: it is there, and says what is wrong."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "000001.seg").write_bytes(bytes(range(256)) * 64)
+    clock, told, seen = FakeClock(worlds.START), io.StringIO(), []
+    with (
+        contextlib.closing(open_store(tmp_path)) as db,
+        contextlib.closing(SegmentSource(tmp_path / "log")) as source,
+    ):
+        pipeline = Pipeline(db, worlds.settings(), worlds.registry("1"))
+        loop = Loop(pipeline, source, Quiet(), EvidenceOut(Quiet(), clock), clock, Log(told, clock))
+
+        def enough(_waited: float) -> bool:
+            seen.append(loop.went_round.is_set())
+            return True
+
+        assert not loop.run(poll=0.1, catch_up=0.0, enough=enough)
+    assert seen == [True]
+    assert sum(loop.errors.values()) == 1
+    assert "round-failed" in told.getvalue()
 
 
 @pytest.mark.parametrize("costs", [1e-5, 1e-3, 0.01, 0.05, 0.1, 1.0])
