@@ -25,14 +25,18 @@ def tree(root: int) -> list[int]:
 
 def cpu_ns(pids: list[int]) -> int:
     """Time on a processor of all threads of `pids` so far, in ns; processes that ended count nothing."""
-    total = 0
-    for pid in pids:
-        for task in _tasks(pid):
-            try:
-                total += int((task / "schedstat").read_text().split()[0])
-            except OSError:
-                continue
-    return total
+    return sum(sum(threads_ns(pid).values()) for pid in pids)
+
+
+def threads_ns(pid: int) -> dict[str, int]:
+    """Time on a processor of each thread of a process so far, in ns, by number; {} where it has ended."""
+    used = {}
+    for task in _tasks(pid):
+        try:
+            used[task.name] = int((task / "schedstat").read_text().split()[0])
+        except OSError:
+            continue
+    return used
 
 
 def rss_bytes(pids: list[int]) -> int:

@@ -1,9 +1,9 @@
 """`figures shadow`: what a shadow of every request costs callers at a load of 50 %.
 
-First the load: the rate of random arrivals that keeps the machine's processors half busy without a shadow,
-with everything (see `loadtests.load`). Then so many arrive in short turns without and with a second version
-beside each answer: the same requests at the same times in each. The figure is the median of the turns' 99th
-percentiles with a shadow over that without. The sender sleeps until each request is due
+First the load: the rate of random arrivals that keeps the worker's busiest thread (its loop, or that of dear
+runs) busy for half of the time without a shadow. Then so many arrive in short turns without and with a second
+version beside each answer: the same requests at the same times in each. The figure is the median of the
+turns' 99th percentiles with a shadow over that without. The sender sleeps until each request is due
 (`loadtests.alarm`). Works are those of `loadtests.bench`.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import shutil
 import statistics
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any, Final
 
 from loadtests import ledger, load, samples
 from loadtests.arrivals import Arrivals
-from loadtests.bench import generator, works
+from loadtests.bench import cost, generator, works
 from loadtests.subject import Subject, ask, running
 
 MOST_RATIO: Final = 1.1
@@ -48,15 +47,19 @@ def turn(url: str, request: bytes, rate: float, seconds: float) -> generator.Tal
     return whole
 
 
-def loaded(url: str, request: bytes, first: float) -> float:
-    """Requests a second that keep the processors SHARE busy; RuntimeError where no rate is sustained."""
+def loaded(worker: int, url: str, request: bytes, first: float) -> float:
+    """Requests a second that keep the busiest thread of the process `worker` busy for SHARE of the time.
+
+    RuntimeError where no rate is sustained.
+    """
     trials: list[load.Trial] = []
     while (rate := load.following(trials, first, SHARE)) is not None:
-        began, before = time.monotonic(), samples.worked()
+        began, before = time.monotonic(), cost.threads_ns(worker)
         tally = turn(url, request, rate, TRIAL_S)
-        busy = (samples.worked() - before) / (time.monotonic() - began) / (os.cpu_count() or 1)
+        wall, after = time.monotonic() - began, cost.threads_ns(worker)
+        busy = max(used - before.get(thread, 0) for thread, used in after.items()) / 1e9 / wall
         trials.append(load.Trial(rate, busy, tally.percentile(99) / 1e3, tally.bad, 0.0, math.nan))
-        print(f"  {rate:.0f} a second without a shadow: processors {busy:.0%} busy")
+        print(f"  {rate:.0f} a second without a shadow: the worker's busiest thread {busy:.0%} busy")
     if not load.found(trials, SHARE):
         raise RuntimeError("no rate that was tried is sustained: the machine is too busy to measure on")
     return load.found(trials, SHARE)
@@ -79,7 +82,8 @@ def measure(subject: Subject, work: works.Work, rounds: int, seconds: float) -> 
     generator.closed_loop(url, request, connections=16, seconds=WARM_S)
     closed = generator.closed_loop(url, request, connections=16, seconds=2.0)
     print(f"{work.name}: a closed loop of 16 gets {closed.done / closed.seconds:.0f} answers a second")
-    rate = loaded(url, request, GUESS * closed.done / closed.seconds)
+    worker = samples.processes(subject.pid)["worker"]
+    rate = loaded(worker, url, request, GUESS * closed.done / closed.seconds)
     print(f"{work.name}: {rate:.0f} requests a second, in turns without and with a shadow of each")
     calm, beside = [], []
     for _ in range(rounds):
