@@ -13,7 +13,7 @@ from gateway.inference import InferenceRequest
 from gateway.journal import NO_TRACE
 from gateway.meters import ARM_NAMES, Evidence
 from gateway.model import LoadedModel
-from gateway.protocols.codec import Codec, Headers
+from gateway.protocols.codec import MOST_JSON, Codec, Headers
 from gateway.responses import Header
 from gateway.routing import Lane
 from groundwork.counters import Counters
@@ -22,8 +22,6 @@ from prediction_log.record import Arm
 VERSION_HEADER: Final = b"x-driftgate-version"
 _TRACEPARENT: Final = b"traceparent"
 _TRACE_LENGTH: Final = 55
-MOST_VIEWED: Final = 2048
-"""Bytes of JSON before the tensors of a body that is handed over as a view."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -31,7 +29,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     `timeout` is how many seconds its client waits, counted from the call; `priority` is 1 (first) to 9
     (last), 0 where the client does not say. What a body or a header says of both counts beside them. `body`
-    may be a read-only view, where the codec takes one; its JSON is then no longer than MOST_VIEWED.
+    may be a read-only view, where the codec takes one.
     """
 
     codec: Codec
@@ -45,7 +43,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
 def mentions(body: bytes | memoryview, word: bytes) -> bool:
     """Whether a body has a word in its JSON; where it has it elsewhere, the answer may be either."""
-    return word in (body if isinstance(body, bytes) else bytes(body[:MOST_VIEWED]))
+    return word in (body if isinstance(body, bytes) else bytes(body[:MOST_JSON]))
 
 
 class Bound(msgspec.Struct, frozen=True):

@@ -10,11 +10,10 @@ from typing import Final
 import msgspec
 from uvicorn.protocols.http import httptools_impl
 
-from gateway.call import MOST_VIEWED
 from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
 from gateway.paths import Target
-from gateway.protocols.codec import JSON_LENGTH, Headers
+from gateway.protocols.codec import JSON_LENGTH, MOST_JSON, Headers
 from gateway.responses import Header, Response
 
 MOST_HEADS: Final = 1024
@@ -56,7 +55,7 @@ class Shortcut:
 def meaning_of(head: bytes, path: str, target: Target, headers: Headers, size: int) -> Known:
     """What the head of a request with a body of `size` bytes means."""
     length = headers.get(JSON_LENGTH, b"")
-    plain = length.isdigit() and len(length) <= MOST_DIGITS and 0 < int(length) <= MOST_VIEWED
+    plain = length.isdigit() and len(length) <= MOST_DIGITS and 0 < int(length) <= MOST_JSON
     views = plain and size >= LEAST_VIEWED and target.entry.leads.views
     return Known(head, path, target, headers, len(head) + size, views)
 

@@ -39,6 +39,8 @@ PLATFORM_PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
 
 JSON_LENGTH: Final = b"inference-header-content-length"
 """The header that says where the JSON part of a body ends, and its tensors begin."""
+MOST_JSON: Final = 2048
+"""Bytes of such a part up to which a body may be a view, and what it means is remembered."""
 
 Headers = Mapping[bytes, bytes]
 """Lower-case names to values; those of a repeated header with commas between them (by gRPC: the last)."""
@@ -56,7 +58,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Codec(Protocol):
     """One protocol, without state.
 
-    `views` says whether `decode` takes a read-only view of a body, too, where `JSON_LENGTH` is given.
+    `views` says whether `decode` takes a read-only view of a body, too, where JSON_LENGTH is given and is no
+    more than MOST_JSON.
     """
 
     views: bool

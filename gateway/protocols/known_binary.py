@@ -18,11 +18,11 @@ from gateway.digits import MOST_DIGITS
 from gateway.errors import MalformedError
 from gateway.inference import InferenceRequest, Wanted
 from gateway.model import LoadedModel
+from gateway.protocols.codec import MOST_JSON
 from registry_client.signature import Datatype
 
 MOST_KNOWN: Final = 256
 """JSON parts that are remembered of one version."""
-MOST_BYTES: Final = 2048
 _ODD: Final = frozenset({Datatype.BYTES, Datatype.BOOL})
 """What has to be looked at each time: strings, and bytes that are neither 0 nor 1."""
 
@@ -52,7 +52,7 @@ def known_binary(model: LoadedModel, body: bytes | memoryview, end: int) -> Infe
 
     The tensors are what `body` holds; a view must be read-only, then.
     """
-    known = model.binaries.get(bytes(body[:end])) if end <= MOST_BYTES else None
+    known = model.binaries.get(bytes(body[:end])) if end <= MOST_JSON else None
     if known is None or len(body) - end != known.size:
         return None
     feeds = {}
@@ -65,7 +65,7 @@ def known_binary(model: LoadedModel, body: bytes | memoryview, end: int) -> Infe
 def remember(model: LoadedModel, body: bytes, end: int, request: InferenceRequest) -> None:
     """Keep what the JSON of a good request means, where it may be used again; MOST_KNOWN at most."""
     tensors = [model.inputs[name] for name in request.feeds]
-    if end > MOST_BYTES or request.client_id is not None or any(one.datatype in _ODD for one in tensors):
+    if end > MOST_JSON or request.client_id is not None or any(one.datatype in _ODD for one in tensors):
         return
     inputs, at = [], 0
     for tensor, array in zip(tensors, request.feeds.values(), strict=True):

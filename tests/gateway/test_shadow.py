@@ -13,7 +13,7 @@ from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
-from tests.gateway.worlds import ROW, call, request, world
+from tests.gateway.worlds import ROW, World, call, request, world
 from tests.models import fragile_logistic, logistic
 
 
@@ -107,16 +107,21 @@ async def test_a_failing_job_harms_no_other_of_its_run(tmp_path: Path) -> None:
         assert frame.array("candidate_outcome").tolist() == [Outcome.OK, Outcome.FAILED, Outcome.OK]
 
 
+async def shadow_cheaply(here: World) -> None:
+    """Shadow everything by runs that cost next to nothing; the first of them is over."""
+    await here.publish("m", "2", logistic())
+    versions = await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
+    for version in versions.values():
+        version.inline_rows = 1
+        version.schedule = Schedule("inline", 1, 32, measured=Measured(((1, 1e-6),), handoff=1.0))
+    here.core.begin(call())
+    await here.core.shadow.idle()
+
+
 async def test_callers_come_first(tmp_path: Path) -> None:
     """Cheap runs take a small share of what waits in each turn of the loop, and all of it in the end."""
     async with world(tmp_path) as here:
-        await here.publish("m", "2", logistic())
-        versions = await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
-        for version in versions.values():
-            version.inline_rows = 1
-            version.schedule = Schedule("inline", 1, 32, measured=Measured(((1, 1e-6),), handoff=1.0))
-        here.core.begin(call())
-        await here.core.shadow.idle()
+        await shadow_cheaply(here)
         for _ in range(80):
             here.core.begin(call())
         done = 1
@@ -130,13 +135,7 @@ async def test_callers_come_first(tmp_path: Path) -> None:
 async def test_what_comes_alone_and_what_has_company_is_taken_up_at_once(tmp_path: Path) -> None:
     """A cheap run waits for others only where the last was a moment ago, and for so many as make a turn."""
     async with world(tmp_path) as here:
-        await here.publish("m", "2", logistic())
-        versions = await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
-        for version in versions.values():
-            version.inline_rows = 1
-            version.schedule = Schedule("inline", 1, 32, measured=Measured(((1, 1e-6),), handoff=1.0))
-        here.core.begin(call())
-        await here.core.shadow.idle()
+        await shadow_cheaply(here)
         for count in (1, AT_ONCE):
             before = here.counted("driftgate_pairs_total", outcome="ok")
             for _ in range(count):

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.call import MOST_VIEWED, mentions
+from gateway.call import mentions
 from gateway.paths import Target
-from gateway.protocols.codec import JSON_LENGTH
+from gateway.protocols.codec import JSON_LENGTH, MOST_JSON
 from gateway.responses import JSON, Header, Response
 from gateway.shortcut import LEAST_VIEWED, meaning_of, wire
 
@@ -39,7 +39,7 @@ def test_answers_that_differ_in_their_last_header_only_differ_in_it() -> None:
         (b"0", LEAST_VIEWED, True, False),
         (b"-1", LEAST_VIEWED, True, False),
         (b"9" * 40, LEAST_VIEWED, True, False),
-        (b"%d" % (MOST_VIEWED + 1), 2 * MOST_VIEWED, True, False),
+        (b"%d" % (MOST_JSON + 1), 2 * MOST_JSON, True, False),
         (None, LEAST_VIEWED, True, False),
     ],
 )

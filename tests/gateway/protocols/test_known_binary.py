@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import Refusal
 from gateway.model import LoadedModel
-from gateway.protocols.codec import JSON_LENGTH
-from gateway.protocols.known_binary import MOST_BYTES, MOST_KNOWN, known_binary
+from gateway.protocols.codec import JSON_LENGTH, MOST_JSON
+from gateway.protocols.known_binary import MOST_KNOWN, known_binary
 from gateway.protocols.open_inference import CODEC
 from tests.gateway.protocols.loading import opened
 from tests.models import identity
@@ -99,7 +99,7 @@ def test_plain_requests_are_remembered(tmp_path: Path) -> None:
     [
         {"inputs": [NUMBERS, WHOLE], "id": "mine"},
         {"inputs": [NUMBERS, LISTED]},
-        {"inputs": [NUMBERS, WHOLE], "note": " " * MOST_BYTES},
+        {"inputs": [NUMBERS, WHOLE], "note": " " * MOST_JSON},
     ],
 )
 def test_what_is_not_plain_is_read_every_time(tmp_path: Path, head: dict[str, Any]) -> None:
