@@ -44,6 +44,7 @@ from gateway.repeating import again
 from gateway.repository import Repository
 from gateway.slot_room import open_slot
 from gateway.spans import core_of
+from gateway.wear import IDLE_LOOKS
 from groundwork.clock import SystemClock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
@@ -65,8 +66,6 @@ GUARD_SECONDS: Final = 0.1
 # Beyond `stop.delay`, for the supervisor to take in whoever waits at the door.
 DOOR_SECONDS: Final = 1.5
 JOURNAL_SECONDS: Final = 1.0
-# While nobody asks the looks are so many times as far apart: each costs a sleeping worker 0.1 to 0.2 ms.
-IDLE_LOOKS: Final = 4
 # Between two signs of life of a worker that has not begun to answer.
 BEAT_SECONDS: Final = 0.1
 

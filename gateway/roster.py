@@ -6,15 +6,19 @@ from typing import Literal
 import msgspec
 
 from gateway.crew import Crew, Seat
-from gateway.places import Places, Stage
+from gateway.places import FRESH_SECONDS, Places, Stage
 from gateway.quarantine import Barred
 from gateway.tally import Tally
+from gateway.wear import IDLE_LOOKS
 
-State = Literal["starting", "ready", "draining", "waiting"]
+State = Literal["starting", "ready", "hung", "draining", "waiting"]
 
 
 class WorkerView(msgspec.Struct, frozen=True):
-    """One seat: seconds, bytes and counts of the worker that sits there; `restart_in` while none does."""
+    """One seat: seconds, bytes and counts of the worker that sits there; `restart_in` while none does.
+
+    `still` is how long its loop has not turned; one that is `hung` would be ready if it did.
+    """
 
     place: int
     state: State
@@ -23,6 +27,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     requests: int = 0
     connections: int = 0
     memory: int = 0
+    still: float = 0.0
     restarts: int = 0
     restart_in: float = 0.0
 
@@ -49,18 +54,24 @@ def _view(seat: Seat, places: Places, tally: Tally, now: float) -> WorkerView:
         wait = 0.0 if seat.restart_at is None else max(0.0, seat.restart_at - now)
         return WorkerView(seat.number, "waiting", restarts=restarts, restart_in=round(wait, 3))
     use = child.use(places.served(seat.place), now)
+    still = child.pulse.still(places.beat_of(seat.place), now)
+    turns = still <= FRESH_SECONDS + IDLE_LOOKS * child.settings.pace.follow
     return WorkerView(
         seat.number,
-        _state(places.stage(seat.place)),
+        _state(places.stage(seat.place), turns=turns),
         pid=child.pid,
         age=round(use.age, 3),
         requests=use.requests,
         connections=places.connections(seat.place),
         memory=use.memory,
+        still=round(still, 3),
         restarts=restarts,
     )
 
 
-def _state(stage: Stage) -> State:
-    names: dict[Stage, State] = {Stage.READY: "ready", Stage.DRAINING: "draining"}
+def _state(stage: Stage, *, turns: bool) -> State:
+    names: dict[Stage, State] = {
+        Stage.READY: "ready" if turns else "hung",
+        Stage.DRAINING: "draining",
+    }
     return names.get(stage, "starting")

@@ -139,9 +139,9 @@ class Bench:
         return [int(path.name.rpartition("-")[2]) for path in self.folder.glob("worker-*")]
 
     def working(self) -> set[int]:
-        """The workers that answer now."""
+        """The workers that answer now; one-line programs have no loop that turns."""
         views = self.supervisor.roster().workers
-        return {view.pid for view in views if view.state == "ready"}
+        return {view.pid for view in views if view.state in ("ready", "hung")}
 
     def restarts(self, reason: str) -> int:
         """How often a worker was followed by another for this reason."""
