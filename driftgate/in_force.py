@@ -3,13 +3,15 @@
     {"workers": {"value": 2, "source": "flag --workers"}, …}
 
 Rules: secrets are covered, so it may be told to whoever may read the operator API. A program is given it by
-whoever started it (`driftgate up`, `serve`, `monitor`), for it does not know where its values came from.
+whoever started it (`driftgate up`, `serve`, `monitor`), for it does not know where its values came from. Of a
+program that answers each port is the one it has, also where any free one was asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -37,6 +39,17 @@ def in_force(
         setting.name: {"value": shown(value_of(value, setting.name)), "source": loaded.sources[setting.name]}
         for setting in (settings.all_settings() if known is None else known)
     }
+
+
+def port_of(place: str) -> int | None:
+    """The port in a URL or a "host:port"; None where it names none."""
+    return urlsplit(place if "//" in place else f"//{place}").port
+
+
+def bound(told: InForce, **places: str | None) -> InForce:
+    """The same with the ports that are really listened on: http="http://127.0.0.1:40123", grpc=None."""
+    ports = {f"{name}.port": port_of(place) for name, place in places.items() if place is not None}
+    return {name: {**one, "value": ports.get(name, one["value"])} for name, one in told.items()}
 
 
 def of_gateway() -> list[Setting]:

@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from driftgate.errors import ProgramError
+from driftgate.in_force import bound, port_of
 from driftgate.programs import Program, module_command
 from driftgate.reloading import Given, Read, Reloading
 from driftgate.ring_folder import ring_folder
@@ -71,7 +71,7 @@ class Ring:
         self._reloading = Reloading(given, reread, self._take_up)
         self._lines: set[asyncio.Task[None]] = set()
         self._renewing = False
-        self._found: tuple[Any, Any] | None = None
+        self._found: Addresses | None = None
         self._stopping = asyncio.Event()
         self._programs = {name: self._program(name) for name in ("gateway", "monitor")}
 
@@ -120,11 +120,12 @@ class Ring:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._found = (gateway, monitor)
-        self._hold_ports()
-        return Addresses(
+        found = Addresses(
             gateway["http"], gateway["operator"], monitor["monitor"], gateway["grpc"], os.getpid()
         )
+        self._found = found
+        self._hold_ports()
+        return found
 
     async def _answer(self, name: str) -> Any:
         return await self._programs[name].ready(self._ready_file(name), READY_SECONDS)
@@ -145,25 +146,25 @@ class Ring:
         """The gateway answers by new settings; the monitor follows, if anything changed for it."""
         changed = given.monitor != self._given.monitor
         self._given = given
-        self._write("in-force", given.in_force)
         self._hold_ports()
         if changed:
             self._renewing = True
             self._programs["monitor"].signal(signal.SIGTERM)
 
     def _hold_ports(self) -> None:
-        """From now on a restarted program takes the port it had, where it was free to choose."""
-        if self._found is None:
+        """Tell the ports that were found; a program that is started again takes the one it had."""
+        found, told = self._found, self._given.in_force
+        if found is None:
+            self._write("in-force", told)
             return
-        gateway, monitor = self._found
-        replace = msgspec.structs.replace
-        http = replace(self._given.gateway.http, port=urlsplit(gateway["http"]).port)
-        operator = replace(self._given.gateway.operator, port=urlsplit(gateway["operator"]).port)
-        grpc = self._given.gateway.grpc
-        if gateway["grpc"] is not None:
-            grpc = replace(grpc, port=urlsplit(f"//{gateway['grpc']}").port)
-        self._write("gateway", replace(self._given.gateway, http=http, operator=operator, grpc=grpc))
-        self._write("monitor", replace(self._given.monitor, port=urlsplit(monitor["monitor"]).port))
+        places = {"http": found.http, "operator": found.operator, "grpc": found.grpc}
+        self._write("in-force", bound(told, monitor=found.monitor, **places))
+        replace, given = msgspec.structs.replace, self._given.gateway
+        http = replace(given.http, port=port_of(found.http))
+        operator = replace(given.operator, port=port_of(found.operator))
+        grpc = given.grpc if found.grpc is None else replace(given.grpc, port=port_of(found.grpc))
+        self._write("gateway", replace(given, http=http, operator=operator, grpc=grpc))
+        self._write("monitor", replace(self._given.monitor, port=port_of(found.monitor)))
 
     async def _keep(self, name: str) -> None:
         """Start the program again whenever it ends before we stop."""

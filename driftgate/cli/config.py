@@ -65,9 +65,9 @@ def show_settings(
     `log.segment_bytes` is `log: {segment_bytes: …}` in the file and DRIFTGATE_LOG_SEGMENT_BYTES among the
     variables. Secrets are not shown.
 
-    With --running the gateway is asked, and a monitor that was started apart from it. Without, file and
-    variables are read here, and nothing that runs is asked: another file, other variables and the flags of
-    `driftgate up` are not known.
+    With --running the gateway is asked, and a monitor that was started apart from it; a port is the one that
+    is listened on, also where any free one (0) was asked for. Without, file and variables are read here, and
+    nothing that runs is asked: another file, other variables and the flags of `driftgate up` are not known.
     """
     if running and config_file is not None:
         raise click.UsageError("--running asks the programs, --config reads a file: give one")

@@ -11,7 +11,7 @@ import click
 from driftgate import settings
 from driftgate.cli.options import flag_names, monitor_port_option, program_options
 from driftgate.extras import require
-from driftgate.in_force import in_force, of_monitor
+from driftgate.in_force import InForce, bound, in_force, of_monitor
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
@@ -46,13 +46,19 @@ def monitor(config_file: Path | None, ready_path: Path | None, **flags: Any) -> 
     loaded = settings.load(config_file, flag_names(flags))
     own = settings.monitor_settings(loaded.value)
 
+    found: dict[str, str] = {}  # where it listens, once it does
+
+    def tell() -> InForce:
+        return bound(in_force(loaded, of_monitor()), **found)
+
     def work(log: Log) -> int:
         with ready_file(ready_path) as write:
 
             def ready(url: str) -> None:
+                found["monitor"] = url
                 write({"monitor": url, "pid": os.getpid()})
                 greet(own.messages, log, lambda: click.echo(f"monitor {url}"), monitor=url)
 
-            return run(own, ready, read, lambda: in_force(loaded, of_monitor()))
+            return run(own, ready, read, tell)
 
     return told(own.messages, work)

@@ -10,7 +10,7 @@ import msgspec
 
 from driftgate import settings
 from driftgate.cli.options import flag_names, gateway_options, program_options
-from driftgate.in_force import InForce, in_force, of_gateway
+from driftgate.in_force import InForce, bound, in_force, of_gateway
 from driftgate.ready import ready_file
 from driftgate.telling import greet, told
 from driftgate.verbs import TaughtCommand
@@ -47,6 +47,7 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
         with ready_file(ready_path) as write:
 
             def ready(addresses: Addresses) -> None:
+                source.addresses = addresses
                 write(addresses)
                 line = f"predictions {addresses.http}/v2   rollouts {addresses.operator}"
                 greet(gateway.messages, log, lambda: click.echo(line), **msgspec.structs.asdict(addresses))
@@ -59,12 +60,13 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
 class Source:
     """Where the settings of one gateway come from: those in force, and those that may come to be.
 
-    SettingsError when they cannot be honoured.
+    `addresses` are where it listens, once it does. SettingsError when settings cannot be honoured.
     """
 
     def __init__(self, config_file: Path | None, flags: dict[str, Any]) -> None:
         self._file = config_file
         self._flags = flags
+        self.addresses: Addresses | None = None
         self._given = self._offered = self._load()
 
     @property
@@ -83,8 +85,10 @@ class Source:
             self._given = self._offered
 
     def in_force(self) -> InForce:
-        """What is told of those in force."""
-        return in_force(self._given, of_gateway(), sized(self.gateway, processors()))
+        """What is told of those in force, with the ports that it has."""
+        told = in_force(self._given, of_gateway(), sized(self.gateway, processors()))
+        at = self.addresses
+        return told if at is None else bound(told, http=at.http, operator=at.operator, grpc=at.grpc)
 
     def _load(self) -> Loaded[msgspec.Struct]:
         return settings.load(self._file, self._flags)

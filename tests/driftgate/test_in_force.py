@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from driftgate import settings
-from driftgate.in_force import in_force, of_gateway, of_monitor
+from driftgate.in_force import bound, in_force, of_gateway, of_monitor
 
 
 def test_every_setting_is_told_with_its_source(tmp_path: Path) -> None:
@@ -21,6 +21,16 @@ def test_every_setting_is_told_with_its_source(tmp_path: Path) -> None:
     assert found["monitor.poll"] == {"value": 2.0, "source": f"file {file}"}
     assert found["log.max_age"]["source"] == "variable DRIFTGATE_LOG_MAX_AGE"
     assert found["workers"] == {"value": 3, "source": "default"}
+
+
+def test_a_port_is_told_as_the_one_that_is_listened_on() -> None:
+    """Where any free one was asked for, or nobody said, the port that was found is told; the source stays."""
+    told = in_force(settings.load(None, {"http.port": 0}, {}))
+    found = bound(told, http="https://127.0.0.1:4001", grpc="[::1]:4002", monitor=None)
+    assert found["http.port"] == {"value": 4001, "source": "flag --http-port"}
+    assert found["grpc.port"] == {"value": 4002, "source": "default"}
+    assert {name for name in told if told[name] != found[name]} == {"http.port", "grpc.port"}
+    assert found.keys() == told.keys()
 
 
 def test_secrets_are_covered() -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -227,13 +228,16 @@ async def test_changed_settings_are_taken_up(up: Up) -> None:
 
 
 async def test_a_running_program_says_where_its_settings_came_from(up: Up) -> None:
-    """`config show --running` names its flags and its file, the monitor's too, and what a reload took up."""
+    """`config show --running` names flags and file, the monitor's too, ports, and what a reload took up."""
     asked = ("config", "show", "--running", "--json", "--operator", up.urls["operator"])
     asking = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "driftgate", *asked, stdout=asyncio.subprocess.PIPE
     )
     found = json.loads((await asking.communicate())[0])
-    assert found["http.port"] == {"value": 0, "source": "flag --http-port"}
+    ports = {name: urlsplit(up.urls[name]).port for name in ("http", "operator", "monitor")}
+    assert {name: found[f"{name}.port"]["value"] for name in ports} == ports
+    assert found["http.port"]["source"] == "flag --http-port"
+    assert up.urls["grpc"] == f"127.0.0.1:{found['grpc.port']['value']}"
     assert found["data"]["value"] == str(up.folder / "data")
     assert found["monitor.poll"]["source"] == "default"
     assert _told(up.urls["monitor"]) == found
@@ -241,6 +245,7 @@ async def test_a_running_program_says_where_its_settings_came_from(up: Up) -> No
     os.kill(up.urls["pid"], signal.SIGHUP)
     taken = {"value": 2.0, "source": f"file {up.config}"}
     await until(lambda: _told(up.urls["operator"])["monitor.poll"] == taken, "it is told", SECONDS)
+    assert _told(up.urls["operator"])["http.port"] == found["http.port"]
 
 
 def _child_of(parent: int, module: str) -> int:
