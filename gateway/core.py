@@ -30,7 +30,7 @@ from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
 from gateway.dispatch import Dispatch
 from gateway.errors import InvalidInputError, NotReadyError, OverloadedError, RunError, UnknownModelError
-from gateway.inference import Array
+from gateway.inference import Array, InferenceRequest
 from gateway.journal import Journal, Noted
 from gateway.large import LargeAnswers
 from gateway.loop_lag import LoopLag
@@ -44,6 +44,7 @@ from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
 from gateway.sizing import LEAST_RUNS
+from gateway.translating import Translators
 from groundwork.clock import Clock
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
@@ -91,7 +92,10 @@ class Core:
         self._on_demand = on_demand
         self._inline_body = settings.requests.inline_body_bytes
         self._pool = ThreadPoolExecutor(settings.runs.pool or LEAST_RUNS, "run")
-        self._large = LargeAnswers(self, journal, self._pool, settings.requests.inline_body_bytes)
+        self._translators = Translators()
+        self._large = LargeAnswers(
+            self, journal, self._pool, self._translators, settings.requests.inline_body_bytes
+        )
         self._requests = 0
         self._bound: dict[str, Bound] = {}
         self.unserved: Mapping[str, str] = MappingProxyType({})
@@ -185,6 +189,7 @@ class Core:
         """Finish the shadow runs and let the threads go; no request may be under way."""
         await self.shadow.close()
         self._dispatch.close()
+        self._translators.close()
         self._pool.shutdown(wait=False)
 
     def _draw(self, lane: Lane, headers: Headers) -> int:
@@ -201,11 +206,16 @@ class Core:
 
     def _proceed(self, work: Work) -> Response | Pending:
         call, batcher = work.call, work.model.batcher
-        if batcher is not None and work.model.inline_rows < 1 and not mentions(call.body, _PRIORITY):
+        large = len(call.body) > self._inline_body
+        if (
+            batcher is not None
+            and work.model.inline_rows < 1
+            and not (large or mentions(call.body, _PRIORITY))
+        ):
             self._dispatch.check_room(batcher, call, work.started)
         elif call.timeout is not None or TIMEOUT in call.headers:
             self._dispatch.check_unread(work)
-        if len(call.body) > self._inline_body:
+        if large:
             return self._decode_away(work)
         work.request = call.codec.decode(work.model, call.headers, call.body)
         return self._run(work)
@@ -320,18 +330,27 @@ class Core:
             return self.refuse(error, call.model, version, started, call.codec.fault)
 
     async def _decode_away(self, work: Work) -> Response:
-        call, model = work.call, work.model
+        model = work.model
         model.hold()
         try:
-            work.request = await asyncio.get_running_loop().run_in_executor(
-                self._pool, call.codec.decode, model, call.headers, call.body
-            )
+            work.request = await self._read(work)
             answer = self._run(work)
             return answer if isinstance(answer, Response) else await answer
         except DriftgateError as error:
             return self.give_up(work, error)
         finally:
             model.let_go()
+
+    async def _read(self, work: Work) -> InferenceRequest:
+        """The request in a large body: read in a thread where that goes in pieces, else in a process."""
+        call, model = work.call, work.model
+        if call.codec.pieces is not None:
+            request = await asyncio.get_running_loop().run_in_executor(
+                self._pool, call.codec.pieces.read, model, call.headers, call.body
+            )
+            if request is not None:
+                return request
+        return await self._translators.read(call.codec, model, call.headers, call.body)
 
     def settle(self, work: Work, entry: Waiting) -> Response | Pending:
         """The answer to a request whose run off the loop has ended."""

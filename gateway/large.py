@@ -1,4 +1,4 @@
-"""An answer that is too large for one turn of the loop: encoded, and its rows written, in a thread.
+"""An answer that is too large for one turn of the loop: encoded, and its rows written, off the loop.
 
 Rules: one at a time, for the sake of memory, and because rows of a stream stand in the order of their ids.
 The numbers of its rows are drawn on the loop before they are written, so requests that come meanwhile are
@@ -18,7 +18,7 @@ from gateway.meters import ARM_NAMES
 from gateway.protocols.codec import Answer
 from gateway.recording import PredictionPlan
 from gateway.responses import Header, Response
-from gateway.slot_streams import Large
+from gateway.translating import Translators
 from groundwork.errors import DriftgateError
 
 Encoded = tuple[tuple[Header, ...], bytes]
@@ -45,10 +45,13 @@ class Answering(Protocol):
 class LargeAnswers:
     """Those of one worker, on its loop; large is what comes in or goes out with more than `most` bytes."""
 
-    def __init__(self, core: Answering, journal: Journal, pool: Executor, most: int) -> None:
+    def __init__(
+        self, core: Answering, journal: Journal, pool: Executor, translators: Translators, most: int
+    ) -> None:
         self._core = core
         self._journal = journal
         self._pool = pool
+        self._translators = translators
         self._most = most
         self._one = asyncio.Lock()
 
@@ -84,11 +87,21 @@ class LargeAnswers:
         large = journal.begin(model, noted, filled, work.request.rows, paired=work.shadow is not None)
         written = False
         try:
-            encoded = await loop.run_in_executor(self._pool, _write, work, outputs, large)
+            encoded = await self._encoded(work, outputs, large.identifier)
+            await loop.run_in_executor(self._pool, large.write)
             written = True
         finally:
             journal.end(large, wanted=written)
         return noted, encoded
+
+    async def _encoded(self, work: Work, outputs: list[Array], identifier: bytes) -> Encoded:
+        """Written in a thread where that goes in pieces, else in a process."""
+        codec, request = work.call.codec, work.request
+        answer = Answer(work.model, ARM_NAMES[work.arm], identifier.hex(), outputs)
+        if codec.pieces is None or not codec.pieces.writes(work.model, request):
+            return await self._translators.write(codec, request, answer)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, codec.encode, request, answer)
 
 
 def fill(plan: PredictionPlan, work: Work, outputs: list[Array]) -> Filled:
@@ -96,11 +109,3 @@ def fill(plan: PredictionPlan, work: Work, outputs: list[Array]) -> Filled:
     columns: dict[str, Any] = {}
     validity = plan.fill(columns, work.request.feeds, outputs, work.request.rows)
     return columns, validity
-
-
-def _write(work: Work, outputs: list[Array], large: Large) -> Encoded:
-    """In the thread: the answer, then its rows."""
-    answer = Answer(work.model, ARM_NAMES[work.arm], large.identifier.hex(), outputs)
-    encoded = work.call.codec.encode(work.request, answer)
-    large.write()
-    return encoded

@@ -5,27 +5,22 @@ session alone may be run from threads.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from gateway.batching import Batcher
-from gateway.bulk import MOST_BINARY_ROWS, check_rows
-from gateway.errors import IncompatibleSignatureError, InvalidInputError
-from gateway.inference import Array
+from gateway.errors import IncompatibleSignatureError
+from gateway.interface import Interface
 from gateway.meters import ModelMeters
 from gateway.schedule import Schedule
 from gateway.session import Session
-from gateway.tensors import Tensor
 from gateway.warmup import Cost
 from registry_client.manifest import Manifest
-from registry_client.signature import Datatype
 
 UNSTUDIED: Final = Schedule()
-_NO_JSON: Final = frozenset({Datatype.FP16, Datatype.BF16})
 _MILLISECOND: Final = 1_000_000
 
 
-class LoadedModel:
+class LoadedModel(Interface):
     """One version in memory; made by the fleet, given to lanes, released by the fleet.
 
     `inline_rows`: the most rows whose run may stay on the event loop (-1: none); `schedule` is the choice
@@ -42,6 +37,7 @@ class LoadedModel:
         inline_rows: int,
         schedule: Schedule = UNSTUDIED,
     ) -> None:
+        super().__init__(manifest.name, manifest.version, session.signature, manifest.classes)
         self.manifest = manifest
         self.session = session
         self.meters = meters
@@ -50,26 +46,9 @@ class LoadedModel:
         self.schedule = schedule
         self.batcher: Batcher | None = None
         self.overruns = 0
-        self.name = manifest.name
-        self.version = manifest.version
         self.digest = manifest.digest
-        self.signature = session.signature
-        self.inputs = {spec.name: Tensor(spec) for spec in self.signature.inputs}
-        tensors = [tensor for tensor in self.inputs.values() if tensor.datatype not in _NO_JSON]
-        self.only = tensors[0] if len(tensors) == len(self.inputs) == 1 else None
-        """Its input, where it has no other and JSON carries it."""
-        leaves = {tensor.leaf for tensor in self.inputs.values()}
-        self.leaf = leaves.pop() if len(leaves) == 1 else None
-        """What JSON elements of every input are, where all inputs are alike in that."""
-        self.outputs = tuple(Tensor(spec) for spec in self.signature.outputs)
-        self.output_index = {spec.name: index for index, spec in enumerate(self.signature.outputs)}
-        self.batched = all(tensor.batched for tensor in self.inputs.values())
         self.label_output = manifest.label_output
         self.score_output = manifest.score_output
-        self.answers: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
-        """Arm to what every plain answer of this version has in common; kept here by what writes them."""
-        self.binaries: dict[bytes, Any] = {}
-        """The JSON of requests in binary to what it means; kept here by what reads them."""
         self.size = manifest.size
         self.since = 0
         self._holders = 0
@@ -98,26 +77,6 @@ class LoadedModel:
     async def idle(self) -> None:
         """Wait until no run holds on to this version."""
         await self._idle.wait()
-
-    def __repr__(self) -> str:
-        return f"<{self.name} version {self.version}>"
-
-
-def rows_of(model: LoadedModel, feeds: Mapping[str, Array]) -> int:
-    """The length of the batch axis, which all inputs share.
-
-    InvalidInputError where they do not, TooLargeError where it is too long.
-    """
-    if not model.batched:
-        return 1
-    rows = 0
-    for array in feeds.values():
-        length = len(array)
-        if rows not in (0, length):
-            raise InvalidInputError(f"inputs disagree on the number of rows: {rows} and {length}; wanted one")
-        rows = length
-    check_rows(rows, MOST_BINARY_ROWS)
-    return rows
 
 
 def check_compatible(older: LoadedModel, newer: LoadedModel) -> None:

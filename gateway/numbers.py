@@ -30,6 +30,7 @@ Reader = Callable[[bytes, np.dtype[Any]], Numbers | None]
 """A JSON list and what to read it as (float64 or int64) to an array; None for whatever is strange."""
 
 PIECE_BYTES: Final = 1 << 18
+_FIND_BYTES: Final = 1 << 20
 _OPEN: Final = ord("[")
 _DOUBLE: Final = np.dtype("<f8")
 _WHOLE: Final = np.dtype("<i8")
@@ -56,7 +57,7 @@ def read(
     `dtype` is that of a float of 4 or 8 bytes or of a signed integer. About 10 ns a number with simdjson, 25
     without.
     """
-    if dtype.kind not in "fi" or body[start] != _OPEN or body.find(b"[", start + 1, end) >= 0:
+    if dtype.kind not in "fi" or body[start] != _OPEN or find(body, b"[", start + 1, end) >= 0:
         return None
     kind, reader = (_DOUBLE if dtype.kind == "f" else _WHOLE), reader or READERS[-1]
     parts: list[Numbers] = []
@@ -70,6 +71,15 @@ def read(
             return None
         parts.append(part)
     return narrowed(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype)
+
+
+def find(body: bytes, mark: bytes, start: int, end: int) -> int:
+    """Where this byte is first between the two, or -1; looked for in pieces."""
+    for at in range(start, end, _FIND_BYTES):
+        found = body.find(mark, at, min(at + _FIND_BYTES, end))
+        if found >= 0:
+            return found
+    return -1
 
 
 def packed(values: list[float], dtype: np.dtype[Any]) -> Numbers | None:

@@ -10,22 +10,26 @@ Our reading of what the protocol leaves open:
 * shared memory is not offered.
 
 Rules: sizes are compared before a list is made of anything; what the message says is checked against the
-signature by the same functions as JSON. Its memory is bounded by `check_size` before a large message is
+signature by the same functions as JSON. Its memory is bounded by `wire.addressed` before a large message is
 parsed: a field of two bytes may become a message of eighty.
 """
 
+import functools
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from gateway.errors import InvalidInputError, MalformedError, TooLargeError
-from gateway.grpc_port.schema import Schema
+from gateway.errors import InvalidInputError, MalformedError
+from gateway.grpc_port.schema import Schema, read
+from gateway.grpc_port.wire import addressed
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.naming import (
+    MOST_PARAMETERS,
     OutputChoice,
     check_complete,
     check_memory,
@@ -40,11 +44,8 @@ from gateway.tensors import Tensor
 from gateway.text import bytes_of, text_of
 from registry_client.signature import Datatype
 
-MOST_FIELDS: Final = 100_000
-"""Inputs, outputs and other top-level fields of one message."""
-MOST_PARAMETERS: Final = 1000
 SMALL_BYTES: Final = 256 * 1024
-"""A message up to this needs no `check_size`, whatever it holds: it parses to 11 MB at most."""
+"""A message up to this needs no `wire.addressed`, whatever it holds: it parses to 11 MB at most."""
 _TYPED: Final = MappingProxyType(
     {
         Datatype.BOOL: "bool_contents",
@@ -62,12 +63,6 @@ _TYPED: Final = MappingProxyType(
     }
 )
 """Datatype to the field of InferTensorContents that carries it."""
-_VARINT: Final = 0
-_FIXED64: Final = 1
-_DELIMITED: Final = 2
-_GROUP: Final = (3, 4)
-_FIXED32: Final = 5
-_MOST_VARINT: Final = 10
 
 
 class InferCodec:
@@ -80,7 +75,7 @@ class InferCodec:
         self._message = message
         self._response = response
 
-    def decode(self, model: LoadedModel, _headers: Headers, _body: bytes) -> InferenceRequest:
+    def decode(self, model: Interface, _headers: Headers, _body: bytes) -> InferenceRequest:
         """The request, checked against the model's signature; a Refusal says what is wrong."""
         message = self._message
         raw = message.raw_input_contents
@@ -125,43 +120,40 @@ class InferCodec:
         return (), response.SerializeToString()
 
     views = False
+    pieces = None
     fault = staticmethod(lambda _status, _code, sentence: sentence.encode())
+
+
+class WireCodec:
+    """The codec of a large message, which is parsed where it is decoded; it has no state."""
+
+    views = False
+    pieces = None
+    fault = staticmethod(InferCodec.fault)
+
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
+        """The request, checked against the model's signature; a Refusal says what is wrong."""
+        return InferCodec(parse(inference(), body), None).decode(model, headers, body)
+
+    def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
+        """No headers, and the serialized answer."""
+        return InferCodec(None, inference().messages["ModelInferResponse"]).encode(request, answer)
+
+
+@functools.cache
+def inference() -> Schema:
+    """The schema of inference, read once in a process."""
+    return read(Path(__file__).with_name("inference.proto"))
 
 
 def parse(schema: Schema, body: bytes) -> Any:
     """The request in a message's bytes; MalformedError or TooLargeError when there is none."""
     if len(body) > SMALL_BYTES:
-        check_size(body)
+        addressed(body)
     try:
         return schema.messages["ModelInferRequest"].FromString(body)
     except DecodeError:
         raise MalformedError(f"the {len(body)} bytes sent are no ModelInferRequest") from None
-
-
-def check_size(body: bytes) -> None:
-    """TooLargeError when a message has more than MOST_FIELDS top-level fields; about 0.5 µs for each.
-
-    MalformedError when its fields cannot be told apart.
-    """
-    at, end = 0, len(body)
-    for _ in range(MOST_FIELDS):
-        if at >= end:
-            break
-        key, at = _varint(body, at)
-        kind = key & 7
-        if kind == _VARINT:
-            _, at = _varint(body, at)
-        elif kind == _DELIMITED:
-            length, at = _varint(body, at)
-            at += length
-        elif kind in (_FIXED32, _FIXED64):
-            at += 4 if kind == _FIXED32 else 8
-        elif kind not in _GROUP:  # protobuf passes over groups, whose fields are counted like others
-            at = end + 1
-    if at < end:
-        raise TooLargeError(f"the message has more than {MOST_FIELDS} fields; send fewer tensors at a time")
-    if at > end:
-        raise MalformedError(f"the {end} bytes sent are no ModelInferRequest")
 
 
 def read_parameters(found: Any) -> Mapping[str, Any]:
@@ -174,7 +166,7 @@ def read_parameters(found: Any) -> Mapping[str, Any]:
     return {name: getattr(value, choice) for name, (choice, value) in values.items() if choice}
 
 
-def _feeds(model: LoadedModel, inputs: Any, raw: Any) -> dict[str, Array]:
+def _feeds(model: Interface, inputs: Any, raw: Any) -> dict[str, Array]:
     """Every input of the model, each exactly once."""
     feeds: dict[str, Array] = {}
     for place, given in enumerate(inputs):
@@ -219,17 +211,3 @@ def _from_contents(tensor: Tensor, contents: Any, shape: list[int]) -> Array:
 
 def _choices(outputs: Any) -> list[OutputChoice]:
     return [OutputChoice(output.name, dict(read_parameters(output.parameters))) for output in outputs]
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends; MalformedError when there is none."""
-    value = 0
-    for shift in range(0, 7 * _MOST_VARINT, 7):
-        if at >= len(body):
-            break
-        byte = body[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004  the bit that says another one follows
-            return value, at
-    raise MalformedError(f"the {len(body)} bytes sent are no ModelInferRequest")

@@ -3,7 +3,8 @@
 Rules:
 
 1. Keys come first, before a byte of the message is read; metadata are the headers of HTTP.
-2. A message is parsed here, never by gRPC, which would call a malformed one an error of ours.
+2. A message is parsed here (a large one where large bodies are), never by gRPC, which would call a
+   malformed one an error of ours.
 3. A request that was to be predicted and is refused is in the prediction log, as on the data port.
 4. A client that leaves takes its call back: gRPC cancels the task that answers it, and the core knows what
    has not begun yet.
@@ -21,11 +22,12 @@ from grpc.aio import AbortError
 from gateway.call import Call
 from gateway.core import Core
 from gateway.errors import MalformedError
-from gateway.grpc_port.codec import InferCodec, parse
+from gateway.grpc_port.codec import InferCodec, WireCodec, parse
 from gateway.grpc_port.methods import Asked, Rpc
 from gateway.grpc_port.relay import address_of
 from gateway.grpc_port.schema import Method, Schema
 from gateway.grpc_port.statuses import code_of, metadata_of, sentence_of
+from gateway.grpc_port.wire import addressed
 from gateway.pages.page import Premises
 from gateway.protocols.codec import Headers
 from gateway.responses import OK, Response, refused
@@ -119,21 +121,21 @@ class Calls:
         self, body: bytes, headers: Headers, left: float | None, started: float
     ) -> Response | Awaitable[Response]:
         if len(body) > self._inline:
-            return self._parse_away(body, headers, left, started)
+            return self._begin_away(body, headers, left, started)
         try:
             message = parse(self.schema, body)
         except DriftgateError as error:
             return self._core.refuse(error, "", None, started, InferCodec.fault)
         return self._core.begin(self._call(message, headers, left, body))
 
-    async def _parse_away(
+    async def _begin_away(
         self, body: bytes, headers: Headers, left: float | None, started: float
     ) -> Response:
         try:
-            message = await asyncio.to_thread(parse, self.schema, body)
+            model, version = await asyncio.to_thread(addressed, body)
         except DriftgateError as error:
             return self._core.refuse(error, "", None, started, InferCodec.fault)
-        answer = self._core.begin(self._call(message, headers, left, body))
+        answer = self._core.begin(Call(WireCodec(), model, version or None, headers, body, left))
         return answer if isinstance(answer, Response) else await answer
 
     def _call(self, message: Any, headers: Headers, left: float | None, body: bytes) -> Call:

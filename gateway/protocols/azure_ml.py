@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import MalformedError
 from gateway.inference import Array, InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols import mlflow
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.tabular import from_columns, from_rows, read, to_columns
@@ -34,9 +34,10 @@ class AzureMl:
     """The protocol's codec; the form of a request is whether its predictions go out bare."""
 
     views = False
+    pieces = None
     fault = staticmethod(plain_fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         del headers
         document = read(_DECODER, body, "a scoring request")
@@ -57,7 +58,7 @@ class AzureMl:
 CODEC: Final = AzureMl()
 
 
-def _input_data(model: LoadedModel, data: Any) -> dict[str, Array]:
+def _input_data(model: Interface, data: Any) -> dict[str, Array]:
     if isinstance(data, list):
         return from_rows(model, data, what="input_data")
     if isinstance(data, dict) and "data" in data and "data" not in model.inputs:

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import numbers
 from gateway.inference import Array
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from registry_client.signature import Datatype
 
 BULK_BYTES: Final = 8 << 10
@@ -31,18 +31,25 @@ class Bulk(msgspec.Struct, frozen=True, gc=False):
     array: Array
 
 
-def read_bulk(model: LoadedModel, body: bytes, decode: Callable[[bytes], Any]) -> Any:
+def read_bulk(
+    model: Interface, body: bytes, decode: Callable[[bytes], Any], most_rest: int | None = None
+) -> Any:
     """The request whose first flat list of numbers is an array already; None where it is not so plain.
+
+    Also None where there is more than `most_rest` beside the list.
 
     The list is cut out, and the rest decoded with a mark in its place. `"data"` with a colon behind it is a
     field's name or the body is no JSON; so if the mark comes back as the data of an input, it was that.
     `decode` reads a document whose inputs keep their data as text.
     """
-    opening = _LIST.match(body, body.find(_DATA) + len(_DATA))
-    end = body.find(b"]", opening.end()) + 1 if opening is not None else 0
+    found = body.find(_DATA, 0, most_rest)
+    opening = _LIST.match(body, found + len(_DATA)) if found >= 0 else None
+    end = numbers.find(body, b"]", opening.end(), len(body)) + 1 if opening is not None else 0
     if opening is None or not end:
         return None
     start = opening.end() - 1
+    if most_rest is not None and start + len(body) - end > most_rest:
+        return None
     try:
         document = decode(b"".join((memoryview(body)[:start], _PLACE, memoryview(body)[end:])))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

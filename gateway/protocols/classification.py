@@ -14,7 +14,7 @@ import numpy as np
 
 from gateway.errors import InvalidInputError, UnsupportedError
 from gateway.inference import Array
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype, TensorSpec
 
@@ -40,13 +40,13 @@ def wanted(tensor: Tensor, value: Any) -> int:
     return value
 
 
-def classify(model: LoadedModel, tensor: Tensor, array: Array, most: int) -> tuple[Tensor, Array]:
+def classify(model: Interface, tensor: Tensor, array: Array, most: int) -> tuple[Tensor, Array]:
     """The `most` highest values of each row, as a tensor of strings and its codec."""
     shape = array.shape if tensor.batched and array.ndim else (1, *array.shape)
     rows = array.reshape(shape[0], math.prod(shape[1:]))
     count = min(most, rows.shape[1])
     places = np.argsort(_falling(rows), axis=1, kind="stable")[:, :count]
-    names = model.manifest.classes if len(model.manifest.classes) == rows.shape[1] else ()
+    names = model.classes if len(model.classes) == rows.shape[1] else ()
     form = "%f" if tensor.datatype in _FLOATS else "%d"
     strings = [
         [_class(form % row[place], place, names) for place in line]

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.inference import Array, InferenceRequest
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from gateway.responses import Header
 
 PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
@@ -49,22 +49,39 @@ Headers = Mapping[bytes, bytes]
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a codec puts into its answer: the identity of a finished run and all outputs of the model."""
 
-    model: LoadedModel
+    model: Interface
     arm: str
     prediction_id: str
     outputs: Sequence[Array]
 
 
+class Pieces(Protocol):
+    """What of a protocol can be read and written piece by piece, so that no other thread has to wait."""
+
+    def read(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest | None:
+        """As the codec's `decode`; None where that would keep the interpreter for milliseconds."""
+        ...
+
+    def writes(self, model: Interface, request: InferenceRequest) -> bool:
+        """Whether the codec's `encode` goes in pieces for this request."""
+        ...
+
+
 class Codec(Protocol):
-    """One protocol, without state.
+    """One protocol, without state: one that reads large bodies is pickled for the process that does.
 
     `views` says whether `decode` takes a read-only view of a body, too, where JSON_LENGTH is given and is no
-    more than MOST_JSON.
+    more than MOST_JSON. `pieces` None: nothing of it goes in pieces.
     """
 
     views: bool
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    @property
+    def pieces(self) -> Pieces | None:
+        """Its pieces."""
+        ...
+
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         ...
 

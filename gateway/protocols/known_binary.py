@@ -17,7 +17,7 @@ import numpy as np
 from gateway.digits import MOST_DIGITS
 from gateway.errors import MalformedError
 from gateway.inference import InferenceRequest, Wanted
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from gateway.protocols.codec import MOST_JSON
 from registry_client.signature import Datatype
 
@@ -47,7 +47,7 @@ class KnownBinary(msgspec.Struct, frozen=True, gc=False):
     parameters: Mapping[str, Any]
 
 
-def known_binary(model: LoadedModel, body: bytes | memoryview, end: int) -> InferenceRequest | None:
+def known_binary(model: Interface, body: bytes | memoryview, end: int) -> InferenceRequest | None:
     """The request in `body`, whose JSON is as long as `end`; None where it has to be read.
 
     The tensors are what `body` holds; a view must be read-only, then.
@@ -62,7 +62,7 @@ def known_binary(model: LoadedModel, body: bytes | memoryview, end: int) -> Infe
     return InferenceRequest(feeds, known.rows, None, known.wanted, known.binary, known.parameters)
 
 
-def remember(model: LoadedModel, body: bytes, end: int, request: InferenceRequest) -> None:
+def remember(model: Interface, body: bytes, end: int, request: InferenceRequest) -> None:
     """Keep what the JSON of a good request means, where it may be used again; MOST_KNOWN at most."""
     tensors = [model.inputs[name] for name in request.feeds]
     if end > MOST_JSON or request.client_id is not None or any(one.datatype in _ODD for one in tensors):

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.errors import InvalidInputError, MalformedError
 from gateway.inference import InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols.cloud_event import Event, closed, opened
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.tabular import from_columns, from_rows, read, to_columns, to_rows
@@ -47,9 +47,10 @@ class KServeV1:
     """The protocol's codec."""
 
     views = False
+    pieces = None
     fault = staticmethod(plain_fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         event, body = opened(headers, body)
         document = read(_DECODER, body, "a request with instances or inputs")

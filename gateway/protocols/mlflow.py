@@ -25,7 +25,7 @@ import msgspec
 from gateway.bulk import check_absent, check_table
 from gateway.errors import EncodingError, InvalidInputError, MalformedError
 from gateway.inference import Array, InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.content_type import ContentType, content_type
 from gateway.protocols.tabular import from_columns, from_rows, from_table, read, to_columns
@@ -82,9 +82,10 @@ class MLflow:
     """The protocol's codec."""
 
     views = False
+    pieces = None
     fault = staticmethod(fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         kind = content_type(headers.get(b"content-type"))
         check_charset(kind)
@@ -119,7 +120,7 @@ def scoring_document(body: bytes) -> ScoringDocument:
     return read(_DECODER, body, "a scoring request")
 
 
-def feeds_of(model: LoadedModel, document: ScoringDocument) -> dict[str, Array]:
+def feeds_of(model: Interface, document: ScoringDocument) -> dict[str, Array]:
     """The inputs of a model in whichever form the document has them."""
     forms = [name for name in FORMS if getattr(document, name) is not None]
     if len(forms) != 1:
@@ -134,7 +135,7 @@ def feeds_of(model: LoadedModel, document: ScoringDocument) -> dict[str, Array]:
     return from_columns(model, document.inputs)
 
 
-def from_split(model: LoadedModel, frame: SplitFrame) -> dict[str, Array]:
+def from_split(model: Interface, frame: SplitFrame) -> dict[str, Array]:
     """The inputs of a model in a data frame of columns and rows."""
     names = None if frame.columns is None else [str(name) for name in frame.columns]
     width = len(frame.data[0]) if names is None and frame.data else len(names or ())
@@ -144,7 +145,7 @@ def from_split(model: LoadedModel, frame: SplitFrame) -> dict[str, Array]:
     return from_table(model, names, frame.data)
 
 
-def from_records(model: LoadedModel, records: list[dict[str, Any]]) -> dict[str, Array]:
+def from_records(model: Interface, records: list[dict[str, Any]]) -> dict[str, Array]:
     """The inputs of a model in rows that name their cells; a cell that is not there is null.
 
     TooLargeError where too many of them are not.
@@ -154,7 +155,7 @@ def from_records(model: LoadedModel, records: list[dict[str, Any]]) -> dict[str,
     return from_table(model, names, [[record.get(name) for name in names] for record in records])
 
 
-def _from_csv(model: LoadedModel, body: bytes) -> dict[str, Array]:
+def _from_csv(model: Interface, body: bytes) -> dict[str, Array]:
     check_table(body)
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
     try:
@@ -189,7 +190,7 @@ def _cells(
     return rows
 
 
-def _cell_readers(model: LoadedModel, names: Sequence[str]) -> list[Callable[[str], Any]]:
+def _cell_readers(model: Interface, names: Sequence[str]) -> list[Callable[[str], Any]]:
     """What reads each column."""
     kinds = {
         element: tensor.datatype

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.errors import InvalidInputError, UnsupportedError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest, Wanted
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from gateway.protocols.classification import PARAMETER as CLASSIFICATION
 from gateway.protocols.classification import classify
 from gateway.protocols.classification import wanted as classes_wanted
@@ -20,6 +20,8 @@ from gateway.protocols.codec import Answer
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
 
+MOST_PARAMETERS: Final = 1000
+"""Of one request, tensor or output."""
 CONTENT_TYPE: Final = "content_type"
 BASE64: Final = "base64"
 _SHARED_MEMORY: Final = "shared_memory_region"
@@ -34,7 +36,7 @@ class OutputChoice(msgspec.Struct, gc=False):
     parameters: Parameters = None
 
 
-def input_named(model: LoadedModel, name: str, datatype: str, given: Collection[str]) -> Tensor:
+def input_named(model: Interface, name: str, datatype: str, given: Collection[str]) -> Tensor:
     """The input that a request gives; InvalidInputError: unknown, of another datatype, or `given` already."""
     tensor = model.inputs.get(name)
     if tensor is None or name in given:
@@ -62,7 +64,7 @@ def fitted(tensor: Tensor, shape: list[int]) -> list[int]:
     return shape
 
 
-def check_complete(model: LoadedModel, given: Collection[str]) -> None:
+def check_complete(model: Interface, given: Collection[str]) -> None:
     """InvalidInputError where an input of the model was not given."""
     if len(given) != len(model.inputs):
         absent = [name for name in model.inputs if name not in given]
@@ -71,6 +73,8 @@ def check_complete(model: LoadedModel, given: Collection[str]) -> None:
 
 def checked_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters of a request, each a string, a number or a truth value; InvalidInputError otherwise."""
+    if len(parameters) > MOST_PARAMETERS:
+        raise InvalidInputError(f"found {len(parameters)} parameters, wanted {MOST_PARAMETERS} at most")
     for name, value in parameters.items():
         if isinstance(value, dict | list):
             raise InvalidInputError(
@@ -100,7 +104,7 @@ def in_base64(tensor: Tensor, parameters: Mapping[str, Any]) -> bool:
     return tensor.datatype is Datatype.BYTES and parameters.get(CONTENT_TYPE) == BASE64
 
 
-def wanted_outputs(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wanted, ...]:
+def wanted_outputs(model: Interface, outputs: list[OutputChoice]) -> tuple[Wanted, ...]:
     """The outputs that a request names, each known and named once; InvalidInputError otherwise."""
     wanted: dict[str, Wanted] = {}
     for output in outputs:
@@ -119,7 +123,7 @@ def wanted_outputs(model: LoadedModel, outputs: list[OutputChoice]) -> tuple[Wan
 
 
 def chosen_outputs(
-    model: LoadedModel, request: InferenceRequest, answer: Answer
+    model: Interface, request: InferenceRequest, answer: Answer
 ) -> list[tuple[Tensor, Array, bool]]:
     """The outputs to send, in the order they were asked for, and whether each travels in binary.
 

@@ -26,7 +26,7 @@ import msgspec
 from gateway.bulk import MOST_ROWS, check_lists, check_rows
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols.bulk import BULK_BYTES, Bulk, read_bulk
 from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
 from gateway.protocols.known_binary import json_length, known_binary, remember
@@ -45,7 +45,7 @@ from gateway.protocols.naming import (
     input_named,
     wanted_outputs,
 )
-from gateway.protocols.plain_answer import plain_answer
+from gateway.protocols.plain_answer import ODD, plain_answer
 from gateway.responses import JSON, Header, plain_fault
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
@@ -57,6 +57,8 @@ _SETTLED: Final = frozenset({_BINARY_OUTPUT})
 """Parameters that say nothing to whoever runs the request."""
 _NOTHING: Final = msgspec.Raw(b"")
 _DATA: Final = b'"data"'
+_MOST_REST: Final = 1 << 18
+"""Bytes of JSON that are decoded in one piece of a large body; a millisecond or two."""
 _FAR: Final = len(_DATA) + 5
 """How far beyond the word the brackets of nested lists are looked for."""
 _BINARY_ONLY: Final = frozenset({Datatype.FP16, Datatype.BF16})
@@ -139,12 +141,12 @@ class OpenInference:
     views = True
     fault = staticmethod(plain_fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes | memoryview) -> InferenceRequest:
+    def decode(self, model: Interface, headers: Headers, body: bytes | memoryview) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         return self.decode_split(model, headers.get(JSON_LENGTH), body)
 
     def decode_split(
-        self, model: LoadedModel, length: bytes | None, body: bytes | memoryview
+        self, model: Interface, length: bytes | None, body: bytes | memoryview
     ) -> InferenceRequest:
         """As `decode`; `length` is the header that says where the JSON part ends, None where none does."""
         if length is None:
@@ -163,6 +165,27 @@ class OpenInference:
         request = _request(model, _document(memoryview(body)[:end]), memoryview(body)[end:])
         remember(model, body, end, request)
         return request
+
+    @property
+    def pieces(self) -> "OpenInference":
+        """Numbers in flat lists and in binary are read and written in pieces."""
+        return self
+
+    def read(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest | None:
+        """As `decode`; None where that would keep the interpreter for milliseconds."""
+        length = headers.get(JSON_LENGTH)
+        if length is None:
+            check_lists(body)
+            document = read_bulk(model, body, _decode, most_rest=_MOST_REST)
+            return None if document is None else _request(model, document, None)
+        texts = any(tensor.datatype is Datatype.BYTES for tensor in model.inputs.values())
+        if texts or json_length(length, len(body)) > _MOST_REST:
+            return None
+        return self.decode_split(model, length, body)
+
+    def writes(self, model: Interface, request: InferenceRequest) -> bool:
+        """Whether `encode` goes in pieces for this request."""
+        return not request.wanted and not any(tensor.datatype in ODD for tensor in model.outputs)
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
         """Headers (content type first, no content length) and body of the answer."""
@@ -198,7 +221,7 @@ def _headers(length: int | None) -> tuple[Header, ...]:
     return _JSON_ALONE if length is None else (_OCTETS, (JSON_LENGTH, b"%d" % length))
 
 
-def _request(model: LoadedModel, document: Any, blobs: memoryview | None) -> InferenceRequest:
+def _request(model: Interface, document: Any, blobs: memoryview | None) -> InferenceRequest:
     """The request that a document makes, together with the bytes behind it where there are any."""
     feeds = _plain(model, document.inputs) or _feeds(model, document.inputs, blobs)
     rows = rows_of(model, feeds)
@@ -217,7 +240,7 @@ def _request(model: LoadedModel, document: Any, blobs: memoryview | None) -> Inf
     )
 
 
-def _read(model: LoadedModel, body: bytes) -> Any:
+def _read(model: Interface, body: bytes) -> Any:
     """The request with its data as lists, when they are as plain as they mostly are; None when they are not.
 
     How deep the first list looks only chooses a decoder: one that does not fit refuses, and what is then
@@ -248,7 +271,7 @@ def _document(body: bytes | memoryview) -> RequestDocument:
         ) from None
 
 
-def _raw(model: LoadedModel, body: bytes) -> InferenceRequest:
+def _raw(model: Interface, body: bytes) -> InferenceRequest:
     """A body that is one tensor and nothing else."""
     if len(model.inputs) != 1:
         raise MalformedError(
@@ -267,7 +290,7 @@ def _check_json(tensor: Tensor) -> None:
         )
 
 
-def _plain(model: LoadedModel, inputs: list[Any]) -> dict[str, Array] | None:
+def _plain(model: Interface, inputs: list[Any]) -> dict[str, Array] | None:
     """The one input of a model that has no other, where it is as plain as it mostly is; else None."""
     tensor = model.only
     if tensor is None or len(inputs) != 1:
@@ -285,7 +308,7 @@ def _plain(model: LoadedModel, inputs: list[Any]) -> dict[str, Array] | None:
     return {tensor.name: tensor.from_lists(document.data, shape)}
 
 
-def _feeds(model: LoadedModel, inputs: list[Any], blobs: memoryview | None) -> dict[str, Array]:
+def _feeds(model: Interface, inputs: list[Any], blobs: memoryview | None) -> dict[str, Array]:
     """Every input of the model, each exactly once; with binary data, every byte of it used."""
     feeds: dict[str, Array] = {}
     at = 0

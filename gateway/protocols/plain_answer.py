@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from gateway.inference import Array, InferenceRequest
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from gateway.protocols.codec import Answer
 from registry_client.signature import Datatype
 
-_ODD: Final = frozenset({Datatype.BYTES, Datatype.FP16, Datatype.BF16})
+ODD: Final = frozenset({Datatype.BYTES, Datatype.FP16, Datatype.BF16})
 """Strings, and what JSON does not carry."""
 _encode: Final = msgspec.json.Encoder().encode
 PART: Final = 4096
@@ -68,9 +68,9 @@ def _end(known: str | None) -> bytes:
     return b"}]}" if known is None else b'}],"id":%b}' % _encode(known)
 
 
-def _plan(model: LoadedModel, arm: str) -> tuple[bytes, tuple[bytes, ...]]:
+def _plan(model: Interface, arm: str) -> tuple[bytes, tuple[bytes, ...]]:
     """What stands before the outputs, with a place for the id, and before each shape (empty: an odd one)."""
-    if any(tensor.datatype in _ODD for tensor in model.outputs):
+    if any(tensor.datatype in ODD for tensor in model.outputs):
         return b"", ()
     start = _encode({"model_name": model.name, "model_version": model.version})[:-1].replace(b"%", b"%%")
     head = b'%b,"parameters":{"prediction_id":"%%b","arm":"%b"},"outputs":[' % (start, arm.encode())

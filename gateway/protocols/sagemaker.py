@@ -18,7 +18,7 @@ import msgspec
 
 from gateway.errors import MalformedError
 from gateway.inference import InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols import mlflow
 from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
 from gateway.protocols.content_type import content_type
@@ -43,9 +43,10 @@ class SageMaker:
     """The protocol's codec."""
 
     views = False
+    pieces = None
     fault = staticmethod(mlflow.fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         attributes = headers.get(_ATTRIBUTES)
         if attributes is not None and len(attributes) > _MOST_ATTRIBUTES:
@@ -82,9 +83,7 @@ class SageMaker:
 CODEC: Final = SageMaker()
 
 
-def _plain(
-    model: LoadedModel, headers: Headers, body: bytes, *, is_json: bool
-) -> tuple[InferenceRequest, str]:
+def _plain(model: Interface, headers: Headers, body: bytes, *, is_json: bool) -> tuple[InferenceRequest, str]:
     """A body of JSON or CSV, and the media type that answers it in the Open Inference Protocol, or ""."""
     if not is_json:
         return mlflow.CODEC.decode(model, headers, body), ""

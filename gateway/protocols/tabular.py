@@ -19,7 +19,7 @@ import msgspec
 from gateway.bulk import check_lists, check_rows
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import Array
-from gateway.model import LoadedModel
+from gateway.interface import Interface
 from gateway.tensors import Tensor
 from gateway.text import escaped, from_base64, to_base64
 from groundwork.elements import element_names
@@ -42,7 +42,7 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
         raise MalformedError(f"the body is not {what}: it is nested too deep or not UTF-8") from None
 
 
-def from_rows(model: LoadedModel, rows: Sequence[Any], *, what: str = "instances") -> dict[str, Array]:
+def from_rows(model: Interface, rows: Sequence[Any], *, what: str = "instances") -> dict[str, Array]:
     """The inputs of a model from one element per row; further names in an element are left aside."""
     if not rows:
         raise InvalidInputError(f"{what} is empty; wanted one element per row")
@@ -65,7 +65,7 @@ def from_rows(model: LoadedModel, rows: Sequence[Any], *, what: str = "instances
     }
 
 
-def from_columns(model: LoadedModel, columns: Any, *, what: str = "inputs") -> dict[str, Array]:
+def from_columns(model: Interface, columns: Any, *, what: str = "inputs") -> dict[str, Array]:
     """The inputs of a model from whole tensors: an object of them, or the bare list of the only one."""
     if isinstance(columns, dict) and not (set(columns) == {_B64} and _B64 not in model.inputs):
         for name in columns:
@@ -84,7 +84,7 @@ def from_columns(model: LoadedModel, columns: Any, *, what: str = "inputs") -> d
 
 
 def from_table(
-    model: LoadedModel, names: Sequence[str] | None, rows: Sequence[Sequence[Any]]
+    model: Interface, names: Sequence[str] | None, rows: Sequence[Sequence[Any]]
 ) -> dict[str, Array]:
     """The inputs of a model from a table whose rows are as long as `names`; None: columns have no names."""
     if not rows:
@@ -163,7 +163,7 @@ def _tensor(tensor: Tensor, values: Any) -> Array:
     raise InvalidInputError(f"input {tensor.name!r}: wanted lists nested like {list(tensor.shape)}")
 
 
-def _column(model: LoadedModel, tensor: Tensor, index: int, rows: Sequence[Sequence[Any]]) -> Array:
+def _column(model: Interface, tensor: Tensor, index: int, rows: Sequence[Sequence[Any]]) -> Array:
     cells = [row[index] for row in rows]
     return _tensor(tensor, cells if model.batched or not isinstance(cells[0], list) else cells[0])
 

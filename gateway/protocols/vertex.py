@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.inference import InferenceRequest
-from gateway.model import LoadedModel, rows_of
+from gateway.interface import Interface, rows_of
 from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
 from gateway.protocols.content_type import content_type
 from gateway.protocols.open_inference import CODEC as OPEN_INFERENCE
@@ -35,9 +35,10 @@ class Vertex:
     """The protocol's codec; the form of a request is whether it came in binary."""
 
     views = False
+    pieces = None
     fault = staticmethod(plain_fault)
 
-    def decode(self, model: LoadedModel, headers: Headers, body: bytes) -> InferenceRequest:
+    def decode(self, model: Interface, headers: Headers, body: bytes) -> InferenceRequest:
         """The request in `body`, checked against the model's signature; a Refusal says what is wrong."""
         kind = content_type(headers.get(b"content-type"))
         if kind.media == BINARY:

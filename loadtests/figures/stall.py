@@ -1,8 +1,9 @@
 """`figures stall`: how long a health check waits while a body of tens of megabytes is read and answered.
 
-One worker; another process sends the body, as JSON and as binary tensors, while this one asks the same worker
-for its health, again and again over one connection. Printed are the slowest answers of each, and as many of a
-time when nothing else was asked.
+One worker; another process sends the body, in one form after the other (flat and nested lists of JSON, rows
+of KServe v1, a table as MLflow has it, CSV, binary tensors), while this one asks the same worker for its
+health, again and again over one connection. Printed are the slowest answers of each, and as many of a time
+when nothing else was asked.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import multiprocessing
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -30,35 +32,79 @@ SIZES: Final = (64, 32, 10)
 PATIENCE_S: Final = 120.0
 CALM_S: Final = 2.0
 PAUSE_S: Final = 0.001
-FORMS: Final = ("json", "binary")
 _NUMBER: Final = b"0.1234"
+_ROW: Final = b",".join([_NUMBER] * SIZES[0])
+_COLUMNS: Final = [f"x{place}" for place in range(SIZES[0])]
+_JSON: Final = MappingProxyType({"Content-Type": "application/json"})
+_TENSOR: Final = b'{"inputs":[{"name":"X","datatype":"FP32","shape":[%d,%d],"data":['
+
+Request = tuple[str, bytes, Mapping[str, str]]
+"""Path, body and headers."""
 
 
-def body(form: str, size: int) -> tuple[bytes, dict[str, str]]:
-    """A request of about so many bytes for the model, and its headers."""
-    if form == "json":
-        rows = size // ((len(_NUMBER) + 1) * SIZES[0])
-        values = b",".join([_NUMBER] * (rows * SIZES[0]))
-        head = b'{"inputs":[{"name":"X","datatype":"FP32","shape":[%d,%d],"data":[' % (rows, SIZES[0])
-        return head + values + b"]}]}", {"Content-Type": "application/json"}
+def flat(size: int) -> Request:
+    """One list of all numbers."""
+    rows = size // (len(_ROW) + 1)
+    text = _TENSOR % (rows, SIZES[0]) + b",".join([_ROW] * rows) + b"]}]}"
+    return "/v2/models/m/infer", text, _JSON
+
+
+def nested(size: int) -> Request:
+    """A list for each row."""
+    rows = size // (len(_ROW) + 3)
+    text = _TENSOR % (rows, SIZES[0]) + _rows(rows) + b"]}]}"
+    return "/v2/models/m/infer", text, _JSON
+
+
+def instances(size: int) -> Request:
+    """KServe v1's rows."""
+    text = b'{"instances":[' + _rows(size // (len(_ROW) + 3)) + b"]}"
+    return "/v1/models/m:predict", text, _JSON
+
+
+def table(size: int) -> Request:
+    """A data frame as pandas splits it."""
+    columns = json.dumps(_COLUMNS).encode()
+    text = b'{"dataframe_split":{"columns":%b,"data":[%b]}}' % (columns, _rows(size // (len(_ROW) + 3)))
+    return "/invocations", text, _JSON
+
+
+def csv(size: int) -> Request:
+    """The same as lines of text."""
+    text = ",".join(_COLUMNS).encode() + (b"\n" + _ROW) * (size // (len(_ROW) + 1))
+    return "/invocations", text, {"Content-Type": "text/csv"}
+
+
+def binary(size: int) -> Request:
+    """A tensor's bytes, and an answer in bytes."""
     rows = size // (4 * SIZES[0])
     raw = np.full((rows, SIZES[0]), 0.1234, np.float32).tobytes()
     tensor: dict[str, object] = {"name": "X", "shape": [rows, SIZES[0]], "datatype": "FP32"}
     tensor |= {"parameters": {"binary_data_size": len(raw)}}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-    return head + raw, {
-        "Content-Type": "application/octet-stream",
-        "Inference-Header-Content-Length": str(len(head)),
-    }
+    return (
+        "/v2/models/m/infer",
+        head + raw,
+        {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))},
+    )
+
+
+FORMS: Final[Mapping[str, Callable[[int], Request]]] = MappingProxyType(
+    {form.__name__: form for form in (flat, nested, instances, table, csv, binary)}
+)
+
+
+def _rows(count: int) -> bytes:
+    return b",".join([b"[%b]" % _ROW] * count)
 
 
 def send(url: str, form: str, size: int) -> tuple[int, int, float]:
     """In another process: post the body; status, bytes of the answer, seconds."""
-    content, headers = body(form, size)
+    path, content, headers = FORMS[form](size)
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
     began = time.monotonic()
-    connection.request("POST", parts.path, content, headers)
+    connection.request("POST", path, content, dict(headers))
     answer = connection.getresponse()
     length = len(answer.read())
     connection.close()
@@ -97,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.figures stall", description=__doc__.split("\n\n")[0]
     )
-    parser.add_argument("--form", action="append", choices=FORMS, help="default: both")
+    parser.add_argument("--form", action="append", choices=FORMS, help="default: all")
     parser.add_argument("--megabytes", type=float, default=64.0, help="of the body (default 64)")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args(arguments)
@@ -112,9 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"nothing else: {told(poll(subject.http, lambda: time.monotonic() < ends))}")
             for form in asked.form or FORMS:
                 for _ in range(asked.rounds):
-                    work = other.submit(
-                        send, f"{subject.http}/v2/models/m/infer", form, int(asked.megabytes * 1e6)
-                    )
+                    work = other.submit(send, subject.http, form, int(asked.megabytes * 1e6))
                     latencies = poll(subject.http, _runs(work))
                     status, length, seconds = work.result()
                     worst = max(worst, *latencies)

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import MalformedError, Refusal, TooLargeError
-from gateway.grpc_port.codec import MOST_FIELDS, MOST_PARAMETERS, SMALL_BYTES, InferCodec, check_size, parse
+from gateway.grpc_port.codec import SMALL_BYTES, InferCodec, parse
+from gateway.grpc_port.wire import MOST_FIELDS, addressed
 from gateway.model import LoadedModel
+from gateway.protocols.naming import MOST_PARAMETERS
 from tests.counts import count
 from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, tensor, typed
 from tests.gateway.protocols.loading import opened
@@ -215,7 +217,7 @@ def test_a_message_of_countless_fields_is_not_parsed() -> None:
 def test_size_is_checked_of_any_bytes(body: bytes) -> None:
     """Whatever protobuf reads passes; the rest passes too or is refused, and nothing else happens."""
     try:
-        check_size(body)
+        addressed(body)
     except MalformedError:
         with pytest.raises(MalformedError):
             parse(SERVICE, body)

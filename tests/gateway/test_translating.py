@@ -1,0 +1,192 @@
+"""Requests and answers that another process reads and writes: the same as here, whatever becomes of it."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import struct
+import sys
+import termios
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from pkgutil import resolve_name
+
+import msgspec
+import numpy as np
+import pytest
+
+from gateway.errors import InvalidInputError, MalformedError, OverloadedError
+from gateway.inference import InferenceRequest
+from gateway.interface import Interface
+from gateway.protocols.codec import Answer, Codec
+from gateway.protocols.open_inference import CODEC
+from gateway.translating import HUGE_BYTES, Translators
+from registry_client.signature import Datatype, Signature, TensorSpec
+from tests.gateway.protocols.test_contract import CODECS, GOOD
+from tests.gateway.worlds import ROW, request
+
+NUMBERS = Interface(
+    "m",
+    "1",
+    Signature(
+        (TensorSpec("x", Datatype.FP32, (-1, 30)),),
+        (TensorSpec("label", Datatype.INT64, (-1,)), TensorSpec("scores", Datatype.FP32, (-1, 2))),
+    ),
+)
+TEXTS = Interface(
+    "t",
+    "1",
+    Signature((TensorSpec("text", Datatype.BYTES, (-1, 1)),), (TensorSpec("out", Datatype.BYTES, (-1, 1)),)),
+)
+OUTPUTS = [np.array([1], "<i8"), np.array([[0.25, 0.75]], "<f4")]
+
+
+@pytest.fixture
+async def translators() -> AsyncIterator[Translators]:
+    """Those of one worker."""
+    made = Translators()
+    yield made
+    made.close()
+
+
+def same(one: InferenceRequest, other: InferenceRequest) -> bool:
+    """Whether two requests mean the same."""
+    bare = [msgspec.structs.replace(request, feeds={}) for request in (one, other)]
+    return bare[0] == bare[1] and all(
+        np.array_equal(one.feeds[name], array) for name, array in other.feeds.items()
+    )
+
+
+@pytest.mark.parametrize("target", CODECS)
+async def test_another_process_reads_and_writes_the_same(translators: Translators, target: str) -> None:
+    """Whatever the protocol, request and answer are byte for byte those of its codec here."""
+    codec: Codec = resolve_name(target)
+    body = msgspec.json.encode(GOOD[target])
+    wanted = codec.decode(NUMBERS, {}, body)
+    found = await translators.read(codec, NUMBERS, {}, body)
+    assert same(found, wanted)
+    told = Answer(NUMBERS, "stable", "0" * 32, OUTPUTS)
+    assert await translators.write(codec, found, told) == codec.encode(wanted, told)
+
+
+async def test_texts_are_the_same_there_and_back(translators: Translators) -> None:
+    """Texts that are no ASCII come through both ways."""
+    texts = ["", "zwölf", "a\u0000b", "🙂"]
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [4, 1], "data": texts}
+    found = await translators.read(CODEC, TEXTS, {}, msgspec.json.encode({"inputs": [tensor]}))
+    assert found.feeds["text"].ravel().tolist() == texts
+    _, body = await translators.write(CODEC, found, Answer(TEXTS, "stable", "0", [found.feeds["text"]]))
+    assert msgspec.json.decode(body)["outputs"][0]["data"] == texts
+
+
+async def test_a_refusal_is_the_codecs(translators: Translators) -> None:
+    """What the codec refuses is refused in its words, and the process reads on."""
+    with pytest.raises(MalformedError, match="the body is not an inference request"):
+        await translators.read(CODEC, NUMBERS, {}, b"{")
+    bad = request([ROW[1:]])
+    with pytest.raises(InvalidInputError, match="not nested like"):
+        await translators.read(CODEC, NUMBERS, {}, msgspec.json.encode(bad))
+    assert (await translators.read(CODEC, NUMBERS, {}, msgspec.json.encode(request()))).rows == 1
+
+
+async def test_a_mistake_of_ours_is_told_in_full(translators: Translators) -> None:
+    """What a codec should never raise comes with the lines of the other process, for the operator."""
+    with pytest.raises(RuntimeError, match=r"translation.py(.|\n)*AttributeError"):
+        await translators.read(CODEC, None, {}, b"{}")  # type: ignore[arg-type]  # the mistake
+
+
+def children() -> list[int]:
+    """The processes that this one has started and not ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            line = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == os.getpid() and b"gateway.translator" in line:
+            found.append(int(folder.name))
+    return found
+
+
+async def test_a_process_that_ended_meanwhile_is_replaced(translators: Translators) -> None:
+    """Who is killed while nobody asks costs nobody anything."""
+    body = msgspec.json.encode(request())
+    await translators.read(CODEC, NUMBERS, {}, body)
+    (pid,) = children()
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert (await translators.read(CODEC, NUMBERS, {}, body)).rows == 1
+
+
+async def test_a_process_that_ends_over_a_request_costs_that_request(translators: Translators) -> None:
+    """It is refused as one that may be sent again, and the next one has a process of its own."""
+    body = msgspec.json.encode(request())
+    await translators.read(CODEC, NUMBERS, {}, body)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)
+    asking = asyncio.create_task(translators.read(CODEC, NUMBERS, {}, body))
+    await until(lambda: lies_unread(line_of(translators)))
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(OverloadedError, match="send it again"):
+        await asking
+    assert (await translators.read(CODEC, NUMBERS, {}, body)).rows == 1
+    assert children() != [pid]
+
+
+async def until(fact: Callable[[], object]) -> None:
+    """Let the loop go on until something is so."""
+    while not fact():  # noqa: ASYNC110  nobody tells of what the system does
+        await asyncio.sleep(0)
+
+
+def lies_unread(line: socket.socket) -> bool:
+    """Whether the other end has not read yet what was sent."""
+    return bool(struct.unpack("i", fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4)))[0])
+
+
+def line_of(translators: Translators) -> socket.socket:
+    """The line to the process that has been asked."""
+    line = translators._large._line
+    assert line is not None
+    return line
+
+
+async def test_a_process_that_nobody_wants_is_ended() -> None:
+    """After a while without a question it is gone, and the next question has a new one."""
+    translators = Translators(idle=0.0)
+    body = msgspec.json.encode(request())
+    for _ in range(2):
+        await translators.read(CODEC, NUMBERS, {}, body)
+        await until(lambda: not children())
+    translators.close()
+
+
+async def test_the_huge_keep_only_the_huge_waiting(translators: Translators) -> None:
+    """Who is large is answered while what is huge waits for its process."""
+    body = msgspec.json.encode(request())
+    await translators.read(CODEC, NUMBERS, {}, b" " * HUGE_BYTES + body)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)
+    huge = asyncio.create_task(translators.read(CODEC, NUMBERS, {}, b" " * HUGE_BYTES + body))
+    assert (await translators.read(CODEC, NUMBERS, {}, body)).rows == 1
+    assert not huge.done()
+    os.kill(pid, signal.SIGCONT)
+    assert (await huge).rows == 1
+
+
+async def test_without_a_process_a_thread_reads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where none can be started requests are read all the same, and the operator hears of it once."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    translators = Translators()
+    body = msgspec.json.encode(request())
+    for _ in range(2):
+        found = await translators.read(CODEC, NUMBERS, {}, body)
+        headers, told = await translators.write(CODEC, found, Answer(NUMBERS, "stable", "0", OUTPUTS))
+    translators.close()
+    assert (headers, told) == CODEC.encode(found, Answer(NUMBERS, "stable", "0", OUTPUTS))
+    assert len(caplog.records) == 1
+    assert "no process can be started" in caplog.text
