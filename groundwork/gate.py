@@ -7,7 +7,8 @@
 Rules:
 1. Without keys the gate stands open, and the port must then be on loopback (`groundwork.ports`), but for the
    data port.
-2. A key comes as `Authorization: Bearer dg_…` or as `X-API-Key: dg_…`; the word Bearer may be left out.
+2. A key comes as `Authorization: Bearer dg_…` or as `X-API-Key: dg_…`. An Authorization without the word
+   Bearer, in whatever case, shows no key, though it may be one.
 3. The bytes of a header that was found good are remembered (at most REMEMBERED of them), which makes the next
    request one look-up. What is not known takes the way of constant time: a look-up tells an attacker
    nothing, for it compares bytes only after their keyed 64-bit hashes have matched.
@@ -90,25 +91,25 @@ class Keys:
         self._clock = clock
         self._book = KeyBook(())
         self._passes: dict[str, Pass] = {}
-        self._remembered: dict[bytes, Pass] = {}
+        self._bearers: dict[bytes, Pass] = {}
+        self._bare: dict[bytes, Pass] = {}
 
     def use(self, book: KeyBook) -> None:
         """From now on exactly these keys are good, and none is not."""
         self._book = book
         self._passes = {key.id: pass_of(key, index) for index, key in enumerate(book.keys)}
-        self._remembered = {}
+        self._bearers, self._bare = {}, {}
         self.closed = True
 
     def admit(self, headers: Headers, scope: str) -> Pass | Denial:
         """The key's pass, counted where it has a concurrency; or why not."""
-        presented = headers.get(_AUTHORIZATION) or headers.get(_API_KEY)
-        if not presented:
-            return denials.NO_KEY
-        found = self._remembered.get(presented)
+        bearer = headers.get(_AUTHORIZATION)
+        found = self._bearers.get(bearer) if bearer else self._bare.get(headers.get(_API_KEY, b""))
         if found is None:
-            found = self._verify(headers)
-            if found is None:
-                return denials.BAD_KEY
+            verified = self._verify(headers)
+            if isinstance(verified, Denial):
+                return verified
+            found = verified
         if found.expires != _NEVER and self._clock.now() >= found.expires:
             return denials.EXPIRED_KEY
         if scope not in found.scopes:
@@ -121,8 +122,8 @@ class Keys:
 
     def subject(self, headers: Headers, peer: str) -> str:
         """Whom a refusal is filed under: the id of a key that exists, else the address."""
-        for header in (headers.get(_AUTHORIZATION), headers.get(_API_KEY)):
-            parts = None if header is None else parse(_text(header))
+        for text in _texts(headers):
+            parts = parse(text)
             if parts is not None and self._book.known(parts[0]):
                 return f"key {parts[0]}"
         return f"address {peer}"
@@ -137,22 +138,19 @@ class Keys:
             return denials.TOO_MANY
         return found
 
-    def _verify(self, headers: Headers) -> Pass | None:
-        """The key that a header names, in constant time; an Authorization of another kind is passed over."""
-        for header in (headers.get(_AUTHORIZATION), headers.get(_API_KEY)):
-            key = None if header is None else self._book.find(_text(header))
-            if key is not None and header is not None:
-                found = self._passes[key.id]
-                first = headers.get(_AUTHORIZATION) or headers.get(_API_KEY)
-                if header is first:
-                    self._remember(header, found)
-                return found
-        return None
-
-    def _remember(self, header: bytes, found: Pass) -> None:
-        if len(self._remembered) >= REMEMBERED:
-            self._remembered.clear()
-        self._remembered[header] = found
+    def _verify(self, headers: Headers) -> Pass | Denial:
+        """The pass of the first good key that is shown, found in constant time; or why there is none."""
+        authorized, bare = _texts(headers)
+        if not authorized and not bare:
+            return denials.NO_KEY
+        ways = ((authorized, self._bearers, _AUTHORIZATION), (bare, self._bare, _API_KEY))
+        for text, remembered, header in ways:
+            key = self._book.find(text)
+            if key is not None:
+                if len(remembered) >= REMEMBERED:
+                    remembered.clear()
+                return remembered.setdefault(headers[header], self._passes[key.id])
+        return denials.BAD_KEY
 
 
 class Gate:
@@ -219,7 +217,9 @@ async def deny(denial: Denial, send: Callable[[Any], Awaitable[None]]) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _text(header: bytes) -> bytes:
-    """The key's text in a header, cut to a length that no key has."""
-    text = header[:_MOST_TEXT].strip()
-    return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else text
+def _texts(headers: Headers) -> tuple[bytes, bytes]:
+    """The key's text in Authorization and in X-API-Key, cut to a length that no key has; empty: none."""
+    authorization = headers.get(_AUTHORIZATION, b"")[:_MOST_TEXT].strip()
+    is_bearer = authorization[: len(_BEARER)].lower() == _BEARER
+    bearer = authorization[len(_BEARER) :].strip() if is_bearer else b""
+    return bearer, headers.get(_API_KEY, b"")[:_MOST_TEXT].strip()

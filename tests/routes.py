@@ -38,6 +38,7 @@ def strangers(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
         yield bearer(text)
         yield {"x-api-key": text}
     yield {"authorization": f"Basic {texts['operate']}"}
+    yield {"authorization": texts["operate"]}
     yield {"x-driftgate-key": texts["operate"]}
 
 

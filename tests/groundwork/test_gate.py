@@ -67,6 +67,19 @@ def test_each_way_of_showing_a_key() -> None:
         assert bench.ask("infer", authorization="Basic eDp5", x_api_key=text).id == key.id
 
 
+def test_an_authorization_that_is_no_bearer_shows_no_key() -> None:
+    """A good key without the word Bearer, or with another, is refused like none, remembered keys included."""
+    key, text = create("a", ["infer"], NOW)
+    bench = Bench(key)
+    for _ in range(2):
+        for shown in (text, f"Key {text}", f"Bearer{text}", "Basic eDp5", "Bearer", "Bearer "):
+            assert bench.told("infer", authorization=shown) == (401, "no-key"), shown
+        assert bench.told("infer", x_api_key=f"Bearer {text}") == (401, "bad-key")
+        assert bench.ask("infer", x_api_key=text).id == key.id
+        assert bench.ask("infer", authorization=f"Bearer {text}").id == key.id
+    assert bench.told("infer", authorization="Bearer x") == (401, "bad-key")
+
+
 def test_each_reason_to_refuse_has_its_status() -> None:
     """No key, a wrong one, one past its time and one for something else are told apart as HTTP does."""
     key, text = create("a", ["infer"], NOW, expires=NOW + dt.timedelta(seconds=1))
@@ -100,8 +113,8 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(2 * REMEMBERED):
         bench.ask("infer", authorization="Bearer " + " " * (number % 170) + text + " " * (number % 7))
         bench.ask("infer", authorization=f"Bearer {number}")
-    assert len(bench.keys._remembered) <= REMEMBERED
-    assert b"Bearer 1" not in bench.keys._remembered
+    assert len(bench.keys._bearers) <= REMEMBERED
+    assert b"Bearer 1" not in bench.keys._bearers
 
 
 def test_a_key_beyond_its_rate_is_told_when() -> None:
