@@ -27,6 +27,7 @@ import click
 import msgspec
 
 from driftgate.errors import CommandError
+from groundwork import marks
 
 KEY_VARIABLE: Final = "DRIFTGATE_KEY"
 CA_VARIABLE: Final = "DRIFTGATE_CA"
@@ -101,13 +102,18 @@ def _client_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def _read(file: Path) -> Credentials:
+    content = b""
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
-        found = msgspec.yaml.decode(file.read_bytes() or b"{}", type=Credentials)
+        content = file.read_bytes() or b"{}"
+        found = msgspec.yaml.decode(content, type=Credentials)
     except OSError as error:
         raise CommandError(f"client file {file}: {error.strerror}; see {FILE_VARIABLE}") from None
+    except msgspec.ValidationError as error:
+        raise CommandError(f"client file {file}: {marks.misfit(error, content)}; correct it there") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"client file {file}: {' '.join(str(error).split())}") from None
+        told = marks.unreadable(error, content)
+        raise CommandError(f"client file {file}: wanted YAML, but {told}; correct it there") from None
     if found.key and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise CommandError(
             f"client file {file} holds a key and has the mode {mode:04o}, wanted 0600; chmod 600 {file}"

@@ -61,7 +61,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded[msgspec.Struct]:
     """The settings in force and where each came from; SettingsError when one cannot be honoured."""
-    loaded = _load(file, flags, environ)
+    loaded = read(file, flags, environ)
     gateway_settings(loaded.value)
     monitor_settings(loaded.value)
     return loaded
@@ -69,13 +69,16 @@ def load(
 
 def keys_file(file: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
     """The setting `keys.file`, though that file may still have to be made."""
-    value: Any = _load(file, {}, environ).value
+    value: Any = read(file, {}, environ).value
     return Path(value.keys.file) if value.keys.file else None
 
 
-def _load(
-    file: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]
+def read(
+    file: Path | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
 ) -> Loaded[msgspec.Struct]:
+    """As `load`, but nobody has looked yet whether the files that are named can be used."""
     loaded = groundwork_settings.load(
         SETTINGS, file=file, environ=environ, flags=flags, reserved=CLIENT_VARIABLES
     )
@@ -97,18 +100,23 @@ def _on_platform(loaded: Loaded[msgspec.Struct], environ: Mapping[str, str]) -> 
     return Loaded(value, sources)
 
 
+def parts_of(value: msgspec.Struct) -> tuple[GatewaySettings, MonitorSettings]:
+    """The gateway's part and the monitor's, as they are."""
+    gateway = {name: getattr(value, name) for name in GatewaySettings.__struct_fields__}
+    section: Any = getattr(value, MONITOR)
+    own = {name: getattr(section, name) for name in section.__struct_fields__}
+    shared = {name: getattr(value, name) for name in SHARED}
+    return GatewaySettings(**gateway), MonitorSettings(**shared, **own)
+
+
 def gateway_settings(value: msgspec.Struct) -> GatewaySettings:
     """The gateway's part, checked."""
-    parts = {name: getattr(value, name) for name in GatewaySettings.__struct_fields__}
-    return checked_gateway(GatewaySettings(**parts))
+    return checked_gateway(parts_of(value)[0])
 
 
 def monitor_settings(value: msgspec.Struct) -> MonitorSettings:
     """The monitor's part, checked."""
-    section: Any = getattr(value, MONITOR)
-    parts = {name: getattr(section, name) for name in section.__struct_fields__}
-    shared = {name: getattr(value, name) for name in SHARED}
-    return checked(MonitorSettings(**shared, **parts))
+    return checked(parts_of(value)[1])
 
 
 def check_together(value: msgspec.Struct) -> None:

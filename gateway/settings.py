@@ -183,16 +183,19 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def checked(settings: GatewaySettings) -> GatewaySettings:
-    """The same settings, once who may ask is known to be honourable; SettingsError names what is not."""
+    """The same settings, once who may ask is known to be honourable; SettingsError names what is not.
+
+    The keys come last: where they are what is wrong, all else can be honoured.
+    """
     check_reach("operator.host", settings.operator.host, settings.keys)
     check_tls("http.tls", settings.http.tls)
     check_tls("operator.tls", settings.operator.tls)
     check_tls("grpc.tls", settings.grpc.tls)
-    if settings.keys.file:
-        load(Path(settings.keys.file))
     check_log(settings.log)
     if Path(settings.models).is_file():
         raise SettingsError(
             f"models is {settings.models}, a file; give the folder that models are published to"
         )
+    if settings.keys.file:
+        load(Path(settings.keys.file))
     return settings

@@ -24,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from groundwork import marks
 from groundwork.errors import SettingsError
 from groundwork.files import write_atomic
 from groundwork.keys import Key, KeyBook
@@ -31,23 +32,25 @@ from groundwork.logs import Log
 
 _FORBIDDEN: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 _MOST_BYTES: Final = 4 << 20
+_MEND: Final = "correct it there, or put an earlier copy of the file back"
+
+
+class KeyFileError(SettingsError):
+    """A keys file that cannot be used."""
 
 
 def load(path: Path) -> KeyBook:
-    """The keys of a file; SettingsError naming the file when it cannot be read, or others may change it."""
+    """The keys of a file; KeyFileError naming it when it cannot be read, or others may change it."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _FORBIDDEN:
-            raise SettingsError(
+            raise KeyFileError(
                 f"keys.file: {path} has the mode {mode:04o}, wanted 0600 (or 0640); chmod 600 {path}"
             )
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(f"keys.file: {path} has more than {_MOST_BYTES} bytes; revoke some keys")
-        # In two steps: a moment may stand there as YAML's own kind or as a text.
-        document = msgspec.yaml.decode(content) if content.strip() else ()
-        return KeyBook(msgspec.convert(document, tuple[Key, ...]))
+            raise KeyFileError(f"keys.file: {path} has more than {_MOST_BYTES} bytes; revoke some keys")
     except OSError as error:
         refused = isinstance(error, PermissionError)
         remedy = (
@@ -55,9 +58,22 @@ def load(path: Path) -> KeyBook:
             if refused
             else "make it with `driftgate config keys create`, or take the setting away"
         )
-        raise SettingsError(f"keys.file: {path} cannot be read: {error.strerror}; {remedy}") from None
+        raise KeyFileError(f"keys.file: {path} cannot be read: {error.strerror}; {remedy}") from None
+    return _decoded(path, content)
+
+
+def _decoded(path: Path, content: bytes) -> KeyBook:
+    try:
+        # In two steps: a moment may stand there as YAML's own kind or as a text.
+        document = msgspec.yaml.decode(content) if content.strip() else ()
+        return KeyBook(msgspec.convert(document, tuple[Key, ...]))
+    except msgspec.ValidationError as error:
+        found = f"wanted a list of keys, but {marks.misfit(error, content)}"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"keys.file: {path}: {' '.join(str(error).split())}") from None
+        found = f"wanted YAML, but {marks.unreadable(error, content)}"
+    except SettingsError as error:
+        raise KeyFileError(f"keys.file: {path}: {error}") from None
+    raise KeyFileError(f"keys.file: {path}: {found}; {_MEND}")
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 import yaml
 
+from groundwork import marks
 from groundwork.errors import FlagError, SettingsError
 from groundwork.setting import REQUIRED, Setting, convert, fields, group_of, one_line
 
@@ -102,7 +103,7 @@ def _converted(setting: Setting, found: _Given) -> Any:
 
 
 def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
-    source = f"file {file}"
+    source, content = f"file {file}", b""
     try:
         content = file.read_bytes()
         _refuse_doubles(yaml.compose(content, Loader=yaml.SafeLoader), source)
@@ -112,7 +113,8 @@ def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
         remedy = f"let the user of this program (uid {os.geteuid()}) read it" if refused else "check the path"
         raise SettingsError(f"{source}: cannot be read: {error.strerror}; {remedy}") from error
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise SettingsError(f"{source}: wanted YAML, found {one_line(error)}") from error
+        told = marks.unreadable(error, content)
+        raise SettingsError(f"{source}: wanted YAML, found {told}; correct it there") from error
     groups = {name.rsplit(".", depth)[0] for name in known for depth in range(1, name.count(".") + 1)}
     return dict(_flat(document, "", groups, known, source))
 

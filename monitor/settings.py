@@ -150,11 +150,9 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def checked(settings: MonitorSettings) -> MonitorSettings:
-    """The same settings, once they are known to be honourable; SettingsError otherwise."""
+    """The same settings, once they are known to be honourable, the keys last; SettingsError otherwise."""
     check_reach("monitor.host", settings.host, settings.keys)
     check_tls("monitor.tls", settings.tls)
-    if settings.keys.file:
-        load(Path(settings.keys.file))
     for webhook in settings.webhooks:
         _check_url(webhook)
     names = [webhook.endpoint for webhook in settings.webhooks]
@@ -163,6 +161,8 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
         raise SettingsError(
             f"monitor.webhooks: two endpoints are called {twice[0]!r}; give each its own name"
         )
+    if settings.keys.file:
+        load(Path(settings.keys.file))
     return settings
 
 

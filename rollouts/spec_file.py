@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 import yaml
 
+from groundwork import marks
 from rollouts.errors import SpecError
 from rollouts.judge import settings
 from rollouts.rollout import Bake, Errors, Guards, Hold, MetricSpec, OnMax, RolloutSpec, Step, Until
@@ -59,9 +60,8 @@ def parse(text: str, *, name: str = "rollout file") -> RolloutSpec:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SpecError(
-            f"{name}: it is not YAML ({' '.join(str(error).split())}); correct it there"
-        ) from error
+        told = marks.unreadable(error, text)
+        raise SpecError(f"{name}: it is not YAML ({told}); correct it there") from error
     return convert(document if document is not None else {}, name=name)
 
 

@@ -17,8 +17,10 @@ from driftgate.doctor.probe import PATHS, Door, Program, probe
 from driftgate.doctor.repair import repair as put_right
 from driftgate.doctor.restore import restore as bring_back
 from driftgate.verbs import TaughtGroup
+from gateway.settings import GatewaySettings
 from groundwork.clock import SystemClock
 from groundwork.files import lock_is_held
+from monitor.settings import MonitorSettings
 
 MARKS: Final[dict[Level, tuple[str, str]]] = {
     "ok": ("✔", "green"),
@@ -66,16 +68,17 @@ def doctor(
 ) -> int:
     """Look for what is wrong, repair it, back up and restore.
 
-    Looks at the installation, ports, stores, registry, log, slots, clock, limits and keys; changes nothing
-    without --repair. Exit code 1 when something fails; a warning is no failure.
+    Looks at the installation, settings, ports, stores, registry, log, slots, clock, limits and keys; changes
+    nothing without --repair. Exit code 1 when something fails; a warning is no failure.
     """
     if context.invoked_subcommand is not None:
         return 0
-    value = settings.load(config_file, {"data": data, "models": models, **flag_names(ports)}).value
-    gateway = settings.gateway_settings(value)
+    # Read and not loaded: that a file they name cannot be used is a finding among others.
+    value = settings.read(config_file, {"data": data, "models": models, **flag_names(ports)}).value
+    gateway, monitor = settings.parts_of(value)
     folder = Path(gateway.data)
     if probed is not None:
-        url = probe(probed, _door(probed, value), credentials.current())
+        url = probe(probed, _door(probed, gateway, monitor), credentials.current())
         show.facts({"answers": url}) if as_json else click.echo(f"{_mark('ok')} {url} answers")
         return 0
     clock = SystemClock()
@@ -83,7 +86,7 @@ def doctor(
     found = examine(
         Subject(
             gateway=gateway,
-            monitor=settings.monitor_settings(value),
+            monitor=monitor,
             data=folder,
             now=clock.now(),
             running=folder.is_dir() and lock_is_held(folder),
@@ -136,9 +139,8 @@ def restore(file: Path, data: Path, *, as_json: bool) -> None:
     click.echo(f"{_mark('ok')} {data}: {told}; next: driftgate doctor --data {data}")
 
 
-def _door(program: Program, value: msgspec.Struct) -> Door:
+def _door(program: Program, gateway: GatewaySettings, monitor: MonitorSettings) -> Door:
     """Where a program is to be asked: what a running `up` has found goes before the settings."""
-    gateway, monitor = settings.gateway_settings(value), settings.monitor_settings(value)
     asked = gateway.http if program == "gateway" else monitor
     setting = "http.port" if program == "gateway" else "monitor.port"
     host, port = ring_folder.addresses(Path(gateway.data)).get(setting, (asked.host, asked.port))

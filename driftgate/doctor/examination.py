@@ -13,6 +13,7 @@ Check = Callable[[Subject], Iterator[Finding]]
 
 CHECKS: Final[Mapping[str, Check]] = {
     "installation": surroundings.installation,
+    "settings": surroundings.settings,
     "ports": surroundings.ports,
     "stores": state.stores,
     "registry": registry.registry,

@@ -18,18 +18,21 @@ from cryptography import x509
 from driftgate import ring_folder
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.extras import EXTRAS, missing_modules
+from gateway.settings import checked as checked_gateway
 from gateway.sizing import sized
 from groundwork import key_file
 from groundwork.cgroups import memory
 from groundwork.data_folder import product_version
 from groundwork.errors import SettingsError
 from groundwork.processors import processors
+from monitor.settings import checked as checked_monitor
 
 SQLITE: Final = (3, 37, 0)
 _SOON: Final = dt.timedelta(days=14)
 _WORKER_BYTES: Final = 200 << 20
 _SPARE_FILES: Final = 256
 _CONNECT_S: Final = 1.0
+_UNTIL: Final = "until then programs that run go by the keys they had, and none starts with these settings"
 
 
 def installation(_: Subject) -> Iterator[Finding]:
@@ -55,6 +58,22 @@ def installation(_: Subject) -> Iterator[Finding]:
                 f"extra {extra}: {', '.join(missing)} not installed",
                 f"run: pip install 'driftgate[{extra}]', if its verbs are wanted here",
             )
+
+
+def settings(subject: Subject) -> Iterator[Finding]:
+    """Whether both programs would start with these settings; what is wrong with the keys, `keys` says."""
+    faults = []
+    for check in (lambda: checked_gateway(subject.gateway), lambda: checked_monitor(subject.monitor)):
+        try:
+            check()
+        except key_file.KeyFileError:
+            continue  # it is looked at last, so all else can be honoured
+        except SettingsError as error:
+            faults.append(one_line(error))
+    for fault in dict.fromkeys(faults):
+        yield fail("settings", fault, "mend it there; no program starts with these settings")
+    if not faults:
+        yield ok("settings", "can be honoured")
 
 
 def ports(subject: Subject) -> Iterator[Finding]:
@@ -140,7 +159,7 @@ def keys(subject: Subject) -> Iterator[Finding]:
         try:
             book = key_file.load(Path(name))
         except SettingsError as error:
-            yield fail("keys", one_line(error), "see above; `driftgate config keys` makes and lists keys")
+            yield fail("keys", one_line(error), _UNTIL)
         else:
             yield ok("keys", f"{name}: {len(book.keys)} keys, private")
             for key in book.keys:

@@ -50,8 +50,8 @@ def test_a_file_with_a_key_belongs_to_its_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[", "keys: x", "key: [1]"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
-    """An unknown name or no YAML: the file is named, in one line."""
-    with pytest.raises(CommandError, match=r"client file .*client\.yaml"):
+    """An unknown name or no YAML: the file is named, and the line."""
+    with pytest.raises(CommandError, match=r"client file .*client\.yaml: .*line \d.*; correct it there$"):
         resolve(client_file(tmp_path, text))
     with pytest.raises(CommandError, match=r"client file .*none"):
         resolve({"DRIFTGATE_CLIENT_FILE": str(tmp_path / "none")})

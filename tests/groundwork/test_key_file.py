@@ -46,6 +46,39 @@ def test_a_file_that_is_no_keys_file_is_named(tmp_path: Path, content: bytes) ->
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"- id: '0'\n  name: [a\n", "wanted YAML, but while parsing a flow sequence in line 2"),
+        (b"- id: '0'\n  name: \xff\n", "in line 2"),
+        (b"\n- id: xyz\n", "wanted a list of keys, but line 2, id: expected `str` matching regex"),
+        (b"- id: '00000000'\n", "line 1: object missing required field `name`"),
+        (b"id: '00000000'\n", "line 1: expected `array`, got `object`"),
+    ],
+)
+def test_a_broken_file_says_where_and_what_to_do(tmp_path: Path, content: bytes, wanted: str) -> None:
+    """The message names file, line and fault, and what to do; no name that a library gave the text."""
+    path = tmp_path / "keys.yaml"
+    path.touch(0o600)
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        key_file.load(path)
+    said = str(caught.value)
+    assert said.startswith(f"keys.file: {path}: ")
+    assert wanted in said
+    assert said.endswith("; correct it there, or put an earlier copy of the file back")
+    assert "string>" not in said
+
+
+def test_a_key_that_stands_there_twice_is_named_with_the_file(tmp_path: Path) -> None:
+    """What is wrong with the keys together names the file too."""
+    path = tmp_path / "keys.yaml"
+    key, _ = create("a", ["infer"], NOW)
+    key_file.save(path, [key, key])
+    with pytest.raises(SettingsError, match=rf"keys\.file: .*keys\.yaml: the key id {key.id} stands"):
+        key_file.load(path)
+
+
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     """Keys are never taken from the beginning of a file alone."""
     path = tmp_path / "keys.yaml"

@@ -147,7 +147,7 @@ def test_quantities_may_be_written_with_units(
         ("targets: [{url: x, retries: 3}]", ["targets", "unknown field `retries`"]),
         ("port: 1\nrate: 1\nport: 2", ["port stands there again in line 3"]),
         ("log: {keep: 1, keep: 2}", ["keep stands there again"]),
-        ("port: [", ["wanted YAML, found"]),
+        ("fast: true\nport: [", ["wanted YAML, found", "in line 2", "correct it there"]),
         ("port: !!python/object:os.system {}", ["wanted YAML"]),
         ("fast: true\nport: 0", ["a fast program needs a port", "driftgate.yaml"]),
     ],
@@ -157,6 +157,7 @@ def test_a_file_that_cannot_be_honoured_is_an_error(tmp_path: Path, yaml: str, w
     with pytest.raises(SettingsError) as refused:
         settings(tmp_path, yaml)
     assert "\n" not in str(refused.value)
+    assert "string>" not in str(refused.value)
     assert [word for word in words if word not in str(refused.value)] == []
 
 

@@ -64,6 +64,10 @@ class Patient:
         return [found for found in self.examine(**changes) if found.area == area and found.level != "ok"]
 
 
+def _call(*arguments: str) -> Result:
+    return CliRunner().invoke(doctor, arguments, standalone_mode=False)
+
+
 @pytest.fixture
 def patient(tmp_path: Path) -> Patient:
     """One that is well, but for a dead worker's rows."""
@@ -156,6 +160,31 @@ def test_the_supervisor_s_own_slot_is_no_worker_s(patient: Patient) -> None:
     with contextlib.closing(Slot.create(slots, place=-1)), contextlib.closing(Slot.create(slots, place=0)):
         said = [finding.what for finding in patient.examine() if finding.area == "slots"]
     assert "1 of 2 workers' slots have a living worker" in said
+
+
+def test_a_broken_keys_file_hides_nothing_else(patient: Patient) -> None:
+    """It is one finding, told once; all else is looked at as ever, and the verb's probe minds it not."""
+    keys, file = patient.data.parent / "keys.yaml", patient.data.parent / "driftgate.yaml"
+    keys.touch(0o600)
+    keys.write_text("- id: [\n")
+    file.write_text(
+        f"keys: {{file: {keys}}}\nhttp: {{port: 0}}\noperator: {{port: 0}}\nmonitor: {{port: 0}}\n"
+    )
+    places = ("--data", str(patient.data), "--models", str(patient.models), "--config", str(file))
+    found = msgspec.convert(msgspec.json.decode(_call(*places, "--json").output)["findings"], list[Finding])
+    assert {finding.area for finding in found} == set(CHECKS)
+    # The folder's rows are of the future to a real clock, which the clock check says.
+    (failed,) = [one for one in found if one.level == "fail" and one.area != "clock"]
+    assert failed.area == "keys"
+    assert failed.what.startswith(f"keys.file: {keys}: wanted YAML")
+    assert "any free one" in str(_call(*places, "--probe", "gateway").exception)
+
+
+def test_settings_that_cannot_be_honoured_are_found(patient: Patient) -> None:
+    """What would keep a program from its start is a finding among others."""
+    (found,) = patient.faults("settings", operator=PortSettings(0, host="0.0.0.0"))
+    assert "operator.host" in found.what
+    assert found.do
 
 
 def test_a_port_taken_by_a_stranger_is_found(patient: Patient) -> None:
@@ -282,10 +311,6 @@ def test_nothing_is_repaired_while_a_program_runs(patient: Patient, lock: str) -
     """With the gateway or the monitor on the folder, repair is refused and changes nothing."""
     with FolderLock.acquire(patient.data / lock), pytest.raises(LockedError):
         repair(patient.data, SystemClock())
-
-
-def _call(*arguments: str) -> Result:
-    return CliRunner().invoke(doctor, arguments, standalone_mode=False)
 
 
 def test_the_verb_reports_and_repairs(patient: Patient) -> None:

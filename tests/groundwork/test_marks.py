@@ -1,0 +1,76 @@
+"""Where in a YAML text something is wrong."""
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundwork import marks
+
+
+class Shelf(msgspec.Struct, forbid_unknown_fields=True):
+    """What is wanted."""
+
+    name: str
+    books: tuple[int, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"a: 1\nb: [1,", "while parsing a flow node: did not find expected node content in line 3"),
+        (b"a: 1\nb: [1 2", "while parsing a flow sequence in line 2, column 4: did not find expected"),
+        (b"a: 1\nb: c: d", "mapping values are not allowed"),
+        (b"a: 1\n\tb: 2", "line 2"),
+        (b"a: 1\nb: \x00", "control characters are not allowed in line 2"),
+        (b"a: 1\n\nb: \xff", "line 3"),
+    ],
+)
+def test_an_unreadable_text_says_its_line(content: bytes, wanted: str) -> None:
+    """One line says what is wrong and where, and no name that the library gave the text."""
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)) as caught:
+        msgspec.yaml.decode(content)
+    told = marks.unreadable(caught.value, content)
+    assert wanted in told
+    assert "string>" not in told
+    assert "\n" not in told
+
+
+def test_a_text_read_as_a_text_is_told_alike() -> None:
+    """Where the reader was given no bytes its places are characters, and so are ours."""
+    text = "ä: 1\nö: \x01"
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.safe_load(text)
+    assert marks.unreadable(caught.value, text).endswith("in line 2")
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"- name: a\n- books: []\n", "line 2: object missing required field `name`"),
+        (b"- name: a\n  books: [1,\n   x]\n", "line 3, books[1]: expected `int`, got `str`"),
+        (b"- name: a\n\n  page: 3\n", "line 1: object contains unknown field `page`"),
+        (b"- name: a\n  books: 3\n", "line 2, books: expected `array`, got `int`"),
+        (b"# nothing\nname: a\n", "line 2: expected `array`, got `object`"),
+        (b"# nothing\n", "line 1: expected `array`, got `null`"),
+    ],
+)
+def test_a_misfit_says_its_line(content: bytes, wanted: str) -> None:
+    """What is there and not wanted, or wanted and not there, is told with the line of what it is part of."""
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.yaml.decode(content, type=tuple[Shelf, ...])
+    assert marks.misfit(caught.value, content) == wanted
+
+
+@given(st.binary(max_size=40))
+def test_whatever_the_text_one_line_says_why(content: bytes) -> None:
+    """Telling what is wrong never fails itself."""
+    try:
+        msgspec.yaml.decode(content, type=tuple[Shelf, ...])
+    except msgspec.ValidationError as error:
+        assert "\n" not in marks.misfit(error, content)  # noqa: PT017  most texts are refused
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        assert "\n" not in marks.unreadable(error, content)  # noqa: PT017  most texts are refused
+    except (ValueError, TypeError, RecursionError):
+        return  # what YAML makes of a text may be no value at all; the readers refuse that elsewhere
