@@ -1,7 +1,9 @@
 """The commands that measure promised figures: named, and asking for what they say."""
 
+import csv
 import json
 import pkgutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,16 +30,24 @@ def test_every_figure_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert f"figures {name}" in said
 
 
-def test_a_large_body_is_as_large_as_it_says() -> None:
-    """Both forms hold whole rows of the model, and are no longer than was asked for, their heads left out."""
-    text, _ = stall.body("json", 100_000)
-    (tensor,) = json.loads(text)["inputs"]
-    assert 99_000 < len(text) < 101_000
-    assert tensor["shape"] == [len(tensor["data"]) // stall.SIZES[0], stall.SIZES[0]]
-    raw, headers = stall.body("binary", 100_000)
-    head = int(headers["Inference-Header-Content-Length"])
-    rows = np.frombuffer(raw[head:], np.float32).reshape(-1, stall.SIZES[0])
-    assert json.loads(raw[:head])["inputs"][0]["shape"] == list(rows.shape)
+@pytest.mark.parametrize("form", stall.FORMS)
+def test_a_large_body_is_as_large_as_it_says(form: str) -> None:
+    """Every form is about as long as was asked for, and its rows are whole rows of the model."""
+    _, body, headers = stall.FORMS[form](100_000)
+    assert 98_000 < len(body) < 102_000
+    if form == "csv":
+        rows: list[Any] = list(csv.reader(body.decode().splitlines()))[1:]
+    elif form == "binary":
+        head = int(headers["Inference-Header-Content-Length"])
+        rows = np.frombuffer(body[head:], np.float32).reshape(-1, stall.SIZES[0]).tolist()
+        assert json.loads(body[:head])["inputs"][0]["shape"] == [len(rows), stall.SIZES[0]]
+    else:
+        document = json.loads(body)
+        tensor = document.get("inputs", [{}])[0]
+        rows = document.get("instances") or document.get("dataframe_split", tensor)["data"]
+        rows = np.array(rows).reshape(-1, stall.SIZES[0]).tolist()
+        assert tensor.get("shape", [len(rows), stall.SIZES[0]]) == [len(rows), stall.SIZES[0]]
+    assert {len(row) for row in rows} == {stall.SIZES[0]}
 
 
 def test_latencies_belong_to_a_swap_where_their_window_touches_one() -> None:
