@@ -33,7 +33,7 @@ from gateway.errors import ExpiredError, LateError, QueueFullError
 from gateway.estimates import Hope, Pace
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
-from gateway.queueing import NEVER, Queue, Waiting
+from gateway.queueing import NEVER, Queue, Waiting, way_back
 from gateway.run_settings import QueueSettings
 from gateway.schedule import Schedule, enough, window
 
@@ -149,7 +149,7 @@ class Batcher:
             if deadline <= now:
                 raise ExpiredError(f"{self._subject.title}: the request's deadline passed before it was read")
             until = self._until_answered(1, priority, now, _MARGIN) if self._running else 0.0
-            if deadline - now < until:
+            if deadline - now - way_back(deadline - now) < until:
                 raise self._late(until)
 
     def submit(self, feeds: Feeds, rows: int, deadline: float | None, priority: int) -> Waiting:
@@ -188,7 +188,7 @@ class Batcher:
                 f"{max(0.0, left) * 1e3:.3g} ms left; give it longer"
             )
         until = 0.0 if entry.alone else self._until_answered(entry.rows, entry.priority, now, _MARGIN)
-        if left < until:
+        if not entry.alone and entry.due - now < until:
             raise self._late(until)
 
     def _until_answered(self, rows: int, priority: int, now: float, margin: float = 1.0) -> float:

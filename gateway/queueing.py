@@ -18,11 +18,17 @@ _WAY_BACK: Final = 0.05
 """So much of its client's time is an answer on its way, on a machine that is busy at both ends."""
 
 
+def way_back(time: float) -> float:
+    """How many of the seconds that its client gives a request its answer may take to get there."""
+    return _WAY_BACK * time
+
+
 class Waiting:
     """One request that waits for its run; `future` gets its outputs, `began` and `ended` its run's times.
 
-    `deadline` is monotonic; `alike` is equal for requests that may be joined; `alone` says that nothing was
-    before it when it came.
+    `deadline` is monotonic, `due` a little before it: then its answer has to be on its way, where others wait
+    too. `alike` is equal for requests that may be joined; `alone` says that nothing was before it when it
+    came.
     """
 
     __slots__ = (
@@ -31,6 +37,7 @@ class Waiting:
         "asked",
         "began",
         "deadline",
+        "due",
         "ended",
         "feeds",
         "future",
@@ -57,6 +64,7 @@ class Waiting:
         self.began = asked
         self.ended = asked
         self.deadline = deadline
+        self.due = NEVER if deadline == NEVER else deadline - way_back(deadline - asked)
         self.priority = priority
         self.alike = alike
         self.alone = False
@@ -64,8 +72,7 @@ class Waiting:
 
     def is_late(self, now: float) -> bool:
         """Whether an answer that goes out now comes too late; where others wait too, a little before that."""
-        left, way_back = self.deadline - now, _WAY_BACK * (self.deadline - self.asked)
-        return left < (0.0 if self.alone else way_back)
+        return now > (self.deadline if self.alone else self.due)
 
     def answer(self, outputs: list[Array]) -> None:
         """Give the outputs to who waits, who goes on before this returns; on the loop, outside of any task.
@@ -174,7 +181,7 @@ class Queue:
     def _stays(self, entry: Waiting, now: float, lasts: float, late: list[Waiting]) -> bool:
         if entry.future.done():
             return False
-        if now > (entry.deadline if entry.alone else entry.deadline - lasts):
+        if now > (entry.deadline if entry.alone else entry.due - lasts):
             late.append(entry)
             return False
         return True

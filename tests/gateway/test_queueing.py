@@ -129,3 +129,14 @@ def test_an_answer_is_late_before_its_client_has_gone() -> None:
     for now, late in ((0.9, (False, False)), (0.96, (True, False)), (1.01, (True, True))):
         assert (crowded.is_late(now), alone.is_late(now)) == late
         assert not patient.is_late(now)
+
+
+def test_no_run_is_begun_whose_answer_would_be_late() -> None:
+    """What ends within the last twentieth of a request's time is too late then, so it is not begun."""
+    queue = Queue(10, 1 << 20)
+    queue.push(entry(deadline=100.0))
+    assert [len(part) for part in queue.take(8, 90.0, 6.0)] == [0, 1]
+    queue.push(entry(deadline=100.0))
+    taken, late = queue.take(8, 90.0, 5.0)
+    assert (len(taken), late) == (1, [])
+    assert not taken[0].is_late(90.0 + 5.0)
