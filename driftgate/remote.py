@@ -1,13 +1,15 @@
 """Talking to the operator API and to the monitor's API over HTTP.
 
 Rules: an answer that is not 2xx is a RemoteError with the API's own sentence; nobody at the address is an
-UnreachableError that says what to start. Proxies of the environment are not used: our ports are reached
-directly. A request carries the key and certificates of `driftgate.credentials`.
+UnreachableError that says what to start, somebody there who does not answer us one that says what to give.
+Proxies of the environment are not used: our ports are reached directly. A request carries the key and
+certificates of `driftgate.credentials`.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ from driftgate.credentials import Credentials, current
 from driftgate.errors import RemoteError, UnreachableError
 
 SECONDS: Final = 30.0
+_CUT: Final = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+"""Somebody was there, and did not answer."""
 
 
 class Api:
@@ -65,9 +69,7 @@ class Api:
         try:
             answer = self._client.request(method, path, params=given, json=body)
         except httpx.TransportError as error:
-            raise UnreachableError(
-                f"{self.what}: nobody answers at {self.url} ({_why(error)}); is `driftgate up` running there?"
-            ) from error
+            raise UnreachableError(f"{self.what}: {_unreached(self.url, error)}") from error
         if answer.is_success:
             return answer.json() if answer.content else None
         raise _refusal(self.what, answer)
@@ -83,8 +85,17 @@ def default_actor() -> str:
         return f"uid-{os.getuid()}"
 
 
-def _why(error: httpx.TransportError) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _unreached(url: str, error: httpx.TransportError) -> str:
+    """Why there is no answer, and what to do."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error.__cause__, ssl.SSLError) or "SSL" in why:
+        return f"no TLS with {url} ({why}); trust it by `driftgate --ca FILE …`, or ask by http:// without"
+    if isinstance(error, _CUT):
+        return (
+            f"{url} ends the connection without an answer ({why}); ask again: by https:// where it has TLS, "
+            "as `driftgate --cert FILE --key FILE …` where it wants a certificate"
+        )
+    return f"nobody answers at {url} ({why}); is `driftgate up` running there?"
 
 
 def _refusal(what: str, answer: httpx.Response) -> RemoteError:

@@ -43,6 +43,17 @@ def test_nobody_at_the_address_says_what_to_start() -> None:
         api(httpx.ConnectError("refused")).get("/v1/models")
 
 
+def test_somebody_who_does_not_speak_with_us_is_told_apart() -> None:
+    """A port with TLS, or one that asks for a certificate, is not told as a program that does not run."""
+    silent = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    with pytest.raises(UnreachableError, match=r"ends the connection .*https://.*--cert FILE --key FILE"):
+        api(silent).get("/v1/models")
+    with pytest.raises(UnreachableError, match=r"no TLS with .*CERTIFICATE_VERIFY_FAILED.*--ca FILE"):
+        api(httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] unknown issuer")).get("/v1/models")
+    with pytest.raises(UnreachableError, match=r"nobody answers .*ConnectTimeout"):
+        api(httpx.ConnectTimeout("")).get("/v1/models")
+
+
 def test_what_is_no_url_is_told_so() -> None:
     """A broken address is one line, not a traceback."""
     with pytest.raises(UnreachableError, match="is not a URL"):
