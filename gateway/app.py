@@ -20,7 +20,7 @@ from gateway import rollout_meters
 from gateway.access import LOOK_SECONDS as ACCESS_SECONDS
 from gateway.access import AccessControl, operator_scope
 from gateway.barring import BarringRegistry
-from gateway.catalogue import Catalogue, Faults, Schedules
+from gateway.catalogue import Catalogue, Faults
 from gateway.console import Console
 from gateway.discover import Discovery
 from gateway.endpoints import build_asgi
@@ -116,7 +116,7 @@ class App:
             self._journal.files, self._sink, self.slot.counters, settings.pace.flush, self._log
         )
         self._journal.spooled = self._flusher.committed if sync else None
-        self._watch = ErrorWatch(self._store, clock, self.slot.incarnation, self._in_a_row, self._log)
+        self._watch = ErrorWatch(self._store, clock, self.slot.incarnation, self._fleet.in_a_row, self._log)
         holder = f"slot-{self.slot.incarnation}"
         self._pilot = Pilot(self._store, data / "slots", clock, holder, settings.pace.lease, self._log)
         self._pilot_thread = ThreadPoolExecutor(1, "pilot")
@@ -126,7 +126,12 @@ class App:
     def _open_ports(self, told: Order, data: Path) -> None:
         shown = Scrapes(data / "slots", functools.partial(self._facts, data))
         catalogue = Catalogue(
-            self._registry, self._store, data / "slots", self._faults, self._schedules, self._settings.runs
+            self._registry,
+            self._store,
+            data / "slots",
+            self._faults,
+            self._fleet.schedules,
+            self._settings.runs,
         )
         doors = self._access
         app = build_asgi(
@@ -330,7 +335,7 @@ class App:
         self._journal.adopt(await asyncio.to_thread(self._journal.retry))
 
     async def _guard(self) -> None:
-        self._places.serve(self._place, self._served())
+        self._places.serve(self._place, self._fleet.served())
         suspects = self._watch.suspects(self._reconciler.routes)
         if suspects:
             await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._watch.look, suspects)
@@ -352,20 +357,6 @@ class App:
     def _hold(self, connections: int) -> None:
         self._places.hold(self._place, connections)
         self._presence.connections(connections)
-
-    def _in_a_row(self, model: str, version: str) -> int:
-        """How often a version has failed in this worker since its last good run."""
-        loaded = self._fleet.loaded.get((model, version))
-        return 0 if loaded is None else int(self.slot.counters.values[loaded.meters.consecutive_errors])
-
-    def _served(self) -> int:
-        """How many requests this worker has answered with the versions it holds now."""
-        values = self.slot.counters.values
-        loaded = self._fleet.loaded.values()
-        return sum(int(values[index]) for model in loaded for index in model.meters.ok.values())
-
-    def _schedules(self) -> Schedules:
-        return {key: loaded.schedule for key, loaded in dict(self._fleet.loaded).items()}
 
     def _faults(self) -> Faults:
         faults = {key: fault.message for key, fault in self._reconciler.faults.items()}

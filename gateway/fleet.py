@@ -95,6 +95,22 @@ class Fleet:
         """(model, version) to what is in memory now; a live view."""
         return MappingProxyType(self._loaded)
 
+    def schedules(self) -> dict[Key, Schedule]:
+        """How each version in memory is run; any thread may ask."""
+        return {key: loaded.schedule for key, loaded in dict(self._loaded).items()}
+
+    def served(self) -> int:
+        """How many requests this worker has answered with the versions it holds now."""
+        values = self._counters.values
+        return sum(
+            int(values[index]) for loaded in self._loaded.values() for index in loaded.meters.ok.values()
+        )
+
+    def in_a_row(self, model: str, version: str) -> int:
+        """How often a version has failed in this worker since its last good run."""
+        loaded = self._loaded.get((model, version))
+        return 0 if loaded is None else int(self._counters.values[loaded.meters.consecutive_errors])
+
     async def load(self, model: str, version: str, *, joins: LoadedModel | None = None) -> LoadedModel:
         """The version, loaded if it was not.
 

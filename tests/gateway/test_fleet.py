@@ -27,6 +27,21 @@ async def test_a_version_is_loaded_once(here: World) -> None:
     assert here.counted("driftgate_version_loaded", version="2") == 1
 
 
+async def test_it_tells_of_what_it_holds(here: World) -> None:
+    """How each version is run, what it answered, and how often it failed in a row; of others nothing."""
+    loaded = await here.fleet.load("m", "1")
+    before = here.fleet.served()
+    for index in loaded.meters.ok.values():
+        here.slot.counters.values[index] += 3
+    here.slot.counters.values[loaded.meters.consecutive_errors] = 2
+    assert here.fleet.served() - before == 3 * len(loaded.meters.ok)
+    assert (here.fleet.in_a_row("m", "1"), here.fleet.in_a_row("m", "9")) == (2, 0)
+    assert here.fleet.schedules()["m", "1"] is loaded.schedule
+    await here.fleet.release(loaded)
+    assert ("m", "1") not in here.fleet.schedules()
+    assert here.fleet.in_a_row("m", "1") == 0
+
+
 @pytest.mark.parametrize(
     ("model", "version"), [("m", "7"), ("m", "0"), ("m", "one"), ("nobody", "1"), ("..", "1")]
 )
