@@ -75,6 +75,10 @@ class InferCodec:
         self._message = message
         self._response = response
 
+    def __reduce__(self) -> "tuple[type[WireCodec], tuple[()]]":
+        """In another process, where its answer is written, the message is wanted no more."""
+        return WireCodec, ()
+
     def decode(self, model: Interface, _headers: Headers, _body: bytes) -> InferenceRequest:
         """The request, checked against the model's signature; a Refusal says what is wrong."""
         message = self._message

@@ -23,7 +23,7 @@ from prediction_log.record import Kind
 from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, served, typed
 from tests.gateway.worlds import ROW, world
 from tests.keys import NOW, bearer, one_key_per_scope
-from tests.models import fragile_logistic
+from tests.models import fragile_logistic, identity
 from tests.routes import OPEN, strangers
 
 IN_A_THREAD = GatewaySettings(runs=RunSettings(inline=0))
@@ -104,6 +104,19 @@ async def test_large_messages_are_read_away_from_the_loop(tmp_path: Path) -> Non
             answer = await there.client.infer(message)
             assert list(answer.message.outputs[0].shape) == [200]
         assert (await there.client.infer(b"\xff" * 20_000)).code is CODES.INVALID_ARGUMENT
+
+
+async def test_a_large_answer_to_a_small_message_is_given(tmp_path: Path) -> None:
+    """What is read in this process may be too large to be written here; its client does not see it."""
+    async with served(tmp_path, SMALL) as there:
+        await there.world.add("e", identity([("x", "BYTES", [None])]))
+        texts = {"name": "x", "datatype": "BYTES", "shape": [2000]}
+        blob = bytes(4 * 2000)
+        asked = {"model_name": "e", "id": "7", "inputs": [texts], "raw_input_contents": [blob]}
+        answer = await there.client.infer(asked)
+        assert answer.code is CODES.OK, answer.sentence
+        assert answer.message.id == "7"
+        assert list(answer.message.raw_output_contents) == [blob]
 
 
 async def test_a_message_above_the_limit_is_refused(tmp_path: Path) -> None:
