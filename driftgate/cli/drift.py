@@ -54,7 +54,7 @@ def status(
         return
     versions = answer["versions"]
     if not versions:
-        click.echo(f"the monitor has seen no rows{f' of {model}' if model else ''} yet")
+        click.echo(nothing_seen(model, version))
     show.table(
         ("MODEL", "VERSION", "ROWS", "ACCURACY", "RECENT", "EVIDENCE", "INCIDENT"),
         [_row(found) for found in versions],
@@ -69,6 +69,12 @@ def status(
     lag = answer.get("lag")
     if lag is not None and lag["seconds"] > LATE_SECONDS:
         click.echo(f"the monitor is {show.count(lag['rows'])} rows ({lag['seconds']:.0f} s) behind the log")
+
+
+def nothing_seen(model: str | None, version: str | None) -> str:
+    """What is said where there is nothing to show of what was asked for."""
+    asked = [name for name in (model, f"version {version}" if version else None) if name]
+    return f"the monitor has seen no rows of {' '.join(asked) or 'any model'} yet"
 
 
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from driftgate.cli.drift import tell_signals, tell_strange_labels
+from driftgate.cli.drift import nothing_seen, tell_signals, tell_strange_labels
 from driftgate.show import count
 
 
@@ -34,3 +34,10 @@ def test_labels_of_unknown_classes_are_told(capsys: pytest.CaptureFixture[str]) 
     for accuracy in ({"unknown_class": 1200}, {"unknown_class": 0}, {}):
         tell_strange_labels({"model": "m", "version": "1", "accuracy": accuracy})
     assert capsys.readouterr().out == f"m 1: {count(1200)} labels are none of the classes in its manifest\n"
+
+
+def test_nothing_seen_is_said_of_what_was_asked_for() -> None:
+    """Rows of another version are no reason to say that a model has none."""
+    assert nothing_seen("m", "2") == "the monitor has seen no rows of m version 2 yet"
+    assert nothing_seen("m", None) == "the monitor has seen no rows of m yet"
+    assert nothing_seen(None, None) == "the monitor has seen no rows of any model yet"
