@@ -39,7 +39,7 @@ class JsonElements:
         deepest = 2 if len(spec.shape) == 1 else len(spec.shape)  # a vector may come as a column
         self._strict = {depth: _decoder(self.leaf, depth).decode for depth in {1, max(1, deepest)}}
         self.flat = self._strict[1]
-        """Decode a flat list; msgspec.DecodeError or RecursionError for what only `reread` may take."""
+        """Decode a flat list; msgspec, recursion and Unicode errors are for what only `reread` may take."""
         self._list: Any = types.GenericAlias(list, (self.leaf,))
 
     def reread(self, data: msgspec.Raw, shape: Sequence[int]) -> list[Any]:
@@ -62,6 +62,8 @@ class JsonElements:
             values = self._reread_leniently(data, depth)
             flat = values if depth == 1 else self.flattened(values, nesting)
             return [self._settle(value) for value in flat]
+        except UnicodeDecodeError:
+            raise InvalidInputError(f"input {self._name!r} has a string that is not UTF-8") from None
         return values if depth == 1 else self.flattened(values, nesting)
 
     def converted(self, flat: list[Any]) -> list[Any]:

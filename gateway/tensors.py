@@ -109,7 +109,7 @@ class Tensor:
         count = self.count(shape)
         try:
             values = self._flat(data)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             values = self._elements.reread(data, shape)
         if len(values) != count:
             raise InvalidInputError(

@@ -1,5 +1,6 @@
 """Open Inference requests that are nearly right: every field may lie, and so may every length."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -96,3 +97,16 @@ def test_a_lie_is_refused_or_harmless(
         return
     assert headers[0][0] == b"content-type"
     assert body
+
+
+@pytest.mark.parametrize("data", [b'["\xff"]', b'[["\xff"]]', b'["a", "\xed\xa0\x80"]'])
+@pytest.mark.parametrize("size", [0, 1 << 14])
+def test_text_that_is_no_utf8_is_refused(tmp_path: Path, data: bytes, size: int) -> None:
+    """Strings in JSON are text; bytes that are none are the client's mistake, however long the body."""
+    texts = opened(tmp_path, identity([("s", "BYTES", [None, 1])]))
+    body = b'{"inputs":[{"name":"s","datatype":"BYTES","shape":[%d,1],"data":%b}]}' % (
+        1 + data.count(b","),
+        data,
+    )
+    with pytest.raises(Refusal, match="not UTF-8"):
+        CODEC.decode(texts, {}, body + b" " * size)
