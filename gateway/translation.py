@@ -8,7 +8,7 @@ It is done by the interface of a version alone; no graph, no journal and no loop
 
 import pickle
 import traceback
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from gateway.inference import InferenceRequest
 from gateway.interface import Interface
 from gateway.protocols.codec import Answer, Codec, Headers
 from groundwork.errors import DriftgateError
+
+READY: Final = b"r"
+"""What a translator says before it is asked anything."""
 
 
 class Read(msgspec.Struct, frozen=True):

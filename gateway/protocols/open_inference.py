@@ -178,8 +178,9 @@ class OpenInference:
             check_lists(body)
             document = read_bulk(model, body, _decode, most_rest=_MOST_REST)
             return None if document is None else _request(model, document, None)
-        texts = any(tensor.datatype is Datatype.BYTES for tensor in model.inputs.values())
-        if texts or json_length(length, len(body)) > _MOST_REST:
+        if any(tensor.datatype is Datatype.BYTES for tensor in model.inputs.values()):
+            return None
+        if length.strip(b"0") and json_length(length, len(body)) > _MOST_REST:
             return None
         return self.decode_split(model, length, body)
 

@@ -1,11 +1,14 @@
 """Requests and answers that another process reads and writes: the same as here, whatever becomes of it."""
 
 import asyncio
+import errno
 import fcntl
 import os
+import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import termios
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +22,7 @@ import pytest
 from gateway.errors import InvalidInputError, MalformedError, OverloadedError
 from gateway.inference import InferenceRequest
 from gateway.interface import Interface
-from gateway.protocols.codec import Answer, Codec
+from gateway.protocols.codec import JSON_LENGTH, Answer, Codec
 from gateway.protocols.open_inference import CODEC
 from gateway.translating import HUGE_BYTES, Translators
 from registry_client.signature import Datatype, Signature, TensorSpec
@@ -39,6 +42,7 @@ TEXTS = Interface(
     "1",
     Signature((TensorSpec("text", Datatype.BYTES, (-1, 1)),), (TensorSpec("out", Datatype.BYTES, (-1, 1)),)),
 )
+ROWS = np.ones((1, 30), "<f4")
 OUTPUTS = [np.array([1], "<i8"), np.array([[0.25, 0.75]], "<f4")]
 
 
@@ -78,6 +82,21 @@ async def test_texts_are_the_same_there_and_back(translators: Translators) -> No
     assert found.feeds["text"].ravel().tolist() == texts
     _, body = await translators.write(CODEC, found, Answer(TEXTS, "stable", "0", [found.feeds["text"]]))
     assert msgspec.json.decode(body)["outputs"][0]["data"] == texts
+
+
+@pytest.mark.parametrize("length", [b"0", b"0" * 40, b"", b"x", b"1" * 40, b"121"])
+def test_what_is_read_in_pieces_is_the_same(length: bytes) -> None:
+    """Whatever the length of the JSON is said to be, a thread finds what the codec does here."""
+    headers, body = {JSON_LENGTH: length}, ROWS.tobytes()
+    try:
+        wanted = CODEC.decode(NUMBERS, headers, body)
+    except MalformedError as error:
+        with pytest.raises(MalformedError, match=re.escape(str(error))):
+            CODEC.read(NUMBERS, headers, body)
+    else:
+        found = CODEC.read(NUMBERS, headers, body)
+        assert found is not None
+        assert same(found, wanted)
 
 
 async def test_a_refusal_is_the_codecs(translators: Translators) -> None:
@@ -135,6 +154,22 @@ async def test_a_process_that_ends_over_a_request_costs_that_request(translators
     assert children() != [pid]
 
 
+async def test_one_that_is_killed_as_it_begins_costs_that_request(
+    translators: Translators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory is short it is not this process that reads what another was killed over."""
+    doomed = tmp_path / "python"
+    doomed.write_text("#!/bin/sh\nkill -9 $$\n")
+    doomed.chmod(0o700)
+    body = msgspec.json.encode(request())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(doomed))
+        with pytest.raises(OverloadedError, match="send it again"):
+            await translators.read(CODEC, NUMBERS, {}, body)
+    assert (await translators.read(CODEC, NUMBERS, {}, body)).rows == 1
+    assert children()
+
+
 async def until(fact: Callable[[], object]) -> None:
     """Let the loop go on until something is so."""
     while not fact():  # noqa: ASYNC110  nobody tells of what the system does
@@ -176,11 +211,92 @@ async def test_the_huge_keep_only_the_huge_waiting(translators: Translators) -> 
     assert (await huge).rows == 1
 
 
-async def test_without_a_process_a_thread_reads(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_one_that_hangs_is_ended(translators: Translators) -> None:
+    """A process that says nothing any more costs the request it had, and the next one has another."""
+    body = msgspec.json.encode(request())
+    await translators.read(CODEC, NUMBERS, {}, body)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)
+    line_of(translators).settimeout(0.01)  # its patience
+    with pytest.raises(OverloadedError, match="send it again"):
+        await translators.read(CODEC, NUMBERS, {}, body)
+    assert (await translators.read(CODEC, NUMBERS, {}, body)).rows == 1
+    assert children() != [pid]
+
+
+async def test_one_that_hangs_does_not_keep_the_worker() -> None:
+    """A worker that ends waits for no translator: who still asks is refused, and the process is gone."""
+    translators = Translators()
+    body = msgspec.json.encode(request())
+    await translators.read(CODEC, NUMBERS, {}, body)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)
+    asking = [asyncio.create_task(translators.read(CODEC, NUMBERS, {}, body)) for _ in range(2)]
+    await until(lambda: lies_unread(line_of(translators)))
+    translators.close()
+    for one in asking:
+        with pytest.raises(OverloadedError, match="send it again"):
+            await one
+    await until(lambda: not children())
+
+
+WORKER = """
+import asyncio, os, signal
+from pathlib import Path
+from gateway.protocols.open_inference import CODEC
+from gateway.translating import Translators
+
+async def main():
+    translators = Translators()
+    try:
+        await translators.read(CODEC, None, {}, b"{}")
+    except RuntimeError:
+        pass
+    process = translators._large._process.pid
+    os.kill(process, signal.SIGSTOP)
+    print(process, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it goes on")
+def test_none_outlives_its_worker() -> None:
+    """Whose worker is killed ends with it, even where it has been stopped."""
+    command = [sys.executable, "-c", WORKER]
+    told = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout
+    while alive(int(told)):
+        os.sched_yield()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and not only what its parent has to collect."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def no_room(_name: str) -> int:
+    """As the system answers a process that has too many files open."""
+    raise OSError(errno.EMFILE, "too many open files")
+
+
+async def test_what_cannot_be_sent_a_thread_reads(
+    translators: Translators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none can be started requests are read all the same, and the operator hears of it once."""
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    """Who finds no room for a parcel is answered all the same."""
+    monkeypatch.setattr(os, "memfd_create", no_room)
+    assert (await translators.read(CODEC, NUMBERS, {}, msgspec.json.encode(request()))).rows == 1
+
+
+@pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
+async def test_without_a_process_a_thread_reads(
+    program: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where none can be started, or none lives, requests are read all the same; it is said once."""
+    monkeypatch.setattr(sys, "executable", program)
     translators = Translators()
     body = msgspec.json.encode(request())
     for _ in range(2):
