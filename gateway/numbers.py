@@ -31,6 +31,8 @@ Reader = Callable[[bytes, np.dtype[Any]], Numbers | None]
 
 PIECE_BYTES: Final = 1 << 18
 _FIND_BYTES: Final = 1 << 20
+_MOST_BYTES: Final = 1 << 18
+"""Of one number and the blanks around it, beyond a piece; more is strange."""
 _OPEN: Final = ord("[")
 _DOUBLE: Final = np.dtype("<f8")
 _WHOLE: Final = np.dtype("<i8")
@@ -65,7 +67,10 @@ def read(
     while comma >= 0:
         start = comma + 1
         # A piece ends before a comma, which is left out; the last one ends before the bracket.
-        comma = body.find(b",", start + piece, end - 1) if end - start > piece else -1
+        beyond = start + piece
+        comma = body.find(b",", beyond, min(beyond + _MOST_BYTES, end - 1)) if beyond < end else -1
+        if comma < 0 and end > beyond + _MOST_BYTES:
+            return None
         part = reader(b"".join((b"[", view[start : end - 1 if comma < 0 else comma], b"]")), kind)
         if part is None or not len(part):
             return None

@@ -16,7 +16,7 @@ import os
 import pickle
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +26,8 @@ from gateway.inference import Array
 PIECE_BYTES: Final = 1 << 18
 """Copied at once; some 0.05 ms."""
 PIECE_TEXTS: Final = 4096
-"""Texts that are pickled at once; some 0.3 ms."""
+"""Texts that are pickled at once, where they have no more than PIECE_CHARACTERS; some 0.3 ms."""
+PIECE_CHARACTERS: Final = 1 << 20
 _HEAD: Final = struct.Struct("<QQ")
 _ALIGNMENT: Final = 64
 
@@ -83,10 +84,21 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         flat = found.ravel()
         pieces = [
-            pickle.PickleBuffer(pickle.dumps(flat[at : at + PIECE_TEXTS].tolist()))
+            pickle.PickleBuffer(pickle.dumps(piece))
             for at in range(0, flat.size, PIECE_TEXTS)
+            for piece in _pieces(flat[at : at + PIECE_TEXTS].tolist())
         ]
         return _texts, (found.shape, pieces)
+
+
+def _pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Parts of these texts that are not too long to be pickled at once, but for what is one text."""
+    if len(texts) > 1 and sum(map(len, texts)) > PIECE_CHARACTERS:
+        middle = len(texts) // 2
+        yield from _pieces(texts[:middle])
+        yield from _pieces(texts[middle:])
+    else:
+        yield texts
 
 
 def _texts(shape: tuple[int, ...], pieces: Sequence[memoryview]) -> Array:

@@ -35,7 +35,7 @@ def row(identifier: bytes, time: int, latency: int, status: int, said: tuple[byt
 
 def cut(text: str, size: int) -> bytes:
     """UTF-8 of the text, at most `size` bytes."""
-    return text.encode("utf-8", "replace")[:size]
+    return text[:size].encode("utf-8", "replace")[:size]
 
 
 @functools.lru_cache(256)

@@ -113,6 +113,21 @@ def test_pieces_let_the_interpreter_go() -> None:
     assert max(seen) < 1010
 
 
+@pytest.mark.parametrize("filling", [b" ", b"0"], ids=["blanks", "digits"])
+@pytest.mark.parametrize("text", [b"[%b]", b"[1,%b0,2]", b"[1,2,0%b]"])
+def test_what_is_in_no_piece_is_not_read(text: bytes, filling: bytes) -> None:
+    """A number as long as many pieces, or blanks, are left to who may take his time."""
+    body = text % (filling * 10 * numbers.PIECE_BYTES)
+    seen: list[int] = []
+
+    def reader(part: bytes, kind: np.dtype[Any]) -> Any:
+        seen.append(len(part))
+        return READERS[0](part, kind)
+
+    assert numbers.read(body, 0, len(body), np.dtype("<f4"), reader=reader, piece=1) is None
+    assert max(seen, default=0) <= 2 * numbers.PIECE_BYTES
+
+
 def test_other_kinds_are_not_read() -> None:
     """Unsigned numbers and truth values are left to the general decoder."""
     read: Callable[..., Any] = numbers.read

@@ -1,5 +1,6 @@
 """Values that travel between two processes: they come as they were sent, and large ones are not copied."""
 
+import io
 import os
 import pickle
 import socket
@@ -64,6 +65,17 @@ def test_texts_come_as_they_were_sent(texts: list[str], copies: int) -> None:
     assert found.dtype == object
     assert found.shape == (len(many), 1)
     assert found.ravel().tolist() == many
+
+
+@pytest.mark.parametrize("lengths", [[parcel.PIECE_CHARACTERS // 3] * 10, [1] * 50 + [1 << 21] + [1] * 50])
+def test_long_texts_travel_in_pieces_too(lengths: list[int]) -> None:
+    """Nothing is pickled at once that is longer than a piece, but for a text that is so alone."""
+    texts = np.array(["x" * length for length in lengths], dtype=object)
+    buffers: list[pickle.PickleBuffer] = []
+    parcel._Pickler(io.BytesIO(), protocol=5, buffer_callback=buffers.append).dump(texts)
+    most = max(*lengths, parcel.PIECE_CHARACTERS)
+    assert max(len(buffer.raw()) for buffer in buffers) < most + 100
+    assert sent(texts).tolist() == texts.tolist()
 
 
 def test_an_array_is_the_memory_that_was_sent() -> None:
