@@ -330,8 +330,9 @@ class Core:
             return self.refuse(error, call.model, version, started, call.codec.fault)
 
     async def _decode_away(self, work: Work) -> Response:
-        model = work.model
-        model.hold()
+        held = (work.model, work.bound.lane.stable)  # the second, in case the first is a candidate that fails
+        for model in held:
+            model.hold()
         try:
             work.request = await self._read(work)
             answer = self._run(work)
@@ -339,7 +340,8 @@ class Core:
         except DriftgateError as error:
             return self.give_up(work, error)
         finally:
-            model.let_go()
+            for model in held:
+                model.let_go()
 
     async def _read(self, work: Work) -> InferenceRequest:
         """The request in a large body: read in a thread where that goes in pieces, else in a process."""

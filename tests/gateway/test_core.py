@@ -1,10 +1,12 @@
 """The path of a request: who answers, what is recorded, what is counted."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gateway.away import Away
 from gateway.responses import Response
 from gateway.run_settings import RequestSettings, RunSettings
 from gateway.settings import GatewaySettings
@@ -142,6 +144,24 @@ async def test_a_swap_leaves_requests_under_way_alone(here: World) -> None:
     answer = await begun
     assert (b"x-model-version", b"1") in answer.headers
     assert (await here.infer(request())).headers["x-model-version"] == "2"
+
+
+async def test_who_stands_in_for_a_candidate_is_kept(here: World) -> None:
+    """While a large body is read no swap takes the version away that answers where its candidate fails."""
+    await here.publish("m", "2", fragile_logistic())
+    await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=FULL))
+    stable = here.core.table["m"].stable
+    here.core._inline_body = 0
+    begun = here.core.begin(call(request(BAD)))
+    assert not isinstance(begun, Response | Away)
+    asking = asyncio.create_task(begun)
+    await asyncio.sleep(0)  # it has begun to be read
+    await here.serve(Route(model="m", revision=3, stable="2"))
+    leaving = asyncio.create_task(here.fleet.release(stable))
+    answer = await asking
+    assert answer.status == 200
+    assert (b"x-model-version", b"1") in answer.headers
+    await leaving
 
 
 async def test_expensive_runs_and_large_bodies_leave_the_loop(tmp_path: Path) -> None:
