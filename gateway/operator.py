@@ -156,7 +156,7 @@ async def _wish(request: Request) -> Wish:
             raise TooLargeError(f"a command has at most {BODY_BYTES} bytes")
     try:
         wish = msgspec.json.decode(body or b"{}", type=Wish)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"this is not a command: {error}") from None
     header = request.headers.get
     revision = wish.revision if wish.revision is not None else _revision(header("if-match"))

@@ -218,7 +218,7 @@ async def _body(request: Request, kind: type[T]) -> T:
             raise RequestError(f"the body is larger than {_LARGEST_BODY} bytes; send less")
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"the body cannot be read: {error}") from None
 
 

@@ -187,6 +187,12 @@ async def test_refusals(bench: Bench, verb: str, wish: dict[str, Any], status: i
     assert route.revision == 1
 
 
+async def test_a_command_is_text(bench: Bench) -> None:
+    """Bytes that are no UTF-8 are refused like any other body that is no command."""
+    answer = await bench.client.post("/v1/rollouts/m/start", content=b'{"candidate":"\xff"}')
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
 async def test_a_broken_candidate_is_refused_before_the_edit(bench: Bench) -> None:
     """A version that cannot be loaded, or does not fit stable, never becomes a candidate."""
     await bench.here.publish("m", "3", b"no graph")

@@ -207,6 +207,7 @@ def test_the_api_answers_mistakes_in_one_line(tmp_path: Path, receiver: Receiver
         ("GET", "/v1/incidents?limit=x", b"", 400),
         ("POST", "/v1/webhooks/none/replay", b"", 404),
         ("POST", "/v1/webhooks/test", b"{", 400),
+        ("POST", "/v1/webhooks/test", b'{"endpoint":"\xff"}', 400),
         ("POST", "/v1/webhooks/test", b'{"endpoint":"none"}', 404),
         ("POST", "/v1/retrains/none", b'{"state":"running"}', 404),
         ("POST", "/v1/retrains/none", b'{"state":"dancing"}', 400),
