@@ -29,7 +29,14 @@ from gateway.call import Bound, Call, Work, arm_headers, asked_version, bind, me
 from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
 from gateway.dispatch import Dispatch
-from gateway.errors import InvalidInputError, NotReadyError, OverloadedError, RunError, UnknownModelError
+from gateway.errors import (
+    ExpiredError,
+    InvalidInputError,
+    NotReadyError,
+    OverloadedError,
+    RunError,
+    UnknownModelError,
+)
 from gateway.inference import Array, InferenceRequest
 from gateway.journal import Journal, Noted
 from gateway.large import LargeAnswers
@@ -334,9 +341,13 @@ class Core:
         for model in held:
             model.hold()
         try:
-            work.request = await self._read(work)
+            async with asyncio.timeout(self._dispatch.left(work)):
+                work.request = await self._read(work)
             answer = self._run(work)
             return answer if isinstance(answer, Response) else await answer
+        except TimeoutError:
+            late = ExpiredError("the request's deadline passed while its body was being read")
+            return self.give_up(work, late)
         except DriftgateError as error:
             return self.give_up(work, error)
         finally:

@@ -61,6 +61,11 @@ class Dispatch:
         if timeout is not None and model.inline_rows >= 1:
             self._check_time(work, timeout, 1)
 
+    def left(self, work: Work) -> float | None:
+        """Seconds that a request whose body is not read yet still has; None where it does not say."""
+        timeout = _hurry(work.call, NO_PARAMETERS).timeout
+        return None if timeout is None else self._deadline(work, timeout) - self._monotonic()
+
     def _check_time(self, work: Work, timeout: float, rows: int) -> None:
         cost, waited = work.model.cost, self._lag.waited(work.started)
         left = work.started - waited + timeout - self._monotonic()

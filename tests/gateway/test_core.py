@@ -1,6 +1,7 @@
 """The path of a request: who answers, what is recorded, what is counted."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,20 @@ async def test_who_stands_in_for_a_candidate_is_kept(here: World) -> None:
     assert answer.status == 200
     assert (b"x-model-version", b"1") in answer.headers
     await leaving
+
+
+async def test_a_deadline_passes_while_a_body_is_read(here: World) -> None:
+    """Who says how long he waits is answered by then, whatever the process does that has his body."""
+    here.core._inline_body = 0
+    assert (await here.infer(request())).status_code == 200
+    process = here.core._translators._large._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    answer = await here.infer(request(), headers={"X-Request-Timeout": "0.1"})
+    assert answer.status_code == 504, answer.text
+    process.send_signal(signal.SIGCONT)
+    assert (await here.infer(request(), headers={"X-Request-Timeout": "60"})).status_code == 200
+    assert here.counted("driftgate_executing") == 0
 
 
 async def test_expensive_runs_and_large_bodies_leave_the_loop(tmp_path: Path) -> None:
