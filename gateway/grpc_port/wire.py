@@ -12,6 +12,8 @@ from gateway.errors import MalformedError, TooLargeError
 
 MOST_FIELDS: Final = 100_000
 """Inputs, outputs and other top-level fields of one message."""
+MOST_NAME: Final = 4096
+"""Bytes of a name that are read: more than any model or version has, so that a longer one names none."""
 _MODEL_NAME: Final = 1
 _MODEL_VERSION: Final = 2
 _VARINT: Final = 0
@@ -32,11 +34,16 @@ def addressed(body: bytes) -> tuple[str, str]:
     found = {_MODEL_NAME: b"", _MODEL_VERSION: b""}
     for number, start, end in _delimited(body):
         if number in found:
-            found[number] = body[start:end]
+            found[number] = body[start : min(end, start + MOST_NAME)]
     try:
-        return found[_MODEL_NAME].decode(), found[_MODEL_VERSION].decode()
+        return _text(found[_MODEL_NAME]), _text(found[_MODEL_VERSION])
     except UnicodeDecodeError:
         raise _malformed(body) from None
+
+
+def _text(name: bytes) -> str:
+    """A name; of one that was cut, what can be read of it."""
+    return name.decode(errors="strict" if len(name) < MOST_NAME else "ignore")
 
 
 def _delimited(body: bytes) -> Iterator[tuple[int, int, int]]:

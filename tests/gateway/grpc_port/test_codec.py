@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import MalformedError, Refusal, TooLargeError
 from gateway.grpc_port.codec import SMALL_BYTES, InferCodec, parse
-from gateway.grpc_port.wire import MOST_FIELDS, addressed
+from gateway.grpc_port.wire import MOST_FIELDS, MOST_NAME, addressed
 from gateway.model import LoadedModel
 from gateway.protocols.naming import MOST_PARAMETERS
 from tests.counts import count
@@ -211,6 +211,15 @@ def test_a_message_of_countless_fields_is_not_parsed() -> None:
         parse(SERVICE, b"\xff" * (SMALL_BYTES + 1))
     with pytest.raises(MalformedError):
         parse(SERVICE, b"\x3a\xff\xff\xff\x7f" + bytes(SMALL_BYTES))
+
+
+def test_a_name_as_long_as_a_body_is_nobodys() -> None:
+    """Of a name longer than any there is no more is read than tells that nobody has it."""
+    name, version = addressed(
+        REQUEST(model_name="ü" * MOST_NAME + "m", model_version="1").SerializeToString()
+    )
+    assert (name, version) == ("ü" * (MOST_NAME // 2), "1")
+    assert addressed(b"\x0a\x80\x20" + b"u" + "ü".encode() * 2047 + b"\xc3")[0] == "u" + "ü" * 2047
 
 
 @given(st.binary(max_size=200))
