@@ -6,8 +6,8 @@ Rules:
 2. There are two: who is large need not wait for who is huge.
 3. One that is killed (the system may want its memory back), ends while it works, or says nothing for
    `patience` seconds costs that request, which is refused, and nothing else: the next has a new process.
-4. Where none can be started, or nothing be sent to it, that is said once, and the codec works in a thread;
-   the next try is AGAIN_SECONDS later.
+4. Where none can be started, or there is no room for what is sent, that is said once, and the codec works in
+   a thread; the next try is AGAIN_SECONDS later.
 5. They hold nothing that anybody wants, so they are ended by SIGKILL, whatever they do.
 
 Asked on the loop; each process has a thread that talks to it.
@@ -116,14 +116,11 @@ class _Translator:
         try:
             line = self._begun(now)
             parcel.send(line, question)
-        except (ConnectionError, TimeoutError):
+            return _plain(parcel.receive(line))
+        except (ConnectionError, TimeoutError, EOFError):
             return self._lost()
         except OSError as error:
             return self._without(question, error, now)
-        try:
-            return _plain(parcel.receive(line))
-        except (OSError, EOFError):
-            return self._lost()
         except BaseException:
             self._end()  # nobody knows what else would come
             raise
