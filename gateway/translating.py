@@ -98,9 +98,13 @@ class _Translator:
             self._asking -= 1
             if not (self._asking or self._closed):
                 self._rest = loop.call_later(self._idle, self._thread.submit, self._end)
-        if isinstance(found, Raised):
-            raise found.error or RuntimeError(found.trace)
-        return found
+        if not isinstance(found, Raised):
+            return found
+        error, found = found.error or RuntimeError(found.trace), None
+        try:
+            raise error
+        finally:
+            del error, question  # else the error holds this frame and the frame the error, body and all
 
     def close(self) -> None:
         self._closed = True

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import fcntl
+import gc
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from pkgutil import resolve_name
@@ -107,6 +109,20 @@ async def test_a_refusal_is_the_codecs(translators: Translators) -> None:
     with pytest.raises(InvalidInputError, match="not nested like"):
         await translators.read(CODEC, NUMBERS, {}, msgspec.json.encode(bad))
     assert (await translators.read(CODEC, NUMBERS, {}, msgspec.json.encode(request()))).rows == 1
+
+
+async def test_a_refusal_keeps_no_body(translators: Translators) -> None:
+    """A refused body is let go of with its refusal: one after the other would fill the memory meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(MalformedError) as caught:
+            await translators.read(CODEC, NUMBERS, {}, b"{")
+        refusal = weakref.ref(caught.value)
+        del caught
+        await until(lambda: refusal() is None)  # the thread that brought it lets go of it too
+    finally:
+        gc.enable()
 
 
 async def test_a_mistake_of_ours_is_told_in_full(translators: Translators) -> None:
