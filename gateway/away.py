@@ -33,20 +33,21 @@ class Settling(Protocol):
 class Away:
     """One such request; either awaited once, or told of once."""
 
-    __slots__ = ("_core", "_entry", "_work")
+    __slots__ = ("_core", "_entry", "_held", "_work")
 
     def __init__(self, core: Settling, work: Work, entry: Waiting) -> None:
         self._core = core
         self._work = work
         self._entry = entry
+        self._held = work.held()
 
     def __await__(self) -> Generator[Any, None, Response]:
         """Wait for the run, and for what follows from it."""
         return self._wait().__await__()
 
     def tell(self, ended: Callable[[object], None]) -> None:
-        """Have `ended` called once, with whatever, when `end` may be; the version is held until then."""
-        self._work.model.hold()
+        """Have `ended` called once, with whatever, when `end` may be; what may answer is held until then."""
+        self._hold()
         self._entry.future.add_done_callback(ended)
 
     def cancel(self) -> None:
@@ -55,18 +56,17 @@ class Away:
 
     def end(self) -> Response | Awaitable[Response] | None:
         """The answer, or what it still takes; None where the request was taken back. After `tell`, once."""
-        model = self._work.model
         try:
             if not self._entry.future.cancelled():
                 return self._core.settle(self._work, self._entry)
             self._core.taken_back(self._work)
             return None
         finally:
-            model.let_go()
+            self._let_go()
 
     async def _wait(self) -> Response:
-        work, model = self._work, self._work.model
-        model.hold()
+        work = self._work
+        self._hold()
         try:
             try:
                 with contextlib.suppress(DriftgateError):  # `settle` tells it
@@ -77,4 +77,12 @@ class Away:
             answer = self._core.settle(work, self._entry)
             return answer if isinstance(answer, Response) else await answer
         finally:
+            self._let_go()
+
+    def _hold(self) -> None:
+        for model in self._held:
+            model.hold()
+
+    def _let_go(self) -> None:
+        for model in self._held:
             model.let_go()

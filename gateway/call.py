@@ -106,6 +106,12 @@ class Work:
         self.counted = arm is not Arm.PINNED
         self.queued = 0.0
 
+    def held(self) -> tuple[LoadedModel, ...]:
+        """What must stay in memory until it is answered: its version, and stable if a candidate may fail."""
+        if self.arm is Arm.CANDIDATE:
+            return self.model, self.bound.lane.stable
+        return (self.model,)
+
 
 @functools.lru_cache(maxsize=4096)
 def arm_headers(version: str, arm: Arm) -> tuple[Header, ...]:

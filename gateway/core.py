@@ -337,7 +337,7 @@ class Core:
             return self.refuse(error, call.model, version, started, call.codec.fault)
 
     async def _decode_away(self, work: Work) -> Response:
-        held = (work.model, work.bound.lane.stable)  # the second, in case the first is a candidate that fails
+        held = work.held()
         for model in held:
             model.hold()
         try:

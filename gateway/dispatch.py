@@ -127,7 +127,7 @@ class Dispatch:
         meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)
         # A thread that comes back from a run wants the interpreter for microseconds. A busy loop lets it go
         # between two reads, but for less than it takes to wake a thread: only one that has waited this long
-        # is let in. So it has to be less than a request takes; it is 5 ms where nobody says otherwise.
+        # is let in. So it has to be less than a request takes.
         sys.setswitchinterval(SWITCH_SECONDS)
         batcher = Batcher(subject, self._settings.queue, meters, self._monotonic)
         self._batchers.add(batcher)

@@ -55,11 +55,11 @@ def _in_binary(
     request: InferenceRequest, answer: Answer, parts: list[bytes], leads: tuple[bytes, ...]
 ) -> tuple[int, bytes]:
     """The same with the tensors behind the JSON, which `parts` begin."""
-    blobs = []
+    blobs: list[bytes] = []
     for lead, tensor, array in zip(leads, answer.model.outputs, answer.outputs, strict=True):
-        blob = tensor.to_binary(array)
-        blobs.append(blob)
-        parts += (lead, _binary_sizes(array.shape, len(blob)))
+        pieces = tensor.to_pieces(array)
+        blobs += pieces
+        parts += (lead, _binary_sizes(array.shape, sum(map(len, pieces))))
     parts.append(_end(request.client_id))
     return sum(map(len, parts)), b"".join(parts + blobs)
 

@@ -7,8 +7,11 @@ import pytest
 from gateway.away import Away
 from gateway.responses import Response
 from gateway.schedule import Measured, Schedule
-from tests.gateway.worlds import World, call
+from rollouts.route import FULL, Route
+from tests.gateway.worlds import ROW, World, call, request
+from tests.models import fragile_logistic
 
+BAD = [[5.0, *ROW[1:]]]
 SECOND = ((1, 1.0), (16, 1.0))
 
 
@@ -73,3 +76,21 @@ async def test_a_mistake_of_ours_is_raised(here: World) -> None:
     with pytest.raises(KeyError):
         await told(away(here))
     assert here.core.table["m"].stable._idle.is_set()
+
+
+async def test_who_stands_in_for_a_candidate_is_held(here: World) -> None:
+    """While a candidate's run is awaited nothing takes stable away, which answers where it fails."""
+    await here.publish("m", "2", fragile_logistic())
+    await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=FULL))
+    stable, candidate = here.core.table["m"].stable, here.core.table["m"].versions["2"]
+    candidate.inline_rows, candidate.schedule = -1, Schedule("batched", -1, 16, "", Measured(SECOND))
+    pending = here.core.begin(call(request(BAD)))
+    assert isinstance(pending, Away)
+    ended = asyncio.Event()
+    pending.tell(lambda _future: ended.set())
+    assert not stable._idle.is_set()
+    await ended.wait()
+    answer = pending.end()
+    assert isinstance(answer, Response)
+    assert (b"x-model-version", b"1") in answer.headers
+    assert stable._idle.is_set()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.bulk import MOST_STRINGS
 from gateway.errors import InvalidInputError, TooLargeError
-from gateway.tensors import Tensor
+from gateway.tensors import PIECE_BYTES, Tensor
 from registry_client.signature import Datatype, TensorSpec
 
 NUMBERS = [datatype for datatype in Datatype if datatype not in (Datatype.BYTES, Datatype.BF16)]
@@ -72,6 +72,19 @@ def test_binary_round_trip(datatype: Datatype, data: st.DataObject) -> None:
     array = codec.from_binary(memoryview(sent), shape)
     assert array.shape == tuple(shape)
     assert codec.to_json(array) == values
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "INT64", "BOOL", "BYTES"])
+@pytest.mark.parametrize("count", [1, 3, PIECE_BYTES // 8, PIECE_BYTES + 1])
+def test_pieces_are_the_bytes(datatype: str, count: int) -> None:
+    """However long a tensor is, its pieces together are its bytes, and none is longer than it may be."""
+    codec = tensor(Datatype(datatype), (-1,))
+    values = np.arange(count) % 2
+    array = values.astype(str).astype(object) if datatype == "BYTES" else values.astype(codec.dtype)
+    for strided in (array, np.repeat(array, 2)[::2]):
+        pieces = codec.to_pieces(strided)
+        assert b"".join(pieces) == codec.to_binary(array)
+        assert datatype == "BYTES" or max(map(len, pieces)) <= PIECE_BYTES
 
 
 @pytest.mark.parametrize("datatype", [d for d in NUMBERS if tensor(d).dtype.kind in "iu"])
