@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.bulk import MOST_STRINGS
 from gateway.errors import InvalidInputError, TooLargeError
-from gateway.tensors import PIECE_BYTES, Tensor
+from gateway.pieces import PIECE_BYTES
+from gateway.tensors import Tensor
 from registry_client.signature import Datatype, TensorSpec
 
 NUMBERS = [datatype for datatype in Datatype if datatype not in (Datatype.BYTES, Datatype.BF16)]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import termios
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -28,6 +28,7 @@ from gateway.protocols.codec import JSON_LENGTH, Answer, Codec
 from gateway.protocols.open_inference import CODEC
 from gateway.translating import HUGE_BYTES, Translators
 from registry_client.signature import Datatype, Signature, TensorSpec
+from tests.facts import until
 from tests.gateway.protocols.test_contract import CODECS, GOOD
 from tests.gateway.worlds import ROW, request
 
@@ -120,7 +121,9 @@ async def test_a_refusal_keeps_no_body(translators: Translators) -> None:
             await translators.read(CODEC, NUMBERS, {}, b"{")
         refusal = weakref.ref(caught.value)
         del caught
-        await until(lambda: refusal() is None)  # the thread that brought it lets go of it too
+        await until(
+            lambda: refusal() is None, "it is let go of"
+        )  # the thread that brought it lets go of it too
     finally:
         gc.enable()
 
@@ -162,7 +165,7 @@ async def test_a_process_that_ends_over_a_request_costs_that_request(translators
     (pid,) = children()
     os.kill(pid, signal.SIGSTOP)
     asking = asyncio.create_task(translators.read(CODEC, NUMBERS, {}, body))
-    await until(lambda: lies_unread(line_of(translators)))
+    await until(lambda: lies_unread(line_of(translators)), "it is asked")
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(OverloadedError, match="send it again"):
         await asking
@@ -186,12 +189,6 @@ async def test_one_that_is_killed_as_it_begins_costs_that_request(
     assert children()
 
 
-async def until(fact: Callable[[], object]) -> None:
-    """Let the loop go on until something is so."""
-    while not fact():  # noqa: ASYNC110  nobody tells of what the system does
-        await asyncio.sleep(0)
-
-
 def lies_unread(line: socket.socket) -> bool:
     """Whether the other end has not read yet what was sent."""
     return bool(struct.unpack("i", fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4)))[0])
@@ -210,7 +207,7 @@ async def test_a_process_that_nobody_wants_is_ended() -> None:
     body = msgspec.json.encode(request())
     for _ in range(2):
         await translators.read(CODEC, NUMBERS, {}, body)
-        await until(lambda: not children())
+        await until(lambda: not children(), "the process has ended")
     translators.close()
 
 
@@ -248,12 +245,12 @@ async def test_one_that_hangs_does_not_keep_the_worker() -> None:
     (pid,) = children()
     os.kill(pid, signal.SIGSTOP)
     asking = [asyncio.create_task(translators.read(CODEC, NUMBERS, {}, body)) for _ in range(2)]
-    await until(lambda: lies_unread(line_of(translators)))
+    await until(lambda: lies_unread(line_of(translators)), "it is asked")
     translators.close()
     for one in asking:
         with pytest.raises(OverloadedError, match="send it again"):
             await one
-    await until(lambda: not children())
+    await until(lambda: not children(), "the process has ended")
 
 
 WORKER = """
@@ -278,12 +275,11 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it goes on")
-def test_none_outlives_its_worker() -> None:
+async def test_none_outlives_its_worker() -> None:
     """Whose worker is killed ends with it, even where it has been stopped."""
     command = [sys.executable, "-c", WORKER]
-    told = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout
-    while alive(int(told)):
-        os.sched_yield()
+    worker = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, check=False)
+    await until(lambda: not alive(int(worker.stdout)), "it has ended with its worker")
 
 
 def alive(pid: int) -> bool:
