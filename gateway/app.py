@@ -7,48 +7,40 @@ the log. Everything in between is a handful of tasks that each look at one thing
 
 import asyncio
 import contextlib
-import functools
 import gc
-import os
-import socket
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway import rollout_meters
 from gateway.access import LOOK_SECONDS as ACCESS_SECONDS
-from gateway.access import AccessControl, operator_scope
+from gateway.access import AccessControl
 from gateway.barring import BarringRegistry
-from gateway.catalogue import Catalogue, Faults
+from gateway.catalogue import Catalogue
 from gateway.console import Console
 from gateway.discover import Discovery
-from gateway.endpoints import build_asgi
-from gateway.fast import connections
 from gateway.fleet import Fleet
 from gateway.flusher import Flusher
-from gateway.guards import ErrorWatch
+from gateway.front import Behind, Front
 from gateway.journal import Journal
 from gateway.line import Line
+from gateway.lookout import Lookout
 from gateway.metrics import Scrapes, disk
 from gateway.model import LoadedModel
-from gateway.operator import build_operator
 from gateway.order import Order
-from gateway.pages.page import Premises
-from gateway.pilot_task import Pilot
 from gateway.places import Places, Stage
-from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.reconcile import Reconciler
 from gateway.repeating import again
 from gateway.repository import Repository
+from gateway.seat import Seat
 from gateway.slot_room import open_slot
 from gateway.spans import core_of
+from gateway.steering import Steering
 from gateway.wear import IDLE_LOOKS
 from groundwork.clock import SystemClock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
-from groundwork.gate import Guarded
 from groundwork.logs import Log
 from groundwork.steady import steady
 from groundwork.tracing import open_tracer
@@ -58,9 +50,6 @@ from registry_client.backends import open_registry
 from registry_client.remembered import Remembered
 from rollouts.follower import Follower
 from rollouts.store import SqliteStore
-
-if TYPE_CHECKING:
-    from gateway.grpc_port.port import GrpcPort
 
 GUARD_SECONDS: Final = 0.1
 # Beyond `stop.delay`, for the supervisor to take in whoever waits at the door.
@@ -75,121 +64,89 @@ class App:
 
     def __init__(self, told: Order, line: Line, log: Log) -> None:
         """Open everything of the data folder that a worker uses; nothing answers yet."""
-        settings, clock = told.settings, SystemClock()
-        data = Path(settings.data)
-        self._settings = settings
-        self._clock = clock
+        self._settings = told.settings
+        self._data = Path(told.settings.data)
+        self._clock = SystemClock()
         self._line = line
-        self._place = told.place
-        self._places = Places(told.places_fd, told.workers)
-        self.slot = open_slot(data, told.place, log)
+        self._seat = Seat(Places(told.places_fd, told.workers), told.place, self._clock.monotonic)
+        self.slot = open_slot(self._data, told.place, log)
         self._log = log.bind(incarnation=self.slot.incarnation)
         self._presence = Presence(self.slot.counters)
-        self._access = AccessControl(settings, told.place, told.workers, self.slot.counters, clock, self._log)
-        self._store = SqliteStore(data / "rollouts.db", clock)
-        self._follower = Follower(self._store)
-        self._registry = Remembered(open_registry(settings.models, data / "cache"), data / "cache")
-        ids = PredictionIds(load_key(data))
-        reserve, sync = settings.log.reserve_bytes, settings.journal.durability == "sync"
-        self._journal = Journal(self.slot, ids, clock, settings.journal, reserve_bytes=reserve)
-        self._remarked: set[str] = set()
-        self._copied: Mapping[tuple[str, str], str] = {}
-        offered = BarringRegistry(self._registry, told.barred, clock, told.place)
-        line.bar = offered.bar
-        self._fleet = Fleet(offered, self._journal, self.slot.counters, settings, clock)
-        self._tracer = open_tracer(settings.traces, "gateway")
-        kind = core_of(self._tracer, durable=sync)
-        self._core = kind({}, self._journal, self.slot.counters, settings, clock, on_demand=self._demand)
-        self._reconciler = Reconciler(
-            self._core, self._fleet, settings.pace, clock, self._presence, self._log
+        self._access = AccessControl(
+            told.settings, told.place, told.workers, self.slot.counters, self._clock, self._log
         )
-        self._fleet.room = self._reconciler.make_room
-        self._discovery = Discovery(self._registry, self._store, self._log)
+        self._store = SqliteStore(self._data / "rollouts.db", self._clock)
+        self._open_log()
+        self._open_models(told)
+        self._steering = Steering(
+            self._store,
+            self._data / "slots",
+            self.slot.incarnation,
+            self._fleet.in_a_row,
+            self._clock,
+            lease=told.settings.pace.lease,
+            log=self._log,
+        )
+        self._front = self._open_front(told)
+
+    def _open_log(self) -> None:
+        """What is recorded, and how it comes into the log."""
+        settings, data = self._settings, self._data
+        reserve, durable = settings.log.reserve_bytes, settings.journal.durability == "sync"
+        ids = PredictionIds(load_key(data))
+        self._journal = Journal(self.slot, ids, self._clock, settings.journal, reserve_bytes=reserve)
         self._sink = SegmentSink(
             data / "log",
             segment_bytes=settings.log.segment_bytes,
-            clock=clock,
-            durable=sync,
+            clock=self._clock,
+            durable=durable,
             reserve_bytes=reserve,
         )
         self._flusher = Flusher(
             self._journal.files, self._sink, self.slot.counters, settings.pace.flush, self._log
         )
-        self._journal.spooled = self._flusher.committed if sync else None
-        self._watch = ErrorWatch(self._store, clock, self.slot.incarnation, self._fleet.in_a_row, self._log)
-        holder = f"slot-{self.slot.incarnation}"
-        self._pilot = Pilot(self._store, data / "slots", clock, holder, settings.pace.lease, self._log)
-        self._pilot_thread = ThreadPoolExecutor(1, "pilot")
-        self._console = Console(self._store, data / "slots", self._fleet, self._follow, clock)
-        self._open_ports(told, data)
+        self._journal.spooled = self._flusher.committed if durable else None
 
-    def _open_ports(self, told: Order, data: Path) -> None:
-        shown = Scrapes(data / "slots", functools.partial(self._facts, data))
+    def _open_models(self, told: Order) -> None:
+        """What answers, and what keeps it to the routes."""
+        settings, clock, counters = self._settings, self._clock, self.slot.counters
+        cache = self._data / "cache"
+        self._registry = Remembered(open_registry(settings.models, cache), cache)
+        offered = BarringRegistry(self._registry, told.barred, clock, told.place)
+        self._line.bar = offered.bar
+        self._fleet = Fleet(offered, self._journal, counters, settings, clock)
+        self._tracer = open_tracer(settings.traces, "gateway")
+        kind = core_of(self._tracer, durable=settings.journal.durability == "sync")
+        self._core = kind({}, self._journal, counters, settings, clock, on_demand=self._demand)
+        self._reconciler = Reconciler(
+            self._core, self._fleet, settings.pace, clock, self._presence, self._log
+        )
+        self._fleet.room = self._reconciler.make_room
+        self._discovery = Discovery(self._registry, self._store, self._log)
+        self._lookout = Lookout(
+            Follower(self._store), self._registry, self._discovery, self._reconciler, self._journal, self._log
+        )
+
+    def _open_front(self, told: Order) -> Front:
+        """What operators do, and the ports."""
+        clock, slots, faults = self._clock, self._data / "slots", self._lookout.faults
+        self._console = Console(self._store, slots, self._fleet, self._lookout.follow, clock)
         catalogue = Catalogue(
-            self._registry,
-            self._store,
-            data / "slots",
-            self._faults,
-            self._fleet.schedules,
-            self._settings.runs,
+            self._registry, self._store, slots, faults, self._fleet.schedules, self._settings.runs
         )
-        doors = self._access
-        app = build_asgi(
-            self._core,
-            shown,
-            self._log,
-            doors.gate("http"),
-            slots_folder=data / "slots",
-            repository=self._repository(catalogue, data),
-        )
-        self._http = Port(
-            app,
-            socket.socket(fileno=told.http_fd),
-            self._log,
-            crowded=self._crowded,
-            changed=self._hold,
-            limits=doors.limits,
-            tls=doors.tls["http"],
-            refused=doors.refused("http"),
-            connect=connections(app, self._log) if self._settings.requests.fast else Connection,
-        )
-        operator = build_operator(self._console, catalogue, shown, self._line)
-        self._grpc = None if told.grpc_fd is None else self._grpc_port(told.grpc_fd, app.premises)
-        self._operator = Port(
-            Guarded(operator, doors.gate("operator"), operator_scope),
-            socket.socket(fileno=told.operator_fd),
-            self._log,
-            limits=doors.limits,
-            tls=doors.tls["operator"],
-            refused=doors.refused("operator"),
-        )
-
-    def _repository(self, catalogue: Catalogue, data: Path) -> Repository:
-        return Repository(
+        repository = Repository(
             catalogue,
             self._console,
             self._store,
             self._discovery,
-            slots_folder=data / "slots",
-            clock=self._clock,
-            faults=self._faults,
+            slots_folder=slots,
+            clock=clock,
+            faults=faults,
         )
-
-    def _grpc_port(self, listener: int, premises: Premises) -> "GrpcPort":
-        # A stranger's bytes must not fill the log; gRPC's core reads this when it is loaded.
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from gateway.grpc_port.port import GrpcPort  # noqa: PLC0415  an extra, and 16 MB of memory
-
-        return GrpcPort(
-            socket.socket(fileno=listener),
-            self.slot.folder,
-            premises,
-            self._access.gate("grpc"),
-            self._log,
-            tls=self._access.tls["grpc"],
-            refused=self._access.refused("grpc"),
-            crowded=self._called_more,
-            changed=functools.partial(self._places.call, self._place),
+        shown = Scrapes(slots, self._facts)
+        behind = Behind(self._core, self._console, catalogue, repository, shown, self._line)
+        return Front(
+            told, behind, self._access, self._seat, self._presence, slot=self.slot.folder, log=self._log
         )
 
     async def run(self) -> int:
@@ -197,14 +154,15 @@ class App:
         starting = asyncio.create_task(again(self._turn, BEAT_SECONDS, self._log))
         await self._start()
         starting.cancel()
+        pace = self._settings.pace
         looks: list[tuple[Callable[[], Awaitable[None]], float | Callable[[], float]]] = [
             (self._flusher.run, 0.0),
             (self._tick, self._pace),
             (self._guard, lambda: self._rested(GUARD_SECONDS)),
             (self._access.look, ACCESS_SECONDS),
-            (self._look, self._settings.pace.registry),
-            (self._tend, JOURNAL_SECONDS),
-            (self._fly, self._settings.pace.pilot),
+            (self._lookout.look, pace.registry),
+            (self._lookout.tend, JOURNAL_SECONDS),
+            (self._steering.fly, pace.pilot),
         ]
         tasks = [asyncio.create_task(again(work, seconds, self._log)) for work, seconds in looks]
         await self._line.end()
@@ -212,31 +170,29 @@ class App:
         return 0 if clean else 1
 
     async def _start(self) -> None:
-        await self._look()
-        self._follow()
+        await self._lookout.look()
+        self._lookout.follow()
         await self._reconciler.settled()
         # From here on whoever edits a route waits for us; what was edited before is read now.
         self._presence.following(now=True)
-        self._follow()
+        self._lookout.follow()
         await self._reconciler.settled()
         self._core.ready = True
         # What is here now stays; a full collection need not walk it in the middle of a request.
         gc.collect()
         gc.freeze()
-        self._http.open()
-        if self._grpc is not None:
-            await self._grpc.open()
-        self._operator.open()
+        await self._front.open()
         self._presence.answering(now=True)
-        self._places.beat(self._place, self._clock.monotonic())
-        self._places.reach(self._place, Stage.READY)
+        self._seat.beat()
+        self._seat.reach(Stage.READY)
         self._log.info("worker-ready", models=len(self._core.table))
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> bool:
         await self._leave()
-        self._places.reach(self._place, Stage.DRAINING)
-        cut = await self._close_data_ports()
-        await self._operator.close(linger=0.0, limit=1.0)
+        self._seat.reach(Stage.DRAINING)
+        stop = self._settings.stop
+        linger = stop.linger if self._line.leaving.is_set() else self._settings.worker.linger
+        cut = await self._front.close(linger=linger, limit=stop.limit)
         self._presence.answering(now=False)
         self._presence.following(now=False)
         for task in tasks:
@@ -263,27 +219,14 @@ class App:
             async with asyncio.timeout(self._settings.stop.delay + DOOR_SECONDS):
                 await self._line.parting.wait()
 
-    async def _close_data_ports(self) -> int:
-        """Part with the clients of both at once; how many connections were cut."""
-        stop = self._settings.stop
-        linger = stop.linger if self._line.leaving.is_set() else self._settings.worker.linger
-        closing = None
-        if self._grpc is not None:
-            closing = asyncio.create_task(self._grpc.close(linger=linger, limit=stop.limit))
-        cut = await self._http.close(linger=linger, limit=stop.limit)
-        if closing is not None:
-            await closing
-        return cut
-
     async def _close_stores(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._pilot.close)
-        self._pilot_thread.shutdown()
+        await self._steering.close()
         self._console.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
         await self._fleet.close()
         self._sink.close()
-        self._follower.close()
+        self._lookout.close()
         self._store.close()
         self.slot.close()
 
@@ -296,69 +239,24 @@ class App:
         return seconds * (IDLE_LOOKS if self._flusher.idle else 1)
 
     async def _turn(self) -> None:
-        self._places.beat(self._place, self._clock.monotonic())
+        self._seat.beat()
 
     async def _tick(self) -> None:
-        await self._turn()
+        self._seat.beat()
         self._core.lag.beat(self._pace())
-        self._follow()
+        self._lookout.follow()
         self._flusher.look()
 
-    def _follow(self) -> None:
-        """Look at the routes; microseconds where nothing has changed."""
-        routes = self._follower.poll()
-        if routes is not None:
-            self._reconciler.follow(routes)
-
-    def _facts(self, data: Path) -> dict[SeriesKey, int]:
-        """Gauges that no worker counts, in a scrape's thread; a store out of order leaves its own out."""
-        found = disk(data, self._settings.log.min_free_bytes)
-        with contextlib.suppress(DriftgateError):
-            found |= rollout_meters.looked_up(self._store, self._clock.now(), steady(self._clock))
-        return found
-
-    async def _look(self) -> None:
-        """Look for new models and for versions to try again or to let go."""
-        await asyncio.to_thread(self._discovery.look, frozenset(self._reconciler.routes))
-        await asyncio.to_thread(self._registry.look)
-        for (model, version), fault in self._registry.faults.items() - self._copied.items():
-            self._log.warning("version-from-copy", model=model, version=version, fault=fault)
-        self._copied = self._registry.faults
-        self._reconciler.look_around()
-
-    async def _tend(self) -> None:
-        """Say what is not recorded, once; give versions that serve unlogged their log when there is room."""
-        remarks = set(self._journal.remarks())
-        for remark in sorted(remarks - self._remarked):
-            self._log.warning("not-recorded", what=remark)
-        self._remarked = remarks
-        self._journal.adopt(await asyncio.to_thread(self._journal.retry))
-
     async def _guard(self) -> None:
-        self._places.serve(self._place, self._fleet.served())
-        suspects = self._watch.suspects(self._reconciler.routes)
-        if suspects:
-            await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._watch.look, suspects)
-
-    async def _fly(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._pilot_thread, self._pilot.look)
+        self._seat.serve(self._fleet.served())
+        await self._steering.guard(self._reconciler.routes)
 
     async def _demand(self, model: str, version: str) -> LoadedModel:
         return await self._reconciler.demand(model, version)
 
-    def _crowded(self) -> bool:
-        least = self._places.least(self._place, self._clock.monotonic())
-        return least is not None and self._http.connections > least
-
-    def _called_more(self) -> bool:
-        least = self._places.least_called(self._place, self._clock.monotonic())
-        return least is not None and self._grpc is not None and self._grpc.connections > least
-
-    def _hold(self, connections: int) -> None:
-        self._places.hold(self._place, connections)
-        self._presence.connections(connections)
-
-    def _faults(self) -> Faults:
-        faults = {key: fault.message for key, fault in self._reconciler.faults.items()}
-        faults = {**self._registry.faults, **self._journal.faults(), **faults}
-        return faults | {(model, ""): fault for model, fault in self._discovery.faults.items()}
+    def _facts(self) -> dict[SeriesKey, int]:
+        """Gauges that no worker counts, in a scrape's thread; a store out of order leaves its own out."""
+        found = disk(self._data, self._settings.log.min_free_bytes)
+        with contextlib.suppress(DriftgateError):
+            found |= rollout_meters.looked_up(self._store, self._clock.now(), steady(self._clock))
+        return found
