@@ -18,7 +18,6 @@ import contextlib
 import functools
 import os
 import random
-import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -43,6 +42,7 @@ from gateway.slot_room import ballast_of
 from gateway.sweep import Sweeper
 from gateway.tally import CountedSink, Tally
 from gateway.upkeep import Upkeep
+from groundwork import open_files
 from groundwork.boot import boot_id
 from groundwork.clock import SystemClock
 from groundwork.data_folder import claim, ours
@@ -62,7 +62,6 @@ __all__ = ["StartError", "Supervisor", "run"]
 WORKER: Final = (sys.executable, "-P", "-m", "gateway.worker")
 SWEEP_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.25
-_MOST_FILES: Final = 1 << 20
 
 
 def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: Reload | None = None) -> int:
@@ -72,7 +71,7 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
     when it is kept from us, NewerStoreError when a newer driftgate wrote it or its log, RegistryError when
     there is nothing to serve, ListenError when a port cannot be had, StartError when workers cannot start.
     """
-    raise_open_files()
+    open_files.raise_limit()
     settings = sized(settings, processors())
     data = Path(settings.data)
     with ours(data):
@@ -103,14 +102,6 @@ def refuse_nothing_to_serve(models: str, data: Path) -> None:
         known = bool(store.routes())
     if not known:
         open_registry(models, data / "cache").models()
-
-
-def raise_open_files() -> None:
-    """Let this process, and its children, open as many files as its owner may allow them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _supervise(

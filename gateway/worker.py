@@ -19,6 +19,7 @@ from gateway import order
 from gateway.app import App
 from gateway.line import Line
 from gateway.order import Order
+from groundwork import open_files
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log, capture, program_log
@@ -41,6 +42,7 @@ def main() -> int:
     told = order.read(ORDERS)
     log = program_log(told.settings.messages, SystemClock()).bind(worker=told.place)
     capture(log)
+    open_files.make_room(open_files.wanted(told.settings.limits.connections))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_live(told, log))

@@ -20,7 +20,7 @@ from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.extras import EXTRAS, missing_modules
 from gateway.settings import checked as checked_gateway
 from gateway.sizing import sized
-from groundwork import key_file
+from groundwork import key_file, open_files
 from groundwork.cgroups import memory
 from groundwork.data_folder import product_version
 from groundwork.errors import SettingsError
@@ -30,7 +30,6 @@ from monitor.settings import checked as checked_monitor
 SQLITE: Final = (3, 37, 0)
 _SOON: Final = dt.timedelta(days=14)
 _WORKER_BYTES: Final = 200 << 20
-_SPARE_FILES: Final = 256
 _CONNECT_S: Final = 1.0
 _UNTIL: Final = "until then programs that run go by the keys they had, and none starts with these settings"
 
@@ -123,7 +122,7 @@ def limits(subject: Subject) -> Iterator[Finding]:
     """Open files, memory and processors against what the settings ask for."""
     # The programs raise what they are given to the hard limit when they start.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    wanted = 2 * subject.gateway.limits.connections + _SPARE_FILES
+    wanted = open_files.wanted(subject.gateway.limits.connections)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         yield warn(
             "limits",

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from gateway.quarantine import CRASHES
+from groundwork import open_files
 from tests.counts import count
 from tests.disks import fill, small_disk
 from tests.facts import until
@@ -69,11 +70,25 @@ def incarnations(gateway: Gateway) -> set[int]:
     return {slot.incarnation for slot in gateway.workers()}
 
 
+def room_for_files(pid: int) -> int:
+    """How many open files the kernel's table of this process holds before it grows."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [held] = [int(line.split()[1]) for line in lines if line.startswith("FDSize")]
+    return held
+
+
 async def everything_is_logged_once(gateway: Gateway, shots: list[Shot]) -> None:
     """Client and log agree to the request."""
     answered = {shot.prediction_id for shot in shots}
     await until(lambda: answered <= set(gateway.logged()), "every answer is in the log")
     assert len(gateway.logged()) == len(shots)
+
+
+async def test_connections_never_wait_for_the_kernel_s_table(gateway: Gateway) -> None:
+    """A worker that answers has room for all files it may open, so that no connection makes the loop wait."""
+    wanted = open_files.wanted(gateway.settings.limits.connections)
+    for pid in gateway.worker_pids():
+        assert room_for_files(pid) >= wanted
 
 
 async def test_replacing_every_worker_loses_no_request(gateway: Gateway) -> None:
