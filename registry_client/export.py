@@ -6,8 +6,9 @@ closest one says where it differs. A ready graph is only run. It knows no regist
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -28,6 +29,9 @@ from registry_client.reference import Column, feed, feed_graph, is_frame, read_c
 from registry_client.signature import Datatype, Signature
 from registry_client.translation import needs_doubles
 from registry_client.verification import Answers, Difference, Disagreement, Tolerance, best_margin, compare
+
+SHOWN_NAMES: Final = 5
+"""How many columns an error names."""
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,14 +66,14 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         return values.reshape(-1) if values.size == len(values) else None
 
 
-def export_graph(model: bytes, reference: Any) -> Export:
-    """A ready graph; with a reference, run on it.
+def export_graph(model: bytes, reference: Any, called: str = "the graph") -> Export:
+    """A ready graph, which an error calls ``called``; with a reference, run on it.
 
     Raises:
         PublishError: it does not load, fails on the reference, or answers with NaN or infinity.
         ReferenceDataError: the reference does not fit the inputs.
     """
-    graph = load_graph(model)
+    graph = load_graph(model, called)
     feeds = {} if reference is None else feed_graph(reference, graph.signature)
     outputs = graph.run(feeds) if feeds else {}
     for name, values in outputs.items():
@@ -107,6 +111,7 @@ def export_estimator(
             "give --reference FILE or reference= (a few hundred held-out rows in the form it was fitted on)"
         )
     reference = _as_fitted(estimator, reference)
+    _refuse_unseen(estimator, reference)
     columns = read_columns(reference)
     original = _answers(estimator, reference, task)
     closest: Disagreement | None = None
@@ -140,6 +145,27 @@ def _as_fitted(estimator: Any, reference: Any) -> Any:
     if not (is_numeric and is_as_wide):
         return reference
     return reference.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _refuse_unseen(estimator: Any, reference: Any) -> None:
+    """Refuse columns that the estimator was not fitted on: each would become an input that clients must send.
+
+    A ColumnTransformer passes over what it does not know, so labels left among the rows would go unnoticed.
+    """
+    if not is_frame(reference) or not hasattr(estimator, "feature_names_in_"):
+        return
+    known = {str(name) for name in estimator.feature_names_in_}
+    unseen = [str(name) for name in reference.columns if str(name) not in known]
+    if unseen and known <= {str(name) for name in reference.columns}:
+        raise ReferenceDataError(
+            f"the reference has {_listed(unseen)}, which the {type(estimator).__name__} was not fitted on; "
+            "leave it out, or say that it holds the labels: --labels COLUMN or labels="
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
+    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
 
 
 def _attempts(
@@ -184,7 +210,7 @@ def _export(
         model=model,
         signature=graph.signature,
         reading=Reading(task, names[0], names[1] if is_scored else None),
-        classes=tuple(_class_text(value) for value in getattr(estimator, "classes_", ())),
+        classes=tuple(class_text(value) for value in getattr(estimator, "classes_", ())),
         source=f"estimator {kind.__module__.split('.')[0]}.{kind.__qualname__}",
         producer=graph.producer,
         feeds=feeds,
@@ -200,7 +226,7 @@ def _task(estimator: Any) -> Task:
     if not hasattr(estimator, "predict"):
         raise PublishError(
             "wanted a fitted scikit-learn estimator, or an ONNX graph (ModelProto, bytes, or the path of an "
-            f".onnx file), found {type(estimator).__name__}"
+            f".onnx file), found {type(estimator).__name__}; give the estimator itself"
         )
     if is_classifier(estimator):
         return "classification"
@@ -213,22 +239,40 @@ def _task(estimator: Any) -> Task:
 
 
 def _answers(estimator: Any, reference: Any, task: Task) -> Answers:
-    """What the original says on the reference rows."""
+    """What the original says on the reference rows.
+
+    Its warnings are kept quiet: what they warn of, such as a table for one fitted on a matrix, is decided by
+    the comparison.
+    """
     try:
-        values = np.asarray(estimator.predict(reference))
-        scores = np.asarray(estimator.predict_proba(reference)) if _has_scores(estimator) else None
-        margin = scores
-        if scores is None and hasattr(estimator, "decision_function"):
-            margin = np.asarray(estimator.decision_function(reference))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values, scores, margin = _said(estimator, reference)
     except Exception as error:  # whatever the estimator raises, the reference did not fit it
+        if type(error).__name__ == "NotFittedError":
+            raise ReferenceDataError(
+                f"{type(estimator).__name__} is not fitted; fit it, then publish it"
+            ) from error
         raise ReferenceDataError(
-            f"the estimator fails on the reference: {one_line(error)}; give rows in the form it was fitted on"
+            f"the estimator fails on the reference: {one_line(error).rstrip('.')}; "
+            "give rows in the form it was fitted on"
         ) from error
     if task == "regression":
         return Answers(values.reshape(len(values), -1))
     if values.ndim != 1:
         raise PublishError("a classifier of several outputs cannot be published; publish one per output")
     return Answers(values, scores, None if margin is None else best_margin(margin))
+
+
+def _said(estimator: Any, reference: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Values, probabilities where it has them, and what its margin is read from."""
+    values = np.asarray(estimator.predict(reference))
+    if _has_scores(estimator):
+        scores = np.asarray(estimator.predict_proba(reference))
+        return values, scores, scores
+    if hasattr(estimator, "decision_function"):
+        return values, None, np.asarray(estimator.decision_function(reference))
+    return values, None, None
 
 
 def _has_scores(estimator: Any) -> bool:
@@ -247,6 +291,6 @@ def _difference(original: Answers, export: Export, tolerance: Tolerance) -> Disa
     return compare(original, Answers(shaped, scores), tolerance, outputs=(label, score or ""))
 
 
-def _class_text(value: Any) -> str:
+def class_text(value: Any) -> str:
     """A class as the label output gives it: whole numbers (booleans too) as digits, text as it is."""
     return str(value) if isinstance(value, str) else str(int(value))

@@ -7,6 +7,7 @@ no estimator and no registry.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,10 +16,16 @@ import numpy as np
 
 from registry_client.errors import MissingExtraError, PublishError, SignatureError
 from registry_client.manifest import Task
+from registry_client.onnx_file import what_it_is
 from registry_client.signature import Datatype, Signature, TensorSpec, signature_of
 
 _SILENT: Final = 4
 """onnxruntime's log severity "fatal": what it would print is in the error that we raise."""
+
+_NOISE: Final = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ [^()]*\([^()]*\) (?:const )?"
+)
+"""What onnxruntime puts before its sentence: its own name for the error, and a place in its source."""
 
 _WHOLE: Final = frozenset(
     {Datatype.BOOL, Datatype.BYTES, Datatype.INT8, Datatype.INT16, Datatype.INT32, Datatype.INT64}
@@ -64,8 +71,8 @@ class Graph:
         return dict(zip(names, (np.asarray(answer) for answer in answers), strict=True))
 
 
-def load_graph(model: bytes) -> Graph:
-    """Load a graph on the processor.
+def load_graph(model: bytes, called: str = "the graph") -> Graph:
+    """Load a graph on the processor; an error calls it ``called``.
 
     Raises:
         PublishError: these bytes are not a graph that onnxruntime loads.
@@ -82,10 +89,11 @@ def load_graph(model: bytes) -> Graph:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base of their own
-        raise PublishError(f"the graph does not load: {one_line(error)}") from error
+        why = what_it_is(model) or one_line(error)
+        raise PublishError(f"{called} does not load: {why}") from error
     graph = Graph(session)
     if not graph.signature.inputs or not graph.signature.outputs:
-        raise SignatureError("the graph has no inputs or no outputs; export one with both")
+        raise SignatureError(f"{called} has no inputs or no outputs; export one with both")
     return graph
 
 
@@ -111,6 +119,6 @@ def _is_single(spec: TensorSpec) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line of at most 300 characters."""
-    text = " ".join(str(error).split())
+    """The error's message on one line of at most 300 characters, without places in onnxruntime's source."""
+    text = _NOISE.sub("", " ".join(str(error).split()))
     return text if len(text) <= 300 else text[:297] + "..."  # noqa: PLR2004

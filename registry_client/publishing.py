@@ -17,9 +17,10 @@ import numpy as np
 
 from groundwork.clock import Clock, SystemClock
 from registry_client.backends import open_registry
-from registry_client.errors import PublishError, ReferenceDataError, RegistryError, VersionExistsError
-from registry_client.export import Export, export_estimator, export_graph
+from registry_client.errors import ReferenceDataError, RegistryError, VersionExistsError
+from registry_client.export import Export, class_text, export_estimator, export_graph
 from registry_client.manifest import Manifest, check_name, check_version, digest_of
+from registry_client.onnx_file import read_whole, require_whole
 from registry_client.profile import Profile, encode, identify
 from registry_client.profiling import build_profile
 from registry_client.reference import read_labels
@@ -106,16 +107,13 @@ def _readable(registry: Registry, name: str, version: str) -> Manifest | None:
 
 def _export(model: Any, reference: Any, tolerance: Tolerance, previous: Signature | None) -> Export:
     if isinstance(model, (str, Path)):
-        try:
-            model = Path(model).read_bytes()
-        except OSError as error:
-            raise PublishError(
-                f"model file {model}: {error.strerror}; give the path of an .onnx file"
-            ) from None
-    elif hasattr(model, "SerializeToString"):  # an onnx.ModelProto, whose library need not be loaded here
+        return export_graph(read_whole(Path(model)), reference, f"model file {model}")
+    if hasattr(model, "SerializeToString"):  # an onnx.ModelProto, whose library need not be loaded here
         model = model.SerializeToString()
     if isinstance(model, (bytes, bytearray, memoryview)):
-        return export_graph(bytes(model), reference)
+        content = bytes(model)
+        require_whole(content)
+        return export_graph(content, reference)
     return export_estimator(model, reference, tolerance, previous)
 
 
@@ -128,6 +126,7 @@ def _profile(export: Export, labels: Any, *, held_out: bool) -> Profile:
             "labels were given, but it cannot be told which output they belong to; publish without labels"
         )
     truth = _comparable(read_labels(labels, len(predictions)), predictions)
+    _refuse_strange(truth, export.classes)
     return build_profile(
         export.feeds, export.outputs, labels=truth, predictions=predictions, held_out=held_out
     )
@@ -138,7 +137,8 @@ def _comparable(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     values = [None if label is None or label != label else label for label in labels.tolist()]  # noqa: PLR0124  NaN
     known = [value for value in values if value is not None]
     is_text = predictions.dtype.kind in "OUS"
-    odd = next((value for value in known if isinstance(value, str) != is_text), None)
+    is_whole = predictions.dtype.kind in "iub"
+    odd = next((value for value in known if _is_odd(value, is_text=is_text, is_whole=is_whole)), None)
     if odd is not None:
         sample = predictions.tolist()[0]
         raise ReferenceDataError(
@@ -147,6 +147,23 @@ def _comparable(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     if not known:
         raise ReferenceDataError("labels hold no value; leave them out or give some")
     return np.array(values, dtype=object)
+
+
+def _is_odd(value: Any, *, is_text: bool, is_whole: bool) -> bool:
+    """Whether a label cannot equal a prediction: text for a number, or a fraction for a whole number."""
+    if isinstance(value, str) or is_text:
+        return isinstance(value, str) != is_text
+    return is_whole and isinstance(value, float) and not value.is_integer()
+
+
+def _refuse_strange(truth: np.ndarray, classes: tuple[str, ...]) -> None:
+    """Refuse labels of which none is a class: they are some other column of the reference."""
+    known = [value for value in truth.tolist() if value is not None]
+    if classes and not any(class_text(value) in classes for value in known):
+        raise ReferenceDataError(
+            f"labels hold {known[0]!r}, and none of them is one of the model's classes, "
+            f"{', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}; give the column that it predicts"  # noqa: PLR2004  five suffice
+        )
 
 
 def _draft(export: Export, *, name: str, created: str) -> Manifest:

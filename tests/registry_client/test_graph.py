@@ -53,6 +53,12 @@ def test_meaning_of_outputs(outputs: tuple[TensorSpec, ...], reading: Reading) -
 
 
 def test_one_line() -> None:
-    """An error's message is one line of bounded length."""
+    """An error's message is one line of bounded length that begins with what is wrong."""
+    place = (
+        "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/core/graph/model.cc:256 onnxruntime::Model::Model("
+        "onnx::ModelProto&&, const onnxruntime::ModelOptions&) "
+    )
+    said = "Unsupported model IR version: 99, max supported IR version: 13"
+    assert one_line(ValueError(place + said)) == said
     assert one_line(ValueError("a\n  b")) == "a b"
     assert len(one_line(ValueError("x" * 1000))) == 300

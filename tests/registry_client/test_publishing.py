@@ -168,6 +168,8 @@ def test_labels_with_gaps() -> None:
     ("labels", "said"),
     [
         (["yes"] * 300, "labels hold 'yes', the model predicts"),
+        ([0.25] * 300, "labels hold 0.25, the model predicts"),
+        ([7] * 300, "labels hold 7, and none of them is one of the model's classes, 0, 1; give the column"),
         ([None] * 300, "no value"),
         (Y[:10], "one per reference row"),
     ],
