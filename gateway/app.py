@@ -23,6 +23,7 @@ from gateway.fleet import Fleet
 from gateway.flusher import Flusher
 from gateway.front import Behind, Front
 from gateway.journal import Journal
+from gateway.lanes import Lanes
 from gateway.line import Line
 from gateway.lookout import Lookout
 from gateway.metrics import Scrapes, disk
@@ -115,12 +116,11 @@ class App:
         offered = BarringRegistry(self._registry, told.barred, clock, told.place)
         self._line.bar = offered.bar
         self._fleet = Fleet(offered, self._journal, counters, settings, clock)
+        lanes = Lanes(counters)
         self._tracer = open_tracer(settings.traces, "gateway")
         kind = core_of(self._tracer, durable=settings.journal.durability == "sync")
-        self._core = kind({}, self._journal, counters, settings, clock, on_demand=self._demand)
-        self._reconciler = Reconciler(
-            self._core, self._fleet, settings.pace, clock, self._presence, self._log
-        )
+        self._core = kind(lanes, self._journal, counters, settings, clock, on_demand=self._demand)
+        self._reconciler = Reconciler(lanes, self._fleet, settings.pace, clock, self._presence, self._log)
         self._fleet.room = self._reconciler.make_room
         self._discovery = Discovery(self._registry, self._store, self._log)
         self._lookout = Lookout(
@@ -185,7 +185,7 @@ class App:
         self._presence.answering(now=True)
         self._seat.beat()
         self._seat.reach(Stage.READY)
-        self._log.info("worker-ready", models=len(self._core.table))
+        self._log.info("worker-ready", models=len(self._core.lanes.table))
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> bool:
         await self._leave()

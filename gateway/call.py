@@ -11,12 +11,11 @@ import msgspec
 
 from gateway.inference import InferenceRequest
 from gateway.journal import NO_TRACE
-from gateway.meters import ARM_NAMES, Evidence
+from gateway.lanes import Bound
+from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
 from gateway.protocols.codec import MOST_JSON, Codec, Headers
 from gateway.responses import Header
-from gateway.routing import Lane
-from groundwork.counters import Counters
 from prediction_log.record import Arm
 
 VERSION_HEADER: Final = b"x-driftgate-version"
@@ -44,27 +43,6 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 def mentions(body: bytes | memoryview, word: bytes) -> bool:
     """Whether a body has a word in its JSON; where it has it elsewhere, the answer may be either."""
     return word in (body if isinstance(body, bytes) else bytes(body[:MOST_JSON]))
-
-
-class Bound(msgspec.Struct, frozen=True):
-    """A lane with the places where its evidence is counted."""
-
-    lane: Lane
-    evidence: dict[Arm, Evidence]
-    plain: bool
-    """Whether the stable version answers everything, alone: there is nothing to draw."""
-
-
-def bind(lane: Lane, counters: Counters) -> Bound:
-    """A lane, with places for what its arms do under its route's revision."""
-    name, revision = lane.route.model, lane.route.revision
-    arms = {Arm.STABLE: lane.stable, Arm.CANDIDATE: lane.candidate, Arm.SHADOW: lane.shadow}
-    evidence = {
-        arm: Evidence(counters, name, model.version, arm, revision)
-        for arm, model in arms.items()
-        if model is not None
-    }
-    return Bound(lane, evidence, plain=lane.weight == 0 and lane.shadow_share == 0)
 
 
 class Work:

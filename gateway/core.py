@@ -7,7 +7,7 @@ Cancel who awaits it when nobody waits for the answer any more: what has not beg
 
 Rules:
 
-1. Each request is answered by the table that stood when it began; `core.table = table` is the only swap.
+1. Each request is answered by the table that stood when it began; `lanes.table = table` is the only swap.
 2. The path waits on the model and on nothing else. No lock, no file, no log line, no metric is on it.
 3. An answer's row is in the slot before the answer is returned; so is the row of a failure or a refusal.
 4. A candidate that fails is no reason for an error: the stable version answers in its place, once, and the
@@ -16,30 +16,24 @@ Rules:
 5. It knows no protocol; a `Codec` reads and writes. It decides no route; `routing.assign` does.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import Any, Final
 
 from gateway import metrics
 from gateway.away import Away
 from gateway.beside import Job, size_of
-from gateway.call import Bound, Call, Work, arm_headers, asked_version, bind, mentions, trace_id
+from gateway.call import Call, Work, arm_headers, asked_version, mentions, trace_id
 from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
+from gateway.demand import Demand, OnDemand
 from gateway.dispatch import Dispatch
-from gateway.errors import (
-    ExpiredError,
-    InvalidInputError,
-    NotReadyError,
-    OverloadedError,
-    RunError,
-    UnknownModelError,
-)
-from gateway.inference import Array, InferenceRequest
+from gateway.errors import InvalidInputError, OverloadedError, RunError
+from gateway.inference import Array
 from gateway.journal import Journal, Noted
+from gateway.lanes import Bound, Lanes
 from gateway.large import LargeAnswers
+from gateway.large_bodies import LargeBodies
 from gateway.loop_lag import LoopLag
 from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
@@ -47,7 +41,7 @@ from gateway.protocols.codec import Answer, Headers
 from gateway.queueing import Waiting
 from gateway.refusals import Refusals
 from gateway.responses import OK, ErrorBody, Header, Response, plain_fault, refused
-from gateway.routing import Lane, Table, assign, draw_for_key, draw_for_request
+from gateway.routing import Lane, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
 from gateway.sizing import LEAST_RUNS
@@ -62,22 +56,19 @@ _MICROSECONDS: Final = 1e6
 _GONE: Final = "client-gone"
 _PRIORITY: Final = b"priority"
 
-OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
-"""Load (model, version) because a request names it; raises as `Fleet.load` does."""
 Pending = Coroutine[Any, Any, Response] | Away
 
 
 class Core:
     """Answers requests; owned by one worker's loop.
 
-    `ready` says whether this worker should be sent requests; it answers them either way. `unserved` says
-    of models that have a route, but no version in memory to answer by it, why that is so; `dormant` which
-    version of others is to be loaded when a request asks for them. `routed` are all models with a route.
+    `ready` says whether this worker should be sent requests; it answers them either way. `lanes` is what it
+    answers by.
     """
 
     def __init__(
         self,
-        table: Table,
+        lanes: Lanes,
         journal: Journal,
         counters: Counters,
         settings: GatewaySettings,
@@ -86,6 +77,7 @@ class Core:
         on_demand: OnDemand,
     ) -> None:
         self.ready = False
+        self.lanes = lanes
         self.journal = journal
         self.settings = settings
         self.clock = clock
@@ -96,39 +88,15 @@ class Core:
         self._monotonic = clock.monotonic
         self.lag = LoopLag(settings.queue.max_lag, clock.monotonic)
         self._dispatch = Dispatch(settings, counters, self.lag, clock.monotonic)
-        self._on_demand = on_demand
+        self._demand = Demand(self, lanes, on_demand)
         self._inline_body = settings.requests.inline_body_bytes
         self._pool = ThreadPoolExecutor(settings.runs.pool or LEAST_RUNS, "run")
         self._translators = Translators()
+        self._large_bodies = LargeBodies(self, self._dispatch.left, self._pool, self._translators)
         self._large = LargeAnswers(
             self, journal, self._pool, self._translators, settings.requests.inline_body_bytes
         )
         self._requests = 0
-        self._bound: dict[str, Bound] = {}
-        self.unserved: Mapping[str, str] = MappingProxyType({})
-        self.dormant: Mapping[str, str] = MappingProxyType({})
-        self.routed: Collection[str] = frozenset()
-        self.table = table
-
-    @property
-    def table(self) -> Table:
-        """What answers now."""
-        return self._table
-
-    @table.setter
-    def table(self, table: Table) -> None:
-        old = self._bound
-        bound = {}
-        for name, lane in table.items():
-            same = name in old and old[name].lane is lane
-            bound[name] = old[name] if same else bind(lane, self._counters)
-        self._table = table
-        self._bound = bound  # the one assignment that changes what answers
-
-    @property
-    def served(self) -> Collection[str]:
-        """The models that are answered, by what is in memory or by what is loaded for a request."""
-        return self._table.keys() | self.dormant.keys()
 
     def begin(self, call: Call) -> Response | Pending:
         """Answer the request now, or give what will; never raises for what a client can do.
@@ -139,39 +107,23 @@ class Core:
         try:
             if started > self.lag.sheds_at:
                 raise OverloadedError("more requests come in than can be answered; try again later")
-            bound = self._bound.get(call.model)
-            if bound is None and call.model in self.dormant:
-                return self._wake(call, started)
+            bound = self.lanes.bound.get(call.model)
             if bound is None:
-                raise self.absent(call.model)
+                return self._absent(call, started)
             version = call.version or asked_version(call.headers)
             if version is not None:
                 return self._pin(call, bound, version, started)
             lane = bound.lane
             if bound.plain:
-                return self._proceed(Work(call, bound, lane.stable, Arm.STABLE, None, started))
+                return self.proceed(Work(call, bound, lane.stable, Arm.STABLE, None, started))
             chosen = assign(lane, self._draw(lane, call.headers))
-            return self._proceed(Work(call, bound, chosen.model, chosen.arm, chosen.shadow, started))
+            return self.proceed(Work(call, bound, chosen.model, chosen.arm, chosen.shadow, started))
         except DriftgateError as error:
             return self.refuse(error, call.model, call.version, started, call.codec.fault)
 
     async def find(self, model: str, version: str | None) -> LoadedModel:
         """The version that describes a model: the one named, else stable; raises as for a request."""
-        if model not in self._bound and model in self.dormant:
-            await self._on_demand(model, self.dormant[model])
-        bound = self._bound.get(model)
-        if bound is None:
-            raise self.absent(model)
-        if version is None:
-            return bound.lane.stable
-        return bound.lane.versions.get(version) or await self._on_demand(model, version)
-
-    def absent(self, model: str) -> DriftgateError:
-        """Why a model without a lane cannot answer: nobody knows it, or its version cannot be served."""
-        fault = self.unserved.get(model)
-        if fault is not None:
-            return NotReadyError(f"model {model!r} is not served now: {fault}")
-        return UnknownModelError(f"there is no model {model[:100]!r} here")
+        return await self._demand.find(model, version)
 
     def refuse(
         self,
@@ -186,7 +138,8 @@ class Core:
         `fault` writes the error as the client's protocol has it.
         """
         latency = self._since(started)
-        return self._refusals.tell(error, model, version or "", latency, fault, known=model in self._bound)
+        known = model in self.lanes.bound
+        return self._refusals.tell(error, model, version or "", latency, fault, known=known)
 
     def count(self, name: str, labels: Mapping[str, str], by: int = 1) -> None:
         """Add to a series that is too rare to have its place looked up beforehand."""
@@ -205,13 +158,20 @@ class Core:
         number = (self.journal.incarnation << 40) + self._requests
         return draw_for_request(lane, number) if key is None else draw_for_key(lane, key, number)
 
+    def _absent(self, call: Call, started: float) -> Pending:
+        """What will answer for a model without a lane; raises where nothing will."""
+        if call.model not in self.lanes.dormant:
+            raise self.lanes.absent(call.model)
+        return self._demand.woken(call, started)
+
     def _pin(self, call: Call, bound: Bound, version: str, started: float) -> Response | Pending:
         model = bound.lane.versions.get(version)
         if model is None:
-            return self._load(call, bound, version, started)
-        return self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
+            return self._demand.pinned(call, bound, version, started)
+        return self.proceed(Work(call, bound, model, Arm.PINNED, None, started))
 
-    def _proceed(self, work: Work) -> Response | Pending:
+    def proceed(self, work: Work) -> Response | Pending:
+        """Answer by the version that was found for the request; raises what its body or its queue refuses."""
         call, batcher = work.call, work.model.batcher
         large = len(call.body) > self._inline_body
         if (
@@ -223,11 +183,12 @@ class Core:
         elif call.timeout is not None or TIMEOUT in call.headers:
             self._dispatch.check_unread(work)
         if large:
-            return self._decode_away(work)
+            return self._large_bodies.answer(work)
         work.request = call.codec.decode(work.model, call.headers, call.body)
-        return self._run(work)
+        return self.run(work)
 
-    def _run(self, work: Work) -> Response | Pending:
+    def run(self, work: Work) -> Response | Pending:
+        """Run the request that was read, at once or off the loop, and answer; raises as `proceed`."""
         model, request, call = work.model, work.request, work.call
         alone = request.rows > model.inline_rows
         if alone and not self._dispatch.takes_alone(work):
@@ -286,7 +247,7 @@ class Core:
         count_failed(self._values, work, noted)
         if rerun:
             work.model, work.arm, work.shadow, work.counted = work.bound.lane.stable, Arm.STABLE, None, False
-            return self._run(work)
+            return self.run(work)
         answer = refused(error, work.call.codec.fault)
         headers = (*answer.headers, *arm_headers(model.version, arm), _identity(identifier.hex()))
         return Response(answer.status, headers, answer.body)
@@ -314,56 +275,6 @@ class Core:
     def _since(self, started: float) -> int:
         """Whole microseconds since then, as many as a row can hold."""
         return min(int((self._monotonic() - started) * _MICROSECONDS), _MOST_MICROSECONDS)
-
-    async def _wake(self, call: Call, started: float) -> Response:
-        """Answer by a model that had left memory, once it is back."""
-        stable = self.dormant.get(call.model)
-        try:
-            if stable is not None:  # else it has come back between the request and this
-                await self._on_demand(call.model, stable)
-            if call.model not in self._bound:
-                raise NotReadyError(f"model {call.model!r} is being loaded; ask again")
-        except DriftgateError as error:
-            return self.refuse(error, call.model, call.version, started, call.codec.fault)
-        answer = self.begin(call)
-        return answer if isinstance(answer, Response) else await answer
-
-    async def _load(self, call: Call, bound: Bound, version: str, started: float) -> Response:
-        try:
-            model = await self._on_demand(call.model, version)
-            answer = self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
-            return answer if isinstance(answer, Response) else await answer
-        except DriftgateError as error:
-            return self.refuse(error, call.model, version, started, call.codec.fault)
-
-    async def _decode_away(self, work: Work) -> Response:
-        held = work.held()
-        for model in held:
-            model.hold()
-        try:
-            async with asyncio.timeout(self._dispatch.left(work)):
-                work.request = await self._read(work)
-            answer = self._run(work)
-            return answer if isinstance(answer, Response) else await answer
-        except TimeoutError:
-            late = ExpiredError("the request's deadline passed while its body was being read")
-            return self.give_up(work, late)
-        except DriftgateError as error:
-            return self.give_up(work, error)
-        finally:
-            for model in held:
-                model.let_go()
-
-    async def _read(self, work: Work) -> InferenceRequest:
-        """The request in a large body: read in a thread where that goes in pieces, else in a process."""
-        call, model = work.call, work.model
-        if call.codec.pieces is not None:
-            request = await asyncio.get_running_loop().run_in_executor(
-                self._pool, call.codec.pieces.read, model, call.headers, call.body
-            )
-            if request is not None:
-                return request
-        return await self._translators.read(call.codec, model, call.headers, call.body)
 
     def settle(self, work: Work, entry: Waiting) -> Response | Pending:
         """The answer to a request whose run off the loop has ended."""

@@ -8,15 +8,14 @@ the path of a request where the setting is `buffered`.
 from typing import Final
 
 from gateway.call import Call
-from gateway.core import Pending
+from gateway.core import Core, Pending
 from gateway.errors import NotLoggedError
 from gateway.responses import Response, refused
-from gateway.stranded import PinningCore
 
 IDENTITY: Final = b"x-prediction-id"
 
 
-class DurableCore(PinningCore):
+class DurableCore(Core):
     """A core whose every answer waits for the log."""
 
     def begin(self, call: Call) -> Response | Pending:

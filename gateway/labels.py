@@ -67,8 +67,8 @@ async def take(core: Core, model: str, body: bytes) -> Response:
         MalformedError: a label cannot be read; none is taken.
         LogFullError: there is no room; none is taken.
     """
-    if model not in core.routed and model not in core.served:
-        raise core.absent(model)
+    if model not in core.lanes.routed and model not in core.lanes.served:
+        raise core.lanes.absent(model)
     labels = read(body, core.clock.now())
     if not core.journal.has_labels(model):
         await asyncio.get_running_loop().run_in_executor(None, core.journal.open_labels, model)

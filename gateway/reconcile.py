@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from gateway.budget import leavers
 from gateway.errors import LoadError, NotReadyError, OverBudgetError
 from gateway.faults import Display, Fault, Faults
-from gateway.lanes import Holder, Lanes, Versions
+from gateway.lanes import Lanes, Versions
 from gateway.model import LoadedModel
 from gateway.plan import plan, unneeded
 from gateway.residents import may_leave
@@ -62,14 +62,14 @@ class Reconciler:
 
     def __init__(
         self,
-        core: Holder,
+        lanes: Lanes,
         fleet: Fleet,
         pace: PaceSettings,
         clock: Clock,
         shown: Shown,
         log: Log,
     ) -> None:
-        self._lanes = Lanes(core)
+        self._lanes = lanes
         self._faults = Faults(shown, clock, log)
         self._fleet = fleet
         self._pace = pace

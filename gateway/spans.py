@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from gateway.call import Call, Work
-from gateway.core import Pending
+from gateway.core import Core, Pending
 from gateway.durable import DurableCore
 from gateway.journal import Noted
 from gateway.responses import Response
-from gateway.stranded import PinningCore
 from groundwork.tracing import OpenSpan, Parent, Tracer, Value, parent_of
 
 _TRACEPARENT: Final = b"traceparent"
@@ -44,7 +43,7 @@ class Seen:
         return self.started + int((moment - self.began) * _NS)
 
 
-class Spanned(PinningCore):
+class Spanned(Core):
     """What both kinds of core do to have spans; `tracer` is set before the first request."""
 
     tracer: Tracer
@@ -129,7 +128,7 @@ class SpannedDurableCore(Spanned, DurableCore):
 class _Made(Protocol):
     """What makes a core."""
 
-    def __call__(self, *arguments: Any, **named: Any) -> PinningCore:
+    def __call__(self, *arguments: Any, **named: Any) -> Core:
         """As `Core`'s initialiser."""
         ...
 
@@ -137,9 +136,9 @@ class _Made(Protocol):
 def core_of(tracer: Tracer | None, *, durable: bool) -> _Made:
     """What makes the core of a worker, by its settings."""
     if tracer is None:
-        return DurableCore if durable else PinningCore
+        return DurableCore if durable else Core
 
-    def made(*arguments: Any, **named: Any) -> PinningCore:
+    def made(*arguments: Any, **named: Any) -> Core:
         core = (SpannedDurableCore if durable else SpannedCore)(*arguments, **named)
         core.tracer = tracer
         return core

@@ -78,9 +78,9 @@ class Health:
 
     def _status(self, service: str) -> int:
         core = self._core
-        if service in self._services or service in core.served:
+        if service in self._services or service in core.lanes.served:
             return _SERVING if core.ready else _NOT_SERVING
-        return _NOT_SERVING if service in core.unserved else _SERVICE_UNKNOWN
+        return _NOT_SERVING if service in core.lanes.unserved else _SERVICE_UNKNOWN
 
     async def _service(self, body: bytes, context: Any) -> str:
         try:

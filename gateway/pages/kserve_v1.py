@@ -27,14 +27,14 @@ async def _alive(_: Exchange) -> Response:
 
 
 async def _models(asked: Exchange) -> Response:
-    return document({"models": sorted(asked.premises.core.served)})
+    return document({"models": sorted(asked.premises.core.lanes.served)})
 
 
 async def _model(asked: Exchange) -> Response:
     model = await _find(asked)
     asks_one = asked.version or asked.label
     versions = (
-        [model.version] if asks_one else sorted(asked.premises.core.table[model.name].versions, key=int)
+        [model.version] if asks_one else sorted(asked.premises.core.lanes.table[model.name].versions, key=int)
     )
     status = {"error_code": "OK", "error_message": ""}
     statuses = [{"version": version, "state": "AVAILABLE", "status": status} for version in versions]

@@ -19,7 +19,7 @@ async def _ping(asked: Exchange) -> Response:
     if not core.ready:
         raise NotReadyError("this worker is starting or stopping; try again in a moment")
     named = core.settings.platform.default_model
-    if not core.served or (named and named not in core.served):
+    if not core.lanes.served or (named and named not in core.lanes.served):
         raise UnknownModelError(
             f"the default model {named!r} is not served" if named else "no model is served"
         )

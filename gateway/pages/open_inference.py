@@ -75,7 +75,7 @@ async def statistics(here: Premises, name: str, version: str | None) -> dict[str
         held = [model.version] if version else versions_beside(here.core, model)
         versions: list[Version] = [(name, one) for one in held]
     else:
-        table = here.core.table
+        table = here.core.lanes.table
         versions = [
             (one, version) for one in sorted(table) for version in sorted(table[one].versions, key=int)
         ]
@@ -90,7 +90,7 @@ async def askable(here: Premises, model: LoadedModel) -> list[str]:
 
 def versions_beside(core: Core, model: LoadedModel) -> list[str]:
     """The versions of a model that are in memory, in order, the one given among them."""
-    lane = core.table.get(model.name)  # a stranded model has none
+    lane = core.lanes.table.get(model.name)  # a stranded model has none
     return sorted({*(lane.versions if lane else ()), model.version}, key=int)
 
 

@@ -153,7 +153,7 @@ def default_model(core: Core) -> str:
     named = core.settings.platform.default_model
     if named:
         return named
-    served = core.served
+    served = core.lanes.served
     if len(served) > 1:
         raise NoDefaultModelError(
             f"this path names no model and {len(served)} are served; set platform.default_model to one"
@@ -169,10 +169,10 @@ def labelled_version(core: Core, model: str, label: str) -> str | None:
     Raises:
         UnknownVersionError: it is another label, or nothing is being rolled out.
     """
-    lane = core.table.get(model)
-    if lane is None and model not in core.dormant:
+    lane = core.lanes.table.get(model)
+    if lane is None and model not in core.lanes.dormant:
         return None
-    stable, candidate = core.dormant.get(model), None  # what is dormant has no candidate
+    stable, candidate = core.lanes.dormant.get(model), None  # what is dormant has no candidate
     if lane is not None:
         stable, candidate = lane.route.stable, lane.route.candidate
     found = {"stable": stable, "candidate": candidate}.get(label)

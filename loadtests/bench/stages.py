@@ -92,7 +92,7 @@ def measure(here: World, rows: int, *, binary: bool) -> dict[str, float]:
     headers, body = asked(rows, binary=binary)
     told = b"".join(b"%b: %b\r\n" % header for header in headers.items())
     head = b"POST %b HTTP/1.1\r\nHost: test\r\n%bContent-Length: %d\r\n\r\n" % (PATH, told, len(body))
-    core, model = here.core, here.core.table["m"].stable
+    core, model = here.core, here.core.lanes.table["m"].stable
     request = CODEC.decode(model, headers, body)
     outputs = model.session.run(request.feeds)
     answer = Answer(model, "stable", "0" * 32, outputs)

@@ -70,13 +70,13 @@ class Bench:
     """A reconciler over a world that answers nothing yet."""
 
     def __init__(self, here: World) -> None:
-        here.core.table = MappingProxyType({})
+        here.core.lanes.table = MappingProxyType({})
         self.here = here
         self.gates = Gates(here)
         self.shown = Shown()
         self.pace = PaceSettings()
         log = Log(here.lines, here.clock)
-        self.reconciler = Reconciler(here.core, self.gates, self.pace, here.clock, self.shown, log)
+        self.reconciler = Reconciler(here.core.lanes, self.gates, self.pace, here.clock, self.shown, log)
 
     async def follow(self, *routes: Route) -> None:
         """Follow these routes until nothing is being loaded."""
@@ -85,5 +85,5 @@ class Bench:
 
     def answering(self) -> tuple[str, str | None, int]:
         """Stable, candidate and revision of what answers for `m`."""
-        lane = self.here.core.table["m"]
+        lane = self.here.core.lanes.table["m"]
         return lane.stable.version, lane.candidate.version if lane.candidate else None, lane.route.revision

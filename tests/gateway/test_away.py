@@ -17,7 +17,7 @@ SECOND = ((1, 1.0), (16, 1.0))
 
 def away(here: World, name: str = "m") -> Away:
     """A request of a version that runs off the loop."""
-    model = here.core.table[name].stable
+    model = here.core.lanes.table[name].stable
     model.inline_rows, model.schedule = -1, Schedule("batched", -1, 16, "", Measured(SECOND))
     pending = here.core.begin(call())
     assert isinstance(pending, Away)
@@ -44,7 +44,7 @@ async def test_who_is_told_has_the_answer_of_who_awaits(here: World) -> None:
 
 async def test_a_version_is_held_until_the_answer_was_asked_for(here: World) -> None:
     """A version that answers is not closed under a request, whoever waits for it."""
-    model, pending = here.core.table["m"].stable, away(here)
+    model, pending = here.core.lanes.table["m"].stable, away(here)
     ended = asyncio.Event()
     pending.tell(lambda _future: ended.set())
     assert not model._idle.is_set()
@@ -61,7 +61,7 @@ async def test_who_takes_a_request_back_has_no_answer(here: World) -> None:
     assert await told(pending) is None
     assert here.counted("driftgate_refusals_total", code="client-gone") == 1
     assert here.counted("driftgate_requests_total") == 0
-    assert here.core.table["m"].stable._idle.is_set()
+    assert here.core.lanes.table["m"].stable._idle.is_set()
 
 
 async def test_a_mistake_of_ours_is_raised(here: World) -> None:
@@ -70,19 +70,19 @@ async def test_a_mistake_of_ours_is_raised(here: World) -> None:
     def run(_feeds: object) -> list[object]:
         raise KeyError("x")
 
-    here.core.table["m"].stable.session.run = run  # type: ignore[assignment,method-assign]
+    here.core.lanes.table["m"].stable.session.run = run  # type: ignore[assignment,method-assign]
     with pytest.raises(KeyError):
         await away(here)
     with pytest.raises(KeyError):
         await told(away(here))
-    assert here.core.table["m"].stable._idle.is_set()
+    assert here.core.lanes.table["m"].stable._idle.is_set()
 
 
 async def test_who_stands_in_for_a_candidate_is_held(here: World) -> None:
     """While a candidate's run is awaited nothing takes stable away, which answers where it fails."""
     await here.publish("m", "2", fragile_logistic())
     await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=FULL))
-    stable, candidate = here.core.table["m"].stable, here.core.table["m"].versions["2"]
+    stable, candidate = here.core.lanes.table["m"].stable, here.core.lanes.table["m"].versions["2"]
     candidate.inline_rows, candidate.schedule = -1, Schedule("batched", -1, 16, "", Measured(SECOND))
     pending = here.core.begin(call(request(BAD)))
     assert isinstance(pending, Away)

@@ -1,13 +1,10 @@
 """The path of a request: who answers, what is recorded, what is counted."""
 
-import asyncio
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gateway.away import Away
 from gateway.responses import Response
 from gateway.run_settings import RequestSettings, RunSettings
 from gateway.settings import GatewaySettings
@@ -147,47 +144,15 @@ async def test_a_swap_leaves_requests_under_way_alone(here: World) -> None:
     assert (await here.infer(request())).headers["x-model-version"] == "2"
 
 
-async def test_who_stands_in_for_a_candidate_is_kept(here: World) -> None:
-    """While a large body is read no swap takes the version away that answers where its candidate fails."""
-    await here.publish("m", "2", fragile_logistic())
-    await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=FULL))
-    stable = here.core.table["m"].stable
-    here.core._inline_body = 0
-    begun = here.core.begin(call(request(BAD)))
-    assert not isinstance(begun, Response | Away)
-    asking = asyncio.create_task(begun)
-    await asyncio.sleep(0)  # it has begun to be read
-    await here.serve(Route(model="m", revision=3, stable="2"))
-    leaving = asyncio.create_task(here.fleet.release(stable))
-    answer = await asking
-    assert answer.status == 200
-    assert (b"x-model-version", b"1") in answer.headers
-    await leaving
-
-
-async def test_a_deadline_passes_while_a_body_is_read(here: World) -> None:
-    """Who says how long he waits is answered by then, whatever the process does that has his body."""
-    here.core._inline_body = 0
-    assert (await here.infer(request())).status_code == 200
-    process = here.core._translators._large._process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    answer = await here.infer(request(), headers={"X-Request-Timeout": "0.1"})
-    assert answer.status_code == 504, answer.text
-    process.send_signal(signal.SIGCONT)
-    assert (await here.infer(request(), headers={"X-Request-Timeout": "60"})).status_code == 200
-    assert here.counted("driftgate_executing") == 0
-
-
 async def test_expensive_runs_and_large_bodies_leave_the_loop(tmp_path: Path) -> None:
     """What is decoded or run in a thread gives the same answers, refusals and records."""
     settings = GatewaySettings(requests=RequestSettings(inline_body_bytes=0), runs=RunSettings(inline=0))
     async with world(tmp_path, settings) as here:
-        loaded = here.core.table["m"].stable
+        loaded = here.core.lanes.table["m"].stable
         loaded.inline_rows = -1
         await here.publish("m", "2", fragile_logistic())
         await here.serve(Route(model="m", revision=2, stable="1", candidate="2", weight=FULL))
-        here.core.table["m"].versions["2"].inline_rows = -1
+        here.core.lanes.table["m"].versions["2"].inline_rows = -1
         assert (await here.infer(request())).headers["x-driftgate-arm"] == "candidate"
         assert (await here.infer(request(BAD))).headers["x-driftgate-arm"] == "stable"
         assert (await here.infer(b"{")).status_code == 400

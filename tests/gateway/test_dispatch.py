@@ -24,7 +24,7 @@ SECOND = ((1, 1.0), (16, 1.0))
 
 def batched(here: World, *, rows: int = 16) -> LoadedModel:
     """Let model `m` run off the loop, joined, as if a run took a second."""
-    model = here.core.table["m"].stable
+    model = here.core.lanes.table["m"].stable
     model.inline_rows = -1
     model.schedule = Schedule("batched", -1, rows, "", Measured(SECOND))
     return model
@@ -55,7 +55,7 @@ async def test_joined_answers_are_those_of_requests_alone(here: World) -> None:
 async def test_a_bad_request_fails_alone(here: World) -> None:
     """A request that the graph fails on is 500, and those that ran with it are answered."""
     await here.add("f", fragile_logistic())
-    model = here.core.table["f"].stable
+    model = here.core.lanes.table["f"].stable
     model.inline_rows, model.schedule = -1, Schedule("batched", -1, 8, "", Measured(SECOND))
     rows = [ROW, [5.0, *ROW[1:]], ROW]
     found = await asyncio.gather(*(here.infer(request([row]), model="f") for row in rows))
@@ -103,7 +103,7 @@ async def test_what_no_run_can_answer_in_time_is_refused(
 
 async def test_what_the_loop_cannot_answer_in_time_is_not_decoded(here: World) -> None:
     """What is known without its body refuses a request: a late loop reads none that it cannot answer."""
-    model = here.core.table["m"].stable
+    model = here.core.lanes.table["m"].stable
     model.inline_rows, model.cost = 64, Cost(1.0, 0.0)
     hurried = msgspec.structs.replace(call(**{"x-request-timeout": "0.5"}), body=b"{")
     refused = here.core.begin(hurried)
@@ -174,7 +174,7 @@ async def test_who_leaves_is_not_run_and_not_recorded(here: World) -> None:
     pending = here.core.begin(call())
     assert not isinstance(pending, Response)
     task = asyncio.ensure_future(pending)
-    here.core.table["m"].stable.batcher = None  # nothing of it is looked at again
+    here.core.lanes.table["m"].stable.batcher = None  # nothing of it is looked at again
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -216,7 +216,7 @@ async def test_statistics_tell_runs_by_their_rows(here: World) -> None:
 
 async def test_runs_that_are_too_long_leave_the_loop(here: World) -> None:
     """Where several rows keep taking much longer than foreseen, so many no longer run on the loop."""
-    dispatch, model = here.core._dispatch, here.core.table["m"].stable
+    dispatch, model = here.core._dispatch, here.core.lanes.table["m"].stable
     model.inline_rows = 500
     for seconds in (1.0, 1.0, 0.0, 1.0, 1.0):
         dispatch.ran_inline(model, 100, seconds)

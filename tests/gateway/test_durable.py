@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
@@ -53,14 +52,13 @@ class Bench:
         self.flusher = Flusher(here.journal.files, self.sink, here.slot.counters, 60.0, log)
         here.journal.spooled = self.flusher.committed
         self.core = DurableCore(
-            MappingProxyType({}),
+            here.core.lanes,
             here.journal,
             here.slot.counters,
             SETTINGS,
             here.clock,
             on_demand=here.fleet.load,
         )
-        self.core.table = here.core.table
         self.running = asyncio.create_task(self.flusher.run())
 
     async def ask(self, rows: int = 1) -> Response:

@@ -91,7 +91,7 @@ async def test_a_connection_outlives_its_runs(tmp_path: Path) -> None:
     """A connection has run after run off the loop, of requests sent alone and ahead, and then it drains."""
 
     async def asked(here: Edge) -> list[Answered]:
-        client, model = await here.connect(), here.world.core.table["m"].stable
+        client, model = await here.connect(), here.world.core.lanes.table["m"].stable
         model.inline_rows, model.schedule = -1, A_SECOND
         found = []
         for number in range(3):
@@ -322,7 +322,7 @@ async def test_a_mistake_of_ours_is_told_to_the_operator(tmp_path: Path) -> None
     """An exception nobody foresaw is a 500 in one line; its traceback is in the log."""
 
     async def asked(here: Edge) -> list[Any]:
-        session = here.world.core.table["m"].stable.session
+        session = here.world.core.lanes.table["m"].stable.session
         good, session.run = session.run, None  # type: ignore[assignment, method-assign]
         failed = await here.ask(post(), count=1)
         session.run = good  # type: ignore[method-assign]

@@ -104,7 +104,7 @@ async def test_a_manifest_must_tell_the_graphs_signature(here: World) -> None:
 async def test_a_newcomer_must_fit(here: World) -> None:
     """A version that would refuse what stable accepts cannot join it, but can be asked for."""
     await here.publish("m", "2", logistic(29))
-    stable = here.core.table["m"].stable
+    stable = here.core.lanes.table["m"].stable
     with pytest.raises(IncompatibleSignatureError, match="version 2 cannot stand in for 1"):
         await here.fleet.load("m", "2", joins=stable)
     assert (await here.fleet.load("m", "2")).version == "2"
@@ -151,7 +151,7 @@ async def test_versions_that_roll_through_use_the_same_series(here: World) -> No
 async def test_its_rows_outlive_a_version(here: World) -> None:
     """What a released version recorded is still flushed; then its file is gone."""
     await here.infer(request())
-    loaded = here.core.table["m"].stable
+    loaded = here.core.lanes.table["m"].stable
     await here.publish("m", "2", logistic())
     await here.serve(Route(model="m", revision=2, stable="2"))
     await here.fleet.release(loaded)

@@ -46,7 +46,7 @@ async def test_what_was_published_answers_after_a_look(post: Post) -> None:
     """A look gives a new model its route, and following it loads what the route names."""
     await post.here.publish("fresh", "1", logistic())
     await post.look()
-    assert post.here.core.table["fresh"].stable.version == "1"
+    assert post.here.core.lanes.table["fresh"].stable.version == "1"
     assert post.lookout.faults() == {}
     post.lookout.close()
 

@@ -55,7 +55,9 @@ class Bench:
         self.store.ensure_first("m", "1", "gateway")
         self.presence = Presence(here.slot.counters)
         log = Log(here.lines, here.clock)
-        self.reconciler = Reconciler(here.core, here.fleet, PaceSettings(), here.clock, self.presence, log)
+        self.reconciler = Reconciler(
+            here.core.lanes, here.fleet, PaceSettings(), here.clock, self.presence, log
+        )
         self._follower = Follower(self.store)
         self.console = Console(self.store, here.slots, here.fleet, self.follow, here.clock)
         self.catalogue = Catalogue(here.registry, self.store, here.slots, self.faults)
@@ -120,13 +122,13 @@ async def test_a_rollout_from_start_to_undo(bench: Bench) -> None:
     status = begun["status"]
     assert (status["stable"], status["candidate"], status["weight"]) == ("1", "2", "5")
     assert (status["state"], status["step"], status["steps"]) == ("progressing", 1, 1)
-    assert bench.here.core.table["m"].route.revision == 2
+    assert bench.here.core.lanes.table["m"].route.revision == 2
     assert (await bench.done("pause", why="lunch"))["status"]["state"] == "paused"
     assert (await bench.done("set-weight", weight="12.5"))["status"]["weight"] == "12.5"
     assert (await bench.done("resume"))["status"]["state"] == "progressing"
     assert (await bench.done("promote"))["status"]["stable"] == "2"
     assert (await bench.done("undo", why="tickets"))["status"]["stable"] == "1"
-    assert bench.here.core.table["m"].stable.version == "1"
+    assert bench.here.core.lanes.table["m"].stable.version == "1"
     rows = (await bench.get("/v1/rollouts/m/history?after=1"))["history"]
     assert [row["verb"] for row in rows] == ["start", "pause", "set-weight", "resume", "promote", "undo"]
     assert (rows[0]["actor"], rows[0]["reason"]) == ("operator:ada", "spring")
@@ -215,7 +217,7 @@ async def test_a_rollout_leads_away_from_a_stable_version_that_is_broken(bench: 
     assert not (await bench.done("start", "n", candidate="1"))["applied"]
     await bench.done("promote", "n")
     await bench.reconciler.settled()
-    assert bench.here.core.table["n"].stable.version == "1"
+    assert bench.here.core.lanes.table["n"].stable.version == "1"
 
 
 async def test_unknown_models(bench: Bench) -> None:

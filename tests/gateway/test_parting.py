@@ -58,7 +58,7 @@ async def test_a_lost_connection_takes_its_request_back(tmp_path: Path, connect:
     """On every edge, a request whose connection is lost while it waits is counted and not recorded."""
     async with edge(tmp_path / "world", connect) as one:
         here = one.world
-        model = here.core.table["m"].stable
+        model = here.core.lanes.table["m"].stable
         model.inline_rows, model.schedule = -1, Schedule("batched", -1, 8, "")
         warm = await one.ask(post(), count=1)
         assert warm[0].status == 200

@@ -68,7 +68,7 @@ async def test_one_models_load_does_not_hold_up_another(bench: Bench) -> None:
     other = Route(model="other", revision=4, stable="1")
     bench.reconciler.follow({"m": Route(model="m", revision=1, stable="3"), "other": other})
     await bench.shown.until("other", 4)
-    assert "m" not in bench.here.core.table
+    assert "m" not in bench.here.core.lanes.table
     gate.set()
     await bench.reconciler.settled()
 
@@ -158,7 +158,7 @@ async def test_a_model_that_nothing_answers_says_why(bench: Bench) -> None:
     assert "model 'n' is not served now: model n version 1: the graph does not load" in answer.json()["error"]
     await bench.here.publish("n", "2", logistic())
     await bench.follow(ONE, Route(model="n", revision=2, stable="2"))
-    assert bench.here.core.unserved == {}
+    assert bench.here.core.lanes.unserved == {}
 
 
 async def test_previous_is_kept_warm(bench: Bench) -> None:
@@ -179,7 +179,7 @@ async def test_what_nothing_names_is_let_go_after_a_while(bench: Bench) -> None:
     assert ("m", "2") in bench.gates.loaded
     bench.here.clock.advance(bench.pace.unload)
     bench.reconciler.look_around()
-    assert "2" not in bench.here.core.table["m"].versions
+    assert "2" not in bench.here.core.lanes.table["m"].versions
     await asyncio.gather(*bench.reconciler._releases)
     assert ("m", "2") not in bench.gates.loaded
 
@@ -199,7 +199,7 @@ async def test_a_demanded_version_is_found_by_the_next_request(bench: Bench) -> 
     """What one request has named is in the lane for those that follow, and answers nothing else."""
     await bench.follow(ONE)
     loaded = await bench.reconciler.demand("m", "3")
-    assert bench.here.core.table["m"].versions["3"] is loaded
+    assert bench.here.core.lanes.table["m"].versions["3"] is loaded
     assert bench.answering() == ("1", None, 1)
 
 
@@ -224,7 +224,7 @@ class Town:
         self.here = here
         self.bench = Bench(here)
         here.fleet.room = self.bench.reconciler.make_room
-        here.core._on_demand = self.bench.reconciler.demand
+        here.core._demand._load = self.bench.reconciler.demand
 
     async def settle(self, *names: str) -> None:
         """Publish models and follow their routes."""
@@ -239,7 +239,7 @@ class Town:
 
     def answering(self) -> set[str]:
         """The models that are in the table."""
-        return set(self.here.core.table)
+        return set(self.here.core.lanes.table)
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ async def test_a_dormant_model_is_served_all_the_same(town: Town) -> None:
     """Labels, metadata and pinned requests find a model that sleeps; it is one of those that are served."""
     await town.settle("a", "b", "c")
     (asleep,) = {"a", "b", "c"} - town.answering()
-    assert town.here.core.served == {"a", "b", "c"}
+    assert town.here.core.lanes.served == {"a", "b", "c"}
     label = {"labels": [{"id": "11" * 16, "value": 1}]}
     assert (await town.here.post(f"/v2/models/{asleep}/labels", label)).status_code == 202
     town.here.clock.advance(100.0)
@@ -337,4 +337,4 @@ async def test_a_new_route_of_a_dormant_model_is_applied_asleep(town: Town) -> N
     await town.bench.follow(*routes.values())
     assert town.bench.shown.revisions[asleep] == 2
     assert await town.ask(asleep) == 200
-    assert town.here.core.table[asleep].stable.version == "2"
+    assert town.here.core.lanes.table[asleep].stable.version == "2"

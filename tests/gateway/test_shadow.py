@@ -154,7 +154,7 @@ async def test_a_budget_protects_the_callers(tmp_path: Path) -> None:
         async with world(tmp_path / reason, GatewaySettings(shadow=limit)) as here:
             await here.publish("m", "2", logistic())
             await here.serve(Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL))
-            loaded = here.core.table["m"].stable
+            loaded = here.core.lanes.table["m"].stable
             for _ in range(3):
                 here.core.begin(call())
             await here.core.shadow.idle()

@@ -9,12 +9,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.call import Call
+from gateway.core import Core
 from gateway.durable import DurableCore
 from gateway.protocols.open_inference import CODEC
 from gateway.responses import Response
 from gateway.settings import GatewaySettings
 from gateway.spans import Spanned, core_of
-from gateway.stranded import PinningCore
 from groundwork.tracing import Tracer
 from tests.gateway.worlds import World, request
 
@@ -29,8 +29,9 @@ class Bench:
         self.kept = InMemorySpanExporter()
         make = core_of(Tracer(SimpleSpanProcessor(self.kept), "gateway", ratio), durable=durable)
         counters, settings = here.slot.counters, GatewaySettings()
-        self.core = make({}, here.journal, counters, settings, here.clock, on_demand=here.fleet.load)
-        self.core.table = here.core.table
+        self.core = make(
+            here.core.lanes, here.journal, counters, settings, here.clock, on_demand=here.fleet.load
+        )
 
     async def infer(self, document: Any, *, model: str = "m", context: str = "") -> Response:
         """Answer one request."""
@@ -101,5 +102,5 @@ async def test_a_refusal_is_a_span_too_and_nothing_is_kept(here: World) -> None:
 
 def test_nobody_pays_who_did_not_ask() -> None:
     """Without a tracer the cores are the plain ones."""
-    assert core_of(None, durable=False) is PinningCore
+    assert core_of(None, durable=False) is Core
     assert core_of(None, durable=True) is DurableCore

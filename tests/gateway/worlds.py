@@ -10,15 +10,16 @@ import httpx
 import msgspec
 
 from gateway.call import Call
+from gateway.core import Core
 from gateway.endpoints import DataPort, build_asgi
 from gateway.fleet import Fleet
 from gateway.journal import Journal
+from gateway.lanes import Lanes
 from gateway.metrics import exposition
 from gateway.model import LoadedModel
 from gateway.protocols.open_inference import CODEC
 from gateway.routing import lane_of
 from gateway.settings import GatewaySettings
-from gateway.stranded import PinningCore
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
 from groundwork.logs import Log
@@ -59,8 +60,8 @@ class World:
         self.slot = Slot.create(self.slots, place=0)
         self.journal = Journal(self.slot, PredictionIds(bytes(range(16))), self.clock, settings.journal)
         self.fleet = Fleet(self.registry, self.journal, self.slot.counters, settings, self.clock)
-        self.core = PinningCore(
-            MappingProxyType({}),
+        self.core = Core(
+            Lanes(self.slot.counters),
             self.journal,
             self.slot.counters,
             settings,
@@ -80,7 +81,7 @@ class World:
         """Load what the route names and let it answer; the versions by name."""
         versions = {version: await self.fleet.load(route.model, version) for version in route.versions()}
         lane = lane_of(route, self.fleet.loaded)
-        self.core.table = MappingProxyType({**self.core.table, route.model: lane})
+        self.core.lanes.table = MappingProxyType({**self.core.lanes.table, route.model: lane})
         return versions
 
     async def publish(self, name: str, version: str, model: bytes) -> None:

@@ -31,7 +31,7 @@ async def test_a_check_follows_readiness(there: Served, service: str) -> None:
 
 async def test_what_is_unknown_is_not_found(there: Served) -> None:
     """A service that is none is NOT_FOUND, bytes that are no message INVALID_ARGUMENT."""
-    there.world.core.unserved = MappingProxyType({"broken": "its graph is damaged"})
+    there.world.core.lanes.unserved = MappingProxyType({"broken": "its graph is damaged"})
     broken = await there.client.ask("Check", {"service": "broken"}, of=HEALTH)
     assert broken.message.status == NOT_SERVING
     assert (await there.client.ask("Check", {"service": "n"}, of=HEALTH)).code is CODES.NOT_FOUND
@@ -66,6 +66,6 @@ async def test_a_model_may_come_to_be_known(there: Served) -> None:
     """A watch of what is unknown says so, and SERVING once it answers."""
     told = watched(there, "later")
     assert await anext(told) == SERVICE_UNKNOWN
-    lane = there.world.core.table["m"]
-    there.world.core.table = MappingProxyType({**there.world.core.table, "later": lane})
+    lane = there.world.core.lanes.table["m"]
+    there.world.core.lanes.table = MappingProxyType({**there.world.core.lanes.table, "later": lane})
     assert await anext(told) == SERVING

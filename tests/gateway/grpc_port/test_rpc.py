@@ -87,7 +87,7 @@ async def test_a_model_that_fails_is_internal_in_one_line(there: Served) -> None
 
 async def test_a_mistake_of_ours_is_told_to_the_operator(there: Served) -> None:
     """An exception nobody foresaw is INTERNAL in one line; its traceback is in the log."""
-    session = there.world.core.table["m"].stable.session
+    session = there.world.core.lanes.table["m"].stable.session
     good, session.run = session.run, None  # type: ignore[assignment, method-assign]
     answer = await there.client.infer()
     session.run = good  # type: ignore[method-assign]
@@ -208,7 +208,7 @@ async def test_a_client_that_leaves_takes_its_call_back(tmp_path: Path) -> None:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
         assert (await there.client.infer()).code is CODES.OK
-        await there.world.core.table["m"].stable.idle()
+        await there.world.core.lanes.table["m"].stable.idle()
 
 
 async def test_a_deadline_reaches_the_core(there: Served) -> None:
@@ -241,7 +241,7 @@ async def test_a_sampled_call_is_a_span_with_its_stages(tmp_path: Path) -> None:
     make = core_of(Tracer(SimpleSpanProcessor(kept), "gateway", 0.0), durable=False)
     async with world(tmp_path) as here:
         plain, counters, settings = here.core, here.slot.counters, GatewaySettings()
-        here.core = make(plain.table, here.journal, counters, settings, here.clock, on_demand=here.fleet.load)
+        here.core = make(plain.lanes, here.journal, counters, settings, here.clock, on_demand=here.fleet.load)
         await plain.close()
         there = Served(here, None, None)
         await there.port.open()

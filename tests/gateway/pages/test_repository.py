@@ -195,7 +195,7 @@ async def test_a_new_model_is_routed_at_once(shelf: Shelf) -> None:
     shelf.follow()
     await shelf.reconciler.settled()
     await shelf.repository.load("new")
-    assert "new" in shelf.here.core.table
+    assert "new" in shelf.here.core.lanes.table
 
 
 async def test_a_version_that_cannot_be_loaded_says_why(shelf: Shelf) -> None:
@@ -223,5 +223,5 @@ async def test_without_keys_only_loopback_takes_commands(shelf: Shelf) -> None:
 
 async def test_without_a_repository_there_is_none(here: World) -> None:
     """A port without a registry behind it says that it is not offered."""
-    here.core.table = MappingProxyType({})
+    here.core.lanes.table = MappingProxyType({})
     assert (await here.client.post("/v2/repository/index")).status_code == 501

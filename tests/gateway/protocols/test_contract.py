@@ -123,7 +123,7 @@ async def test_a_wrong_method_is_refused(everywhere: World, path: str) -> None:
 async def test_a_model_that_fails_is_500_in_one_line(tmp_path: Path, path: str) -> None:
     """A failing run is told in the protocol's words, without a traceback."""
     async with world(tmp_path, GatewaySettings(platform=CHOSEN)) as here:
-        here.core.table = MappingProxyType({})
+        here.core.lanes.table = MappingProxyType({})
         await here.add("k", lookup())
         response = await here.post(of(path, "k"), FAILING[PATHS[path]])
         assert response.status_code == 500, response.text
@@ -144,7 +144,7 @@ async def test_paths_without_a_model_ask_the_default_one(tmp_path: Path, path: s
         folder = tmp_path / f"{status}-{models}-{chosen.default_model}"
         async with world(folder, GatewaySettings(platform=chosen)) as here:
             if models == 0:
-                here.core.table = MappingProxyType({})
+                here.core.lanes.table = MappingProxyType({})
             if models == 2:
                 await here.add("other", lookup())
             response = await here.post(path, GOOD[PATHS[path]])

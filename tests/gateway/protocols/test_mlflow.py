@@ -46,7 +46,7 @@ async def test_csv_names_its_columns(here: World, kind: str) -> None:
 async def test_csv_may_lack_names(here: World, names: str) -> None:
     """A first line of numbers is a row like the others, as SageMaker writes them, unless it counts from 0."""
     await here.add("p", identity([("x", "FP32", [None, 2])]))
-    here.core.table = {"p": here.core.table["p"]}
+    here.core.lanes.table = {"p": here.core.lanes.table["p"]}
     lines = f"{names}\n1.5,-2\n3,4e1".strip()
     response = await here.post("/invocations", lines.encode(), content_type="text/csv")
     assert response.json() == {"predictions": [[1.5, -2.0], [3.0, 40.0]]}
@@ -102,7 +102,7 @@ async def test_columns_are_inputs(here: World) -> None:
         ("b", "BOOL", [None, 1]),
     ]
     await here.add("c", identity(kinds))
-    here.core.table = {"c": here.core.table["c"]}
+    here.core.lanes.table = {"c": here.core.lanes.table["c"]}
     rows = [{"b": True, "n": 7, "s": "ü", "x": None, "more": 1}, {"b": False, "n": 8, "s": "", "x": 2}]
     wanted = {"x_out": [[None], [2.0]], "s_out": [["ü"], [""]], "n_out": [7, 8], "b_out": [[True], [False]]}
     answer = await here.post("/invocations", {"dataframe_records": rows})
@@ -126,7 +126,7 @@ async def test_columns_are_inputs(here: World) -> None:
 async def test_one_output_is_a_list(here: World) -> None:
     """A model of one output gives its list."""
     await here.add("r", reciprocal())
-    here.core.table = {"r": here.core.table["r"]}
+    here.core.lanes.table = {"r": here.core.lanes.table["r"]}
     assert (await here.post("/invocations", {"instances": [2]})).json() == {"predictions": [[0.5]]}
 
 
@@ -139,5 +139,5 @@ async def test_health_is_of_the_worker_and_its_model(here: World) -> None:
     response = await here.client.get("/ping")
     assert (response.status_code, response.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
     here.core.ready = True
-    here.core.table = {}
+    here.core.lanes.table = {}
     assert (await here.client.get("/ping")).status_code == 404

@@ -1,4 +1,4 @@
-"""Models whose stable version cannot be served."""
+"""Requests for what is not in memory: of models whose stable version cannot be served."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ONE = Route(model="m", revision=1, stable="1")
 def bench(here: World) -> Bench:
     """Version 1 of `m`, not answering yet."""
     bench = Bench(here)
-    here.core._on_demand = bench.reconciler.demand
+    here.core._demand._load = bench.reconciler.demand
     return bench
 
 
@@ -35,7 +35,7 @@ async def test_a_named_version_answers_for_a_model_whose_stable_one_is_broken(be
     assert bench.gates.asked.count("2") == 1
     assert (await bench.here.client.get("/v2/models/n/ready")).status_code == 503
     assert (await bench.here.client.get("/v2/models/n/versions/1")).json()["versions"] == ["1"]
-    assert set(core.served) == {"m"}
+    assert set(core.lanes.served) == {"m"}
 
 
 async def test_a_stranded_model_is_one_no_more_when_something_answers(bench: Bench) -> None:
@@ -46,7 +46,7 @@ async def test_a_stranded_model_is_one_no_more_when_something_answers(bench: Ben
     await bench.here.publish("k", "2", b"no graph")
     broken = Route(model="n", revision=1, stable="2")
     await bench.follow(ONE, broken, Route(model="k", revision=1, stable="2"))
-    assert set(core.stranded) == {"n", "k"}
+    assert set(core.lanes.stranded) == {"n", "k"}
     gate = bench.gates.hold("2")
     bench.here.clock.advance(bench.pace.retry)
     bench.reconciler.look_around()
@@ -56,7 +56,7 @@ async def test_a_stranded_model_is_one_no_more_when_something_answers(bench: Ben
     await bench.reconciler.settled()
     unloaded = Route(model="k", revision=2, stable="2", unloaded=True)
     await bench.follow(ONE, Route(model="n", revision=2, stable="1"), unloaded)
-    assert (dict(core.stranded), dict(core.dormant)) == ({}, {})
+    assert (dict(core.lanes.stranded), dict(core.lanes.dormant)) == ({}, {})
     assert (await bench.here.infer(request(), model="n")).status_code == 200
 
 
