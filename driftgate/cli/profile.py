@@ -47,9 +47,8 @@ def show_profile(model: str, *, version: str | None, models_place: str, as_json:
     registry = open_registry(models_place)
     versions = registry.versions(model)
     if not versions:
-        raise CommandError(
-            f"{models_place} has no version of {model!r}; `driftgate models list` shows its models"
-        )
+        known = ", ".join(registry.models()) or "none"
+        raise CommandError(f"{models_place} has no version of {model!r}; its models: {known}")
     manifest = registry.manifest(model, version or versions[-1])
     found = registry.profile(manifest)
     if found is None:
@@ -95,14 +94,18 @@ def _tell(found: Profile, *, as_json: bool) -> None:
     rows = [(role, *_cells(column)) for role, columns in roles for column in columns]
     show.table(("ROLE", "COLUMN", "KIND", "MISSING", "SUMMARY"), rows)
     if found.risk is not None:
-        _tell_risk(found.risk, held_out=found.held_out)
+        click.echo(risk_text(found.risk, held_out=found.held_out))
 
 
-def _tell_risk(risk: Risk, *, held_out: bool) -> None:
+def risk_text(risk: Risk, *, held_out: bool) -> str:
+    """How wrong the model was on the reference rows whose label is known, in half a sentence."""
     mean = risk.errors / risk.n if risk.n else 0.0
-    said = f"wrong on {mean:.2%}" if risk.loss == "zero-one" else f"off by {mean:.4g} on average"
-    rows = "held-out" if held_out else "labelled"
-    click.echo(f"{said} of {show.count(risk.n)} {rows} rows" if risk.loss == "zero-one" else said)
+    rows = f"{show.count(risk.n)} {'held-out' if held_out else 'labelled'} rows"
+    return (
+        f"wrong on {mean:.2%} of {rows}"
+        if risk.loss == "zero-one"
+        else f"off by {mean:.4g} on average of {rows}"
+    )
 
 
 def _cells(column: NumericColumn | CategoricalColumn) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from driftgate import show
 from driftgate.cli.options import json_option, models_option
+from driftgate.cli.profile import risk_text
 from driftgate.errors import CommandError
 from driftgate.extras import require
 from driftgate.frames import read_frame
@@ -20,6 +22,7 @@ from registry_client.manifest import check_name, check_version
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
+    from registry_client.registry import Registry
     from registry_client.verification import Tolerance
 
 
@@ -81,6 +84,8 @@ def push(  # noqa: PLR0913  one parameter for each option
     from registry_client import publish  # noqa: PLC0415  loads scikit-learn
 
     rows, truth = _reference(reference, labels)
+    opened = open_registry(models_place)
+    before = opened.versions(name)
     manifest = publish(
         _model(model),
         name=name,
@@ -89,12 +94,12 @@ def push(  # noqa: PLR0913  one parameter for each option
         labels=truth,
         held_out=held_out,
         tolerance=_tolerance(tolerance, tolerate_rows),
-        registry=models_place,
+        registry=opened,
     )
     if as_json:
         show.facts(msgspec.to_builtins(manifest))
     else:
-        _tell(manifest, models_place)
+        _tell(manifest, opened, models_place, is_new=manifest.version not in before)
 
 
 def _check(name: str, version: str | None) -> None:
@@ -125,12 +130,25 @@ def _model(file: Path) -> Any:
     import joblib  # noqa: PLC0415  part of scikit-learn
 
     try:
-        return joblib.load(file)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            estimator = joblib.load(file)
     except Exception as error:  # anything may come out of unpickling
-        message = (
-            f"{file}: wanted an .onnx file or a joblib file of a fitted estimator, found neither ({error})"
+        raise CommandError(_unreadable(file, error)) from error
+    for said in dict.fromkeys(" ".join(str(one.message).split()) for one in warned):
+        click.echo(f"{click.style('!', fg='yellow')} {file}: {said}", err=True)
+    return estimator
+
+
+def _unreadable(file: Path, error: Exception) -> str:
+    """Why a file gave no estimator: code that it names and is not here, or it is another file."""
+    if isinstance(error, (ImportError, AttributeError)):
+        return (
+            f"{file}: it needs code that cannot be imported here ({error}); define that in a module that is "
+            "installed beside driftgate, or found by PYTHONPATH, and fit and dump again"
         )
-        raise CommandError(message) from error
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{file}: wanted an .onnx file or a joblib file of a fitted estimator, found neither ({said})"
 
 
 def _reference(file: Path | None, labels: str | None) -> tuple[Any, Any]:
@@ -148,12 +166,21 @@ def _reference(file: Path | None, labels: str | None) -> tuple[Any, Any]:
     return frame.drop(columns=[labels]), frame[labels]
 
 
-def _tell(manifest: Manifest, place: str) -> None:
+def _tell(manifest: Manifest, registry: Registry, place: str, *, is_new: bool) -> None:
     digest = manifest.digest.removeprefix("sha256:")[:12]
-    known = "with a reference profile" if manifest.profile_digest else "without a reference profile"
     mark = click.style("✔", fg="green")
-    click.echo(f"{mark} {manifest.name} version {manifest.version} ({digest}), {known}, is in {place}")
-    if open_registry(place).versions(manifest.name) == [manifest.version]:
+    title = f"{mark} {manifest.name} version {manifest.version} ({digest})"
+    if not is_new:
+        click.echo(f"{title} is in {place} already, and is the same: nothing was published")
+        return
+    found = registry.profile(manifest)
+    known = (
+        "without a reference profile" if found is None else f"with a profile of {show.count(found.rows)} rows"
+    )
+    click.echo(f"{title}, {known}, is in {place}")
+    if found is not None and found.risk is not None:
+        click.echo(f"  {risk_text(found.risk, held_out=found.held_out)}")
+    if registry.versions(manifest.name) == [manifest.version]:
         click.echo("  the first version of a model answers as soon as a gateway sees it")
     else:
         to = f"driftgate rollout start {manifest.name} --to {manifest.version}"
