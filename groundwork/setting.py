@@ -117,8 +117,16 @@ def convert(setting: Setting, found: Any, source: str, *, is_text: bool) -> Any:
         wanted = f"{setting.name} ({source}): wanted {setting.type}, found"
         if setting.secret:
             raise SettingsError(f"{wanted} a secret that is not shown here") from None
-        raise SettingsError(f"{wanted} {found!r} ({one_line(error)})") from error
+        why = "" if _is_said(setting, error) else f" ({one_line(error)})"
+        raise SettingsError(f"{wanted} {found!r}{why}") from error
     return value
+
+
+def _is_said(setting: Setting, error: Exception) -> bool:
+    """Whether the type, which is told anyway, tells why it was refused: a bound, or how it is written."""
+    if isinstance(error, SettingsError):
+        return str(error).startswith("wanted ")
+    return "quantity" not in setting.extra and {*_choices(setting.annotation)} <= {*_PLAIN}
 
 
 def _check_number(setting: Setting, value: Any) -> None:
@@ -171,10 +179,21 @@ def _described(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         extras = (meta.extra or {} for meta in _metas(annotation))
         quantity = next((extra["quantity"] for extra in extras if "quantity" in extra), "")
-        return _QUANTITY_NAMES.get(quantity) or _described(get_args(annotation)[0])
+        bounds = "".join(map(_bounds, get_args(annotation)[1:]))
+        return _QUANTITY_NAMES.get(quantity) or f"{_described(get_args(annotation)[0])}{bounds}"
     if get_origin(annotation) in {types.UnionType, typing.Union}:
         return " or ".join(_described(choice) for choice in get_args(annotation))
     return _described_one(annotation)
+
+
+def _bounds(meta: Any) -> str:
+    """The numbers that a type takes, as far as it says."""
+    if not isinstance(meta, msgspec.Meta):
+        return ""
+    if meta.ge is not None and meta.le is not None:
+        return f" from {meta.ge} to {meta.le}"
+    said = (("of at least", meta.ge), ("above", meta.gt), ("of at most", meta.le), ("below", meta.lt))
+    return "".join(f" {word} {bound}" for word, bound in said if bound is not None)
 
 
 def _described_one(bare: Any) -> str:

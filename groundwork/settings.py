@@ -39,6 +39,8 @@ from groundwork.setting import REQUIRED, Setting, convert, fields, group_of, one
 __all__ = ["REQUIRED", "Loaded", "Setting", "fields", "load"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+_NEAR: Final = 0.8
+"""How alike two names are, from 0 to 1, to be taken for one that was mistyped."""
 _FLAG: Final = "flag --"
 
 
@@ -131,7 +133,9 @@ def _flat(
         return
     if not isinstance(document, dict):
         what = above.rstrip(".") or "the whole file"
-        raise SettingsError(f"{source}: {what}: wanted a mapping of settings, found {document!r}")
+        raise SettingsError(
+            f"{source}: {what}: wanted a mapping of settings, found {document!r}{_meant(above, known)}"
+        )
     for key, value in document.items():
         name = f"{above}{key}"
         if name in known:
@@ -139,7 +143,8 @@ def _flat(
         elif name in groups:
             yield from _flat(value, f"{name}.", groups, known, source)
         else:
-            raise SettingsError(f"{source}: unknown setting {name}{_nearest(name, [*known, *groups])}")
+            meant = groups if isinstance(value, dict) else known
+            raise SettingsError(f"{source}: unknown setting {name}{_nearest(name, meant or known)}")
 
 
 def _refuse_doubles(node: yaml.Node | None, source: str) -> None:
@@ -202,6 +207,16 @@ def _built(kind: type[T], values: Mapping[str, Any], sources: Mapping[str, str],
         )
         where = above.rstrip(".") or "settings"
         raise SettingsError(f"{where} ({', '.join(origins) or 'defaults'}): {one_line(error)}") from error
+
+
+def _meant(above: str, known: Iterable[str]) -> str:
+    """What was probably meant by a value for a whole group: a setting of nearly its name, or one in it."""
+    known = list(known)
+    close = difflib.get_close_matches(above.rstrip("."), known, n=1, cutoff=_NEAR)
+    if close:
+        return f"; did you mean {close[0]}?"
+    inside = [name.removeprefix(above) for name in known if above and name.startswith(above)]
+    return f"; such as {above.rstrip('.')}: {{{inside[0]}: …}}" if inside else ""
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -31,9 +31,17 @@ class Log(msgspec.Struct, frozen=True):
     form: Literal["text", "json"] = "text"
 
 
+class Paths(msgspec.Struct, frozen=True):
+    """A group whose name is nearly that of a setting."""
+
+    far: int = 0
+
+
 class Settings(msgspec.Struct, frozen=True):
     """What a program declares."""
 
+    paths: Paths = Paths()
+    path: str = ""
     log: Log = Log(form="json")
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     rate: float = 1.0
@@ -131,11 +139,16 @@ def test_quantities_may_be_written_with_units(
     [
         ("prot: 1", ["unknown setting prot", "closest known is port"]),
         ("log: {segmentbytes: 1}", ["unknown setting log.segmentbytes", "log.segment_bytes"]),
-        ("log: 5", ["log: wanted a mapping of settings, found 5"]),
+        ("log: 5", ["log: wanted a mapping of settings, found 5; such as log: {segment_bytes: …}"]),
+        ("logs: {x: 1}", ["unknown setting logs", "closest known is log"]),
+        ("rat: {per: 3}", ["unknown setting rat", "closest known is paths"]),
+        ("paths: 3", ["paths: wanted a mapping of settings, found 3; did you mean path?"]),
+        ("pathz: x", ["unknown setting pathz", "closest known is path"]),
+        ("pathz: {far: 1}", ["unknown setting pathz", "closest known is paths"]),
         ("[1]", ["the whole file: wanted a mapping"]),
-        ("port: high", ["port (file ", "wanted a whole number, found 'high'"]),
-        ("port: 70000", ["found 70000", "<= 65535"]),
-        ("port: 1.5", ["wanted a whole number, found 1.5"]),
+        ("port: high", ["port (file ", "wanted a whole number from 0 to 65535, found 'high'"]),
+        ("port: 70000", ["wanted a whole number from 0 to 65535, found 70000"]),
+        ("port: 1.5", ["wanted a whole number from 0 to 65535, found 1.5"]),
         ("rate: .nan", ["wanted a number, found nan", "finite"]),
         ("fast: maybe", ["wanted true or false, found 'maybe'"]),
         ("folder: 3", ["wanted a path or nothing, found 3"]),
@@ -185,7 +198,8 @@ def test_an_unknown_variable_is_an_error_unless_reserved(tmp_path: Path) -> None
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     """The error shows the variable and its text, and never that of a secret."""
     with pytest.raises(
-        SettingsError, match=r"port \(variable DRIFTGATE_PORT\): wanted a whole number, found 'x'"
+        SettingsError,
+        match=r"port \(variable DRIFTGATE_PORT\): wanted a whole number from 0 to 65535, found 'x'",
     ):
         settings(tmp_path, environ={"DRIFTGATE_PORT": "x"})
     with pytest.raises(SettingsError) as refused:
@@ -288,7 +302,7 @@ class Shares(msgspec.Struct, frozen=True):
 def test_a_mapping_is_written_in_the_file_or_as_json() -> None:
     """Its keys are the reader's own; its values are checked."""
     (setting,) = fields(Shares)
-    assert setting.type == "a mapping from text to a number"
+    assert setting.type == "a mapping from text to a number from 0 to 1"
     environ = {"DRIFTGATE_SAMPLING": '{"m": 0.5}'}
     assert load(Shares, file=None, environ=environ, flags={}).value == Shares({"m": 0.5})
     with pytest.raises(SettingsError, match="sampling"):
