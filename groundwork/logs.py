@@ -212,9 +212,17 @@ def _timestamp(now_ns: int) -> str:
 
 
 def _text(value: Any) -> str:
-    """A field's value on a text line: bare where that is plain to see, else quoted as JSON in ASCII."""
+    """A field's value on a text line: bare where that is plain to see, else quoted as JSON.
+
+    Letters of every language stay readable; what does not print, or turns the line around, is escaped.
+    """
     text = value if isinstance(value, str) else str(value)
-    return text if text and _BARE.issuperset(text) else json.dumps(text)
+    if text and _BARE.issuperset(text):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    if quoted.isprintable():
+        return quoted
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in quoted)
 
 
 def _plain(value: Any) -> Any:

@@ -30,6 +30,13 @@ def test_a_text_line_reads_like_a_sentence_of_facts() -> None:
     assert stream.getvalue() == expected
 
 
+def test_letters_stay_readable_and_nothing_else_reaches_a_terminal() -> None:
+    """A line for eyes says ≥ and Köln as they are, and no line end, escape or mark that turns text round."""
+    stream = io.StringIO()
+    log(stream).info("moved", reason="4.8 \u2265 3.0, K\xf6ln", odd="a\nb\x1b[2J\x9b\u202e")
+    assert stream.getvalue().endswith('reason="4.8 ≥ 3.0, Köln" odd="a\\nb\\u001b[2J\\u009b\\u202e"\n')
+
+
 def test_a_json_line_is_one_object() -> None:
     """Fields keep their types, and cannot take the place of the time, the level or the event."""
     stream = io.StringIO()
