@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from driftgate import show
 from driftgate.demo import looks, policies, retraining, training
 from driftgate.demo.play import Play
 from driftgate.demo.retraining import Result
@@ -36,7 +37,7 @@ async def a_model_at_work(play: Play) -> None:
     )
     play.screen.waiting("version 1 is published")
     accuracy, rows = await asyncio.to_thread(first_version, play)
-    detail = f"trained on {rows} applications, right on {accuracy:.1%} of held-out ones"
+    detail = f"trained on {show.count(rows)} applications, right on {accuracy:.1%} of held-out ones"
     play.facts.add("version 1 is published", "registry", detail)
     play.screen.waiting("gateway, monitor and retraining receiver answer")
     receiver = await play.start_receiver()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from driftgate import show
 from driftgate.demo.balance import balance
 from driftgate.demo.facts import Found, Impossible
 from driftgate.demo.play import Play
@@ -34,7 +35,7 @@ async def labelled(play: Play, version: str, wanted: int) -> Found | str:
     joined = found["accuracy"]["labelled"] if found else 0
     if joined < wanted or found is None:
         return f"the monitor has joined {joined} of {wanted} labels"
-    return Found(time.time(), f"{joined} joined, {found['accuracy']['overall']:.1%} right")
+    return Found(time.time(), f"{show.count(joined)} joined, {found['accuracy']['overall']:.1%} right")
 
 
 async def quiet(play: Play) -> Found | str:
@@ -91,8 +92,9 @@ def verified_words(facts: dict[str, Any]) -> str:
 
 def published_words(facts: dict[str, Any]) -> str:
     """A published version in words."""
+    rows = show.count(facts["rows"])
     return (
-        f"{facts['rows']} labelled rows; right on {facts['accuracy']:.1%} of {facts['held_out']} held-out"
+        f"{rows} labelled rows; right on {facts['accuracy']:.1%} of {facts['held_out']} held-out"
         f" ones, what answered them on {facts['present_accuracy']:.1%}"
     )
 
@@ -139,7 +141,9 @@ async def answering(play: Play, version: str) -> Found | str:
     tally = play.client.counts.by_version().get(version)
     if tally is None:
         return f"no answer came from version {version}"
-    return Found(time.time(), f"{tally.requests} requests so far")
+    return Found(
+        time.time(), f"{show.count(tally.requests)} request{'' if tally.requests == 1 else 's'} so far"
+    )
 
 
 async def alone(play: Play, version: str) -> Found | str:

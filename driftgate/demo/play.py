@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Literal
 
 import msgspec
 
+from driftgate import show
 from driftgate.demo import policies
 from driftgate.demo.books import Books
 from driftgate.demo.client import Client, Pace
@@ -191,9 +192,9 @@ class Play:
             if counts.accuracy(now - RECENT_SECONDS, now, version) is not None
         )
         return (
-            ("requests", f"{counts.answered:,}"),
-            ("rows", f"{counts.rows:,}"),
-            ("labels", f"{counts.labels:,}"),
+            ("requests", show.count(counts.answered)),
+            ("rows", show.count(counts.rows)),
+            ("labels", show.count(counts.labels)),
             ("failed", str(counts.failed)),
             ("right", "-" if right is None else f"{right:.1%}"),
             ("by", " ".join(f"v{version}" for version in answering) or "-"),

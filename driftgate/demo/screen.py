@@ -102,12 +102,12 @@ class LiveScreen:
         """An act begins."""
         self._console.print()
         self._console.rule(f"[bold]Act {number}. {title}", align="left", style="cyan")
-        self._print(f"  {text}")
+        self._print(text, 2)
 
     def say(self, lines: Sequence[str]) -> None:
         """Something worth reading, indented."""
         for line in lines:
-            self._print(f"          {line}")
+            self._print(line, 10)
 
     def waiting(self, name: str) -> None:
         """Show it beside the spinner."""
@@ -115,11 +115,14 @@ class LiveScreen:
 
     def fact(self, name: str, detail: str) -> None:
         """A fact scrolls by and stays."""
+        from rich.table import Table  # noqa: PLC0415  an extra, and slow to load
         from rich.text import Text  # noqa: PLC0415  an extra, and slow to load
 
         self._waiting = ""
-        parts: list[str | tuple[str, str]] = [(f"  {self._seconds()}", "dim"), ("  ✔ ", "green"), name]
-        self._console.print(Text.assemble(*parts, (f": {detail}" if detail else "", "dim")), soft_wrap=False)
+        line = Table.grid()
+        said = Text.assemble(name, (f": {detail}" if detail else "", "dim"))
+        line.add_row(Text(f"  {self._seconds()}", style="dim"), Text("  ✔ ", style="green"), said)
+        self._console.print(line)
 
     def __enter__(self) -> Self:
         from rich.live import Live  # noqa: PLC0415  an extra, and slow to load
@@ -139,11 +142,12 @@ class LiveScreen:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def _print(self, line: str) -> None:
-        """A quiet line above the panel."""
+    def _print(self, line: str, indent: int) -> None:
+        """A quiet line above the panel, indented also where it goes on below itself."""
+        from rich.padding import Padding  # noqa: PLC0415  an extra, and slow to load
         from rich.text import Text  # noqa: PLC0415  an extra, and slow to load
 
-        self._console.print(Text(line, style="dim"))
+        self._console.print(Padding(Text(line, style="dim"), (0, 0, 0, indent)))
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.1f}s"
