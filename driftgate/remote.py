@@ -19,6 +19,11 @@ from driftgate.credentials import Credentials, current
 from driftgate.errors import RemoteError, UnreachableError
 
 SECONDS: Final = 30.0
+SCHEMES: Final = ("http://", "https://")
+REMEDIES: Final[Mapping[str, str]] = {
+    "no-key": "; the command sends the one in DRIFTGATE_KEY, or `key:` of its client file",
+}
+"""What whoever types a verb can do about an API's code, where the API speaks to programs."""
 _CUT: Final = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """Somebody was there, and did not answer."""
 
@@ -35,6 +40,9 @@ class Api:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         shown = current() if credentials is None else credentials
+        if not url.startswith(SCHEMES):
+            wanted = f"one that begins with {' or '.join(SCHEMES)}, such as http://{url.rpartition('/')[2]}"
+            raise UnreachableError(f"{what}: {url!r} is not a URL: wanted {wanted}")
         self.what = what
         self.url = url.rstrip("/")
         try:
@@ -105,5 +113,7 @@ def _refusal(what: str, answer: httpx.Response) -> RemoteError:
     except ValueError:
         document = {}
     found = document if isinstance(document, dict) else {}
-    sentence = found.get("error") or f"{what}: {answer.request.url.path} answered {answer.status_code}"
-    return RemoteError(str(sentence), status=answer.status_code, remote_code=str(found.get("code", "")))
+    strange = f"{what}: {answer.request.url} answered {answer.status_code}, and not as driftgate does"
+    sentence = found.get("error") or f"{strange}; check the address, and what stands before it"
+    code = str(found.get("code", ""))
+    return RemoteError(f"{sentence}{REMEDIES.get(code, '')}", status=answer.status_code, remote_code=code)

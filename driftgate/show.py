@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ COLOURS: Final[Mapping[str, str]] = {
     "SUSPECT": "yellow",
 }
 NS: Final = 10**9
+GAP: Final = "  "
+"""What stands between two columns."""
 NARROWEST: Final = 20
 MINUTE: Final = 60
 HOUR: Final = 3600
@@ -52,16 +55,36 @@ def word(text: str) -> str:
     return click.style(text, fg=COLOURS.get(text))
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under titles, each column as wide as its widest cell; None is a hyphen."""
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str = "") -> None:
+    """Print rows under titles, each column as wide as its widest cell; a cell that is None is a hyphen.
+
+    On a terminal what is too long in the last column goes on below itself. `none` is said without any row.
+    """
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    if not cells and none:
+        click.echo(none)
+        return
     widths = [
         max((len(click.unstyle(row[place])) for row in cells), default=0) for place in range(len(titles))
     ]
     widths = [max(width, len(title)) for width, title in zip(widths, titles, strict=True)]
     click.echo(click.style(_line(titles, widths), bold=True))
+    left = room(sum(widths[:-1]) + len(GAP) * (len(titles) - 1))
     for row in cells:
-        click.echo(_line(row, widths))
+        first, *others = wrapped(row[-1], left)
+        click.echo(_line([*row[:-1], first], widths))
+        for other in others:
+            click.echo(_line([*[""] * (len(titles) - 1), other], widths))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most so many characters, broken at spaces; at least one line.
+
+    A coloured text stays in one piece: only single words are coloured.
+    """
+    if len(text) <= width or click.unstyle(text) != text:
+        return [text]
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
 
 
 def short(text: str, width: int) -> str:
@@ -80,7 +103,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = [
         cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, widths, strict=True)
     ]
-    return "  ".join(padded).rstrip()
+    return GAP.join(padded).rstrip()
 
 
 def moment(at_ns: int | None) -> str:

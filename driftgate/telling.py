@@ -30,6 +30,19 @@ def told(messages: MessageSettings, work: Callable[[Log], int]) -> int:
         return 1
 
 
+def gateway_places(
+    *, http: str, grpc: str | None, operator: str, models: str, workers: int
+) -> list[tuple[str, str, str]]:
+    """What a gateway answers for, where, and a word on it: rows of the table for eyes."""
+    by_grpc = [] if grpc is None else [("gRPC", grpc, "the same predictions by gRPC")]
+    return [
+        ("predictions", f"{http}/v2", f"{workers} workers, models from {models}"),
+        *by_grpc,
+        ("endpoints", f"{http}/docs", "all of them, to try in a browser"),
+        ("rollouts", operator, "driftgate rollout status MODEL"),
+    ]
+
+
 def greet(messages: MessageSettings, log: Log, show: Callable[[], None], **facts: object) -> None:
     """Say that everything answers: by `show`, or for machines as an event with these facts."""
     if messages.form == "text":

@@ -31,6 +31,9 @@ HISTORY_ROWS: Final = 6
 REASON: Final = 100
 """Characters of a reason that stand on the screen; `rollout history` has all of it."""
 BAR: Final = 16
+LEAST_BAR: Final = 6
+BESIDE_BAR: Final = 72
+"""Characters that a metric's line has beside its bar."""
 
 
 def lines(status: Status) -> list[str]:
@@ -43,7 +46,7 @@ def _head(status: Status) -> Iterator[str]:
     yield f"{_title('Rollout')}{click.style(name, bold=True)}   route revision {status.revision}"
     yield f"{_title('Status')}{_marked(status.state)}{_step(status)}"
     if status.reason:
-        yield f"{_title('Why')}{status.reason}"
+        yield from _titled("Why", status.reason)
     if status.candidate is not None:
         achieved = f", achieved {status.achieved:.2f} %" if status.achieved is not None else ""
         shadow = f"   shadow {status.shadow} %" if status.shadow != "0" else ""
@@ -58,9 +61,7 @@ def _versions(status: Status) -> Iterator[str]:
     others = [version for version in (status.previous,) if version not in (None, status.stable)]
     if status.candidate is not None:
         yield f"├──# {status.candidate}  {show.word('candidate')}  {status.weight} % of requests"
-        rows = list(_verdicts(status.verdicts))
-        for place, row in enumerate(rows):
-            yield f"│  {'└' if place == len(rows) - 1 else '├'}──{row}"
+        yield from _verdicts(status.verdicts)
     share = "100" if status.candidate is None else _rest(status.weight)
     yield f"{'├' if others else '└'}──# {status.stable}  {show.word('stable')}  {share} % of requests"
     for version in others:
@@ -68,13 +69,20 @@ def _versions(status: Status) -> Iterator[str]:
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    """A line for each metric, and below it why, without the two words that stand above."""
     width = max((len(verdict.metric) for verdict in verdicts), default=0)
-    for verdict in verdicts:
-        side = _leading(verdict)
+    for place, verdict in enumerate(verdicts):
+        is_last = place == len(verdicts) - 1
         counted = f"{show.count(verdict.n)} {verdict.unit}"
-        yield f"α {verdict.metric.ljust(width)}  {_marked(str(verdict.verdict))}  {counted}  {side}"
-        if verdict.reason:
-            yield click.style(f"  {verdict.reason}", dim=True)
+        head = f"α {verdict.metric.ljust(width)}  {_marked(str(verdict.verdict))}  {counted}"
+        yield f"│  {'└' if is_last else '├'}──{head}  {_leading(verdict)}"
+        below = f"│  {' ' if is_last else '│'}    "
+        for line in show.wrapped(_why(verdict), show.room(len(below))) if verdict.reason else ():
+            yield f"{below}{click.style(line, dim=True)}"
+
+
+def _why(verdict: Verdict) -> str:
+    return verdict.reason.removeprefix(f"{verdict.metric} {verdict.verdict}: ")
 
 
 def _leading(verdict: Verdict) -> str:
@@ -89,9 +97,9 @@ def _leading(verdict: Verdict) -> str:
 def _foot(status: Status) -> Iterator[str]:
     if status.progress is not None:
         yield ""
-        yield f"{_title('Hold')}{_hold(status.progress)}"
+        yield from _titled("Hold", _hold(status.progress))
     if status.next:
-        yield f"{_title('Next')}{status.next}"
+        yield from _titled("Next", status.next)
     if status.history:
         yield ""
         for moment in status.history[-HISTORY_ROWS:]:
@@ -116,8 +124,9 @@ def _step(status: Status) -> str:
 
 
 def _evidence(evidence: float, threshold: float) -> str:
-    """An e-value against the one that decides, with a bar in nats."""
-    return f"{show.bar(evidence, threshold, BAR)} {_e_value(evidence)} of {_e_value(threshold)}"
+    """An e-value against the one that decides, with a bar in nats: a shorter one on a narrow terminal."""
+    width = min(max(show.room(0) - BESIDE_BAR, LEAST_BAR), BAR)
+    return f"{show.bar(evidence, threshold, width)} {_e_value(evidence)} of {_e_value(threshold)}"
 
 
 def _e_value(nats: float) -> str:
@@ -129,6 +138,14 @@ def _e_value(nats: float) -> str:
 
 def _marked(state: str) -> str:
     return click.style(f"{MARKS.get(state, '·')} {state}", fg=show.COLOURS.get(state))
+
+
+def _titled(title: str, text: str) -> Iterator[str]:
+    """A text under its title, going on below itself where the terminal ends."""
+    before = _title(title)
+    for line in show.wrapped(text, show.room(len(before))):
+        yield f"{before}{line}"
+        before = " " * len(before)
 
 
 def _title(text: str) -> str:

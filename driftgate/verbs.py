@@ -43,6 +43,10 @@ VERBS: Final[Mapping[str, Verb]] = {
 }
 
 
+WHOLE: Final = 1000
+"""Characters of a verb's first sentence that its family's help shows: all there are."""
+
+
 class Taught:
     """Help that ends with examples, one a line, exactly as one would type them."""
 
@@ -76,6 +80,16 @@ class TaughtGroup(Taught, click.Group):
         if self.default is not None and (not args or _is_option(args[0])):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The names in the order in which they were declared: of a first day, not of the alphabet."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of verbs, each with the whole of its first sentence."""
+        verbs = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.get_short_help_str(limit=WHOLE)) for name, verb in verbs if verb])
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say which verb is the default."""

@@ -30,10 +30,6 @@ def config() -> None:
     """Show settings and their sources, check or reload them, or keep keys."""
 
 
-config.add_command(keys)
-config.add_command(reference)
-
-
 @config.command(
     "show",
     examples=(
@@ -78,7 +74,7 @@ def show_settings(
     else:
         known = {setting.name: setting for setting in settings.all_settings()}
         cells = [(name, _cell(known.get(name), one["value"]), one["source"]) for name, one in rows.items()]
-        show.table(("SETTING", "VALUE", "FROM"), cells)
+        show.table(("SETTING", "VALUE", "FROM"), cells, none="every setting is at its default")
 
 
 @config.command(examples=("driftgate config check driftgate.yaml && driftgate up --config driftgate.yaml",))
@@ -125,6 +121,10 @@ def reload_settings(operator: str, actor: str | None, *, as_json: bool) -> None:
         show.facts(answer)
     else:
         click.echo(said_of_reload(answer["changed"], waits=answer.get("waits", False)))
+
+
+config.add_command(keys)
+config.add_command(reference)
 
 
 def said_of_reload(changed: Sequence[str], *, waits: bool) -> str:

@@ -47,6 +47,9 @@ def list_incidents(
     show.table(
         ("INCIDENT", "MODEL", "STATE", "OPENED", "ONSET", "GROUPS", "STRONGEST SIGNALS"),
         [_row(found) for found in msgspec.convert(answer["incidents"], list[Incident])],
+        none="no incident: nothing has changed that the monitor is sure of"
+        if model is state is None
+        else "no such incident",
     )
 
 

@@ -75,7 +75,15 @@ def send(
     if as_json:
         show.facts({"accepted": accepted})
     else:
-        click.echo(f"{click.style('✔', fg='green')} {accepted} labels of {model} are in the log")
+        click.echo(said_of(accepted, model))
+
+
+def said_of(accepted: int, model: str) -> str:
+    """What came of it, for eyes; a file without any label is worth a second look."""
+    if not accepted:
+        return f"{click.style('!', fg='yellow')} there was no label to send"
+    counted = f"1 label of {model} is" if accepted == 1 else f"{show.count(accepted)} labels of {model} are"
+    return f"{click.style('✔', fg='green')} {counted} in the log"
 
 
 def typed(text: str) -> int | float | bool | str:

@@ -23,6 +23,8 @@ from prediction_log.deletion import Request
 from prediction_log.ids import parse
 
 NS: Final = 10**9
+OTHER_TABLES: Final = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".feather"})
+"""Names under which nobody looks for Parquet."""
 
 
 @click.group(
@@ -54,6 +56,8 @@ def export(out: Path, *, model: str, since: str | None, until: str | None, data:
     Columns are the row's id, time, version and arm, then inputs, then outputs, then `label`. It works on the
     data folder of a running or a stopped gateway, whether or not the monitor has read the rows.
     """
+    if out.suffix.lower() in OTHER_TABLES:
+        raise click.UsageError(f"{out}: Parquet is what is written; name it {out.with_suffix('.parquet')}")
     require("export")
     from prediction_log.export import export as export_rows  # noqa: PLC0415  loads pyarrow
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     default="list",
     examples=(
         "driftgate models list",
+        "driftgate models list --models models",
         "driftgate models show fraud",
         "driftgate models show fraud --models models",
     ),
@@ -31,17 +32,28 @@ def models() -> None:
     """List models and versions, or show one."""
 
 
-@models.command("list", examples=("driftgate models list", "driftgate models list --json"))
+@models.command("list", examples=("driftgate models list", "driftgate models list --models models --json"))
+@click.option("--models", "place", metavar="DIR", help="List what this registry holds instead.")
 @json_option
 @operator_option
-def list_models(*, as_json: bool, operator: str) -> None:
-    """List every model that the gateway knows: its versions and what answers."""
+def list_models(*, place: str | None, as_json: bool, operator: str) -> None:
+    """List every model that the gateway knows: its versions and what answers.
+
+    With --models: every model of a registry, whether a gateway runs or not.
+    """
+    if place is not None:
+        _tell_registry(place, as_json=as_json)
+        return
     answer = Api("operator API", operator).get("/v1/models")
     if as_json:
         show.facts(answer)
         return
     found = msgspec.convert(answer, Models)
-    show.table(("MODEL", "VERSIONS", "STABLE", "CANDIDATE", "REVISION", "FAULTS"), map(_row, found.models))
+    show.table(
+        ("MODEL", "VERSIONS", "STABLE", "CANDIDATE", "REVISION", "FAULTS"),
+        map(_row, found.models),
+        none="no model is there yet; `driftgate push` publishes one",
+    )
     for fault in found.faults:
         click.echo(f"{click.style('!', fg='yellow')} {fault}")
 
@@ -73,6 +85,23 @@ def show_model(model: str, *, place: str | None, version: str | None, as_json: b
         show.facts(answer)
     else:
         _tell_view(msgspec.convert(answer, ModelView))
+
+
+def _tell_registry(place: str, *, as_json: bool) -> None:
+    from registry_client.backends import open_registry  # noqa: PLC0415  the gateway's view needs no registry
+
+    registry = open_registry(place)
+    found = {name: registry.versions(name) for name in registry.models()}
+    if as_json:
+        show.facts({"models": [{"name": name, "versions": versions} for name, versions in found.items()]})
+        return
+    rows = []
+    for name, versions in found.items():
+        newest = registry.manifest(name, versions[-1])
+        profile = "yes" if newest.profile_digest else "none"
+        rows.append((name, " ".join(versions), newest.task, profile, newest.created or None))
+    titles = ("MODEL", "VERSIONS", "TASK", "PROFILE", "NEWEST PUBLISHED")
+    show.table(titles, rows, none=f"no model is in {place}")
 
 
 def _row(view: ModelView) -> tuple[Any, ...]:

@@ -76,9 +76,11 @@ def verbs_page() -> str:
         "",
         HEAD.format(page="verbs"),
         "Exit codes: 0 done, 1 refused or failed, 2 misused. Errors are one line on stderr.",
+        'The Tab key completes verbs and options after `eval "$(_DRIFTGATE_COMPLETE=bash_source driftgate)"`',
+        "in bash; `zsh_source` and `fish_source` are for those.",
     ]
     for name, command in _commands():
-        lines += ["", f"## driftgate {name}", "", *_described(command)]
+        lines += ["", f"## driftgate {name}", "", *_described(name, command)]
     return "\n".join([*lines, ""])
 
 
@@ -121,8 +123,10 @@ def _below(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
             yield from _below(f"{name} {below}", found)
 
 
-def _described(command: click.Command) -> Iterator[str]:
+def _described(name: str, command: click.Command) -> Iterator[str]:
     yield from (line.strip() for line in (command.help or "").splitlines())
+    if any(isinstance(parameter, click.Argument) for parameter in command.params):
+        yield from ("", f"`driftgate {name} {_pieces(command)}`")
     if isinstance(command, TaughtGroup) and command.default is not None:
         yield from ("", f"Alone it is `{command.default}`.")
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
@@ -135,7 +139,23 @@ def _described(command: click.Command) -> Iterator[str]:
 
 def _option(option: click.Option) -> str:
     value = "" if option.is_flag else f" {_metavar(option)}"
-    return f"| `{', '.join(option.opts)}{value}` | {_cell(option.help or '')} |"
+    meaning = f"{option.help or ''}{_otherwise(option)}"
+    return f"| `{', '.join(option.opts)}{value}` | {_cell(meaning)} |"
+
+
+def _otherwise(option: click.Option) -> str:
+    """What holds where the option is not given, as the verb's own help has it."""
+    said = ["required"] if option.required else []
+    if isinstance(option.envvar, str) and option.show_envvar:
+        said.append(f"env: {option.envvar}")
+    if option.show_default:
+        said.append(f"default: {option.default}")
+    return f" [{'; '.join(said)}]" if said else ""
+
+
+def _pieces(command: click.Command) -> str:
+    """Options and arguments as they stand in the line that the verb's help begins with."""
+    return " ".join(command.collect_usage_pieces(click.Context(command)))
 
 
 def _metavar(option: click.Option) -> str:

@@ -34,6 +34,7 @@ def list_retrains(*, limit: int | None, as_json: bool, monitor_url: str) -> None
     show.table(
         ("EVENT", "AT", "MODEL", "REASON", "DELIVERED TO", "REPORT"),
         [_row(found) for found in answer["retrains"]],
+        none="no retraining was asked for",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -21,6 +21,9 @@ from rollouts.errors import RouteError
 from rollouts.route import weight_from_percent
 from rollouts.status import Status
 from rollouts.timeline import Moment
+
+BELOW: Final = "      "
+"""What stands before a reason, below the number of its row."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -170,11 +173,12 @@ def _tell(moment: Moment) -> None:
     answers = moment.stable
     if moment.candidate is not None:
         answers = f"{moment.stable}, and {moment.candidate} to {moment.weight} %"
-    decided = f"   {show.word(moment.verdict)} on {moment.n}" if moment.verdict else ""
+    decided = f"   {show.word(moment.verdict)} on {show.count(moment.n)}" if moment.verdict else ""
     head = click.style(f"#{moment.sequence:<4}", bold=True)
     click.echo(f"{head} {moment.at[:19]}Z  {moment.actor:<20} {moment.verb:<11} → {answers}{decided}")
     if moment.reason:
-        click.echo(f"      {moment.reason}")
+        for line in show.wrapped(moment.reason, show.room(len(BELOW))):
+            click.echo(f"{BELOW}{line}")
 
 
 def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from driftgate import settings
+from driftgate import settings, show
 from driftgate.cli.options import flag_names, gateway_options, program_options
 from driftgate.in_force import InForce, bound, in_force, of_gateway
 from driftgate.ready import ready_file
-from driftgate.telling import greet, told
+from driftgate.telling import gateway_places, greet, told
 from driftgate.verbs import TaughtCommand
 from gateway import supervisor
 from gateway.listeners import Addresses
@@ -49,12 +50,25 @@ def serve(config_file: Path | None, ready_path: Path | None, **flags: Any) -> in
             def ready(addresses: Addresses) -> None:
                 source.addresses = addresses
                 write(addresses)
-                line = f"predictions {addresses.http}/v2   rollouts {addresses.operator}"
-                greet(gateway.messages, log, lambda: click.echo(line), **msgspec.structs.asdict(addresses))
+                show_it = functools.partial(_greet, addresses, sized(gateway, processors()))
+                greet(gateway.messages, log, show_it, **msgspec.structs.asdict(addresses))
 
             return supervisor.run(gateway, ready, Reload(source.read, source.done, source.in_force))
 
     return told(gateway.messages, work)
+
+
+def _greet(addresses: Addresses, gateway: GatewaySettings) -> None:
+    places = gateway_places(
+        http=addresses.http,
+        grpc=addresses.grpc,
+        operator=addresses.operator,
+        models=gateway.models,
+        workers=gateway.workers,
+    )
+    metrics = ("metrics", f"{addresses.operator}/metrics", "of all workers")
+    state = ("state", gateway.data, f"Ctrl-C or kill {addresses.pid} stops in order")
+    show.table(("WHAT", "WHERE", ""), (*places, metrics, state))
 
 
 class Source:

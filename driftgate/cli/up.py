@@ -15,7 +15,7 @@ from driftgate.extras import require
 from driftgate.in_force import in_force
 from driftgate.ready import ready_file
 from driftgate.reloading import Given
-from driftgate.telling import greet, told
+from driftgate.telling import gateway_places, greet, told
 from driftgate.verbs import TaughtCommand
 from gateway.sizing import sized
 from groundwork.logs import Log
@@ -38,9 +38,10 @@ def up(config_file: Path | None, ready_path: Path | None, **flags: Any) -> int:
 
     Every version found under --models is loaded when it is asked for; a model seen for the first time is
     answered by its highest version. SIGTERM or Ctrl-C stops: requests in flight finish, the log is written
-    out, the monitor reads to its end. SIGHUP takes up changed settings (`driftgate config reload`), SIGUSR1
-    replaces the workers one by one. Settings come from defaults, --config, DRIFTGATE_ variables and the flags
-    here, in rising order; `driftgate config show` lists them all, with `--running` those that are in force.
+    out, the monitor reads to its end; a second one ends everything at once. SIGHUP takes up changed settings
+    (`driftgate config reload`), SIGUSR1 replaces the workers one by one. Settings come from defaults,
+    --config, DRIFTGATE_ variables and the flags here, in rising order; `driftgate config show` lists them
+    all, with `--running` those that are in force.
     """
     require("monitor")
     read = functools.partial(_read, config_file, flag_names(flags))
@@ -72,15 +73,15 @@ def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> N
     show.table(
         ("WHAT", "WHERE", ""),
         (
-            ("predictions", f"{addresses.http}/v2", f"{workers} workers, models from {models}"),
-            *_grpc_line(addresses.grpc),
-            ("rollouts", addresses.operator, "driftgate rollout status MODEL"),
+            *gateway_places(
+                http=addresses.http,
+                grpc=addresses.grpc,
+                operator=addresses.operator,
+                models=models,
+                workers=workers,
+            ),
             ("monitor", addresses.monitor, "driftgate drift status"),
             ("metrics", f"{addresses.operator}/metrics", f"and {addresses.monitor}/metrics"),
             ("state", data, f"Ctrl-C or kill {addresses.pid} stops in order"),
         ),
     )
-
-
-def _grpc_line(address: str | None) -> list[tuple[str, str, str]]:
-    return [] if address is None else [("gRPC", address, "the same predictions by gRPC")]

@@ -42,11 +42,16 @@ def list_webhooks(*, state: str | None, limit: int | None, as_json: bool, monito
         (found["name"], found["url"], " ".join(found["events"]) or "all", found["disabled"] or None)
         for found in answer["endpoints"]
     ]
-    show.table(("ENDPOINT", "URL", "EVENTS", "SWITCHED OFF"), rows)
+    show.table(
+        ("ENDPOINT", "URL", "EVENTS", "SWITCHED OFF"),
+        rows,
+        none="no endpoint is configured: monitor.webhooks names them",
+    )
     click.echo()
     show.table(
         ("EVENT", "TYPE", "MODEL", "TO", "STATE", "ATTEMPTS", "LAST"),
         [_delivery(found) for found in answer["deliveries"]],
+        none="no delivery" if state is None else f"no delivery is {state}",
     )
 
 
@@ -110,6 +115,8 @@ def test(endpoint: str, *, as_json: bool, monitor_url: str) -> int:
 def _delivery(found: dict[str, Any]) -> tuple[Any, ...]:
     last = found["history"][-1] if found["history"] else None
     said = f"{last[1] or 'no answer'} at {show.moment(last[0])}" if last else None
+    if said and found["state"] == "pending" and found["next_at"] > last[0]:
+        said = f"{said}, again at {show.moment(found['next_at'])}"
     return (
         found["event"],
         found["type"],

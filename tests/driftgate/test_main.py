@@ -110,8 +110,14 @@ def test_a_value_that_no_flag_takes_is_misuse(
 
 def test_a_verb_that_did_what_it_says_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0."""
-    assert run(["config", "show", "--changed"]) == DONE
+    assert run(["config", "show"]) == DONE
     assert "SETTING" in capsys.readouterr().out
+
+
+def test_nothing_to_show_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence, where titles over nothing would look like a fault."""
+    assert run(["config", "show", "--changed"]) == DONE
+    assert capsys.readouterr().out == "every setting is at its default\n"
 
 
 def test_colours_appear_on_a_terminal_only() -> None:

@@ -32,9 +32,18 @@ def test_a_refusal_is_told_in_the_apis_own_words() -> None:
 
 
 def test_a_refusal_without_words_names_path_and_status() -> None:
-    """A proxy's page of HTML does not become the message."""
-    with pytest.raises(RemoteError, match=r"^operator API: /v1/x answered 502$"):
+    """A page of a proxy, or of another program on that port, does not become the message."""
+    with pytest.raises(
+        RemoteError, match=r"^operator API: http://127.0.0.1:1/v1/x answered 502, and not as driftgate does; "
+    ):
         api(httpx.Response(502, text="<html>")).get("/v1/x")
+
+
+def test_a_key_that_is_missing_is_told_as_the_command_takes_it() -> None:
+    """Headers are of no use to whoever types a verb."""
+    refused = httpx.Response(401, json={"error": "this needs a key", "code": "no-key"})
+    with pytest.raises(RemoteError, match=r"this needs a key; the command sends the one in DRIFTGATE_KEY"):
+        api(refused).get("/v1/models")
 
 
 def test_nobody_at_the_address_says_what_to_start() -> None:
@@ -58,6 +67,11 @@ def test_what_is_no_url_is_told_so() -> None:
     """A broken address is one line, not a traceback."""
     with pytest.raises(UnreachableError, match="is not a URL"):
         Api("operator API", "http://a\nb")
+    for typed in ("localhost:8081", "ftp://localhost:8081", ""):
+        with pytest.raises(
+            UnreachableError, match=rf"'{typed}' is not a URL: wanted .* http://{typed[-14:]}"
+        ):
+            Api("operator API", typed)
 
 
 def test_query_values_that_were_not_given_are_left_out() -> None:

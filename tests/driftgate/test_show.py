@@ -17,6 +17,28 @@ def test_colour_does_not_count_as_width(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.splitlines()[1:] == ["FAIL   1", "plain  2"]
 
 
+def test_without_a_row_a_sentence_stands_for_the_titles(capsys: pytest.CaptureFixture[str]) -> None:
+    """Titles over nothing look like a fault."""
+    show.table(("A", "B"), [], none="nothing yet")
+    assert capsys.readouterr().out == "nothing yet\n"
+
+
+def test_a_long_last_column_goes_on_below_itself_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault's sentence stays in its column at 80 characters, and in one line where no terminal is."""
+    said = "the graph does not load: " + "word " * 12 + "end"
+    show.table(("VERSION", "FAULT"), [("1", said), ("2", None)])
+    assert capsys.readouterr().out.splitlines()[1] == f"1        {said}"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    show.table(("VERSION", "FAULT"), [("1", said), ("2", None)])
+    first, second, last = capsys.readouterr().out.splitlines()[1:]
+    assert max(map(len, (first, second))) <= 80
+    assert (first[:9], second[:9], last) == ("1        ", " " * 9, "2        -")
+    assert f"{first[9:]} {second[9:]}" == said
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.0, "0s"), (3.25, "3.2s"), (42.0, "42s"), (252.0, "4m12s"), (3660.0, "1h01m"), (90_000.0, "1d01h")],

@@ -1,5 +1,6 @@
 """What a program that keeps running tells on its way."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from driftgate.errors import CommandError
-from driftgate.telling import greet
+from driftgate.telling import gateway_places, greet
 from groundwork.clock import FakeClock
 from groundwork.logs import MessageSettings, program_log
 
@@ -25,6 +26,14 @@ def test_that_all_answers_is_a_table_or_an_event(capsys: pytest.CaptureFixture[s
             assert out == ""
             found = json.loads(err)
             assert (found["event"], found["http"]) == ("ready", "http://h")
+
+
+def test_every_door_of_a_gateway_is_named() -> None:
+    """The page on which to try the endpoints too; gRPC only where it is offered."""
+    doors = functools.partial(gateway_places, http="http://h", operator="http://o", models="m", workers=2)
+    rows = doors(grpc=None)
+    assert [where for _, where, _ in rows] == ["http://h/v2", "http://h/docs", "http://o"]
+    assert ("gRPC", "h:1", "the same predictions by gRPC") in doors(grpc="h:1")
 
 
 PROGRAM = """

@@ -3,6 +3,8 @@
 import math
 
 import click
+import msgspec
+import pytest
 
 from driftgate import tree
 from rollouts.status import Progress, Status
@@ -67,6 +69,25 @@ def test_it_says_what_is_waited_for() -> None:
     shown = text(STATUS)
     assert "12s of 2s, 150 of 100 samples, 40 of 300 labelled pairs, until pass, at most 1m00s" in shown
     assert "Next:     step 2/2: 40 of 300 labelled pairs" in shown
+
+
+def test_nothing_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reasons go on below themselves, and bars are shorter, at 80 characters."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "13 272 labelled pairs, candidate 98.4 % right, stable 97.7 %, margin 2 points; " * 2
+    passed = Verdict(
+        metric="error-rate",
+        verdict=Call.PASS,
+        pass_evidence=168.0,
+        n=13_272,
+        unit="labelled pairs",
+        reason=f"error-rate PASS: {long}",
+    )
+    shown = text(msgspec.structs.replace(STATUS, verdicts=(passed, ACCURACY), next=long, reason=long))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "│  │    13 272 labelled pairs, candidate" in shown
+    assert "│       412 labelled pairs" in shown
 
 
 def test_evidence_stands_against_its_threshold() -> None:

@@ -89,6 +89,22 @@ def test_a_group_alone_is_its_default(options: list[str], capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_a_family_lists_whole_sentences_in_the_order_of_use(name: str) -> None:
+    """Nothing is cut to an ellipsis at 80 characters, and `start` stands before `abort`."""
+    command = COMMANDS[name]
+    if isinstance(command, TaughtGroup):
+        listed = command.get_help(click.Context(command, info_name=name, terminal_width=80)).partition(
+            "Verbs:"
+        )[2]
+        text = " ".join(listed.split())
+        places = [
+            text.index(f"{name} {verb.get_short_help_str(1000)}") for name, verb in command.commands.items()
+        ]
+        assert places == sorted(places)
+        assert "..." not in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_default_is_a_verb(name: str) -> None:
     """What a group alone means is there."""
     command = COMMANDS[name]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.__main__ import run
-from driftgate.cli.labels import typed
+from driftgate.cli.labels import said_of, typed
 
 NOBODY = ("--gateway", "http://127.0.0.1:9")
 
@@ -40,6 +40,13 @@ def test_a_spreadsheets_mark_is_no_part_of_a_name(tmp_path: Path, capsys: pytest
     file.write_bytes(b"\xef\xbb\xbfid,label\n6f0c,1\n")
     assert run(["labels", "send", "--model", "m", str(file), *NOBODY]) == 1
     assert "nobody answers" in capsys.readouterr().err
+
+
+def test_what_was_sent_is_counted_in_words() -> None:
+    """One is no plural, and none is no success to be proud of."""
+    assert "1 label of m is in the log" in said_of(1, "m")
+    assert "12 345 labels of m are in the log" in said_of(12_345, "m")
+    assert "there was no label to send" in said_of(0, "m")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,13 @@ def test_ids_are_taken_from_options_and_files(tmp_path: Path, ids: list[str]) ->
     assert (code, found["ids"], found["predictions"], found["unknown"]) == (0, 3, 3, [])
 
 
+def test_parquet_is_not_written_under_another_tables_name(tmp_path: Path) -> None:
+    """A name that ends in .csv would hold what no spreadsheet opens."""
+    done = CliRunner().invoke(log, ["export", "--model", "loan", str(tmp_path / "rows.csv")])
+    assert done.exit_code == 2
+    assert f"Parquet is what is written; name it {tmp_path / 'rows.parquet'}" in done.output
+
+
 def test_an_unknown_id_is_an_error_and_the_others_are_deleted(tmp_path: Path, ids: list[str]) -> None:
     """The message names it and says that the rest is done."""
     code, output = run(tmp_path, "--id", ids[0], "--id", "0" * 32, "--reason", "x")

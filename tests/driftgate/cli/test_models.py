@@ -1,0 +1,31 @@
+"""`driftgate models`: what a registry holds, without a gateway."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from driftgate.__main__ import run
+from registry_client import publish
+from tests.registry_client.support import a_graph
+
+
+def test_a_registry_is_listed_without_a_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever has just pushed sees what is there before anything runs."""
+    for factor in (2.0, 3.0):
+        publish(a_graph(factor), name="fraud", registry=tmp_path)
+    assert run(["models", "list", "--models", str(tmp_path)]) == 0
+    titles, row = capsys.readouterr().out.splitlines()
+    assert titles.split() == ["MODEL", "VERSIONS", "TASK", "PROFILE", "NEWEST", "PUBLISHED"]
+    assert row.split()[:5] == ["fraud", "1", "2", "regression", "none"]
+    assert run(["models", "--models", str(tmp_path), "--json"]) == 0
+    found = msgspec.json.decode(capsys.readouterr().out)
+    assert found == {"models": [{"name": "fraud", "versions": ["1", "2"]}]}
+
+
+def test_an_empty_registry_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without a model is no error, one that is not there is."""
+    assert run(["models", "list", "--models", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"no model is in {tmp_path}\n"
+    assert run(["models", "list", "--models", str(tmp_path / "none")]) == 1
+    assert "not found" in capsys.readouterr().err
