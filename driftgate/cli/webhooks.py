@@ -90,9 +90,9 @@ def replay(event: str, *, endpoint: str | None, as_json: bool, monitor_url: str)
     if as_json:
         show.facts(answer)
     else:
-        click.echo(
-            f"{click.style('✔', fg='green')} {event} will be delivered again: {answer['deliveries']} times"
-        )
+        count = answer["deliveries"]
+        where = "1 endpoint" if count == 1 else f"{count} endpoints"
+        click.echo(f"{click.style('✔', fg='green')} {event} will be delivered again, to {where}")
 
 
 @webhooks.command(examples=("driftgate webhooks test training",))
@@ -112,11 +112,17 @@ def test(endpoint: str, *, as_json: bool, monitor_url: str) -> int:
     return 0 if good else 1
 
 
+def last_said(found: dict[str, Any]) -> str | None:
+    """What became of the latest attempt, and when the next one is planned."""
+    if not found["history"]:
+        return None
+    at, status = found["history"][-1][:2]
+    said = f"{status or 'no answer'} at {show.moment(at)}"
+    again = found["state"] == "pending" and found["next_at"] > at
+    return f"{said}, again at {show.moment(found['next_at'])}" if again else said
+
+
 def _delivery(found: dict[str, Any]) -> tuple[Any, ...]:
-    last = found["history"][-1] if found["history"] else None
-    said = f"{last[1] or 'no answer'} at {show.moment(last[0])}" if last else None
-    if said and found["state"] == "pending" and found["next_at"] > last[0]:
-        said = f"{said}, again at {show.moment(found['next_at'])}"
     return (
         found["event"],
         found["type"],
@@ -124,5 +130,5 @@ def _delivery(found: dict[str, Any]) -> tuple[Any, ...]:
         found["endpoint"],
         show.word(found["state"]),
         found["attempts"],
-        said,
+        last_said(found),
     )
