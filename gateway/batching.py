@@ -152,8 +152,10 @@ class Batcher:
             if deadline - now - way_back(deadline - now) < until:
                 raise self._late(until)
 
-    def submit(self, feeds: Feeds, rows: int, deadline: float | None, priority: int) -> Waiting:
-        """Take a request; its `future` gets the outputs, or the error of its own run.
+    def submit(
+        self, feeds: Feeds, rows: int, deadline: float | None, priority: int, body: int = 0
+    ) -> Waiting:
+        """Take a request, read from so many bytes; its `future` gets the outputs, or its own run's error.
 
         Cancel the future to take the request back: it is then not run, if its run has not begun.
 
@@ -166,7 +168,7 @@ class Batcher:
         future = asyncio.get_running_loop().create_future()
         limit = NEVER if deadline is None else deadline
         alike = self._likeness(feeds)
-        entry = Waiting(feeds, rows, future, now, deadline=limit, priority=priority, alike=alike)
+        entry = Waiting(feeds, rows, future, now, deadline=limit, priority=priority, alike=alike, body=body)
         entry.alone = not self._running and not self._queue
         if not self._queue.has_room(entry.size, priority):
             raise self._full()

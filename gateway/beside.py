@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.inference import Array
+from gateway.inference import Array, bytes_held
 from gateway.joining import settle
 from gateway.journal import Noted
 from gateway.meters import Evidence
@@ -54,13 +54,8 @@ Outcome = Sequence[Array] | None
 
 
 def size_of(feeds: dict[str, Array], outputs: Sequence[Array]) -> int:
-    """Bytes held by the arrays of one request (strings count as their pointers)."""
-    size = 0
-    for array in feeds.values():
-        size += array.nbytes
-    for array in outputs:
-        size += array.nbytes
-    return size
+    """Bytes held by the arrays of one request."""
+    return bytes_held(feeds.values()) + bytes_held(outputs)
 
 
 def run(batch: Sequence[Job]) -> list[Outcome]:
@@ -92,7 +87,7 @@ def together(batch: Sequence[Job]) -> list[list[int]]:
 def cheap_rows(schedule: Schedule) -> int:
     """Of requests with how many rows a few runs are over before a thread would have begun; 0: of none."""
     measured = schedule.measured
-    if schedule.mode != "inline":
+    if schedule.mode != "inline" or measured.steep:  # a row that may be long may be dear
         return 0
     for rows in range(1, _CHEAP_ROWS + 1):
         if seconds_for(measured.times, rows * AT_ONCE) > measured.handoff:

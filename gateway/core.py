@@ -30,6 +30,7 @@ from gateway.demand import Demand, OnDemand
 from gateway.dispatch import Dispatch
 from gateway.errors import InvalidInputError, OverloadedError, RunError
 from gateway.inference import Array
+from gateway.interface import extent_of
 from gateway.journal import Journal, Noted
 from gateway.lanes import Bound, Lanes
 from gateway.large import LargeAnswers
@@ -88,7 +89,7 @@ class Core:
         self._monotonic = clock.monotonic
         self.lag = LoopLag(settings.queue.max_lag, clock.monotonic)
         self._dispatch = Dispatch(settings, counters, self.lag, clock.monotonic)
-        self._demand = Demand(self, lanes, on_demand)
+        self._demand = Demand(self, lanes, on_demand, self._dispatch.left)
         self._inline_body = settings.requests.inline_body_bytes
         self._pool = ThreadPoolExecutor(settings.runs.pool or LEAST_RUNS, "run")
         self._translators = Translators()
@@ -98,12 +99,13 @@ class Core:
         )
         self._requests = 0
 
-    def begin(self, call: Call) -> Response | Pending:
+    def begin(self, call: Call, started: float = 0.0) -> Response | Pending:
         """Answer the request now, or give what will; never raises for what a client can do.
 
-        That is an `Away` where nothing but a run off the loop is still to come, else a coroutine.
+        That is an `Away` where nothing but a run off the loop is still to come, else a coroutine. `started`
+        (monotonic) is when a request came that had to wait for its model; 0: now.
         """
-        started = self._monotonic()
+        started = started or self._monotonic()
         try:
             if started > self.lag.sheds_at:
                 raise OverloadedError("more requests come in than can be answered; try again later")
@@ -190,13 +192,15 @@ class Core:
     def run(self, work: Work) -> Response | Pending:
         """Run the request that was read, at once or off the loop, and answer; raises as `proceed`."""
         model, request, call = work.model, work.request, work.call
-        alone = request.rows > model.inline_rows
-        if alone and not self._dispatch.takes_alone(work):
+        extent = extent_of(model, request) if model.open_inputs else request.rows
+        alone = extent > model.inline_rows
+        if alone and not self._dispatch.takes_alone(model, extent):
             return Away(self, work, self._dispatch.submit(work))
         if request.parameters or call.timeout is not None or TIMEOUT in call.headers:
             self._dispatch.check_time(work)
         values, executing = self._values, model.meters.executing
         values[executing] += 1
+        spent = self._dispatch.spent() if model.watched else 0.0
         work.began = self._monotonic()
         try:
             outputs = model.session.run(work.request.feeds)
@@ -205,12 +209,14 @@ class Core:
         finally:
             values[executing] -= 1
         work.ended = self._monotonic()
+        seconds = work.ended - work.began
         if request.rows != 1:
-            model.meters.lone.note(request.rows, work.ended - work.began)
-            self._dispatch.ran_inline(model, request.rows, work.ended - work.began)
+            model.meters.lone.note(request.rows, seconds)
+        if seconds > self._dispatch.too_long or model.watched:
+            self._dispatch.ran_inline(model, extent, seconds, spent)
         answer = self._answer(work, outputs)
         if alone and model.batcher is not None:
-            model.batcher.ran_alone(request.rows, work.ended - work.began)
+            model.batcher.ran_alone(extent, seconds)
         return answer
 
     def _answer(self, work: Work, outputs: list[Array]) -> Response | Pending:

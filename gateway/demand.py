@@ -9,11 +9,12 @@ version, under the route's revision, as nobody's evidence.
 Nothing of this is on the path of a request for what a lane has in memory.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gateway.call import Call, Work, asked_version
-from gateway.errors import NotReadyError
+from gateway.errors import ExpiredError, NotReadyError
 from gateway.lanes import Bound, Lanes
 from gateway.model import LoadedModel
 from gateway.responses import ErrorBody, Response
@@ -29,8 +30,8 @@ OnDemand = Callable[[str, str], Awaitable[LoadedModel]]
 class Answering(Protocol):
     """The part of a core that goes on with a request."""
 
-    def begin(self, call: Call) -> Response | Awaitable[Response]:
-        """Answer the request by what is in memory now."""
+    def begin(self, call: Call, started: float) -> Response | Awaitable[Response]:
+        """Answer the request, which came at `started`, by what is in memory now."""
         ...
 
     def proceed(self, work: Work) -> Response | Awaitable[Response]:
@@ -45,12 +46,22 @@ class Answering(Protocol):
 
 
 class Demand:
-    """What one worker loads because a request asks for it; used on its loop."""
+    """What one worker loads because a request asks for it; used on its loop.
 
-    def __init__(self, core: Answering, lanes: Lanes, load: OnDemand) -> None:
+    `left` says how many seconds a request still has that came at a time, None where it does not say.
+    """
+
+    def __init__(
+        self,
+        core: Answering,
+        lanes: Lanes,
+        load: OnDemand,
+        left: Callable[[Call, float], float | None],
+    ) -> None:
         self._core = core
         self._lanes = lanes
         self._load = load
+        self._left = left
 
     async def find(self, model: str, version: str | None) -> LoadedModel:
         """The version that describes a model: the one named, else stable; raises as for a request."""
@@ -71,7 +82,7 @@ class Demand:
     async def pinned(self, call: Call, bound: Bound, version: str, started: float) -> Response:
         """Answer by a version that the request names and its lane does not; `started` is monotonic."""
         try:
-            model = await self._load(call.model, version)
+            model = await self._in_time(call, version, started)
             return await self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
         except DriftgateError as error:
             return self._core.refuse(error, call.model, version, started, call.codec.fault)
@@ -84,12 +95,12 @@ class Demand:
         stable = self._lanes.dormant.get(call.model)
         try:
             if stable is not None:  # else it has come back between the request and this
-                await self._load(call.model, stable)
+                await self._in_time(call, stable, started)
             if call.model not in self._lanes.bound:
                 raise NotReadyError(f"model {call.model!r} is being loaded; ask again")
         except DriftgateError as error:
             return self._core.refuse(error, call.model, call.version, started, call.codec.fault)
-        answer = self._core.begin(call)
+        answer = self._core.begin(call, started)
         return answer if isinstance(answer, Response) else await answer
 
     async def _beside(self, call: Call, route: Route, started: float) -> Response:
@@ -98,11 +109,21 @@ class Demand:
         try:
             if version is None:
                 raise self._lanes.absent(call.model)
-            model = await self._load(call.model, version)
+            model = await self._in_time(call, version, started)
             bound = Bound(Lane(route, model), {}, plain=True)
             return await self._proceed(Work(call, bound, model, Arm.PINNED, None, started))
         except DriftgateError as error:
             return self._core.refuse(error, call.model, version, started, call.codec.fault)
+
+    async def _in_time(self, call: Call, version: str, started: float) -> LoadedModel:
+        """The version, loaded; ExpiredError where the request's time is over before. The load goes on."""
+        try:
+            async with asyncio.timeout(self._left(call, started)):
+                return await self._load(call.model, version)
+        except TimeoutError:
+            raise ExpiredError(
+                f"the request's deadline passed while model {call.model} version {version} was being loaded"
+            ) from None
 
     async def _proceed(self, work: Work) -> Response:
         answer = self._core.proceed(work)

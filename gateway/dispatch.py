@@ -8,6 +8,7 @@ is taken from it. A request without one costs nothing here. The queue of a versi
 
 import sys
 from collections.abc import Callable, Mapping
+from time import thread_time
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -29,7 +30,8 @@ SWITCH_SECONDS: Final = 0.00005
 _NONE: Final = Hurry(None, MIDDLE)
 """What most requests say of their hurry: nothing."""
 _TOO_LONG: Final = 4.0
-_OVERRUNS: Final = 3
+WATCHED: Final = 64
+"""Runs on the loop that are watched after one that was too long."""
 _BOTH: Final = 2
 """With so many processors a worker, its loop and a run have one each."""
 _REST: Final = 0.25
@@ -40,12 +42,20 @@ class Dispatch:
     """The queues of one worker; used on its loop."""
 
     def __init__(
-        self, settings: GatewaySettings, counters: Counters, lag: LoopLag, monotonic: Callable[[], float]
+        self,
+        settings: GatewaySettings,
+        counters: Counters,
+        lag: LoopLag,
+        monotonic: Callable[[], float],
+        spent: Callable[[], float] = thread_time,
     ) -> None:
+        """`spent` is the processor time of the loop's thread, in seconds."""
         self._settings = settings
         self._counters = counters
         self._lag = lag
         self._monotonic = monotonic
+        self.spent = spent
+        self.too_long = _TOO_LONG * settings.runs.inline
         self._batchers: WeakSet[Batcher] = WeakSet()
 
     def check_time(self, work: Work) -> None:
@@ -61,10 +71,10 @@ class Dispatch:
         if timeout is not None and model.inline_rows >= 1:
             self._check_time(work, timeout, 1)
 
-    def left(self, work: Work) -> float | None:
+    def left(self, call: Call, started: float) -> float | None:
         """Seconds that a request whose body is not read yet still has; None where it does not say."""
-        timeout = _hurry(work.call, NO_PARAMETERS).timeout
-        return None if timeout is None else self._deadline(work, timeout) - self._monotonic()
+        timeout = _hurry(call, NO_PARAMETERS).timeout
+        return None if timeout is None else self._deadline(started, timeout) - self._monotonic()
 
     def _check_time(self, work: Work, timeout: float, rows: int) -> None:
         cost, waited = work.model.cost, self._lag.waited(work.started)
@@ -75,45 +85,50 @@ class Dispatch:
             raise LateError("the request waited too long for its turn to be answered within its deadline")
         raise ExpiredError(f"no answer is possible within the request's deadline of {timeout:.6g} s")
 
-    def ran_inline(self, model: LoadedModel, rows: int, seconds: float) -> None:
-        """Take in a run of several rows on the loop: such runs leave it where they keep being too long.
+    def ran_inline(self, model: LoadedModel, extent: int, seconds: float, before: float) -> None:
+        """Take in a run on the loop that was too long, or `watched`.
 
-        What many rows cost is foreseen on a line through two sizes, and some graphs are steeper than that.
+        What a run costs is foreseen by the runs that were timed at load, and some graphs take much longer for
+        some requests. After a run that was too long the next WATCHED are watched: the processor time of this
+        thread, which was `before` it, tells a run that is long from one that had to wait for its
+        processor. Requests as large as one that is long leave the loop for good.
         """
-        if seconds <= _TOO_LONG * self._settings.runs.inline:
-            model.overruns = 0
+        if not model.watched:
+            model.watched = WATCHED
             return
-        model.overruns += 1
-        if model.overruns >= _OVERRUNS:
-            model.inline_rows, model.overruns = min(model.inline_rows, rows - 1), 0
+        model.watched -= 1
+        if seconds > self.too_long and self.spent() - before > self.too_long:
+            model.inline_rows, model.strays = min(model.inline_rows, extent - 1), True
 
-    def takes_alone(self, work: Work) -> bool:
+    def takes_alone(self, model: LoadedModel, extent: int) -> bool:
         """Whether the loop runs what its version's queue would: quicker for a client that is alone."""
-        model = work.model
+        if model.strays:
+            return False
         batcher = model.batcher or self._batcher(model)
-        return batcher.takes_alone(work.request.rows, _TOO_LONG * self._settings.runs.inline)
+        return batcher.takes_alone(extent, self.too_long)
 
     def check_room(self, batcher: Batcher, call: Call, started: float) -> None:
         """Refuse before it is decoded what the queue will not take, by what is known without its body."""
         hurry = _hurry(call, NO_PARAMETERS)
         timeout = hurry.timeout
-        deadline = None if timeout is None else started - self._lag.waited(started) + timeout
+        deadline = None if timeout is None else self._deadline(started, timeout)
         batcher.check_room(hurry.priority, deadline)
 
     def submit(self, work: Work) -> Waiting:
         """Let the request wait for its run, off the loop; refuses as `Batcher.submit` does."""
         model, hurry = work.model, _hurry(work.call, work.request.parameters)
         batcher = model.batcher or self._batcher(model)
-        deadline = None if hurry.timeout is None else self._deadline(work, hurry.timeout)
-        return batcher.submit(work.request.feeds, work.request.rows, deadline, hurry.priority)
+        deadline = None if hurry.timeout is None else self._deadline(work.started, hurry.timeout)
+        request, body = work.request, len(work.call.body)
+        return batcher.submit(request.feeds, request.rows, deadline, hurry.priority, body)
 
     def close(self) -> None:
         """Let all threads go; no request may be under way."""
         for batcher in list(self._batchers):
             batcher.close()
 
-    def _deadline(self, work: Work, timeout: float) -> float:
-        return work.started - self._lag.waited(work.started) + timeout
+    def _deadline(self, started: float, timeout: float) -> float:
+        return started - self._lag.waited(started) + timeout
 
     def _batcher(self, model: LoadedModel) -> Batcher:
         subject = Subject(

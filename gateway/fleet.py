@@ -231,7 +231,7 @@ class Fleet:
             )
         gaps = Gaps(session, self._is_busy, self._clock.monotonic)
         measured = study(gaps, found.profile, runs.batch_rows, gaps.seconds)
-        cost = cost_of(measured.times)
+        cost = cost_of(measured.times, measured.steep)
         schedule = decide(session.signature, measured, cost.rows_within(runs.inline), runs)
         return Opened(session, cost, schedule)
 

@@ -5,7 +5,7 @@ runtime takes and gives. BF16 travels as its bits in uint16, for
 numpy has no such type. Nothing here knows a wire format.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 NO_PARAMETERS: Final[Mapping[str, Any]] = {}
+STRING_BYTES: Final = 64
+"""What Python takes for a string besides its characters."""
+_STRINGS_COUNTED: Final = 4096
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +47,17 @@ class InferenceRequest(msgspec.Struct, frozen=True, gc=False):
     binary: bool = False
     parameters: Mapping[str, Any] = NO_PARAMETERS
     form: Any = None
+
+
+def bytes_held(arrays: Iterable[Array]) -> int:
+    """Bytes of memory that arrays take; of very many strings, about."""
+    size = 0
+    for array in arrays:
+        size += array.nbytes
+        if array.dtype.hasobject:
+            step = array.size // _STRINGS_COUNTED + 1
+            size += STRING_BYTES * array.size + step * sum(map(len, array.ravel()[::step].tolist()))
+    return size
 
 
 def as_bytes(array: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:

@@ -4,12 +4,13 @@ It is made from the signature alone, so that a process without the graph, or the
 for a version and write its answers.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.bulk import MOST_BINARY_ROWS, check_rows
 from gateway.errors import InvalidInputError
-from gateway.inference import Array
+from gateway.inference import Array, InferenceRequest
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype, Signature
 
@@ -37,6 +38,12 @@ class Interface:
         self.outputs = tuple(Tensor(spec) for spec in signature.outputs)
         self.output_index = {spec.name: index for index, spec in enumerate(signature.outputs)}
         self.batched = all(tensor.batched for tensor in self.inputs.values())
+        self.open_inputs = tuple(
+            (tensor.name, max(1, math.prod(size for size in tensor.shape if size != -1)))
+            for tensor in self.inputs.values()
+            if tensor.row_shape is None
+        )
+        """Inputs of which a request chooses more than the rows, with the elements of their smallest row."""
         self.answers: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
         """Arm to what every plain answer of this version has in common; kept here by what writes them."""
         self.binaries: dict[bytes, Any] = {}
@@ -47,6 +54,17 @@ class Interface:
 
     def __repr__(self) -> str:
         return f"<{self.name} version {self.version}>"
+
+
+def extent_of(model: Interface, request: InferenceRequest) -> int:
+    """How many of the smallest rows are as many elements as a request has: what a run costs grows with it.
+
+    A model that leaves sizes to the request may get one row as long as a thousand.
+    """
+    extent = request.rows
+    for name, least in model.open_inputs:
+        extent = max(extent, request.feeds[name].size // least)
+    return extent
 
 
 def rows_of(model: Interface, feeds: Mapping[str, Array]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
-from gateway.call import Work
+from gateway.call import Call, Work
 from gateway.errors import ExpiredError
 from gateway.inference import InferenceRequest
 from gateway.responses import Response
@@ -36,7 +36,11 @@ class LargeBodies:
     """
 
     def __init__(
-        self, core: Running, left: Callable[[Work], float | None], pool: Executor, translators: Translators
+        self,
+        core: Running,
+        left: Callable[[Call, float], float | None],
+        pool: Executor,
+        translators: Translators,
     ) -> None:
         self._core = core
         self._left = left
@@ -49,7 +53,7 @@ class LargeBodies:
         for model in held:
             model.hold()
         try:
-            async with asyncio.timeout(self._left(work)):
+            async with asyncio.timeout(self._left(work.call, work.started)):
                 work.request = await self._read(work)
             answer = self._core.run(work)
             return answer if isinstance(answer, Response) else await answer

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from gateway.deadlines import LAST, MIDDLE
-from gateway.inference import Array
+from gateway.inference import Array, bytes_held
 
 NEVER: Final = float("inf")
 _WAY_BACK: Final = 0.05
@@ -56,7 +56,9 @@ class Waiting:
         deadline: float = NEVER,
         priority: int = MIDDLE,
         alike: Hashable = None,
+        body: int = 0,
     ) -> None:
+        """`body` are the bytes that the inputs were read from, which are kept as long as they are."""
         self.feeds = feeds
         self.rows = rows
         self.future = future
@@ -68,7 +70,7 @@ class Waiting:
         self.priority = priority
         self.alike = alike
         self.alone = False
-        self.size = sum(array.nbytes for array in feeds.values())
+        self.size = max(body, bytes_held(feeds.values()))
 
     def is_late(self, now: float) -> bool:
         """Whether an answer that goes out now comes too late; where others wait too, a little before that."""

@@ -26,7 +26,7 @@ from registry_client.signature import Signature, TensorSpec
 
 Times = tuple[tuple[int, float], ...]
 """(rows, seconds) of measured runs, rows ascending; empty when nothing is known."""
-Agreement = Literal["exact", "close", "differs", "unknown", "untried"]
+Agreement = Literal["exact", "close", "differs", "alike", "unknown", "untried"]
 Mode = Literal["inline", "batched", "queued"]
 
 _WORTH: Final = 0.9
@@ -39,14 +39,16 @@ class Measured(msgspec.Struct, frozen=True):
     """What a version was seen to do when it was loaded.
 
     `times` of runs by rows; `handoff`: seconds to hand a run to a thread and to come back; `agreement`
-    between joined and single runs (unknown: they failed; untried: they would take too long), and `deviation`,
-    the largest relative one.
+    between joined and single runs (alike: all of them gave the same, which shows nothing; unknown: they
+    failed; untried: they would take too long), and `deviation`, the largest relative one. `steep`: seconds
+    that each further element costs where the length of a row is left to the request.
     """
 
     times: Times = ()
     handoff: float = 0.0
     agreement: Agreement = "unknown"
     deviation: float = 0.0
+    steep: float = 0.0
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -171,6 +173,8 @@ def _obstacle(signature: Signature, measured: Measured, runs: RunSettings) -> st
         return "rows that run together influence one another"
     if measured.agreement == "unknown":
         return "no made-up rows could be run to see whether rows are independent"
+    if measured.agreement == "alike":
+        return "made-up rows all came out alike, which does not show that rows are independent"
     if measured.agreement == "untried":
         return "a run takes too long to see at load whether rows are independent"
     if measured.agreement == "close" and runs.batching == "exact":

@@ -29,7 +29,8 @@ class RunView(msgspec.Struct, frozen=True):
     `mode` is inline (on the event loop), batched (requests run together, off it) or queued (one by one, off
     it); `batch_rows` the most rows of a joined run. Seconds as measured when it was loaded: a run of one row,
     a row of a run of `batch_rows`, a hand-off to a thread and back. `agreement`: whether joined rows come out
-    as alone (exact, close, differs, unknown, untried), `deviation` by how much of the largest value not.
+    as alone (exact, close, differs, alike, unknown, untried), `deviation` by how much of the largest value
+    not.
     """
 
     mode: str

@@ -38,9 +38,9 @@ class Cost(msgspec.Struct, frozen=True):
 UNKNOWN: Final = Cost(math.inf, 0.0)
 
 
-def typical(tensor: Tensor, rows: int, profile: Profile | None) -> Array:
-    """A tensor of `rows` typical rows; every other size that the request chooses is 1."""
-    shape = [1 if size == -1 else size for size in tensor.shape]
+def typical(tensor: Tensor, rows: int, profile: Profile | None, length: int = 1) -> Array:
+    """A tensor of `rows` typical rows; every other size that the request chooses is `length`."""
+    shape = [length if size == -1 else size for size in tensor.shape]
     row_shape = tuple(shape[1:]) if tensor.batched else tuple(shape)
     known = {column.name: column for column in profile.columns} if profile is not None else {}
     columns = [known.get(name) for name in element_names(tensor.name, row_shape)]
@@ -69,10 +69,13 @@ def _numbers(tensor: Tensor, columns: Sequence[Column | None]) -> Array:
     return np.array([min(max(int(mean), limits.min), limits.max) for mean in means], tensor.dtype)
 
 
-def cost_of(times: Times) -> Cost:
-    """The cost by (rows, seconds) of measured runs: a line through the shortest and the longest."""
+def cost_of(times: Times, steep: float = 0.0) -> Cost:
+    """The cost by (rows, seconds) of measured runs: a line through the shortest and the longest.
+
+    `steep` is the least that a further row costs.
+    """
     if not times:
         return UNKNOWN
     (_, one), (rows, many) = times[0], times[-1]
-    per_row = max(0.0, (many - one) / (rows - 1)) if rows > 1 else 0.0
+    per_row = max(steep, (many - one) / (rows - 1) if rows > 1 else 0.0)
     return Cost(max(0.0, one - per_row), per_row)

@@ -85,6 +85,18 @@ def reciprocal() -> bytes:
     return _model(nodes, [("x", "FP32", [None, 1])], [("y", "FP32", [None, 1])], {})
 
 
+def attending(shape: Shape = (None, None)) -> bytes:
+    """`x` FP32, of two sizes → `y` FP32 [1, 1]: takes the square of how many elements `x` has."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "column"], ["standing"]),
+        helper.make_node("Reshape", ["x", "row"], ["lying"]),
+        helper.make_node("MatMul", ["standing", "lying"], ["square"]),
+        helper.make_node("ReduceSum", ["square"], ["y"], keepdims=1),
+    ]
+    constants = {"column": np.array([-1, 1], np.int64), "row": np.array([1, -1], np.int64)}
+    return _model(nodes, [("x", "FP32", shape)], [("y", "FP32", [1, 1])], constants)
+
+
 def renamed() -> bytes:
     """`s` BYTES [-1] comes out as `s_bytes`."""
     nodes = [helper.make_node("Identity", ["s"], ["s_bytes"])]

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.dispatch import WATCHED, Dispatch
 from gateway.inference import Array
 from gateway.joining import Feeds
 from gateway.model import LoadedModel
@@ -17,7 +18,7 @@ from gateway.settings import GatewaySettings
 from gateway.warmup import Cost
 from prediction_log.record import Kind
 from tests.gateway.worlds import ROW, World, call, request, world
-from tests.models import fragile_logistic
+from tests.models import attending, fragile_logistic, logistic
 
 SECOND = ((1, 1.0), (16, 1.0))
 
@@ -215,11 +216,58 @@ async def test_statistics_tell_runs_by_their_rows(here: World) -> None:
 
 
 async def test_runs_that_are_too_long_leave_the_loop(here: World) -> None:
-    """Where several rows keep taking much longer than foreseen, so many no longer run on the loop."""
-    dispatch, model = here.core._dispatch, here.core.lanes.table["m"].stable
+    """One run that is too long is looked at no further than the processor; the next one that is leaves."""
+    spent = [0.0]
+    lag = here.core.lag
+    dispatch = Dispatch(
+        GatewaySettings(), here.slot.counters, lag, here.clock.monotonic, spent=lambda: spent[0]
+    )
+    model = here.core.lanes.table["m"].stable
     model.inline_rows = 500
-    for seconds in (1.0, 1.0, 0.0, 1.0, 1.0):
-        dispatch.ran_inline(model, 100, seconds)
-    assert model.inline_rows == 500
-    dispatch.ran_inline(model, 100, 1.0)
-    assert model.inline_rows == 99
+    dispatch.ran_inline(model, 100, 1.0, 0.0)
+    assert model.watched == WATCHED
+    dispatch.ran_inline(model, 100, 1.0, 0.0)  # it waited for its processor
+    spent[0] = 1.0
+    dispatch.ran_inline(model, 100, 1e-6, 1.0)
+    assert (model.inline_rows, model.strays, model.watched) == (500, False, WATCHED - 2)
+    dispatch.ran_inline(model, 100, 1.0, 0.0)
+    assert (model.inline_rows, model.strays) == (99, True)
+    assert not dispatch.takes_alone(model, 100)
+
+
+async def test_one_long_row_does_not_run_on_the_loop(here: World) -> None:
+    """Where a request chooses how long a row is, what counts is how many elements it has."""
+    model = await here.add("a", attending())
+    model.inline_rows = 64
+    for size, runs in ((64, 0), (65, 1)):
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, size], "data": [1.0] * size}
+        model.schedule = Schedule("queued", 64, 1, "", Measured(SECOND))
+        answer = await here.infer({"inputs": [tensor]}, model="a")
+        assert answer.json()["outputs"][0]["data"] == [float(size * size)]
+        assert here.counted("driftgate_runs_total", model="a") == runs
+
+
+async def test_a_deadline_counts_while_a_model_is_loaded(here: World) -> None:
+    """Who says how long he waits is told by then; what the load took is taken from the run's time."""
+    loads: list[asyncio.Future[LoadedModel]] = []
+
+    async def load(_model: str, _version: str) -> LoadedModel:
+        loads.append(asyncio.get_running_loop().create_future())
+        return await loads[-1]
+
+    await here.publish("m", "2", logistic())
+    demand = here.core._demand
+    demand._load = load
+    hurried = msgspec.structs.replace(call(**{"x-request-timeout": "0.001"}), version="2")
+    pending = here.core.begin(hurried)
+    assert not isinstance(pending, Response)
+    refused = await pending
+    assert refused.status == 504
+    assert b"was being loaded" in refused.body
+    waiting = here.core.begin(msgspec.structs.replace(hurried, headers={b"x-request-timeout": b"30"}))
+    assert not isinstance(waiting, Response)
+    task = asyncio.ensure_future(waiting)
+    await asyncio.sleep(0)
+    here.clock.advance(31)
+    loads[-1].set_result(await here.fleet.load("m", "2"))
+    assert (await task).status == 504

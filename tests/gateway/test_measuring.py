@@ -1,6 +1,8 @@
 """What a version is seen to do when it is loaded; and whether onnxruntime gives joined rows bit for bit."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,8 +17,9 @@ from gateway.runtime import open_session
 from gateway.session import Session
 from groundwork.clock import SystemClock
 from loadtests.bench.works import perceptron
+from registry_client.profile import CategoricalColumn, NumericColumn, Profile
 from registry_client.signature import Datatype, signature_of
-from tests.models import identity, logistic, lookup
+from tests.models import ELEMENTS, attending, identity, logistic, lookup
 
 SECONDS = SystemClock().monotonic
 
@@ -50,6 +53,66 @@ def test_independent_rows_come_out_alike(tmp_path: Path) -> None:
 def test_rows_that_influence_one_another_are_found_out(tmp_path: Path) -> None:
     """A batch axis in the signature is no promise: a graph that mixes rows is seen to do so."""
     assert study(opened(tmp_path, mixing()), None, 8, SECONDS).agreement == "differs"
+
+
+def centred(datatype: str) -> bytes:
+    """`x` [-1, 3] → `y` FP32 [-1, 3]: how far each value is from the greatest of its column over all rows."""
+    numbers = [helper.make_node("Cast", ["x"], ["numbers"], to=TensorProto.FLOAT)]
+    if datatype == "BYTES":
+        words: dict[str, Any] = {"keys_strings": ["0", "1", "2"], "values_floats": [0.0, 1.0, 2.0]}
+        numbers = [helper.make_node("LabelEncoder", ["x"], ["numbers"], domain="ai.onnx.ml", **words)]
+    nodes = [
+        *numbers,
+        helper.make_node("ReduceMax", ["numbers"], ["greatest"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["greatest", "numbers"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", ELEMENTS[datatype], ["n", 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])
+    return with_words(nodes, x, y)
+
+
+def with_words(nodes: Sequence[Any], x: Any, y: Any) -> bytes:
+    """A graph that may look words up."""
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    graph = helper.make_graph(list(nodes), "words", [x], [y])
+    model = helper.make_model(graph, opset_imports=domains, ir_version=9)
+    return bytes(onnx.ModelProto.SerializeToString(model))
+
+
+@pytest.mark.parametrize("datatype", ["INT64", "UINT8", "INT8", "BOOL", "BF16", "FP16", "FP64", "BYTES"])
+def test_rows_of_every_datatype_are_told_apart(tmp_path: Path, datatype: str) -> None:
+    """Made-up rows differ whatever they are made of, so that a graph that mixes them is found out."""
+    assert study(opened(tmp_path, centred(datatype)), None, 8, SECONDS).agreement == "differs"
+
+
+def test_rows_are_made_of_what_the_profile_has_seen(tmp_path: Path) -> None:
+    """Whole numbers and words are drawn from the profile's, which a graph takes and tells apart."""
+    keys = NumericColumn("keys", 4, 0, 0.0, 2.0, 1.0, 4.0, (0.0, 1.0, 2.0), (1, 1, 2, 0))
+    words = CategoricalColumn("s", 4, 0, ("clerk", "cook"), (3, 1), 0, 1)
+    profile = Profile(rows=4, columns=(keys, words), outputs=())
+    assert study(opened(tmp_path, lookup()), profile, 8, SECONDS).agreement == "exact"
+    texts = opened(tmp_path, identity([("s", "BYTES", [None])]))
+    assert study(texts, profile, 8, SECONDS).agreement == "exact"
+
+
+def test_rows_that_all_come_out_alike_show_nothing(tmp_path: Path) -> None:
+    """A graph that knows none of the made-up words answers all alike: nothing is known of its rows then."""
+    words: dict[str, Any] = {"keys_strings": ["clerk"], "values_int64s": [1]}
+    node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", **words)
+    x = helper.make_tensor_value_info("x", TensorProto.STRING, ["n", 1])
+    y = helper.make_tensor_value_info("y", TensorProto.INT64, ["n", 1])
+    session = opened(tmp_path, with_words([node], x, y))
+    assert study(session, None, 8, SECONDS).agreement == "alike"
+
+
+@pytest.mark.parametrize("shape", [(None, None), (1, None)])
+def test_a_long_row_is_timed_where_a_request_chooses_its_length(
+    tmp_path: Path, shape: tuple[int | None, ...]
+) -> None:
+    """With a batch axis or without one, a row that may be long is known to cost more than a short one."""
+    found = study(opened(tmp_path, attending(shape)), None, 8, SECONDS)
+    assert found.steep > 0
+    assert study(opened(tmp_path, logistic()), None, 8, SECONDS).steep == 0
 
 
 def test_matrix_products_stay_within_the_tolerance(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What waits for a version."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -140,3 +141,15 @@ def test_no_run_is_begun_whose_answer_would_be_late() -> None:
     taken, late = queue.take(8, 90.0, 5.0)
     assert (len(taken), late) == (1, [])
     assert not taken[0].is_late(90.0 + 5.0)
+
+
+def test_texts_count_by_their_length() -> None:
+    """A request holds the strings it has, and the body it was read from, and not only pointers to them."""
+    loop = asyncio.new_event_loop()
+    future: asyncio.Future[list[Any]] = loop.create_future()
+    feeds: dict[str, Any] = {"s": np.array([["a" * 1000]], object)}
+    assert 1000 < Waiting(feeds, 1, future, 0.0).size < 1200
+    assert Waiting(feeds, 1, future, 0.0, body=5000).size == 5000
+    many: dict[str, Any] = {"s": np.array(["ab"] * 100_000, object)}
+    assert 6_000_000 < Waiting(many, 1, future, 0.0).size < 9_000_000
+    loop.close()

@@ -68,6 +68,7 @@ def test_the_choice_follows_the_measures(times: Times, inline_rows: int, mode: M
         ("exact", "off", "queued"),
         ("differs", "close", "queued"),
         ("unknown", "close", "queued"),
+        ("alike", "close", "queued"),
     ],
 )
 def test_rows_that_are_not_independent_never_run_together(agreement: str, batching: str, mode: str) -> None:
