@@ -1,25 +1,24 @@
-"""One version under watch: its blocks, detectors, accuracy, incident and requests, as one state.
+"""One version under watch: what is measured of it, its accuracy, incident and requests, as one state.
 
-Rules: everything here follows from the rows fed and the state restored; nothing reads a clock, a file or a
-database. A detector whose reference cannot be read now keeps its stored state until it can.
+Rule: everything here follows from the rows fed and the state restored; nothing reads a clock, a file or a
+database.
 """
 
 import math
-import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from monitor.accuracy import LabelAccuracy
-from monitor.blocks import PRESENT, Block, BlockBuilder, Mark, Rows
+from monitor.blocks import PRESENT, Block, Mark, Rows
 from monitor.columns import Layout
-from monitor.detectors.detector import DETECTORS, Detector
-from monitor.errors import DetectorStateError
+from monitor.detectors.detector import Detector
 from monitor.evidence import NONE, Named, Shares, localise
 from monitor.incidents import Change, Finding, Incident, Reading, abandon, consider
+from monitor.instruments import Instruments
 from monitor.label_times import LabelTimes, Seconds
 from monitor.ledger import Joined
 from monitor.log_time import NEAR, later
@@ -73,61 +72,17 @@ class Watch:
         self.threshold = math.log(settings.detection.budget_rows)
         self._settings = settings
         self._labelled = LabelTimes()
-        self._kept: dict[str, bytes] = {}
-        self._kept_blocks: dict[str, bytes] = {}
-        self._detectors: dict[str, Detector] = {}
-        self._builders: dict[str, BlockBuilder] = {}
-        self.layout: Layout | None = None
+        self._instruments = Instruments(settings.detection)
         self.attach(None)
 
     def attach(self, profile: Profile | None) -> None:
-        """Build what can be built with this profile (or without one) and is not there yet."""
-        detection = self._settings.detection
-        span = round(detection.block_seconds * _NS)
-        if profile is not None and self.layout is None:
-            self.layout = Layout(profile)
-            self._add_builder(
-                "inputs",
-                BlockBuilder(
-                    numeric=len(self.layout.numeric),
-                    codes=len(self.layout.categorical),
-                    size=detection.block_rows,
-                    span_ns=span,
-                ),
-            )
-        if "errors" not in self._builders:
-            size = detection.label_block_rows
-            self._add_builder("errors", BlockBuilder(numeric=1, codes=0, size=size, span_ns=span))
-        for name, place in DETECTORS.items():
-            if name not in self._detectors:
-                kind = cast("type[Detector]", pkgutil.resolve_name(place))
-                self._add_detector(name, kind.build(profile, detection))
-        self._detectors = {name: self._detectors[name] for name in DETECTORS if name in self._detectors}
-        self._shares = Shares(self._detectors)
-        self._weigh()
-
-    def _add_builder(self, feed: str, builder: BlockBuilder) -> None:
-        self._builders[feed] = builder
-        if feed in self._kept_blocks:
-            try:
-                builder.restore(self._kept_blocks.pop(feed))
-            except DetectorStateError as error:
-                self.restarted += 1
-                self.problem = str(error)
-
-    def _add_detector(self, name: str, detector: Detector | None) -> None:
-        if detector is None:
-            return
-        self._detectors[name] = detector
-        stored = self._kept.pop(name, None)
-        if stored is None:
-            return
-        try:
-            detector.restore(stored)
-        except DetectorStateError as error:
+        """Measure with what can be built with this profile (or without one) and is not there yet."""
+        for anew in self._instruments.attach(profile):
             self.restarted += 1
-            self.problem = str(error)
-            self.evidence.pop(name, None)
+            self.problem = anew.why
+            self.evidence.pop(anew.detector, None)
+        self._shares = Shares(self._instruments.detectors)
+        self._weigh()
 
     def _weigh(self) -> None:
         """Each group's evidence from its signals'."""
@@ -143,9 +98,14 @@ class Watch:
         return self._shares.total(self.groups)
 
     @property
+    def layout(self) -> Layout | None:
+        """Which columns are measured; None without a profile."""
+        return self._instruments.layout
+
+    @property
     def detectors(self) -> Mapping[str, Detector]:
         """The detectors that are running, by name."""
-        return self._detectors
+        return self._instruments.detectors
 
     def feed_inputs(self, rows: Rows, segment: int, row: int) -> Iterator[Change]:
         """Take in sampled rows; yields what happened to the incident, as it happens."""
@@ -193,16 +153,12 @@ class Watch:
 
     def _feed(self, feed: str, rows: Rows, segment: int, row: int) -> Iterator[Change]:
         self.mark = Mark(self.mark.rows + len(rows), self.mark.time, segment, row)
-        builder = self._builders.get(feed)
-        if builder is not None:
-            for block in builder.feed(rows, segment, row):
-                yield self._look(feed, block)
+        for block in self._instruments.blocks(feed, rows, segment, row):
+            yield self._look(feed, block)
 
     def _look(self, feed: str, block: Block) -> Change:
         """Update the detectors of one feed and judge the whole."""
-        for name, detector in self._detectors.items():
-            if detector.feed == feed:
-                self.evidence[name] = dict(detector.update(block))
+        self.evidence |= self._instruments.update(feed, block)
         self._weigh()
         self.incident, change = consider(
             self.incident,
@@ -232,12 +188,12 @@ class Watch:
             Named(name, signal, value)
             for name, values in sorted(self.evidence.items())
             for signal, value in sorted(values.items())
-            if name in self._detectors and name not in self._shares.parts and value > NONE
+            if name in self.detectors and name not in self._shares.parts and value > NONE
         ]
         return tuple(self._found(named) for named in [*localise(counted, self.threshold), *advice])
 
     def _found(self, named: Named) -> Finding:
-        effect = self._detectors[named.group].effect(named.signal)
+        effect = self.detectors[named.group].effect(named.signal)
         return Finding(named.signal, named.group, named.evidence, effect)
 
     def labelled_since(self, time: int) -> int:
@@ -278,10 +234,11 @@ class Watch:
 
     def state(self) -> bytes:
         """Everything `restore` needs."""
+        blocks, detectors = self._instruments.states()
         return msgspec.msgpack.encode(
             Saved(
-                self._kept_blocks | {feed: builder.state() for feed, builder in self._builders.items()},
-                self._kept | {name: detector.state() for name, detector in self._detectors.items()},
+                blocks,
+                detectors,
                 self.evidence,
                 self.accuracy.state(),
                 self._labelled.older,
@@ -306,8 +263,7 @@ class Watch:
         """The watch that `state` was taken of."""
         saved = msgspec.msgpack.decode(state, type=Saved)
         watch = cls(model, version, settings)
-        watch._builders, watch._detectors = {}, {}
-        watch._kept, watch._kept_blocks = dict(saved.detectors), dict(saved.blocks)
+        watch._instruments = Instruments(settings.detection, saved.blocks, saved.detectors)
         watch._labelled = LabelTimes(saved.label_times, saved.labelled)
         watch.evidence = saved.evidence
         watch.accuracy.restore(saved.accuracy)
