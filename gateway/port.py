@@ -15,9 +15,10 @@ from typing import Any, Final
 from uvicorn.server import ServerState
 
 from gateway.arrivals import Arrivals
-from groundwork.connection import REFUSALS, BoundedConnection, Count, Sweep, config_of
+from groundwork.connection import BoundedConnection, Count, Sweep, config_of
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
+from groundwork.turned_away import REFUSALS
 
 LIMITS: Final = LimitSettings()
 

@@ -10,8 +10,9 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from groundwork.connection import LINGER_SECONDS, MOST_AHEAD, REFUSALS, BoundedConnection, Sweep
+from groundwork.connection import LINGER_SECONDS, MOST_AHEAD, BoundedConnection, Sweep
 from groundwork.ports import LimitSettings
+from groundwork.turned_away import REFUSALS
 from tests.counts import TORTURE
 
 LIMITS = LimitSettings(header_bytes=4096, url_bytes=1024, connections=2000)

@@ -6,8 +6,8 @@ from typing import Final
 import pytest
 
 from groundwork import denials
-from groundwork.connection import REFUSALS
 from groundwork.denials import Denial
+from groundwork.turned_away import REFUSALS
 from tests.sources import ROOT
 
 ALL: Final = (
