@@ -16,33 +16,31 @@ The JSON part of a mixed body is as long as Inference-Header-Content-Length says
 order of the inputs, without gaps, and must fill the body exactly.
 """
 
-import types
-from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
 from gateway.bulk import MOST_ROWS, check_lists, check_rows
-from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
-from gateway.inference import NO_PARAMETERS, Array, InferenceRequest
+from gateway.errors import MalformedError, UnanswerableError
+from gateway.inference import NO_PARAMETERS, InferenceRequest
 from gateway.interface import Interface, rows_of
-from gateway.protocols.bulk import BULK_BYTES, Bulk, read_bulk
+from gateway.protocols.bulk import BULK_BYTES, read_bulk
 from gateway.protocols.codec import JSON_LENGTH, Answer, Headers
+from gateway.protocols.documents import (
+    OutputDocument,
+    ResponseDocument,
+    decode_text,
+    read_document,
+    read_lists,
+)
+from gateway.protocols.feeds import BINARY_ONLY, feeds_of, plain_feed
 from gateway.protocols.known_binary import json_length, known_binary, remember
 from gateway.protocols.naming import (
     BASE64,
     CONTENT_TYPE,
-    OutputChoice,
-    Parameters,
-    check_complete,
-    check_memory,
     checked_parameters,
     chosen_outputs,
-    fitted,
     flag,
-    in_base64,
-    input_named,
     wanted_outputs,
 )
 from gateway.protocols.plain_answer import ODD, plain_answer
@@ -55,83 +53,8 @@ _JSON_ALONE: Final = (JSON,)
 _BINARY_OUTPUT: Final = "binary_data_output"
 _SETTLED: Final = frozenset({_BINARY_OUTPUT})
 """Parameters that say nothing to whoever runs the request."""
-_NOTHING: Final = msgspec.Raw(b"")
-_DATA: Final = b'"data"'
 _MOST_REST: Final = 1 << 18
 """Bytes of JSON that are decoded in one piece of a large body; a millisecond or two."""
-_FAR: Final = len(_DATA) + 5
-"""How far beyond the word the brackets of nested lists are looked for."""
-_BINARY_ONLY: Final = frozenset({Datatype.FP16, Datatype.BF16})
-
-
-class InputDocument(msgspec.Struct, gc=False):
-    """One input of a request."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    data: msgspec.Raw = _NOTHING
-    parameters: Parameters = None
-
-
-class _Rest(msgspec.Struct, gc=False, kw_only=True):
-    """What a request says beside its inputs."""
-
-    id: str | None = None
-    parameters: Parameters = None
-    outputs: list[OutputChoice] | None = None
-
-
-class RequestDocument(_Rest, gc=False, kw_only=True):
-    """A request."""
-
-    inputs: list[InputDocument]
-
-
-class OutputDocument(msgspec.Struct, gc=False, omit_defaults=True):
-    """One output of an answer; with binary data, `parameters` gives its size and `data` is left out."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-    parameters: dict[str, Any] | None = None
-    data: list[Any] | None = None
-
-
-class ResponseDocument(msgspec.Struct, gc=False, omit_defaults=True):
-    """An answer."""
-
-    model_name: str
-    model_version: str
-    parameters: dict[str, Any]
-    outputs: list[OutputDocument]
-    id: str | None = None
-
-
-def _typed(leaf: Any, depth: int) -> Callable[[bytes], Any]:
-    """A decoder of requests whose data are lists of one type, `depth` deep, which are thus read only once."""
-    kind: Any = leaf
-    for _ in range(depth):
-        kind = types.GenericAlias(list, (kind,))
-    fields: list[Any] = [
-        ("name", str),
-        ("shape", list[int]),
-        ("datatype", str),
-        ("data", kind, None),
-        ("parameters", Parameters, None),
-    ]
-    document = msgspec.defstruct("TypedInputDocument", fields, gc=False)
-    inputs: Any = types.GenericAlias(list, (document,))
-    request = msgspec.defstruct(
-        "TypedRequestDocument", [("inputs", inputs)], bases=(_Rest,), gc=False, kw_only=True
-    )
-    return msgspec.json.Decoder(request).decode
-
-
-_decode: Final = msgspec.json.Decoder(RequestDocument).decode
-_DECODERS: Final = MappingProxyType(
-    {(leaf, depth): _typed(leaf, depth) for leaf in (float, int, bool, str) for depth in (1, 2)}
-)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -152,8 +75,8 @@ class OpenInference:
         if length is None:
             body = bytes(body)  # here and below: no copy, but of a view
             check_lists(body)
-            document = read_bulk(model, body, _decode) if len(body) > BULK_BYTES else None
-            return _request(model, document or _read(model, body) or _document(body), None)
+            document = read_bulk(model, body, decode_text) if len(body) > BULK_BYTES else None
+            return _request(model, document or read_lists(model, body) or read_document(body), None)
         if length and not length.strip(b"0"):
             return _raw(model, bytes(body))
         end = json_length(length, len(body))
@@ -162,7 +85,7 @@ class OpenInference:
             return known
         body = bytes(body)
         check_lists(body, end)
-        request = _request(model, _document(memoryview(body)[:end]), memoryview(body)[end:])
+        request = _request(model, read_document(memoryview(body)[:end]), memoryview(body)[end:])
         remember(model, body, end, request)
         return request
 
@@ -176,7 +99,7 @@ class OpenInference:
         length = headers.get(JSON_LENGTH)
         if length is None:
             check_lists(body)
-            document = read_bulk(model, body, _decode, most_rest=_MOST_REST)
+            document = read_bulk(model, body, decode_text, most_rest=_MOST_REST)
             return None if document is None else _request(model, document, None)
         if any(tensor.datatype is Datatype.BYTES for tensor in model.inputs.values()):
             return None
@@ -224,7 +147,7 @@ def _headers(length: int | None) -> tuple[Header, ...]:
 
 def _request(model: Interface, document: Any, blobs: memoryview | None) -> InferenceRequest:
     """The request that a document makes, together with the bytes behind it where there are any."""
-    feeds = _plain(model, document.inputs) or _feeds(model, document.inputs, blobs)
+    feeds = plain_feed(model, document.inputs) or feeds_of(model, document.inputs, blobs)
     rows = rows_of(model, feeds)
     if rows > MOST_ROWS and blobs is None:
         check_rows(rows)
@@ -241,37 +164,6 @@ def _request(model: Interface, document: Any, blobs: memoryview | None) -> Infer
     )
 
 
-def _read(model: Interface, body: bytes) -> Any:
-    """The request with its data as lists, when they are as plain as they mostly are; None when they are not.
-
-    How deep the first list looks only chooses a decoder: one that does not fit refuses, and what is then
-    wrong is found out by reading the data again, as they were sent.
-    """
-    leaf = model.leaf
-    at = body.find(_DATA)
-    if leaf is None or at < 0:
-        return None
-    depth = body[at + len(_DATA) : at + _FAR].count(b"[")
-    decode = _DECODERS.get((leaf, depth))
-    if decode is None or (depth > 1 and any(len(tensor.shape) != depth for tensor in model.inputs.values())):
-        return None
-    try:
-        return decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-
-
-def _document(body: bytes | memoryview) -> RequestDocument:
-    try:
-        return _decode(body)
-    except msgspec.DecodeError as error:
-        raise MalformedError(f"the body is not an inference request: {error}") from None
-    except (RecursionError, UnicodeDecodeError):
-        raise MalformedError(
-            "the body is not an inference request: it is nested too deep or not UTF-8"
-        ) from None
-
-
 def _raw(model: Interface, body: bytes) -> InferenceRequest:
     """A body that is one tensor and nothing else."""
     if len(model.inputs) != 1:
@@ -284,61 +176,11 @@ def _raw(model: Interface, body: bytes) -> InferenceRequest:
 
 
 def _check_json(tensor: Tensor) -> None:
-    if tensor.datatype in _BINARY_ONLY:
+    if tensor.datatype in BINARY_ONLY:
         raise UnanswerableError(
             f"output {tensor.name!r} is {tensor.datatype}, which JSON does not carry; "
             "ask for it in binary (parameters.binary_data: true)"
         )
-
-
-def _plain(model: Interface, inputs: list[Any]) -> dict[str, Array] | None:
-    """The one input of a model that has no other, where it is as plain as it mostly is; else None."""
-    tensor = model.only
-    if tensor is None or len(inputs) != 1:
-        return None
-    document = inputs[0]
-    if document.data.__class__ is not list or document.parameters is not None:
-        return None
-    shape = document.shape
-    if (
-        document.name != tensor.name
-        or document.datatype != tensor.datatype
-        or len(shape) != len(tensor.shape)
-    ):
-        return None
-    return {tensor.name: tensor.from_lists(document.data, shape)}
-
-
-def _feeds(model: Interface, inputs: list[Any], blobs: memoryview | None) -> dict[str, Array]:
-    """Every input of the model, each exactly once; with binary data, every byte of it used."""
-    feeds: dict[str, Array] = {}
-    at = 0
-    for document in inputs:
-        name = document.name
-        tensor = input_named(model, name, document.datatype, feeds)
-        told, shape = document.parameters, document.shape
-        if len(shape) != len(tensor.shape):
-            shape = fitted(tensor, shape)
-        if told is not None:
-            check_memory(name, checked_parameters(told))
-        if told is not None and "binary_data_size" in told:
-            size = _binary_size(document, blobs, at)
-            feeds[name] = tensor.from_binary((blobs or memoryview(b""))[at : at + size], shape)
-            at += size
-        elif _is_absent(document.data):
-            raise InvalidInputError(f"input {name!r} has neither data nor binary_data_size")
-        elif tensor.datatype in _BINARY_ONLY:
-            raise InvalidInputError(
-                f"input {name!r} is {tensor.datatype}, which JSON does not carry; "
-                "send it in binary (parameters.binary_data_size)"
-            )
-        else:
-            feed = _from_data(tensor, document.data, shape)
-            feeds[name] = tensor.from_base64(feed) if told is not None and in_base64(tensor, told) else feed
-    check_complete(model, feeds)
-    if blobs is not None and at != len(blobs):
-        raise MalformedError(f"{len(blobs) - at} bytes follow the last binary input; wanted none")
-    return feeds
 
 
 def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
@@ -346,33 +188,3 @@ def _told(request: InferenceRequest, name: str) -> dict[str, Any] | None:
     if any(wanted.base64 for wanted in request.wanted if wanted.name == name):
         return {CONTENT_TYPE: BASE64}
     return None
-
-
-def _is_absent(data: Any) -> bool:
-    """Whether an input has no data, left out or null; else it is a list or, not looked into yet, anything."""
-    return data is None or (data.__class__ is msgspec.Raw and bytes(memoryview(data)[:4]) in (b"", b"null"))
-
-
-def _from_data(tensor: Tensor, data: Any, shape: list[int]) -> Array:
-    if data.__class__ is list:
-        return tensor.from_lists(data, shape)
-    if data.__class__ is Bulk:
-        return tensor.from_numbers(data.array, shape)
-    return tensor.from_json(data, shape)
-
-
-def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
-    size = (document.parameters or {})["binary_data_size"]
-    left = 0 if blobs is None else len(blobs) - at
-    if blobs is None:
-        raise MalformedError(
-            f"input {document.name!r} has binary_data_size, but the request has no "
-            "Inference-Header-Content-Length header"
-        )
-    if not _is_absent(document.data):
-        raise InvalidInputError(f"input {document.name!r} has both data and binary_data_size; send one")
-    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= left:
-        raise MalformedError(
-            f"input {document.name!r} has binary_data_size {str(size)[:40]}, wanted a number up to {left}"
-        )
-    return size

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gateway.errors import Refusal
 from gateway.model import LoadedModel
 from gateway.protocols.bulk import BULK_BYTES, read_bulk
-from gateway.protocols.open_inference import CODEC, RequestDocument
+from gateway.protocols.documents import RequestDocument
+from gateway.protocols.open_inference import CODEC
 from tests.gateway.protocols.loading import opened
 from tests.models import identity
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.inference import InferenceRequest, Wanted
 from gateway.protocols import open_inference
 from gateway.protocols.codec import Answer
-from gateway.protocols.open_inference import OutputDocument, ResponseDocument
+from gateway.protocols.documents import OutputDocument, ResponseDocument
 from gateway.protocols.plain_answer import PART, plain_answer
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype, TensorSpec
