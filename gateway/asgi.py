@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway import coding
 from gateway.errors import MalformedError, TooLargeError
 from gateway.parting import GoneError, Receive
+from gateway.pieces import PIECE_BYTES
 from gateway.responses import Response
 from gateway.run_settings import RequestSettings
 
@@ -19,8 +20,6 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-PIECE_BYTES: Final = 1 << 18
-"""Of a long answer, what is copied and written at once; some 0.1 ms."""
 _MOST_ACCEPTS: Final = 200
 _CHUNKED: Final = b"chunked"
 

@@ -33,11 +33,12 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
-from gateway.asgi import PIECE_BYTES, Send, deliver, headers_of
+from gateway.asgi import Send, deliver, headers_of
 from gateway.away import Away
 from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
 from gateway.paths import Target
+from gateway.pieces import PIECE_BYTES
 from gateway.port import Connection, PortState
 from gateway.responses import Response
 from gateway.shortcut import Known, Shortcut, meaning_of, wire
