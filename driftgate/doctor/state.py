@@ -34,14 +34,25 @@ def stores(subject: Subject) -> Iterator[Finding]:
     if not data.is_dir():
         yield warn("stores", f"{data} is not there yet", "nothing: `driftgate up` makes it")
         return
-    try:
-        stamp = data_folder.read_stamp(data)
-        said = "without a stamp, from before 0.1.0" if stamp is None else f"written by {stamp.written_by}"
-        yield ok("stores", f"{data} {said}")
-    except DriftgateError as error:
-        yield _refused(error)
+    yield from _stamp(data)
     yield from _database(data / "rollouts.db", tables.SCHEMA, with_history=True)
     yield from _database(data / monitor_store.NAME, monitor_store.SCHEMA)
+    yield from _id_key(data)
+    yield from _counters(data)
+    yield from _privacy(data)
+
+
+def _stamp(data: Path) -> Iterator[Finding]:
+    try:
+        stamp = data_folder.read_stamp(data)
+    except DriftgateError as error:
+        yield _refused(error)
+        return
+    said = "without a stamp, from before 0.1.0" if stamp is None else f"written by {stamp.written_by}"
+    yield ok("stores", f"{data} {said}")
+
+
+def _id_key(data: Path) -> Iterator[Finding]:
     key = data / "id.key"
     if key.exists():
         try:
@@ -55,12 +66,18 @@ def stores(subject: Subject) -> Iterator[Finding]:
             f"{key} is gone: labels, deletions and hashes of what was logged need it",
             "restore it from a backup before the gateway starts, which makes a new one",
         )
+
+
+def _counters(data: Path) -> Iterator[Finding]:
     try:
         totals(data / "slots")
     except DriftgateError as error:
         yield fail(
             "stores", one_line(error), "`driftgate doctor --repair` sets it aside; metrics begin again"
         )
+
+
+def _privacy(data: Path) -> Iterator[Finding]:
     open_to_others = [path for path in _files(data) if path.stat().st_mode & _OTHERS]
     if open_to_others:
         yield warn(
