@@ -12,34 +12,23 @@ Rules:
 """
 
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Final
 
-import msgspec
-
-from gateway.access import data_scope
 from gateway.asgi import Scope, Send, coding_for, compressed, deliver, headers_of, read_body
 from gateway.away import Away
 from gateway.call import Call
 from gateway.core import Core, Pending
+from gateway.destinations import destinations_of, targets_of
 from gateway.errors import NotFoundError, WrongMethodError
-from gateway.pages.page import (
-    PAGES,
-    PLATFORM_PAGES,
-    Exchange,
-    Page,
-    Premises,
-    default_model,
-    labelled_version,
-)
+from gateway.pages.page import Exchange, Page, Premises, default_model, labelled_version
 from gateway.parting import GoneError, Receive, unless_gone
 from gateway.paths import Paths, Target
-from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS, Codec, Headers
+from gateway.protocols.codec import Headers
 from gateway.repository import Repository
-from gateway.responses import JSON, OK, ErrorBody, Response, plain_fault, refused
+from gateway.responses import JSON, OK, Response, plain_fault, refused
 from groundwork.denials import Denial
 from groundwork.errors import DriftgateError
 from groundwork.gate import OPEN, Gate, Pass
@@ -51,32 +40,23 @@ Exposition = Callable[[], bytes]
 
 _INTERNAL: Final = "internal error; see the log"
 _SLOTS: Final = Path("slots")
-_HEALTH: Final = "/v2/health/"
 _READS: Final = ("GET", "HEAD")
 
 
-class Destination(msgspec.Struct, frozen=True, gc=False):
-    """What a template leads to; the scope it wants; whether it names a model, and where its errors go.
-
-    `beside` is the page that is read where predictions are sent to, on a path that a platform chose for both.
-    """
-
-    scope: str | None
-    leads: Codec | Page
-    named: bool
-    fault: ErrorBody
-    beside: "Destination | None" = None
-
-
 class DataPort:
-    """The ASGI application; see `build_asgi`."""
+    """The ASGI application of the data port; `exposition` renders /metrics and is called in a thread.
+
+    Everybody may ask without a `gate`. Statistics are read from `slots_folder`; without a `repository` there
+    is no index and no command.
+    """
 
     def __init__(
         self,
         core: Core,
         exposition: Exposition,
         log: Log,
-        gate: Gate | None,
+        gate: Gate | None = None,
+        *,
         slots_folder: Path = _SLOTS,
         repository: Repository | None = None,
     ) -> None:
@@ -85,7 +65,7 @@ class DataPort:
         self._log = log
         self._requests = core.settings.requests
         self._local = is_loopback(core.settings.http.host)
-        targets = targets_of(core)
+        targets = targets_of(core.settings.platform)
         self.premises = Premises(
             core,
             exposition,
@@ -96,11 +76,7 @@ class DataPort:
             self._keyed,
             targets,
         )
-        open_paths = {getattr(core.settings.platform, name) for name in PLATFORM_PAGES}
-        beside = pages_beside(core)
-        self.destinations = {
-            path: _destination(path, target, open_paths, beside.get(path)) for path, target in targets.items()
-        }
+        self.destinations = destinations_of(core.settings.platform, targets)
         self._paths = Paths(self.destinations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -265,61 +241,3 @@ class DataPort:
 
     def _keyed(self) -> bool:
         return self._gate is not None and self._gate.keys.closed
-
-
-def build_asgi(
-    core: Core,
-    exposition: Exposition,
-    log: Log,
-    gate: Gate | None = None,
-    *,
-    slots_folder: Path = _SLOTS,
-    repository: Repository | None = None,
-) -> DataPort:
-    """The ASGI application of the data port; `exposition` renders /metrics and is called in a thread.
-
-    Everybody may ask without a `gate`. Statistics are read from `slots_folder`; without a `repository` there
-    is no index and no command.
-    """
-    return DataPort(core, exposition, log, gate, slots_folder, repository)
-
-
-def targets_of(core: Core) -> Mapping[str, str]:
-    """Every path of the port with what it leads to; the platform's paths come first, for they are chosen.
-
-    But one that a protocol has for a model of that name, or for its health, stays as the protocol has it:
-    `/v2/models/m/infer` and `/v2/health/ready` are what Triton's users give Vertex AI, and mean Triton's.
-    """
-    chosen = {**_chosen(core, PLATFORM_PAGES), **_chosen(core, PLATFORM_PROTOCOLS)}
-    own = Paths({path: path for path in PROTOCOLS})
-    for path in list(chosen):
-        found = own.find(path.encode())
-        if path.startswith(_HEALTH) or (found is not None and found.model):
-            del chosen[path]
-    return {
-        **chosen,
-        **{path: target for path, target in {**PROTOCOLS, **PAGES}.items() if path not in chosen},
-    }
-
-
-def pages_beside(core: Core) -> Mapping[str, str]:
-    """The pages on paths that a platform chose for predictions too: the one is read, the other sent to."""
-    pages = {**PAGES, **_chosen(core, PLATFORM_PAGES)}
-    return {path: pages[path] for path in _chosen(core, PLATFORM_PROTOCOLS) if path in pages}
-
-
-def _chosen(core: Core, settings: Mapping[str, str]) -> dict[str, str]:
-    """The paths that these settings of `platform` hold, with what they lead to."""
-    platform = core.settings.platform
-    found = {getattr(platform, name): target for name, target in settings.items()}
-    found.pop("", None)
-    return found
-
-
-def _destination(path: str, target: str, open_paths: set[str], beside: str | None = None) -> Destination:
-    leads: Codec | Page = resolve_name(target)
-    page = None if beside is None else _destination(path, beside, open_paths)
-    scope: str | None = INFER  # who predicts shows a key, even where a page beside it asks for none
-    if isinstance(leads, Page):
-        scope = None if path in open_paths else data_scope(path)
-    return Destination(scope, leads, "{model}" in path, leads.fault, page)

@@ -17,7 +17,7 @@ from gateway.access import AccessControl, operator_scope
 from gateway.catalogue import Catalogue
 from gateway.console import Console
 from gateway.core import Core
-from gateway.endpoints import DataPort, Exposition, build_asgi
+from gateway.endpoints import DataPort, Exposition
 from gateway.fast import connections
 from gateway.operator import Supervised, build_operator
 from gateway.order import Order
@@ -65,7 +65,7 @@ class Front:
         self._seat = seat
         self._presence = presence
         self._log = log
-        data = build_asgi(
+        data = DataPort(
             behind.core,
             behind.exposition,
             log,

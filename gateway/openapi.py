@@ -9,8 +9,9 @@ paths, its tensors in the request, and an example of zeros that the model takes.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from gateway.about import ABOUT, JSON, About
 from gateway.model import LoadedModel
-from gateway.schemas import ABOUT, JSON, SCHEMAS, About, Schema, ref
+from gateway.schemas import SCHEMAS, Schema, ref
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
 

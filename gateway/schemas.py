@@ -1,47 +1,15 @@
-"""The words of the OpenAPI document: JSON schemas, and what each codec and page takes and gives.
+"""The JSON schemas of the OpenAPI document: what every named request and answer of the data port looks like.
 
-Data only. ABOUT is keyed by what the tables of paths name ("module:NAME"); a test holds that each of them is
-described, but for the endpoints that only say that they are not offered.
+Data only. Which codec or page takes or gives which of them `gateway.about` says.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
-from gateway.protocols.cloud_event import STRUCTURED, TYPE
 from registry_client.signature import Datatype
 
-JSON: Final = "application/json"
-OCTETS: Final = "application/octet-stream"
-SAGEMAKER: Final = "application/vnd.sagemaker-triton.binary+json"
-VERTEX: Final = "application/vnd.vertex-ai-triton.binary+json"
-CSV: Final = "text/csv"
-TEXT: Final = "text/plain"
-
 Schema = Mapping[str, Any]
-Content = Mapping[str, str]
-"""Media type to the name of a schema."""
-
-
-class About(msgspec.Struct, frozen=True):
-    """One codec or page: what it takes (nothing: no body), what it gives, and under which further statuses.
-
-    `errors` are those of its own; those that any request may meet are added where they apply. `fault` names
-    the schema of an error. `bodiless`: what it takes may be left out.
-    """
-
-    tag: str
-    summary: str
-    gives: Content
-    takes: Content = MappingProxyType({})
-    errors: tuple[int, ...] = ()
-    status: int = 200
-    fault: str = "Error"
-    headers: Mapping[str, str] = MappingProxyType({})
-    query: Mapping[str, str] = MappingProxyType({})
-    bodiless: bool = False
 
 
 def _object(required: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
@@ -227,138 +195,5 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
             ),
         ),
         "LabelsResponse": _object(("accepted",), accepted=COUNT),
-    }
-)
-
-_V2: Final = "Open Inference Protocol v2"
-_V1: Final = "KServe v1 and TensorFlow Serving"
-_OWN: Final = "Driftgate"
-_MLFLOW: Final = "MLflow and SageMaker"
-_PLATFORM: Final = "Vertex AI and Azure ML"
-_CLOUD_EVENT: Final = {
-    "ce-specversion": "with the other ce- attributes: the request is a CloudEvent, and so is the answer",
-    "ce-id": "id of the event",
-    "ce-source": "source of the event",
-    "ce-type": f"type of the event; that of the answer is {TYPE.decode()}",
-}
-_PAGES: Final = "gateway.pages"
-_CODECS: Final = "gateway.protocols"
-
-ABOUT: Final[Mapping[str, About]] = MappingProxyType(
-    {
-        f"{_CODECS}.open_inference:CODEC": About(
-            _V2,
-            "Predict",
-            takes={JSON: "InferenceRequest", OCTETS: "Bytes"},
-            gives={JSON: "InferenceResponse", OCTETS: "Bytes"},
-            headers={
-                "Inference-Header-Content-Length": "bytes of JSON before the binary tensors; "
-                "0: the body is the tensor"
-            },
-        ),
-        f"{_CODECS}.kserve_v1:CODEC": About(
-            _V1,
-            "Predict rows or columns",
-            takes={JSON: "PredictRequest", STRUCTURED: "CloudEvent"},
-            gives={JSON: "PredictResponse", STRUCTURED: "CloudEvent"},
-            errors=(415,),
-            headers=_CLOUD_EVENT,
-        ),
-        f"{_CODECS}.sagemaker:CODEC": About(
-            _MLFLOW,
-            "Predict with the default model",
-            takes={JSON: "ScoringRequest", CSV: "Text", SAGEMAKER: "Bytes", OCTETS: "Bytes"},
-            gives={JSON: "ScoringResponse", SAGEMAKER: "Bytes", OCTETS: "Bytes"},
-            headers={"X-Amzn-SageMaker-Custom-Attributes": "comes back as it was sent"},
-            fault="MLflowError",
-            errors=(404,),
-        ),
-        f"{_CODECS}.vertex:CODEC": About(
-            _PLATFORM,
-            "Predict with the default model",
-            takes={JSON: "VertexRequest", VERTEX: "Bytes"},
-            gives={JSON: "VertexResponse", VERTEX: "Bytes"},
-            errors=(404,),
-        ),
-        f"{_CODECS}.azure_ml:CODEC": About(
-            _PLATFORM,
-            "Score with the default model",
-            takes={JSON: "AzureRequest"},
-            gives={JSON: "Anything"},
-            errors=(404,),
-        ),
-        f"{_PAGES}.open_inference:SERVER": About(_V2, "What this server is", gives={JSON: "Server"}),
-        f"{_PAGES}.open_inference:LIVE": About(_V2, "Whether it lives", gives={JSON: "Health"}),
-        f"{_PAGES}.open_inference:READY": About(
-            _V2, "Whether to send requests", gives={JSON: "Health"}, errors=(503,), fault="Health"
-        ),
-        f"{_PAGES}.open_inference:MODEL": About(
-            _V2, "What a model takes and gives", gives={JSON: "Metadata"}
-        ),
-        f"{_PAGES}.open_inference:MODEL_READY": About(
-            _V2, "Whether a model answers", gives={JSON: "ModelReady"}
-        ),
-        f"{_PAGES}.open_inference:CONFIG": About(
-            _V2, "A model's configuration", gives={JSON: "Configuration"}
-        ),
-        f"{_PAGES}.open_inference:STATISTICS": About(
-            _V2, "What was counted of all models", gives={JSON: "Statistics"}
-        ),
-        f"{_PAGES}.open_inference:MODEL_STATISTICS": About(
-            _V2, "What was counted of a model", gives={JSON: "Statistics"}
-        ),
-        f"{_PAGES}.repository:INDEX": About(
-            _V2,
-            "Every version of the registry",
-            takes={JSON: "IndexRequest"},
-            gives={JSON: "Index"},
-            errors=(501,),
-            bodiless=True,
-        ),
-        f"{_PAGES}.repository:LOAD": About(
-            _V2,
-            "Let a model answer",
-            takes={JSON: "Command"},
-            gives={JSON: "Empty"},
-            errors=(403, 409, 501, 503),
-            bodiless=True,
-        ),
-        f"{_PAGES}.repository:UNLOAD": About(
-            _V2,
-            "Let a model answer nobody",
-            takes={JSON: "Command"},
-            gives={JSON: "Empty"},
-            errors=(403, 409, 501, 503),
-            bodiless=True,
-        ),
-        f"{_PAGES}.kserve_v1:ALIVE": About(_V1, "Whether it lives", gives={JSON: "Alive"}),
-        f"{_PAGES}.kserve_v1:MODELS": About(_V1, "Which models answer", gives={JSON: "Names"}),
-        f"{_PAGES}.kserve_v1:MODEL": About(_V1, "Whether a model answers", gives={JSON: "V1Model"}),
-        f"{_PAGES}.kserve_v1:METADATA": About(
-            _V1, "What a model takes and gives", gives={JSON: "V1Metadata"}
-        ),
-        f"{_PAGES}.mlflow:PING": About(
-            _MLFLOW, "Whether to send requests", gives={TEXT: "Text"}, errors=(404, 503), fault="MLflowError"
-        ),
-        f"{_PAGES}.mlflow:VERSION": About(
-            _MLFLOW, "The version of this program", gives={TEXT: "Text"}, fault="MLflowError"
-        ),
-        f"{_PAGES}.own:LABELS": About(
-            _OWN,
-            "Say what turned out to be true",
-            takes={JSON: "LabelsRequest"},
-            gives={JSON: "LabelsResponse"},
-            errors=(503,),
-            status=202,
-        ),
-        f"{_PAGES}.own:METRICS": About(_OWN, "Metrics as Prometheus reads them", gives={TEXT: "Text"}),
-        f"{_PAGES}.own:OPENAPI": About(
-            _OWN,
-            "This document",
-            gives={JSON: "Anything"},
-            query={"model": "a model that the document is then written for, with its tensors and an example"},
-            errors=(404,),
-        ),
-        f"{_PAGES}.own:DOCS": About(_OWN, "This document for people", gives={"text/html": "Text"}),
     }
 )

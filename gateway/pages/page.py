@@ -1,7 +1,7 @@
 """What a page is to the data port, and the table of the paths they answer on.
 
 Adding one is a function and a `Page` in a file beside this, a line in PAGES, and its words in
-`gateway.schemas`.
+`gateway.about`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,9 +16,11 @@ from gateway.errors import (
     ForbiddenError,
     NoDefaultModelError,
     NotOfferedError,
+    NotReadyError,
     UnknownModelError,
     UnknownVersionError,
 )
+from gateway.model import LoadedModel
 from gateway.protocols.codec import Headers
 from gateway.repository import Repository
 from gateway.responses import ErrorBody, Response, plain_fault
@@ -141,6 +143,19 @@ def commanded(premises: Premises) -> Repository:
             "this port takes no commands from whoever reaches it: set keys.file, or listen on loopback"
         )
     return repository_of(premises)
+
+
+async def answering(core: Core, model: str, version: str | None) -> LoadedModel:
+    """The version that a page about readiness tells of, found as for a request.
+
+    NotReadyError where the model is known and answers nobody: it is unloaded, or not loaded yet.
+    """
+    try:
+        return await core.find(model, version)
+    except UnknownModelError:
+        if model not in core.lanes.routed:
+            raise
+    raise NotReadyError(f"model {model!r} answers nobody now: it is unloaded, or still being loaded")
 
 
 def default_model(core: Core) -> str:

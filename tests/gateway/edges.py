@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints import DataPort, build_asgi
+from gateway.endpoints import DataPort
 from gateway.fast import FastConnection, connections
 from gateway.port import Connection, Port
 from gateway.settings import GatewaySettings
@@ -95,7 +95,7 @@ class Edge:
             keys.use(book)
         self.denied: list[str] = []
         audit = Audit(self.log, lambda reason, _scope: self.denied.append(reason), here.clock)
-        app = build_asgi(here.core, lambda: b"", self.log, Gate(keys, audit))
+        app = DataPort(here.core, lambda: b"", self.log, Gate(keys, audit))
         self.refused: list[str] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = Port(

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.endpoints import targets_of
+from gateway.about import ABOUT
+from gateway.destinations import targets_of
 from gateway.openapi import describe
 from gateway.pages.absent import ABSENT
 from gateway.pages.page import PAGES, PLATFORM_PAGES
 from gateway.protocols.codec import PLATFORM_PROTOCOLS, PROTOCOLS
-from gateway.schemas import ABOUT, SCHEMAS
+from gateway.schemas import SCHEMAS
 from gateway.settings import GatewaySettings, PlatformSettings
 from tests.gateway.protocols.loading import opened
 from tests.gateway.worlds import World, world
@@ -76,7 +77,7 @@ async def test_platform_paths_are_told(tmp_path: Path) -> None:
     """Paths that a setting chooses are described as what they lead to; they come before all others."""
     chosen = PlatformSettings(vertex_predict="/ping", azure_scoring="/score")
     async with world(tmp_path, GatewaySettings(platform=chosen)) as here:
-        targets = targets_of(here.core)
+        targets = targets_of(chosen)
         assert list(targets)[:2] == ["/ping", "/score"]
         assert targets["/ping"] == "gateway.protocols.vertex:CODEC"
         document = (await here.client.get("/openapi.json")).json()

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.call import Call
 from gateway.core import Core
-from gateway.endpoints import DataPort, build_asgi
+from gateway.endpoints import DataPort
 from gateway.fleet import Fleet
 from gateway.journal import Journal
 from gateway.lanes import Lanes
@@ -71,9 +71,7 @@ class World:
         self.core.ready = True
         self.lines = Lines()
         log = Log(self.lines, self.clock)
-        self.port: DataPort = build_asgi(
-            self.core, lambda: exposition(self.slots), log, slots_folder=self.slots
-        )
+        self.port = DataPort(self.core, lambda: exposition(self.slots), log, slots_folder=self.slots)
         transport = httpx.ASGITransport(self.port)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://driftgate.test")
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from grpc import aio
 
-from gateway.endpoints import build_asgi
+from gateway.endpoints import DataPort
 from gateway.grpc_port import schema
 from gateway.grpc_port.port import GrpcPort
 from gateway.repository import Repository
@@ -96,7 +96,7 @@ class Served:
         self.denied: list[str] = []
         audit = Audit(log, lambda reason, _scope: self.denied.append(reason), here.clock)
         gate = Gate(keys, audit)
-        port = build_asgi(here.core, lambda: b"", log, gate, slots_folder=here.slots, repository=repository)
+        port = DataPort(here.core, lambda: b"", log, gate, slots_folder=here.slots, repository=repository)
         settings = here.core.settings.grpc
         self.place = socket.create_server((settings.host, 0))
         self.address = "{}:{}".format(*self.place.getsockname())

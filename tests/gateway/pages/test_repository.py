@@ -12,7 +12,7 @@ import pytest
 
 from gateway.catalogue import Catalogue
 from gateway.discover import Discovery
-from gateway.endpoints import build_asgi
+from gateway.endpoints import DataPort
 from gateway.errors import LoadError, NotReadyError
 from gateway.metrics import exposition
 from gateway.repository import Repository
@@ -57,7 +57,7 @@ class Shelf(Bench):
     def port(self, here: World, gate: Gate | None = None) -> httpx.AsyncClient:
         """A client of the data port, which has a gate or none."""
         log = Log(here.lines, here.clock)
-        made = build_asgi(
+        made = DataPort(
             here.core,
             lambda: exposition(here.slots),
             log,
