@@ -35,7 +35,8 @@ from prediction_log.errors import FrameError
 from prediction_log.frame import Frame, decode, encode
 from prediction_log.layout import Head
 from prediction_log.record import Kind, loss_schema
-from prediction_log.rows import SUFFIX, UnreadableError, recover_buffers
+from prediction_log.row_recovery import UnreadableError, recover_buffers
+from prediction_log.rows import SUFFIX
 from prediction_log.spill import stream_of
 from prediction_log.spooling import heads
 from prediction_log.transport import Sink

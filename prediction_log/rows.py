@@ -19,7 +19,6 @@ Rules:
   active frame's `skipped` counts them, so that the loss travels in the log.
 """
 
-import contextlib
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -30,14 +29,13 @@ from typing import Any, Final, Self
 from groundwork.errors import NoRoomError
 from groundwork.files import allocate
 from prediction_log import frame, layout
-from prediction_log.errors import FrameError, LogError
-from prediction_log.layout import Head
+from prediction_log.errors import LogError
 from prediction_log.quick_pair import PairMeta
 from prediction_log.quick_row import Buffer, Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
 from prediction_log.spill import Spill, Spills
-from prediction_log.validation import check_counts, check_schema, read_head
+from prediction_log.validation import check_schema
 
 SUFFIX: Final = ".rows"
 """What the name of every row file in a slot ends with."""
@@ -284,65 +282,6 @@ class RowFile:
     def _holds(self, buffer: SlotBuffer) -> bool:
         """Whether there is something to tell; numbers passed over wait for the next row, or for the end."""
         return bool(buffer.rows or buffer.skipped or (self._finishing and buffer.passed))
-
-    @classmethod
-    def recover(cls, path: Path) -> list[bytes]:
-        """The frames in a dead worker's row file, oldest first; FrameError when a part of it is none."""
-        frames, unreadable = recover_buffers(path)
-        if unreadable:
-            raise unreadable[0]
-        return frames
-
-
-class UnreadableError(FrameError):
-    """A buffer of a row file that gives no frame; `head` is its first 80 bytes where they can be true."""
-
-    def __init__(self, message: str, head: Head | None) -> None:
-        super().__init__(message)
-        self.head = head
-
-
-def recover_buffers(path: Path) -> tuple[list[bytes], list[UnreadableError]]:
-    """The compact frames of a row file, oldest first, and what is wrong with the buffers that gave none."""
-    memory = memoryview(path.read_bytes())
-    half = len(memory) // 2
-    found: list[tuple[Head, bytes]] = []
-    unreadable: list[UnreadableError] = []
-    for start in (0, half):
-        piece = memory[start : start + half]
-        try:
-            recovered = _recover_buffer(piece)
-        except FrameError as error:
-            unreadable.append(UnreadableError(f"{path} at byte {start}: {error}", _head_alone(piece)))
-        else:
-            found += [] if recovered is None else [recovered]
-    told = max((head.end for head, _ in found if head.rows or head.skipped), default=0)
-    # A half that was just being cleared or begun names numbers that the other one has.
-    kept = [(head.first, body) for head, body in found if head.rows or head.skipped or head.first >= told]
-    return [body for _, body in sorted(kept)], unreadable
-
-
-def _recover_buffer(memory: memoryview) -> tuple[Head, bytes] | None:
-    """The head and the compact frame of one half, or None where it holds nothing."""
-    if len(memory) < layout.HEAD.size:
-        raise FrameError(f"half a row file has at least {layout.HEAD.size} bytes, found {len(memory)}")
-    length = Head._make(layout.HEAD.unpack_from(memory)).length
-    head = read_head(memory[:length])
-    if head.end == head.first:
-        return None
-    return head, frame.compact(memory[:length])
-
-
-def _head_alone(memory: memoryview) -> Head | None:
-    """The head of a half whose rest need not be a frame; None where it is none, or cannot be true."""
-    if len(memory) < layout.HEAD.size:
-        return None
-    head = Head._make(layout.HEAD.unpack_from(memory))
-    with contextlib.suppress(FrameError):
-        check_counts(head)
-        known = (head.magic, head.version) == (layout.MAGIC, layout.VERSION)
-        return head if known and head.incarnation else None
-    return None
 
 
 def _map(path: Path) -> memoryview:

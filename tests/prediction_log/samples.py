@@ -8,6 +8,7 @@ import numpy as np
 
 from prediction_log import frame, record
 from prediction_log.record import Kind, Schema
+from prediction_log.row_recovery import recover_buffers
 from prediction_log.rows import RowFile
 
 
@@ -68,3 +69,10 @@ def row_file(folder: Path, *, incarnation: int = 1, stream: int = 1, **more: Any
         schema=sizes.get("schema", schema()),
         **{key: value for key, value in sizes.items() if key != "schema"},
     )
+
+
+def recovered(path: Path) -> list[bytes]:
+    """The frames of a dead worker's row file, of which every part can be read."""
+    frames, unreadable = recover_buffers(path)
+    assert unreadable == []
+    return frames

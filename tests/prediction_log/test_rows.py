@@ -1,7 +1,6 @@
 """The row file: rows survive their process, losses are counted, and nothing waits."""
 
 import stat
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import numpy as np
 import pytest
 
 from groundwork.errors import NoRoomError
-from prediction_log import frame, layout, record, rows
-from prediction_log.errors import FrameError, LogError
+from prediction_log import frame, layout, record
+from prediction_log.errors import LogError
 from prediction_log.frame import decode
 from prediction_log.record import Kind
 from prediction_log.rows import RowFile
@@ -182,48 +181,6 @@ def test_a_failed_append_leaves_no_row(tmp_path: Path) -> None:
     assert times(flush(file)) == [0, 2]
 
 
-def test_a_dead_worker_s_rows_are_all_there(tmp_path: Path) -> None:
-    """Recovery gives the filled and the active buffer's frames, in order, exactly as a take would have."""
-    file = samples.row_file(tmp_path, row_capacity=4)
-    file.append(samples.columns(0, 3), 3)
-    file.swap()
-    file.append(samples.columns(3, 2), 2)
-    taken = file.take()
-    recovered = RowFile.recover(file.path)
-    assert [times(body) for body in recovered] == [[0, 1, 2], [3, 4]]
-    assert recovered[0] == taken
-
-
-def test_an_empty_row_file_gives_no_frames(tmp_path: Path) -> None:
-    """A worker that died before its first request left nothing behind."""
-    assert RowFile.recover(samples.row_file(tmp_path).path) == []
-
-
-def test_a_kill_between_any_two_stores_leaves_a_true_frame(tmp_path: Path) -> None:
-    """Raising `end` without `rows` yet is a sequence passed over, never a row or a broken frame."""
-    file = samples.row_file(tmp_path)
-    file.append(samples.columns(0, 2), 2)
-    content = bytearray(file.path.read_bytes())
-    struct.pack_into("<Q", content, layout.END_AT, 3)
-    file.path.write_bytes(content)
-    (found,) = [decode(body) for body in RowFile.recover(file.path)]
-    assert (found.rows, found.end, found.skipped) == (2, 3, 0)
-
-
-def test_a_broken_half_is_told_and_the_other_kept(tmp_path: Path) -> None:
-    """A half that is no frame does not take the other half's rows with it."""
-    file = samples.row_file(tmp_path)
-    file.append(samples.columns(0, 2), 2)
-    content = bytearray(file.path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    file.path.write_bytes(content)
-    frames, unreadable = rows.recover_buffers(file.path)
-    assert [times(body) for body in frames] == [[0, 1]]
-    assert str(len(content) // 2) in str(unreadable[0])
-    with pytest.raises(FrameError):
-        RowFile.recover(file.path)
-
-
 def test_a_row_file_is_private_allocated_and_whole(tmp_path: Path) -> None:
     """It appears under its name only when complete, 0600, with every block on the disk."""
     file = samples.row_file(tmp_path)
@@ -249,7 +206,7 @@ def test_the_header_of_a_slot_buffer_is_a_frame_s_header(tmp_path: Path) -> None
     length = layout.Head._make(layout.HEAD.unpack_from(content)).length
     found = decode(content[:length])
     assert (found.kind, found.rows) == (Kind.PREDICTION, 2)
-    assert frame.compact(content[:length]) == RowFile.recover(file.path)[0]
+    assert frame.compact(content[:length]) == samples.recovered(file.path)[0]
 
 
 def test_what_was_not_drawn_is_told_at_the_end(tmp_path: Path) -> None:
@@ -258,12 +215,12 @@ def test_what_was_not_drawn_is_told_at_the_end(tmp_path: Path) -> None:
     file.skip(5)
     assert file.empty
     assert not file.swap()
-    (recovered,) = [decode(body) for body in RowFile.recover(file.path)]
+    (recovered,) = [decode(body) for body in samples.recovered(file.path)]
     assert (recovered.first, recovered.end, recovered.rows, recovered.skipped) == (0, 5, 0, 0)
     file.finish()
     told = decode(flush(file))
     assert (told.first, told.end, told.rows, told.rate) == (0, 5, 0, 0.5)
-    assert RowFile.recover(file.path) == []
+    assert samples.recovered(file.path) == []
 
 
 def test_values_do_not_outlive_their_flush(tmp_path: Path) -> None:
@@ -277,18 +234,3 @@ def test_values_do_not_outlive_their_flush(tmp_path: Path) -> None:
     left = file.path.read_bytes()
     assert b"secret" not in left
     assert np.full((3, 2), 0.5, "<f4").tobytes() not in left
-
-
-def test_a_buffer_that_is_just_begun_hides_nothing(tmp_path: Path) -> None:
-    """Killed while a buffer takes over, its old range is not taken for rows that the other one holds."""
-    file = samples.row_file(tmp_path)
-    file.append({})
-    file.swap()
-    file.append({})
-    body = bytearray(file.path.read_bytes())
-    half = len(body) // 2
-    body[half + 32 : half + 36] = bytes(4)  # its row is not published
-    body[half + 16 : half + 24] = bytes(8)  # and its first sequence is still the old one
-    file.path.write_bytes(body)
-    (found,) = [decode(each) for each in RowFile.recover(file.path)]
-    assert (found.first, found.rows) == (0, 1)

@@ -11,11 +11,11 @@ from monitor.pipeline import Pipeline, states
 from monitor.store import load_incidents, open_store
 from prediction_log.frame import decode
 from prediction_log.ids import load_key
-from prediction_log.rows import RowFile
 from prediction_log.segments import SegmentSource
 from prediction_log.transport import START
 from rollouts.store import SqliteStore
 from tests.monitor import worlds
+from tests.prediction_log.samples import recovered
 
 
 def contents(data: Path) -> dict[str, Any]:
@@ -36,6 +36,6 @@ def contents(data: Path) -> dict[str, Any]:
         found["ledger"] = db.execute("SELECT * FROM predictions ORDER BY seq").fetchall()
     slots = read_slots(data / "slots")
     found["slots"] = [(slot.incarnation, slot.place, slot.alive, slot.fault) for slot in slots]
-    found["rows"] = [RowFile.recover(path) for path in sorted((data / "slots").glob("*/*.rows"))]
+    found["rows"] = [recovered(path) for path in sorted((data / "slots").glob("*/*.rows"))]
     found["totals"] = totals(data / "slots")
     return found

@@ -22,7 +22,7 @@ from groundwork.slots import Slot, read_slots
 from prediction_log.frame import decode
 from prediction_log.record import Kind
 from prediction_log.recovery import recover_slot
-from prediction_log.rows import RowFile, recover_buffers
+from prediction_log.row_recovery import recover_buffers
 from prediction_log.segments import SegmentSink, SegmentSource
 from prediction_log.snapshot import snapshot
 from prediction_log.transport import START
@@ -108,7 +108,7 @@ def test_a_snapshot_of_a_row_file_is_its_rows(tmp_path: Path) -> None:
     file.swap()
     file.append(samples.columns(3, 2), 2)
     (tmp_path / "copy").write_bytes(snapshot(file.path))
-    assert recover_buffers(tmp_path / "copy") == (RowFile.recover(file.path), [])
+    assert recover_buffers(tmp_path / "copy") == (samples.recovered(file.path), [])
 
 
 def test_a_place_without_room_is_one_line_and_leaves_nothing(data: Path, tmp_path: Path) -> None:

@@ -28,13 +28,13 @@ from monitor.settings import MonitorSettings
 from prediction_log import segment_file
 from prediction_log.ids import load_key
 from prediction_log.record import Kind
-from prediction_log.rows import RowFile
 from prediction_log.segments import SegmentSource
 from prediction_log.transport import START
 from rollouts import tables
 from rollouts.store import SqliteStore
 from tests.driftgate.doctor import folders
 from tests.driftgate.doctor.contents import contents
+from tests.prediction_log.samples import recovered
 
 GOLDEN: Final = Path(__file__).parents[2] / "golden" / "data_folder"
 VERSIONS: Final = sorted(path.name.removesuffix(".tar.gz") for path in GOLDEN.glob("*.tar.gz"))
@@ -170,7 +170,7 @@ def _open_all(data: Path) -> None:
     totals(data / "slots")
     for slot in read_slots(data / "slots"):
         for path in slot.folder.glob("*.rows"):
-            RowFile.recover(path)
+            recovered(path)
     load_key(data)
 
 
