@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.aftermath import Aftermath
-from gateway.cache_upkeep import CacheUpkeep
 from gateway.children import Children
+from gateway.chores import Chores
 from gateway.crew import Crew, StartError
 from gateway.door import close_door
 from gateway.guards import CrashGuard
@@ -38,13 +38,11 @@ from gateway.renewal import Reload, Renewal, told
 from gateway.roster import Roster, roster_of
 from gateway.settings import GatewaySettings
 from gateway.sizing import sized
-from gateway.slot_room import ballast_of
 from gateway.sweep import Sweeper
 from gateway.tally import CountedSink, Tally
-from gateway.upkeep import Upkeep
 from groundwork import open_files
 from groundwork.boot import boot_id
-from groundwork.clock import SystemClock
+from groundwork.clock import Clock, SystemClock
 from groundwork.data_folder import claim, ours
 from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
@@ -120,42 +118,29 @@ async def _supervise(
     if listeners.strayed:
         log.warning("grpc-port-taken", wanted=GRPC_PORT, at=listeners.place, remedy="set grpc.port, or 0")
     tally = Tally(data / "slots", settings.workers, log)
-    boot = boot_id()
-    taking = functools.partial(take_over, sink=CountedSink(sink, tally), boot=boot, clock=clock)
-    sweeper = Sweeper(data / "slots", taking, clock, log, sync=sink.sync, boot=boot)
+    chores = Chores(settings, tally.removed, clock, log)
     guard = CrashGuard.open(data, clock, log)
-    upkeep = Upkeep(data / "log", settings.log, clock, log)
-    keeping = asyncio.create_task(upkeep.run())
-    ballast = ballast_of(data, settings.workers + 1)
-    cache = data / "cache"
-    store = SqliteStore(data / "rollouts.db", clock)
-    opening = functools.partial(open_registry, settings.models, cache)
-    caring = CacheUpkeep(cache, settings.cache, opening, store, tally.removed, clock, log)
-
-    def tend() -> None:
-        ballast.ensure()
-        caring.look()
-
-    aftermath = Aftermath(sweeper, guard, clock, log, tend=tend)
+    sweeper = _sweeper_of(data / "slots", sink, tally, clock, log)
+    aftermath = Aftermath(sweeper, guard, clock, log, tend=chores.tend)
     supervisor = Supervisor(settings, listeners, places, aftermath, tally, log, reload=reload)
-
-    def taken_up(now: GatewaySettings) -> None:
-        upkeep.use(now.log)
-        caring.use(now.cache)
-
-    supervisor.renewal.reloaded = taken_up
+    supervisor.renewal.reloaded = chores.use
     _obey(supervisor)
+    chores.begin()
     try:
         return await supervisor.run(ready)
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        upkeep.close()
-        store.close()
+        await chores.close()
         sink.close()
         guard.close()
         places.close()
         tally.close()
+
+
+def _sweeper_of(slots: Path, sink: SegmentSink, tally: Tally, clock: Clock, log: Log) -> Sweeper:
+    """What brings the rows of dead workers into the log, counted."""
+    boot = boot_id()
+    taking = functools.partial(take_over, sink=CountedSink(sink, tally), boot=boot, clock=clock)
+    return Sweeper(slots, taking, clock, log, sync=sink.sync, boot=boot)
 
 
 def warn_of_a_lost_key(data: Path, log: Log) -> None:
