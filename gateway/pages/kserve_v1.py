@@ -6,7 +6,7 @@ A model's document has both protocols' fields: `name` and `ready`, and `model_ve
 from typing import Any, Final
 
 from gateway.model import LoadedModel
-from gateway.pages.page import Exchange, get, labelled_version
+from gateway.pages.page import Exchange, answering, get, labelled_version
 from gateway.responses import Response, document
 from gateway.tensors import Tensor
 from registry_client.signature import Datatype
@@ -31,7 +31,7 @@ async def _models(asked: Exchange) -> Response:
 
 
 async def _model(asked: Exchange) -> Response:
-    model = await _find(asked)
+    model = await answering(asked.premises.core, asked.model, _version(asked))
     asks_one = asked.version or asked.label
     versions = (
         [model.version] if asks_one else sorted(asked.premises.core.lanes.table[model.name].versions, key=int)
@@ -52,10 +52,13 @@ async def _metadata(asked: Exchange) -> Response:
 
 
 async def _find(asked: Exchange) -> LoadedModel:
-    core, version = asked.premises.core, asked.version
-    if asked.label is not None:
-        version = labelled_version(core, asked.model, asked.label)
-    return await core.find(asked.model, version)
+    return await asked.premises.core.find(asked.model, _version(asked))
+
+
+def _version(asked: Exchange) -> str | None:
+    if asked.label is None:
+        return asked.version
+    return labelled_version(asked.premises.core, asked.model, asked.label)
 
 
 def _signature(model: LoadedModel) -> dict[str, Any]:

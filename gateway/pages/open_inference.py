@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.bulk import MOST_BINARY_ROWS
 from gateway.core import Core
 from gateway.model import LoadedModel
-from gateway.pages.page import Exchange, Premises, get
+from gateway.pages.page import Exchange, Premises, answering, get
 from gateway.responses import OK, UNAVAILABLE, Response, document
 from gateway.statistics import Version, model_stats
 from gateway.tensors import Tensor
@@ -54,7 +54,7 @@ async def _model(asked: Exchange) -> Response:
 
 
 async def _model_ready(asked: Exchange) -> Response:
-    model = await asked.premises.core.find(asked.model, asked.version)
+    model = await answering(asked.premises.core, asked.model, asked.version)
     return document({"name": model.name, "ready": True})
 
 

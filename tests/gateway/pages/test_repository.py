@@ -97,7 +97,10 @@ async def test_unload_and_load_change_what_answers_and_are_in_history(shelf: She
     assert "model_repository" in (await shelf.data.get("/v2")).json()["extensions"]
     for _ in range(2):
         assert (await shelf.data.post("/v2/repository/models/m/unload")).status_code == 200
-        assert (await shelf.data.get("/v2/models/m/ready")).status_code == 404
+        for page in ("/v2/models/m/ready", "/v1/models/m", "/v1/models/m/labels/stable"):
+            assert (await shelf.data.get(page)).status_code == 503
+        for page in ("/v2/models/m", "/v2/models/nobody/ready", "/v1/models/nobody"):
+            assert (await shelf.data.get(page)).status_code == 404
     assert await states(shelf) == {"1": "UNAVAILABLE", "2": "UNAVAILABLE"}
     assert await states(shelf, ready=True) == {}
     for _ in range(2):
