@@ -65,14 +65,17 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
 
 @functools.lru_cache(maxsize=256)
 def accepted(header: bytes) -> tuple[str | None, bool]:
-    """The coding that an Accept-Encoding prefers of ours, and whether it takes nothing else."""
+    """The coding that an Accept-Encoding prefers of ours, and whether it takes nothing else.
+
+    None where it takes neither, or says of `identity`, no coding at all, that it is preferred.
+    """
     offered: dict[str, float] = {}
     for part in header.decode("latin-1").lower().split(","):
         name, _, weight = part.partition(";")
         if name.strip():
             offered[name.strip()] = _quality(weight)
     usable = {name: offered[name] for name in (GZIP, DEFLATE) if offered.get(name, 0.0) > 0.0}
-    if not usable:
+    if not usable or offered.get("identity", 0.0) > max(usable.values()):
         return None, False
     return max(usable, key=lambda name: usable[name]), sum(weight > 0.0 for weight in offered.values()) == 1
 

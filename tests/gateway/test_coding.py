@@ -94,6 +94,8 @@ def test_an_unknown_coding_is_refused(header: bytes) -> None:
         (b"gzip;q=1.0, *;q=0", ("gzip", True)),
         (b"deflate;q=0, gzip", ("gzip", True)),
         (b"gzip, identity;q=0.5", ("gzip", False)),
+        (b"identity, gzip;q=0.5", (None, False)),
+        (b"identity, gzip", ("gzip", False)),
     ],
 )
 def test_the_client_chooses(header: bytes, chosen: tuple[str | None, bool]) -> None:
