@@ -12,8 +12,9 @@ Rules:
 """
 
 import asyncio
+import contextlib
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -40,6 +41,8 @@ from groundwork.logs import Log
 Context = Any
 """grpc.aio.ServicerContext; grpcio publishes no types."""
 Handler = Callable[[Any, Context], Awaitable[bytes]]
+STREAM_SECONDS: Final = 1.0
+"""How long a stream that is refused may keep its first request to itself."""
 _INTERNAL: Final = "internal error; see the log"
 
 
@@ -92,9 +95,16 @@ class Calls:
 
         return answer
 
-    async def stream(self, _requests: Any, context: Context) -> None:
-        """ModelStreamInfer is not offered, and says so at once: a client that waits would wait for ever."""
+    async def stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """ModelStreamInfer is not offered, and says so: a client that waits would wait for ever.
+
+        It says so to the first request. A released client whose stream has ended before raises, at that
+        request, that its stream is not valid, and tells nobody why.
+        """
         await self.admit(INFER, "ModelStreamInfer", headers_of(context), context)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STREAM_SECONDS):
+                await anext(aiter(requests), None)
         sentence = b"streams are not offered; send each request with ModelInfer"
         await _abort(context, Response(501, (), sentence))
 

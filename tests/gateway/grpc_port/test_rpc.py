@@ -227,9 +227,14 @@ async def test_a_deadline_reaches_the_core(there: Served) -> None:
     assert calls[1].timeout is None
 
 
-async def test_streams_are_not_offered_and_say_so(there: Served) -> None:
-    """A stream ends at once with UNIMPLEMENTED, before anything is sent over it."""
+@pytest.mark.parametrize("says", ["a request", "its end", "nothing"])
+async def test_streams_are_not_offered_and_say_so(there: Served, says: str) -> None:
+    """A stream ends with UNIMPLEMENTED: after its first request, and soon where none comes."""
     stream = there.client.channel.stream_stream(f"/{SERVICE.service}/ModelStreamInfer")()
+    if says == "a request":
+        await stream.write(b"")
+    elif says == "its end":
+        await stream.done_writing()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stream.read()
     assert caught.value.code() is CODES.UNIMPLEMENTED
