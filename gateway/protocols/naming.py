@@ -24,6 +24,7 @@ MOST_PARAMETERS: Final = 1000
 """Of one request, tensor or output."""
 CONTENT_TYPE: Final = "content_type"
 BASE64: Final = "base64"
+_HEADERS: Final = "headers"
 _SHARED_MEMORY: Final = "shared_memory_region"
 
 Parameters = dict[str, Any] | None
@@ -72,11 +73,14 @@ def check_complete(model: Interface, given: Collection[str]) -> None:
 
 
 def checked_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters of a request, each a string, a number or a truth value; InvalidInputError otherwise."""
+    """The parameters of a request, each a string, a number or a truth value; InvalidInputError otherwise.
+
+    `headers` may be an object: MLServer's types keep those of HTTP there. Nothing reads it.
+    """
     if len(parameters) > MOST_PARAMETERS:
         raise InvalidInputError(f"found {len(parameters)} parameters, wanted {MOST_PARAMETERS} at most")
     for name, value in parameters.items():
-        if isinstance(value, dict | list):
+        if isinstance(value, dict | list) and not (name == _HEADERS and isinstance(value, dict)):
             raise InvalidInputError(
                 f"parameter {name[:40]!r} is no string, number or truth value, which parameters are"
             )

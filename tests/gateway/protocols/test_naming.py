@@ -90,6 +90,13 @@ def test_a_parameter_is_no_list_and_no_object(value: Any) -> None:
         checked_parameters({"b": 1, "a": value})
 
 
+def test_headers_may_be_an_object() -> None:
+    """MLServer's types keep the headers of HTTP in a parameter, which nothing reads."""
+    assert checked_parameters({"headers": {"accept": "*/*"}}) == {"headers": {"accept": "*/*"}}
+    with pytest.raises(InvalidInputError, match="'headers'"):
+        checked_parameters({"headers": ["accept"]})
+
+
 def test_outputs_are_asked_for_once(model: LoadedModel) -> None:
     """Each choice is kept in its order with what it says; unknown and repeated names are refused."""
     found = wanted_outputs(
