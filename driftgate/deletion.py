@@ -22,7 +22,7 @@ from prediction_log import deletion, spooling
 from prediction_log.deletion import Deleted, Request
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.recovery import take_over
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 
 PATIENCE_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.05

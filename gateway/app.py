@@ -46,7 +46,7 @@ from groundwork.logs import Log
 from groundwork.steady import steady
 from groundwork.tracing import open_tracer
 from prediction_log.ids import PredictionIds, load_key
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from registry_client.backends import open_registry
 from registry_client.remembered import Remembered
 from rollouts.follower import Follower

@@ -51,7 +51,7 @@ from groundwork.processors import processors
 from groundwork.terminal import ignore_stops, open_terminal
 from prediction_log.recovery import take_over
 from prediction_log.segment_file import numbers, refuse_newer
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from registry_client.backends import open_registry
 from rollouts.store import SqliteStore
 

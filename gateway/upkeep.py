@@ -16,7 +16,7 @@ from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 from prediction_log.retention import Limits, keep_limits, log_bytes
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 
 LOOK_SECONDS: Final = 1.0
 _NEVER: Final = 1 << 62

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from prediction_log.frame import decode
 from prediction_log.record import Arm, Kind
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 
 ANSWERS: Final = (Arm.STABLE, Arm.CANDIDATE)

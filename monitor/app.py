@@ -44,7 +44,7 @@ from monitor.rereading import Reread, Rereading
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
 from prediction_log.segment_file import refuse_newer
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from registry_client.backends import open_registry
 from registry_client.remembered import Remembered
 from rollouts.store import SqliteStore

@@ -32,7 +32,7 @@ from prediction_log.ids import PredictionIds
 from prediction_log.labels import NO_ID
 from prediction_log.locate import Located, locate
 from prediction_log.record import ALL_ROWS, VARIABLE, Kind, Validity, deletion_schema
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from prediction_log.transport import Offset
 
 BLANKED: Final = ("client_id", "trace_id", "message", "integer", "number", "text", "value_kind")

@@ -27,7 +27,7 @@ from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.reading import RETENTION
 from prediction_log.record import Kind, loss_schema
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from prediction_log.transport import Offset
 
 DAY_NS: Final = 24 * 3600 * 10**9

@@ -9,7 +9,7 @@ Rules:
   row is ever deleted, so a reader who has seen row n has seen all before it.
 * `streams` holds each stream's last sequence over the whole log, not only this segment: it is carried on.
 
-It knows tables and file names; `segments.py` knows when to rotate.
+It knows tables and file names; `segment_sink.py` knows when to rotate.
 """
 
 import sqlite3

@@ -28,7 +28,7 @@ from monitor.store import LOCK as MONITOR_LOCK
 from prediction_log import damage, segment_file
 from prediction_log.record import Kind, loss_schema
 from prediction_log.recovery import take_over
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from rollouts.ballast import Ballast
 
 DAMAGED: Final = ".damaged"

@@ -29,7 +29,7 @@ from gateway.shortcut import wire
 from groundwork.clock import SystemClock
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.gateway.worlds import World, world
 
 WINDOWS: Final = 150

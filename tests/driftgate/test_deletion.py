@@ -11,7 +11,7 @@ from groundwork.files import FolderLock
 from groundwork.slots import Slot
 from prediction_log.deletion import Request
 from prediction_log.ids import PredictionIds, load_key
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.prediction_log import samples
 
 

@@ -20,7 +20,7 @@ from driftgate.programs import Program
 from driftgate.ring import Addresses
 from prediction_log.frame import decode
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from registry_client.backends import open_registry
 from tests import models

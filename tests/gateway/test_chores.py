@@ -13,7 +13,7 @@ from gateway.settings import GatewaySettings
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from prediction_log import segment_file
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from registry_client.pruning import Removed
 from tests.facts import until
 from tests.prediction_log.samples import make_frame

@@ -17,7 +17,8 @@ from groundwork.errors import NoRoomError
 from groundwork.logs import Log
 from prediction_log.frame import decode
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.spill import MOST
 from prediction_log.transport import START
 from rollouts.route import Route

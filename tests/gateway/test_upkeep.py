@@ -14,7 +14,7 @@ from groundwork.errors import SettingsError
 from groundwork.logs import Log
 from prediction_log import segment_file
 from prediction_log.retention import DAY_NS, log_bytes
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.gateway.worlds import Lines
 from tests.prediction_log.samples import make_frame
 

@@ -23,7 +23,7 @@ from groundwork.files import FolderLock
 from monitor import app
 from monitor.settings import MonitorSettings, Webhook, checked
 from monitor.store import LOCK, open_store
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from registry_client.directory import DirectoryRegistry
 from rollouts.store import SqliteStore
 from tests.monitor import worlds

@@ -12,7 +12,7 @@ from monitor.evidence_out import EvidenceOut
 from monitor.loop import FEWEST, FRAMES, LONG_S, Loop, portion
 from monitor.pipeline import Pipeline
 from monitor.store import open_store
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from tests.monitor import worlds
 from tests.monitor.test_streams import Quiet
 

@@ -10,7 +10,8 @@ import pytest
 from groundwork.clock import FakeClock
 from monitor.pipeline import Pipeline, states
 from monitor.store import open_store
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
 from tests.counts import count
 from tests.monitor import worlds

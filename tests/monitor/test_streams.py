@@ -20,7 +20,8 @@ from monitor.store import open_store
 from monitor.streams import StreamEnds, resumed
 from prediction_log.frame import Frame, decode
 from prediction_log.memory import MemoryLog
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
 from rollouts.evidence import PairTotals
 from rollouts.history import Entry

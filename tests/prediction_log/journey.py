@@ -15,7 +15,8 @@ from prediction_log import segment_file as files
 from prediction_log.frame import Frame, decode
 from prediction_log.reading import Reader, lost_rows
 from prediction_log.recovery import recover_slot
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
 

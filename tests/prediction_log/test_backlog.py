@@ -7,7 +7,8 @@ import pytest
 from groundwork.clock import FakeClock
 from prediction_log import segment_file as files
 from prediction_log.backlog import Backlog, Behind
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
 from tests.prediction_log.conftest import Held

@@ -11,7 +11,7 @@ from prediction_log import damage
 from prediction_log import segment_file as files
 from prediction_log.damage import AT_LEAST, AT_MOST, EXACT, Damage
 from prediction_log.record import Kind, loss_schema
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.prediction_log import samples
 
 PAGE: Final = 4096

@@ -16,7 +16,8 @@ from prediction_log.frame import Frame, decode, encode
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
 from prediction_log.record import ALL_ROWS, Kind, Schema, Validity, label_schema, pair_schema, reject_schema
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from tests.prediction_log import samples
 

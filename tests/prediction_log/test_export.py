@@ -14,7 +14,7 @@ from prediction_log.errors import ExportError
 from prediction_log.export import export, read_rows
 from prediction_log.labels import LabelRow
 from prediction_log.record import ALL_ROWS, Kind
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.prediction_log import samples
 
 

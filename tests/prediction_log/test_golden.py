@@ -16,7 +16,7 @@ from prediction_log.frame import Frame, Strings, compact, decode
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import read_labels
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.prediction_log import samples
 from tests.prediction_log.golden_frames import FRAMES
 

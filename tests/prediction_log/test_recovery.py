@@ -13,7 +13,7 @@ from prediction_log.memory import MemoryLog
 from prediction_log.reading import Reader, lost_rows
 from prediction_log.record import Kind
 from prediction_log.recovery import UNREADABLE_AT_MOST, UNREADABLE_ROWS, Taken, recover_slot
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
 

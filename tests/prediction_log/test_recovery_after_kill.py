@@ -10,7 +10,8 @@ from typing import IO
 
 from prediction_log.frame import decode
 from prediction_log.recovery import recover_slot
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
 from tests.counts import count
 from tests.prediction_log import journey, worker_process

@@ -13,7 +13,8 @@ from prediction_log.memory import MemoryLog
 from prediction_log.reading import Reader, lost_rows
 from prediction_log.record import Kind
 from prediction_log.recovery import POWER_CUT, Taken, take_over
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Sink
 from tests.prediction_log import samples
 

@@ -14,7 +14,8 @@ from prediction_log.errors import SegmentError
 from prediction_log.reading import Reader
 from prediction_log.record import Kind, Schema
 from prediction_log.retention import DAY_NS, Limits, drop_oldest, free_bytes, keep_limits, log_bytes
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from tests.prediction_log import samples
 

@@ -14,7 +14,8 @@ from groundwork.errors import NewerStoreError, NoRoomError, StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.record import Kind, deletion_schema
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.selecting import select
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples

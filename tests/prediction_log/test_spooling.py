@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from groundwork.clock import FakeClock
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from prediction_log.spooling import behind, standing
 from tests.prediction_log import samples
 

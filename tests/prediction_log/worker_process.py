@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from prediction_log.rows import RowFile
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.counts import count
 from tests.prediction_log import samples
 

@@ -20,7 +20,7 @@ from groundwork.slots import SlotReading, read_slots
 from prediction_log.frame import Frame, decode
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from tests.facts import DEADLINE
 from tests.system.program import Program

@@ -16,7 +16,7 @@ import pytest
 from driftgate.programs import Program
 from prediction_log.frame import decode
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from tests.counts import count
 from tests.facts import until

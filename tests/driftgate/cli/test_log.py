@@ -13,7 +13,7 @@ from driftgate.errors import CommandError
 from groundwork.clock import FakeClock
 from prediction_log.errors import IdError
 from prediction_log.ids import PredictionIds, load_key
-from prediction_log.segments import SegmentSink
+from prediction_log.segment_sink import SegmentSink
 from tests.prediction_log import samples
 
 

@@ -11,7 +11,7 @@ from monitor.pipeline import Pipeline, states
 from monitor.store import load_incidents, open_store
 from prediction_log.frame import decode
 from prediction_log.ids import load_key
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from rollouts.store import SqliteStore
 from tests.monitor import worlds

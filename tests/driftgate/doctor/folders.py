@@ -13,7 +13,8 @@ from groundwork.slots import Slot, retire
 from monitor.pipeline import Pipeline
 from monitor.store import open_store
 from prediction_log.ids import load_key
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from rollouts import edits
 from rollouts.history import Entry

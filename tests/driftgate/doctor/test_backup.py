@@ -23,7 +23,8 @@ from prediction_log.frame import decode
 from prediction_log.record import Kind
 from prediction_log.recovery import recover_slot
 from prediction_log.row_recovery import recover_buffers
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.snapshot import snapshot
 from prediction_log.transport import START
 from tests.driftgate.doctor import folders

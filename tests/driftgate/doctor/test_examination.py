@@ -31,7 +31,8 @@ from monitor.settings import MonitorSettings
 from prediction_log import damage
 from prediction_log.frame import decode
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSink, SegmentSource
+from prediction_log.segment_sink import SegmentSink
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
 from registry_client.directory import DirectoryRegistry
 from tests.driftgate.doctor import folders

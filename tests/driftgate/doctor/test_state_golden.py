@@ -28,7 +28,7 @@ from monitor.settings import MonitorSettings
 from prediction_log import segment_file
 from prediction_log.ids import load_key
 from prediction_log.record import Kind
-from prediction_log.segments import SegmentSource
+from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START
 from rollouts import tables
 from rollouts.store import SqliteStore
