@@ -1,10 +1,11 @@
-"""Looking again and again: a live screen that ends by itself."""
+"""What a person sees who waits: a live screen that ends by itself, a line about what takes its time."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import click
@@ -13,6 +14,27 @@ T = TypeVar("T")
 
 LOOK_SECONDS: Final = 1.0
 CLEAR: Final = "\x1b[H\x1b[2J"
+CLEAR_LINE: Final = "\r\x1b[K"
+
+
+@contextlib.contextmanager
+def doing(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on the terminal of standard error what is being done, while it is; elsewhere nothing.
+
+    Yields a function that says something newer. The line is gone when the work is done.
+    """
+    is_seen = sys.stderr.isatty()
+
+    def say(text: str) -> None:
+        if is_seen:
+            click.echo(f"{CLEAR_LINE}{click.style(f'{text} …', dim=True)}", nl=False, err=True)
+
+    say(what)
+    try:
+        yield say
+    finally:
+        if is_seen:
+            click.echo(CLEAR_LINE, nl=False, err=True)
 
 
 def redraw(

@@ -17,6 +17,7 @@ from driftgate.doctor.probe import PATHS, Door, Program, probe
 from driftgate.doctor.repair import repair as put_right
 from driftgate.doctor.restore import restore as bring_back
 from driftgate.verbs import TaughtGroup
+from driftgate.waiting import doing
 from gateway.settings import GatewaySettings
 from groundwork.clock import SystemClock
 from groundwork.files import lock_is_held
@@ -115,7 +116,8 @@ def backup(out: Path, data: Path, *, as_json: bool) -> None:
     Everything answered before the call is in it. A name that ends in .gz is compressed. The model registry is
     not part of it.
     """
-    held = write_backup(data, out, SystemClock())
+    with doing(f"copying {data}"):
+        held = write_backup(data, out, SystemClock())
     if as_json:
         show.facts(msgspec.to_builtins(held))
         return
@@ -131,7 +133,8 @@ def backup(out: Path, data: Path, *, as_json: bool) -> None:
 @json_option
 def restore(file: Path, data: Path, *, as_json: bool) -> None:
     """Bring the backup FILE back as a new data folder; one that holds files is never written over."""
-    held = bring_back(file, data)
+    with doing(f"bringing back {file}"):
+        held = bring_back(file, data)
     if as_json:
         show.facts(msgspec.to_builtins(held))
         return
@@ -147,13 +150,20 @@ def _door(program: Program, gateway: GatewaySettings, monitor: MonitorSettings) 
     return Door(host, port, asked.tls)
 
 
+def _tell_one(head: str, text: str, wide: int) -> None:
+    """A text behind its head, which is so wide; below itself where the terminal ends."""
+    for line in show.wrapped(text, show.room(wide)):
+        click.echo(f"{head}{line}")
+        head = " " * wide
+
+
 def _tell(done: list[str], found: list[Finding]) -> None:
     for line in done:
         click.echo(f"{click.style('repaired', fg='cyan')}  {line}")
     for finding in found:
-        click.echo(f"{_mark(finding.level)} {finding.area:<12} {finding.what}")
+        _tell_one(f"{_mark(finding.level)} {finding.area:<12} ", finding.what, 15)
         if finding.do:
-            click.echo(f"{'':<15}→ {finding.do}")
+            _tell_one(f"{'':<15}→ ", finding.do, 17)
     counted = [sum(finding.level == level for finding in found) for level in ("warn", "fail")]
     click.echo(f"{counted[1]} failed, {counted[0]} to look at")
 

@@ -15,6 +15,7 @@ from driftgate.cli.options import gateway_option, json_option
 from driftgate.errors import CommandError
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
+from driftgate.waiting import doing
 
 BATCH: Final = 500
 WORDS: Final = {"true": True, "false": False}
@@ -100,10 +101,12 @@ def typed(text: str) -> int | float | bool | str:
 
 
 def _send(api: Api, model: str, found: Sequence[dict[str, Any]]) -> int:
-    return sum(
-        api.post(f"/v2/models/{model}/labels", {"labels": list(batch)})["accepted"]
-        for batch in _batches(found)
-    )
+    accepted = 0
+    with doing(f"sending {show.count(len(found))} labels") as say:
+        for batch in _batches(found):
+            accepted += api.post(f"/v2/models/{model}/labels", {"labels": list(batch)})["accepted"]
+            say(f"{show.count(accepted)} of {show.count(len(found))} labels are in the log")
+    return accepted
 
 
 def _batches(found: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:

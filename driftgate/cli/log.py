@@ -16,6 +16,7 @@ from driftgate.errors import CommandError
 from driftgate.extras import require
 from driftgate.remote import default_actor
 from driftgate.verbs import TaughtGroup
+from driftgate.waiting import doing
 from groundwork.clock import SystemClock
 from groundwork.errors import SettingsError
 from groundwork.quantities import parse_duration
@@ -62,13 +63,9 @@ def export(out: Path, *, model: str, since: str | None, until: str | None, data:
     from prediction_log.export import export as export_rows  # noqa: PLC0415  loads pyarrow
 
     now = time.time_ns()
-    summary = export_rows(
-        data / "log",
-        model,
-        since_ns=instant(since, now, "--since"),
-        until_ns=instant(until, now, "--until"),
-        out=out,
-    )
+    since_ns, until_ns = instant(since, now, "--since"), instant(until, now, "--until")
+    with doing(f"reading the log for rows of {model}"):
+        summary = export_rows(data / "log", model, since_ns=since_ns, until_ns=until_ns, out=out)
     if as_json:
         show.facts(msgspec.to_builtins(summary, enc_hook=str))
     else:

@@ -16,6 +16,7 @@ from driftgate.errors import CommandError
 from driftgate.extras import require
 from driftgate.frames import read_frame
 from driftgate.verbs import TaughtCommand
+from driftgate.waiting import doing
 from registry_client.backends import open_registry
 from registry_client.errors import BadNameError
 from registry_client.manifest import check_name, check_version
@@ -86,16 +87,18 @@ def push(  # noqa: PLR0913  one parameter for each option
     rows, truth = _reference(reference, labels)
     opened = open_registry(models_place)
     before = opened.versions(name)
-    manifest = publish(
-        _model(model),
-        name=name,
-        version=version,
-        reference=rows,
-        labels=truth,
-        held_out=held_out,
-        tolerance=_tolerance(tolerance, tolerate_rows),
-        registry=opened,
-    )
+    given = _model(model)
+    with doing(_work(rows, is_graph=given is model)):
+        manifest = publish(
+            given,
+            name=name,
+            version=version,
+            reference=rows,
+            labels=truth,
+            held_out=held_out,
+            tolerance=_tolerance(tolerance, tolerate_rows),
+            registry=opened,
+        )
     if as_json:
         show.facts(msgspec.to_builtins(manifest))
     else:
@@ -110,6 +113,12 @@ def _check(name: str, version: str | None) -> None:
             check_version(version)
     except BadNameError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _work(rows: Any, *, is_graph: bool) -> str:
+    """What takes its time: conversion of many trees, or a long reference."""
+    done = "running the graph" if is_graph else "converting, and comparing with the original"
+    return done if rows is None else f"{done} on {show.count(len(rows))} rows"
 
 
 def _tolerance(score: float | None, rows: int | None) -> Tolerance:

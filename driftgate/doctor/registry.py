@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from driftgate.doctor.reading import read_rollouts
@@ -11,11 +12,13 @@ from registry_client.backends import open_registry
 from registry_client.registry import Registry
 from rollouts import tables
 
+NAMED: Final = 5
+"""How many versions one line names."""
 PUBLISH = "publish a new version (`driftgate push`); versions never change"
 
 
 def registry(subject: Subject) -> Iterator[Finding]:
-    """One line for each version that is not as it should be, and one for all the others."""
+    """A line for each version that is damaged, one for all without a profile, one for all that are whole."""
     place = subject.gateway.models
     try:
         opened = open_registry(place)
@@ -26,14 +29,18 @@ def registry(subject: Subject) -> Iterator[Finding]:
         return
     if not models:
         yield warn("registry", f"{place} has no models", "driftgate push model.onnx --name NAME")
-    good = 0
+    good, bare = 0, []
     for model, found in versions.items():
         for version in found:
-            faults = list(_version(opened, model, version))
+            faults, has_profile = _version(opened, model, version)
             good += not faults
+            bare += [] if faults or has_profile else [f"{model} {version}"]
             yield from faults
+    if bare:
+        yield _without_profile(bare)
     if good:
-        yield ok("registry", f"{good} versions of {len(models)} models have the bytes of their digests")
+        whole = f"{_counted(good, 'version')} of {_counted(len(models), 'model')}"
+        yield ok("registry", f"{whole}: bytes and digests agree")
     for route in read_rollouts(subject, lambda connection: tables.read_routes(connection).values()):
         for version in filter(None, (route.stable, route.candidate, route.previous)):
             if version not in versions.get(route.model, ()):
@@ -44,21 +51,30 @@ def registry(subject: Subject) -> Iterator[Finding]:
                 )
 
 
-def _version(opened: Registry, model: str, version: str) -> Iterator[Finding]:
+def _version(opened: Registry, model: str, version: str) -> tuple[list[Finding], bool]:
+    """What is wrong with a version, and whether it has a reference profile."""
     try:
         manifest = opened.manifest(model, version)
         opened.artifact(manifest)
     except (DriftgateError, OSError) as error:
-        yield fail("registry", f"{model} {version}: {one_line(error)}", PUBLISH)
-        return
+        return [fail("registry", f"{model} {version}: {one_line(error)}", PUBLISH)], False
     try:
         profile = opened.profile(manifest)
     except (DriftgateError, OSError) as error:
-        yield warn("registry", f"{model} {version}: {one_line(error)}", PUBLISH)
-        return
-    if profile is None:
-        yield warn(
-            "registry",
-            f"{model} {version} has no reference profile, so nothing is compared with it",
-            f"driftgate push … --name {model} --reference rows.csv, as a new version",
-        )
+        return [warn("registry", f"{model} {version}: {one_line(error)}", PUBLISH)], False
+    return [], profile is not None
+
+
+def _without_profile(versions: list[str]) -> Finding:
+    shown = ", ".join(versions[:NAMED])
+    shown = shown if len(versions) <= NAMED else f"{shown} and {len(versions) - NAMED} more"
+    word = "has" if len(versions) == 1 else "have"
+    return warn(
+        "registry",
+        f"{shown} {word} no reference profile, so nothing is compared with it",
+        "driftgate push … --reference rows.csv, as a new version",
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

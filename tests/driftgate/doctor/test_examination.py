@@ -34,11 +34,13 @@ from prediction_log.record import Kind
 from prediction_log.segment_sink import SegmentSink
 from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import START, Offset
+from registry_client import publish
 from registry_client.directory import DirectoryRegistry
 from tests.driftgate.doctor import folders
 from tests.driftgate.doctor.contents import contents
 from tests.monitor import worlds
 from tests.prediction_log import samples
+from tests.registry_client.support import a_graph
 
 DAY = 86_400 * 10**9
 
@@ -85,6 +87,19 @@ def test_one_that_is_well_is_called_so(patient: Patient) -> None:
     before = contents(patient.data)
     patient.examine()
     assert contents(patient.data) == before
+
+
+def test_versions_without_a_profile_are_one_line_and_still_whole(patient: Patient) -> None:
+    """A registry of ready graphs is no page of warnings, and their bytes count as looked at."""
+    for number in range(7):
+        publish(a_graph(float(number)), name="ready", registry=patient.models)
+    (fault,) = patient.faults("registry")
+    assert (fault.level, "ready 1, ready 2, ready 3, ready 4, ready 5 and 2 more" in fault.what) == (
+        "warn",
+        True,
+    )
+    (whole,) = [found.what for found in patient.examine() if found.area == "registry" and found.level == "ok"]
+    assert whole == "9 versions of 2 models: bytes and digests agree"
 
 
 @pytest.mark.parametrize("name", ["min_free_bytes", "reserve_bytes"])
