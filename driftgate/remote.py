@@ -20,6 +20,8 @@ from driftgate.errors import RemoteError, UnreachableError
 
 SECONDS: Final = 30.0
 SCHEMES: Final = ("http://", "https://")
+NOT_THERE: Final = "Not Found"
+"""What a port of ours says of a path that another port of ours has."""
 REMEDIES: Final[Mapping[str, str]] = {
     "no-key": "; the command sends the one in DRIFTGATE_KEY, or `key:` of its client file",
 }
@@ -113,7 +115,9 @@ def _refusal(what: str, answer: httpx.Response) -> RemoteError:
     except ValueError:
         document = {}
     found = document if isinstance(document, dict) else {}
-    strange = f"{what}: {answer.request.url} answered {answer.status_code}, and not as driftgate does"
-    sentence = found.get("error") or f"{strange}; check the address, and what stands before it"
+    sentence = str(found.get("error", ""))
+    if not sentence or sentence.endswith(NOT_THERE):
+        said = f"{what}: {answer.request.url} answered {answer.status_code}"
+        sentence = f"{said}, which is no answer of it; check the address, and what stands before it"
     code = str(found.get("code", ""))
     return RemoteError(f"{sentence}{REMEDIES.get(code, '')}", status=answer.status_code, remote_code=code)

@@ -58,7 +58,8 @@ def word(text: str) -> str:
 def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str = "") -> None:
     """Print rows under titles, each column as wide as its widest cell; a cell that is None is a hyphen.
 
-    On a terminal what is too long in the last column goes on below itself. `none` is said without any row.
+    On a terminal with room for it what is too long in the last column goes on below itself. `none` is said
+    where there is no row.
     """
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     if not cells and none:
@@ -69,9 +70,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str = "
     ]
     widths = [max(width, len(title)) for width, title in zip(widths, titles, strict=True)]
     click.echo(click.style(_line(titles, widths), bold=True))
-    left = room(sum(widths[:-1]) + len(GAP) * (len(titles) - 1))
+    left = room(0) - sum(widths[:-1]) - len(GAP) * (len(titles) - 1)
     for row in cells:
-        first, *others = wrapped(row[-1], left)
+        first, *others = wrapped(row[-1], left) if left >= NARROWEST else [row[-1]]
         click.echo(_line([*row[:-1], first], widths))
         for other in others:
             click.echo(_line([*[""] * (len(titles) - 1), other], widths))

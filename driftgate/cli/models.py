@@ -119,7 +119,8 @@ def _tell_view(view: ModelView) -> None:
     show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)
     if view.options:
         said = (f"{name} {_option(value)}" for name, value in view.options.items() if value not in ({}, []))
-        click.echo(f"  onnxruntime: {', '.join(said)}")
+        first, *others = show.wrapped(f"onnxruntime: {', '.join(said)}", show.room(4))
+        click.echo("\n".join([f"  {first}", *(f"    {other}" for other in others)]))
     for version, run in view.runs.items():
         most = f", up to {run.batch_rows} rows" if run.mode == "batched" else ""
         click.echo(f"  version {version} runs {run.mode}{most}: {run.reason}")

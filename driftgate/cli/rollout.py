@@ -165,20 +165,23 @@ def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
         show.facts(answer)
         return
     for moment in msgspec.convert(answer["history"], list[Moment]):
-        _tell(moment)
+        tell(moment)
 
 
-def _tell(moment: Moment) -> None:
+def tell(moment: Moment) -> None:
     """One row: who did what and what answers since then; below it why, and on what evidence."""
     answers = moment.stable
     if moment.candidate is not None:
         answers = f"{moment.stable}, and {moment.candidate} to {moment.weight} %"
-    decided = f"   {show.word(moment.verdict)} on {show.count(moment.n)}" if moment.verdict else ""
     head = click.style(f"#{moment.sequence:<4}", bold=True)
-    click.echo(f"{head} {moment.at[:19]}Z  {moment.actor:<20} {moment.verb:<11} → {answers}{decided}")
-    if moment.reason:
-        for line in show.wrapped(moment.reason, show.room(len(BELOW))):
-            click.echo(f"{BELOW}{line}")
+    click.echo(f"{head} {moment.at[:19]}Z  {moment.actor:<20} {moment.verb:<11} → {answers}")
+    decided = f"{moment.verdict} on {show.count(moment.n)}" if moment.verdict else ""
+    said = ": ".join(part for part in (decided, moment.reason) if part)
+    for place, line in enumerate(show.wrapped(said, show.room(len(BELOW))) if said else ()):
+        coloured = place == 0 and moment.verdict
+        click.echo(
+            f"{BELOW}{line.replace(moment.verdict, show.word(moment.verdict), 1) if coloured else line}"
+        )
 
 
 def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:

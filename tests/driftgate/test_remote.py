@@ -34,9 +34,18 @@ def test_a_refusal_is_told_in_the_apis_own_words() -> None:
 def test_a_refusal_without_words_names_path_and_status() -> None:
     """A page of a proxy, or of another program on that port, does not become the message."""
     with pytest.raises(
-        RemoteError, match=r"^operator API: http://127.0.0.1:1/v1/x answered 502, and not as driftgate does; "
+        RemoteError, match=r"^operator API: http://127.0.0.1:1/v1/x answered 502, which is no answer"
     ):
         api(httpx.Response(502, text="<html>")).get("/v1/x")
+
+
+def test_another_port_of_ours_is_told_as_such() -> None:
+    """Who asks the gateway for what the monitor knows reads more than that nothing is there."""
+    for said in ("Not Found", "GET /v1/drift: Not Found"):
+        with pytest.raises(
+            RemoteError, match=r"v1/drift answered 404, which is no answer of it; check the addr"
+        ):
+            api(httpx.Response(404, json={"error": said, "code": "misused"})).get("/v1/drift")
 
 
 def test_a_key_that_is_missing_is_told_as_the_command_takes_it() -> None:

@@ -1,11 +1,13 @@
 """`driftgate rollout`: what is refused before anybody is asked, and what is said of an edit."""
 
+import click
 import msgspec
 import pytest
 
 from driftgate.__main__ import MISUSED, run
-from driftgate.cli.rollout import answers
+from driftgate.cli.rollout import answers, tell
 from rollouts.status import Status
+from rollouts.timeline import Moment
 
 
 @pytest.mark.parametrize("weight", ["abc", "101", "-1", "nan", ""])
@@ -28,3 +30,33 @@ def test_what_answers_is_said_as_it_is() -> None:
         answers(msgspec.structs.replace(shadowed, weight="25"))
         == "version 2 answers 25 %, version 1 the rest"
     )
+
+
+def test_history_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who, when and what answers since stand in one line of 80 characters; verdict and reason below it."""
+    row = Moment(
+        sequence=107,
+        at="2026-11-22T10:37:27.000Z",
+        model="loans",
+        actor="operator:retraining",
+        verb="set-weight",
+        reason="step 1/2 (0 %) held 2.6 s with 260 samples; error-rate PASS: 0 of 260 requests",
+        verdict="PASS",
+        n=2160,
+        evidence={},
+        revision=7,
+        stable="2",
+        candidate="3",
+        weight="25",
+        rollout="loans-3-6",
+    )
+    tell(row)
+    assert capsys.readouterr().out.splitlines()[1:] == [f"      PASS on 2 160: {row.reason}"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    tell(row)
+    lines = [click.unstyle(line) for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert " ".join(line.strip() for line in lines[1:]) == f"PASS on 2 160: {row.reason}"
