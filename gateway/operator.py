@@ -33,7 +33,7 @@ from gateway.order import Verb
 from gateway.reload import RestartError
 from gateway.responses import status_of
 from groundwork.errors import DriftgateError, LockedError, NoRoomError, SettingsError
-from groundwork.metrics import CONTENT_TYPE
+from groundwork.openmetrics import shown
 from registry_client.errors import RegistryError
 from rollouts.errors import ConflictError, RouteError, SpecError
 
@@ -70,8 +70,10 @@ def build_operator(
 ) -> Starlette:
     """The ASGI application of the operator port; `exposition` renders /metrics and is called in a thread."""
 
-    async def metrics(_request: Request) -> Response:
-        return Response(await asyncio.to_thread(exposition), headers={"content-type": CONTENT_TYPE})
+    async def metrics(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        text, kind = await asyncio.to_thread(lambda: shown(exposition(), accept))
+        return Response(text, headers={"content-type": kind})
 
     async def healthz(_request: Request) -> Response:
         return _answer({"status": "ok"})

@@ -105,7 +105,7 @@ def _numbers(instrument: Instrument, found: _Found) -> Iterator[str]:
     for key in sorted(sums):
         labels = _pairs(instrument.labels, key)
         shown = f"{instrument.name}{{{labels}}}" if labels else instrument.name
-        yield f"{shown} {_number(_scaled(sums[key], instrument.scale))}"
+        yield f"{shown} {go_float(_scaled(sums[key], instrument.scale))}"
 
 
 def _histogram(instrument: Instrument, found: _Found) -> Iterator[str]:
@@ -123,11 +123,11 @@ def _histogram(instrument: Instrument, found: _Found) -> Iterator[str]:
         for edge, count in zip(edges, counts, strict=True):
             below += count
             labels = _pairs((*instrument.labels, "le"), (*key, edge))
-            yield f"{instrument.name}_bucket{{{labels}}} {_number(below)}"
+            yield f"{instrument.name}_bucket{{{labels}}} {go_float(below)}"
         labels = _pairs(instrument.labels, key)
         shown = f"{{{labels}}}" if labels else ""
-        yield f"{instrument.name}_count{shown} {_number(below)}"
-        yield f"{instrument.name}_sum{shown} {_number(_scaled(total, instrument.scale))}"
+        yield f"{instrument.name}_count{shown} {go_float(below)}"
+        yield f"{instrument.name}_sum{shown} {go_float(_scaled(total, instrument.scale))}"
 
 
 @functools.lru_cache(_REMEMBERED)
@@ -145,7 +145,7 @@ def _pairs(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     )
 
 
-def _number(value: float) -> str:
+def go_float(value: float) -> str:
     """As Go writes a float, which is what Prometheus' own text has: with an exponent from a million on."""
     shown = repr(float(value))
     whole, point, part = shown.partition(".")

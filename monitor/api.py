@@ -27,7 +27,8 @@ from starlette.routing import Route
 
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
-from groundwork.metrics import CONTENT_TYPE, render
+from groundwork.metrics import render
+from groundwork.openmetrics import shown
 from monitor import access, events, metrics, outbox, reports, status, store
 from monitor.desk import Desk
 from monitor.errors import RequestError, UnknownError
@@ -101,15 +102,15 @@ class Api:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """Prometheus text."""
-        del request
+        """Prometheus text, or OpenMetrics where it is asked for."""
+        accept = request.headers.get("accept", "")
         totals = dict(self._desk.pipeline.shown.series)
         deliveries = await self._read(outbox.counts)
         totals.update(self._desk.series(deliveries, await asyncio.to_thread(self._desk.behind)))
         totals.update(self._refusals())
         instruments = (*metrics.INSTRUMENTS, *access.INSTRUMENTS)
-        text = await asyncio.to_thread(render, instruments, totals)
-        return Response(text, headers={"content-type": CONTENT_TYPE})
+        text, kind = await asyncio.to_thread(lambda: shown(render(instruments, totals), accept))
+        return Response(text, headers={"content-type": kind})
 
     async def status(self, request: Request) -> Response:
         """Everything at a glance."""

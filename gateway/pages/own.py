@@ -9,7 +9,7 @@ from gateway import labels
 from gateway.openapi import describe
 from gateway.pages.page import Exchange, get, post
 from gateway.responses import OK, Response, document
-from groundwork.metrics import CONTENT_TYPE
+from groundwork.openmetrics import shown
 
 _HTML: Final = (b"content-type", b"text/html; charset=utf-8")
 # The page runs one script of its own and asks this port only.
@@ -24,8 +24,13 @@ async def _labels(asked: Exchange) -> Response:
 
 
 async def _metrics(asked: Exchange) -> Response:
-    text = await asyncio.get_running_loop().run_in_executor(None, asked.premises.exposition)
-    return Response(OK, ((b"content-type", CONTENT_TYPE.encode()),), text)
+    accept = asked.headers.get(b"accept", b"").decode("latin-1")
+
+    def page() -> tuple[bytes, str]:
+        return shown(asked.premises.exposition(), accept)
+
+    text, kind = await asyncio.get_running_loop().run_in_executor(None, page)
+    return Response(OK, ((b"content-type", kind.encode()),), text)
 
 
 async def _openapi(asked: Exchange) -> Response:
