@@ -200,7 +200,10 @@ class Batcher:
         if self._lanes == 1 and self._most_rows > 1:
             full, rest = divmod(ahead, self._most_rows)
             own = max(rows, min(rest + rows, self._most_rows))
-            runs = left + full * self._pace.seconds(self._most_rows) + self._pace.seconds(own)
+            before, kinds = full * self._pace.seconds(self._most_rows), min(entries, self._queue.kinds)
+            if kinds > full + 1:  # each has a run of its own
+                before, own = kinds * self._pace.seconds(max(1, ahead // kinds)), rows
+            runs = left + before + self._pace.seconds(own)
         else:
             each = self._pace.seconds(max(1, ahead // entries)) if entries else 0.0
             runs = (left + entries * each) / self._lanes + self._pace.seconds(rows)

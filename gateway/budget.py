@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from gateway.errors import OverBudgetError
+from gateway.errors import LoadError, OverBudgetError
 
 
 class Resident(msgspec.Struct, frozen=True):
@@ -61,16 +61,22 @@ class Budget:
         """Have room for `size` bytes; `free` begins to let that many go, or says that it cannot.
 
         Raises:
+            LoadError: there never will be, for it is more than the limit.
             OverBudgetError: there is none, and not enough may leave.
         """
         if not self._limit:
             self.held += size
             return
+        if size > self._limit:
+            raise LoadError(
+                f"{title}: its file has {size} bytes, which is more than a worker may hold of all models "
+                f"together: raise runs.max_bytes ({self._limit})"
+            )
         try:
             async with asyncio.timeout(self._patience), self._turn:
                 while self.held + size > self._limit:
                     missing = self.held - self._leaving + size - self._limit
-                    if missing > 0 and not (size <= self._limit and free(missing)):
+                    if missing > 0 and not free(missing):
                         raise self._over(size, title)
                     self._changed.clear()
                     await self._changed.wait()

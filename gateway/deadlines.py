@@ -43,7 +43,7 @@ def hurry_of(
         return _of_header(headers.get(TIMEOUT))
     said = [timeout, _header(headers.get(TIMEOUT)), _parameter(parameters.get("timeout"))]
     known = [seconds for seconds in said if seconds is not None]
-    return Hurry(min(known) if known else None, _level(priority or parameters.get("priority", 0)))
+    return Hurry(min(known) if known else None, _level(priority or parameters.get("priority")))
 
 
 @functools.lru_cache(256)
@@ -74,6 +74,8 @@ def _parameter(value: Any) -> float | None:
 
 
 def _level(value: Any) -> int:
+    if value is None:
+        return MIDDLE
     if not _is_count(value):
         raise InvalidInputError(
             f"parameter 'priority' is {str(value)[:40]!r}, wanted 1 (first) to {LAST} (last), or 0"

@@ -21,6 +21,7 @@ from gateway.loop_lag import LoopLag
 from gateway.model import LoadedModel
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import Waiting
+from gateway.schedule import strayed
 from gateway.settings import GatewaySettings
 from gateway.sizing import LEAST_RUNS
 from groundwork.counters import Counters
@@ -99,6 +100,7 @@ class Dispatch:
         model.watched -= 1
         if seconds > self.too_long and self.spent() - before > self.too_long:
             model.inline_rows, model.strays = min(model.inline_rows, extent - 1), True
+            model.schedule = strayed(model.schedule, model.inline_rows, seconds)
 
     def takes_alone(self, model: LoadedModel, extent: int) -> bool:
         """Whether the loop runs what its version's queue would: quicker for a client that is alone."""

@@ -92,7 +92,10 @@ class Waiting:
 
 
 class Queue:
-    """The entries that wait; `len` counts them, `rows` and `size` (bytes) add them up."""
+    """The entries that wait; `len` counts them, `rows` and `size` (bytes) add them up.
+
+    `kinds` is how many runs they take at least: those that are not alike do not run together.
+    """
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
@@ -100,11 +103,17 @@ class Queue:
         self._levels: list[deque[Waiting]] = [deque() for _ in range(LAST + 1)]
         self._rows = [0] * len(self._levels)
         self._count = 0
+        self._alike: dict[Hashable, int] = {}
         self.rows = 0
         self.size = 0
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def kinds(self) -> int:
+        """How many of those that wait are not alike."""
+        return len(self._alike)
 
     def __iter__(self) -> Iterator[Waiting]:
         for level in self._levels:
@@ -132,6 +141,7 @@ class Queue:
         self._levels[entry.priority].append(entry)
         self._rows[entry.priority] += entry.rows
         self._count += 1
+        self._alike[entry.alike] = self._alike.get(entry.alike, 0) + 1
         self.rows += entry.rows
         self.size += entry.size
         return lost
@@ -191,5 +201,8 @@ class Queue:
     def _subtract(self, entry: Waiting) -> None:
         self._rows[entry.priority] -= entry.rows
         self._count -= 1
+        self._alike[entry.alike] -= 1
+        if not self._alike[entry.alike]:
+            del self._alike[entry.alike]
         self.rows -= entry.rows
         self.size -= entry.size

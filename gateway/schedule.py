@@ -121,6 +121,16 @@ def decide(signature: Signature, measured: Measured, inline_rows: int, runs: Run
     return Schedule("queued", inline_rows if times else -1, 1, f"{told}; {obstacle}", measured)
 
 
+def strayed(schedule: Schedule, inline_rows: int, seconds: float) -> Schedule:
+    """The same for a version of which a run on the loop took much longer than foreseen."""
+    mode = schedule.mode
+    if mode == "inline" and inline_rows < 1:
+        mode = "queued" if schedule.batch_rows == 1 else "batched"
+    limit = f"; requests as long as one that took {_told(seconds)} do not run on the loop"
+    reason = schedule.reason.partition(";")[0] + limit
+    return msgspec.structs.replace(schedule, mode=mode, inline_rows=inline_rows, reason=reason)
+
+
 def window(times: Times, waiting: int, ran: int, most: int) -> float:
     """How many seconds a run may wait for those that were just answered to come back.
 
@@ -188,4 +198,6 @@ def _open(specs: Sequence[TensorSpec]) -> bool:
 
 
 def _told(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
     return f"{seconds * 1e3:.3g} ms" if seconds >= _MILLISECOND else f"{seconds * 1e6:.3g} µs"

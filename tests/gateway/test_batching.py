@@ -54,7 +54,14 @@ class Bench:
     """A batcher over such a graph, with a clock that stands still."""
 
     def __init__(
-        self, folder: Path, times: Times = FLAT, rows: int = 16, *, aside: bool = False, **settings: int
+        self,
+        folder: Path,
+        times: Times = FLAT,
+        rows: int = 16,
+        *,
+        aside: bool = False,
+        open_inputs: tuple[str, ...] = (),
+        **settings: int,
     ) -> None:
         self.graph = Graph()
         self.clock = FakeClock()
@@ -62,12 +69,14 @@ class Bench:
         executing = self.counters.series("executing", {}, kind="gauge")
         meters = QueueMeters(self.counters, "m", "1", executing)
         schedule = Schedule("batched", -1, rows, "", Measured(times))
-        subject = Subject("model m version 1", self.graph.run, schedule, (), 2, aside)
+        subject = Subject("model m version 1", self.graph.run, schedule, open_inputs, 2, aside)
         self.batcher = Batcher(subject, QueueSettings(**settings), meters, self.clock.monotonic)
 
-    def ask(self, value: float = 1.0, deadline: float | None = None, priority: int = 5) -> Waiting:
-        """One request of one row."""
-        feeds = {"x": np.array([[value]], np.float32)}
+    def ask(
+        self, value: float = 1.0, deadline: float | None = None, priority: int = 5, length: int = 1
+    ) -> Waiting:
+        """One request of one row, which is so long."""
+        feeds = {"x": np.full((1, length), value, np.float32)}
         return self.batcher.submit(feeds, 1, deadline, priority)
 
     def counted(self, name: str) -> int:
@@ -226,6 +235,21 @@ async def test_what_cannot_be_in_time_is_refused_at_once(bench: Bench) -> None:
     second = bench.ask(deadline=bench.clock.monotonic() + 3.0)
     bench.graph.let(2)
     await answers(first, second)
+
+
+async def test_what_cannot_run_together_is_waited_for_one_by_one(tmp_path: Path) -> None:
+    """Requests of several shapes take a run each, and who would come behind them all is told at once."""
+    bench = Bench(tmp_path, open_inputs=("x",))
+    first = bench.ask()
+    await bench.graph.running()
+    waiting = [bench.ask(length=length) for length in (2, 3, 4)]
+    with pytest.raises(LateError):
+        bench.ask(deadline=bench.clock.monotonic() + 5.0, length=5)
+    patient = bench.ask(deadline=bench.clock.monotonic() + 10.0, length=5)
+    bench.graph.let(5)
+    await answers(first, *waiting, patient)
+    assert bench.graph.rows == [1] * 5
+    bench.batcher.close()
 
 
 async def test_what_expires_in_the_queue_is_never_run(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.budget import Budget, Resident, leavers
-from gateway.errors import OverBudgetError
+from gateway.errors import LoadError, OverBudgetError
 
 RESIDENTS = st.lists(
     st.builds(
@@ -59,13 +59,21 @@ async def test_room_is_waited_for() -> None:
     assert budget.held == 70
 
 
-@pytest.mark.parametrize("size", [50, 101])
-async def test_no_room_is_said(size: int) -> None:
-    """Where nobody may leave, or a version is larger than the budget, that is an error with the figures."""
+async def test_no_room_is_said() -> None:
+    """Where nobody may leave, that is an error with the figures."""
     budget = Budget(100, 5.0)
     await budget.take(60, lambda _: False, title="one")
-    with pytest.raises(OverBudgetError, match=rf"two: wanted {size} bytes beside the 60 .* \(100\)"):
-        await budget.take(size, lambda _: False, title="two")
+    with pytest.raises(OverBudgetError, match=r"two: wanted 50 bytes beside the 60 .* \(100\)"):
+        await budget.take(50, lambda _: False, title="two")
+    assert budget.held == 60
+
+
+async def test_what_never_fits_is_not_put_off() -> None:
+    """A version larger than the whole budget cannot be loaded, and nobody leaves for it or is waited for."""
+    budget = Budget(100, 5.0)
+    await budget.take(60, lambda _: False, title="one")
+    with pytest.raises(LoadError, match=r"two: its file has 101 bytes.* raise runs.max_bytes \(100\)"):
+        await budget.take(101, lambda _: pytest.fail("somebody was asked to leave"), title="two")
     assert budget.held == 60
 
 

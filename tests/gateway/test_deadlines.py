@@ -7,9 +7,10 @@ from gateway.errors import InvalidInputError, MalformedError
 
 
 def test_nothing_said_is_no_hurry() -> None:
-    """Without a word there is no deadline, and the priority is the middle one; 0 says nothing either."""
+    """Without a word there is no deadline, and the priority is the middle one; 0 and null say nothing."""
     assert hurry_of(None, 0, {}, {}) == Hurry(None, MIDDLE)
     assert hurry_of(None, 0, {}, {"timeout": 0, "priority": 0}) == Hurry(None, MIDDLE)
+    assert hurry_of(None, 0, {}, {"timeout": None, "priority": None}) == Hurry(None, MIDDLE)
 
 
 def test_the_shortest_time_counts() -> None:

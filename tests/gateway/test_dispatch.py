@@ -232,6 +232,7 @@ async def test_runs_that_are_too_long_leave_the_loop(here: World) -> None:
     assert (model.inline_rows, model.strays, model.watched) == (500, False, WATCHED - 2)
     dispatch.ran_inline(model, 100, 1.0, 0.0)
     assert (model.inline_rows, model.strays) == (99, True)
+    assert here.fleet.schedules()["m", "1"].reason.endswith("one that took 1 s do not run on the loop")
     assert not dispatch.takes_alone(model, 100)
 
 

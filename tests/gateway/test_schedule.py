@@ -16,6 +16,7 @@ from gateway.schedule import (
     joins,
     lengths,
     seconds_for,
+    strayed,
     window,
 )
 from registry_client.signature import Datatype, Signature, TensorSpec
@@ -147,3 +148,14 @@ def test_lengths_double_up_to_the_most() -> None:
     """Powers of two are measured, and the most rows themselves."""
     assert lengths(24) == [1, 2, 4, 8, 16, 24]
     assert lengths(1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("batch_rows", "inline_rows", "mode"), [(1, 99, "inline"), (1, 0, "queued"), (16, 0, "batched")]
+)
+def test_a_run_that_strays_changes_what_is_shown(batch_rows: int, inline_rows: int, mode: Mode) -> None:
+    """What still fits stays on the loop, else runs are joined or queued; the reason says so."""
+    told = Schedule("inline", 500, batch_rows, "a run of one row takes 4 µs, a hand-off 30 µs")
+    found = strayed(told, inline_rows, 0.25)
+    assert (found.mode, found.inline_rows, found.batch_rows) == (mode, inline_rows, batch_rows)
+    assert found.reason == f"{told.reason}; requests as long as one that took 250 ms do not run on the loop"
