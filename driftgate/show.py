@@ -7,6 +7,7 @@ unrounded. Nothing here knows where a fact comes from.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 import sys
 import textwrap
@@ -39,6 +40,8 @@ COLOURS: Final[Mapping[str, str]] = {
 NS: Final = 10**9
 GAP: Final = "  "
 """What stands between two columns."""
+BELOW: Final = "    "
+"""What stands before columns for which there was no room."""
 NARROWEST: Final = 20
 MINUTE: Final = 60
 HOUR: Final = 3600
@@ -58,24 +61,18 @@ def word(text: str) -> str:
 def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str = "") -> None:
     """Print rows under titles, each column as wide as its widest cell; a cell that is None is a hyphen.
 
-    On a terminal with room for it what is too long in the last column goes on below itself. `none` is said
-    where there is no row.
+    Where a terminal is too narrow the last column goes on below itself, and columns for which there is no
+    room at all stand in a line below the others. `none` is said where there is no row.
     """
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     if not cells and none:
         click.echo(none)
         return
-    widths = [
-        max((len(click.unstyle(row[place])) for row in cells), default=0) for place in range(len(titles))
-    ]
-    widths = [max(width, len(title)) for width, title in zip(widths, titles, strict=True)]
-    click.echo(click.style(_line(titles, widths), bold=True))
-    left = room(0) - sum(widths[:-1]) - len(GAP) * (len(titles) - 1)
+    widths = [max(len(click.unstyle(row[place])) for row in (titles, *cells)) for place in range(len(titles))]
+    for line in _laid(titles, widths, room(0)):
+        click.echo(click.style(line, bold=True))
     for row in cells:
-        first, *others = wrapped(row[-1], left) if left >= NARROWEST else [row[-1]]
-        click.echo(_line([*row[:-1], first], widths))
-        for other in others:
-            click.echo(_line([*[""] * (len(titles) - 1), other], widths))
+        click.echo("\n".join(_laid(row, widths, room(0))))
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -100,9 +97,33 @@ def room(used: int) -> int:
     return max(shutil.get_terminal_size().columns - used, NARROWEST)
 
 
+def _laid(row: Sequence[str], widths: Sequence[int], columns: int) -> list[str]:
+    """A row in lines of at most so many characters, as far as its cells can be broken."""
+    fitting = _fitting(widths, columns)
+    left = columns - sum(widths[: fitting - 1]) - len(GAP) * (fitting - 1)
+    first, *others = wrapped(row[fitting - 1], max(left, NARROWEST))
+    lines = [_line([*row[: fitting - 1], first], widths)]
+    lines += [_line([*[""] * (fitting - 1), other], widths) for other in others]
+    if {*row[fitting:]} <= {"-"}:  # nothing to be said in columns that would stand below
+        return lines
+    return [
+        *lines,
+        *(f"{BELOW}{line}" for line in _laid(row[fitting:], widths[fitting:], columns - len(BELOW))),
+    ]
+
+
+def _fitting(widths: Sequence[int], columns: int) -> int:
+    """How many columns stand beside each other: all, if the last has room enough to go on below itself."""
+    before = sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
+    if columns - before >= min(widths[-1], NARROWEST):
+        return len(widths)
+    ends = itertools.accumulate(width + len(GAP) for width in widths[:-1])
+    return max(1, sum(end - len(GAP) <= columns for end in ends))
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = [
-        cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, widths, strict=True)
+        cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, widths, strict=False)
     ]
     return GAP.join(padded).rstrip()
 

@@ -73,8 +73,8 @@ def show_settings(
         show.facts(rows)
     else:
         known = {setting.name: setting for setting in settings.all_settings()}
-        cells = [(name, _cell(known.get(name), one["value"]), one["source"]) for name, one in rows.items()]
-        show.table(("SETTING", "VALUE", "FROM"), cells, none="every setting is at its default")
+        cells = [(name, one["source"], _cell(known.get(name), one["value"])) for name, one in rows.items()]
+        show.table(("SETTING", "FROM", "VALUE"), cells, none="every setting is at its default")
 
 
 @config.command(examples=("driftgate config check driftgate.yaml && driftgate up --config driftgate.yaml",))

@@ -12,8 +12,6 @@ from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
 
 BAR: Final = 12
-WIDE: Final = 90
-"""Characters of a terminal on which an incident stands behind a whole bar."""
 SIGNALS: Final = 3
 LATE_SECONDS: Final = 5.0
 """A lag below this is the way of things: rows wait for their flush and for the monitor's next look."""
@@ -96,8 +94,7 @@ def _row(found: dict[str, Any]) -> tuple[Any, ...]:
 def evidence_text(evidence: float | None, threshold: float) -> str:
     """Evidence in nats against its threshold, with a bar; without any evidence, none."""
     reached = max(evidence or 0.0, 0.0)
-    width = BAR if show.room(0) >= WIDE else BAR // 2
-    return f"{show.bar(reached, threshold, width)} {reached:.1f} of {threshold:.1f}"
+    return f"{show.bar(reached, threshold, BAR)} {reached:.1f} of {threshold:.1f}"
 
 
 def tell_strange_labels(found: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """How facts look: aligned, in people's units, and the same for eyes as for programs."""
 
+import click
 import pytest
 
 from driftgate import show
@@ -37,6 +38,24 @@ def test_a_long_last_column_goes_on_below_itself_on_a_terminal(
     assert max(map(len, (first, second))) <= 80
     assert (first[:9], second[:9], last) == ("1        ", " " * 9, "2        -")
     assert f"{first[9:]} {second[9:]}" == said
+
+
+def test_columns_without_room_stand_below(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal a row has two lines, and one where there is nothing to say in the second."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    incident = show.word("dead") + "-" * 30
+    show.table(("MODEL", "EVIDENCE", "INCIDENT"), [("loans", "e" * 40, incident), ("cars", "f", None)])
+    lines = [click.unstyle(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "MODEL  EVIDENCE",
+        "    INCIDENT",
+        f"loans  {'e' * 40}",
+        f"    dead{'-' * 30}",
+        "cars   f",
+    ]
 
 
 @pytest.mark.parametrize(
