@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from driftgate import ring, settings, show
+from driftgate.cli.models import place_text
 from driftgate.cli.options import flag_names, gateway_options, monitor_port_option, program_options
 from driftgate.extras import require
 from driftgate.in_force import in_force
@@ -77,7 +78,7 @@ def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> N
                 http=addresses.http,
                 grpc=addresses.grpc,
                 operator=addresses.operator,
-                models=models,
+                models=place_text(models),
                 workers=workers,
             ),
             ("monitor", addresses.monitor, "driftgate drift status"),
