@@ -10,6 +10,7 @@ import pytest
 from gateway.bulk import MOST_BINARY_ROWS, MOST_ROWS
 from gateway.run_settings import RequestSettings
 from gateway.settings import GatewaySettings
+from groundwork.openmetrics import OPEN_CONTENT_TYPE
 from prediction_log.record import Kind, Outcome
 from tests.gateway.worlds import ROW, World, request, world
 from tests.models import identity
@@ -259,6 +260,9 @@ async def test_metrics_add_up(here: World) -> None:
     assert 'driftgate_requests_total{arm="stable",model="m",outcome="ok",version="1"} 1.0' in response.text
     assert 'driftgate_refusals_total{code="malformed",model="m"} 1.0' in response.text
     latency = 'driftgate_request_seconds_count{arm="stable",model="m",outcome="ok",version="1"} 1.0'
+    assert latency in response.text
+    response = await here.client.get("/metrics", headers={"accept": "application/openmetrics-text"})
+    assert response.headers["content-type"] == OPEN_CONTENT_TYPE
     assert latency in response.text
 
 

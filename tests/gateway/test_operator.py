@@ -20,6 +20,7 @@ from gateway.settings import PaceSettings
 from groundwork.clock import FakeClock
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.logs import Log
+from groundwork.openmetrics import OPEN_CONTENT_TYPE
 from groundwork.slots import Slot
 from registry_client.memory import MemoryRegistry
 from rollouts.follower import Follower
@@ -292,6 +293,9 @@ async def test_health_and_metrics(bench: Bench) -> None:
     assert await bench.get("/healthz") == {"status": "ok"}
     metrics = await bench.client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
+    assert "driftgate_workers_answering 1.0" in metrics.text
+    metrics = await bench.client.get("/metrics", headers={"accept": "application/openmetrics-text"})
+    assert metrics.headers["content-type"] == OPEN_CONTENT_TYPE
     assert "driftgate_workers_answering 1.0" in metrics.text
 
 

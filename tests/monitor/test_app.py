@@ -20,6 +20,7 @@ import pytest
 from groundwork.clock import SystemClock
 from groundwork.errors import LockedError, NewerStoreError, SettingsError
 from groundwork.files import FolderLock
+from groundwork.openmetrics import OPEN_CONTENT_TYPE
 from monitor import app
 from monitor.settings import MonitorSettings, Webhook, checked
 from monitor.store import LOCK, open_store
@@ -175,6 +176,9 @@ def test_what_is_not_read_yet_is_told_in_frames_rows_bytes_and_seconds(tmp_path:
         assert lag["seconds"] > 60.0
         found = client.get("/metrics").text
         assert "driftgate_monitor_lag_rows 64.0" in found
+        opened = client.get("/metrics", headers={"accept": "application/openmetrics-text"})
+        assert opened.headers["content-type"] == OPEN_CONTENT_TYPE
+        assert opened.text.endswith("# EOF\n")
         held.execute("ROLLBACK")
     until(lambda: "driftgate_monitor_lag_rows 0.0" in client.get("/metrics").text)
     sink.close()
