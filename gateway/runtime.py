@@ -45,6 +45,11 @@ def check_options(options: RunOptions, *, title: str) -> None:
             f"{onnxruntime.__version__} has {', '.join(found)}; install the onnxruntime that has it, or "
             "change runs.models"
         )
+    if len(set(options.providers)) < len(options.providers):
+        raise SettingsError(
+            f"{title}: wanted each execution provider once, found {', '.join(options.providers)}; take out "
+            "those that are there again"
+        )
     for name, given in options.provider_options.items():
         if name not in options.providers:
             raise SettingsError(

@@ -38,6 +38,12 @@ def test_a_provider_that_is_not_installed_is_named(graph: Path) -> None:
         check_options(options, title="m")
 
 
+def test_a_provider_is_named_once() -> None:
+    """The runtime would pass over the second one with a warning alone."""
+    with pytest.raises(SettingsError, match=f"m: wanted each execution provider once, found {CPU}, {CPU}"):
+        check_options(msgspec.structs.replace(PLAIN, providers=(CPU, CPU)), title="m")
+
+
 @pytest.mark.parametrize("options", [{ABSENT: {"device_id": "0"}}, {CPU: {"cores": "3"}}])
 def test_options_for_no_provider_are_an_error(options: dict[str, dict[str, str]]) -> None:
     """Options of a provider that is not asked for, or that takes none, would be honoured by nobody."""
