@@ -21,12 +21,15 @@ from locust import FastHttpUser, between, events, task
 from locust.env import Environment
 
 from loadtests import canary
+from loadtests.criteria import p99
 from loadtests.plan import Facts, Plan
 from loadtests.subject import MODEL, Reference
 
 PLAN: Final = msgspec.json.decode(os.environ["LOAD_PLAN"], type=Plan)
 REFERENCE: Final = Reference.read(Path(PLAN.reference))
 FACTS: Final = Facts()
+LATENCIES: Final[dict[str, list[float]]] = {}
+"""Milliseconds of every request, by its name."""
 JSON: Final = {"Content-Type": "application/json"}
 OK: Final = 200
 ACCEPTED: Final = 202
@@ -118,12 +121,18 @@ def begin(environment: Environment, **_: Any) -> None:
         gevent.spawn(fly).link_exception(lambda flight: FACTS.faults.append(repr(flight.exception)))
 
 
+@events.request.add_listener  # type: ignore[untyped-decorator]
+def time_it(name: str, response_time: float, **_: Any) -> None:
+    """Keep each latency as it was: locust's own statistics are of whole milliseconds."""
+    LATENCIES.setdefault(name, []).append(response_time)
+
+
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def tell(environment: Environment, **_: Any) -> None:
     """Leave behind what was counted, and locust's own counts beside it."""
     for (name, _method), entry in environment.stats.entries.items():
         FACTS.requests[name] = entry.num_requests
         FACTS.failures[name] = entry.num_failures
-        FACTS.p99_ms[name] = float(entry.get_response_time_percentile(0.99) or 0.0)
+        FACTS.p99_ms[name] = p99(LATENCIES.get(name, ()))
     FACTS.codes = dict(Counter(str(error.error)[:80] for error in environment.stats.errors.values()))
     Path(PLAN.facts).write_bytes(msgspec.json.encode(FACTS))

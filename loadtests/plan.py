@@ -25,7 +25,7 @@ class Facts(msgspec.Struct):
     """What was seen, counted by the callers themselves.
 
     `strays` are candidate answers to requests begun after the roll-back was confirmed; `aborted` is the
-    monotonic time of that; `requests`, `failures` and `p99_ms` are locust's, by request name.
+    monotonic time of that; `requests` and `failures` are locust's, by request name, `p99_ms` is exact.
     """
 
     rows: int = 0

@@ -33,6 +33,22 @@ def failed(facts: Facts = FACTS, counted: Counted = COUNTED) -> set[str]:
     return {check.name for check in criteria.judge(facts, counted) if not check.passed}
 
 
+def test_an_idle_figure_below_a_millisecond_is_taken_for_one() -> None:
+    """A machine that answers one caller in next to no time is not held to 25 times that."""
+    for idle in (0.0, 0.3):
+        counted = replace(COUNTED, idle=msgspec.structs.replace(IDLE, p99_ms={"predict": idle}))
+        assert failed(counted=counted) == set()
+        slow = msgspec.structs.replace(FACTS, p99_ms={"predict": 26.0})
+        assert failed(slow, counted) == {"99 % of predictions within"}
+
+
+def test_the_99_percent_is_exact() -> None:
+    """The latency that 99 of a hundred kept, to the microsecond; none is no pass."""
+    assert criteria.p99([0.001 * value for value in range(100, 0, -1)]) == pytest.approx(0.099)
+    assert criteria.p99([0.3]) == 0.3
+    assert criteria.p99([]) == float("inf")
+
+
 def test_a_good_run_passes() -> None:
     """Every criterion holds when all sides counted the same and the canary came back."""
     assert failed() == set()
