@@ -15,7 +15,7 @@ from gateway.lanes import Bound
 from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
 from gateway.protocols.codec import MOST_JSON, Codec, Headers
-from gateway.responses import Header
+from gateway.responses import ANSWER_ARM, ANSWER_VERSION, Header
 from prediction_log.record import Arm
 
 VERSION_HEADER: Final = b"x-driftgate-version"
@@ -94,7 +94,7 @@ class Work:
 @functools.lru_cache(maxsize=4096)
 def arm_headers(version: str, arm: Arm) -> tuple[Header, ...]:
     """The headers that name who answered."""
-    return ((b"x-model-version", version.encode()), (b"x-driftgate-arm", ARM_NAMES[arm].encode()))
+    return ((ANSWER_VERSION, version.encode()), (ANSWER_ARM, ARM_NAMES[arm].encode()))
 
 
 def asked_version(headers: Headers) -> str | None:

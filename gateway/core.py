@@ -41,7 +41,7 @@ from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer, Headers
 from gateway.queueing import Waiting
 from gateway.refusals import Refusals
-from gateway.responses import OK, ErrorBody, Header, Response, plain_fault, refused
+from gateway.responses import OK, PREDICTION_ID, ErrorBody, Header, Response, plain_fault, refused
 from gateway.routing import Lane, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
@@ -309,4 +309,4 @@ class Core:
 
 
 def _identity(prediction_id: str) -> Header:
-    return (b"x-prediction-id", prediction_id.encode())
+    return (PREDICTION_ID, prediction_id.encode())

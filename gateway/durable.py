@@ -5,28 +5,26 @@ answer whose row could not be kept is not given: its client gets 503 and may ask
 the path of a request where the setting is `buffered`.
 """
 
-from typing import Final
-
 from gateway.call import Call
 from gateway.core import Core, Pending
 from gateway.errors import NotLoggedError
-from gateway.responses import Response, refused
-
-IDENTITY: Final = b"x-prediction-id"
+from gateway.responses import PREDICTION_ID, Response, refused
 
 
 class DurableCore(Core):
     """A core whose every answer waits for the log."""
 
-    def begin(self, call: Call) -> Response | Pending:
+    def begin(self, call: Call, started: float = 0.0) -> Response | Pending:
         """Give the coroutine that will answer; see `Core.begin`."""
+        if started:  # it had to wait for its model, and who waits for that waits for the log
+            return super().begin(call, started)
         return self._kept(call)
 
     async def _kept(self, call: Call) -> Response:
         answer = super().begin(call)
         response = answer if isinstance(answer, Response) else await answer
         journal = self.journal
-        identity = [header for header in response.headers if header[0] == IDENTITY]
+        identity = [header for header in response.headers if header[0] == PREDICTION_ID]
         identifier = bytes.fromhex(identity[0][1].decode()) if identity else b""
         try:
             done = journal.spooled is None or await journal.spooled()

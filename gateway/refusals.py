@@ -6,7 +6,7 @@ time for that is taken from the others: nothing that is the same each time is lo
 
 from gateway import metrics
 from gateway.journal import Journal
-from gateway.responses import ErrorBody, Response, refused
+from gateway.responses import PREDICTION_ID, ErrorBody, Response, refused
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
 
@@ -27,7 +27,7 @@ class Refusals:
         answer = refused(error, fault)
         identifier = self._journal.rejected(model, version, answer.status, error.code, str(error), latency)
         self._count(model if known else "", error.code)
-        identity = (b"x-prediction-id", identifier.hex().encode())
+        identity = (PREDICTION_ID, identifier.hex().encode())
         return Response(answer.status, (*answer.headers, identity), answer.body)
 
     def _count(self, model: str, code: str) -> None:

@@ -35,6 +35,10 @@ from rollouts.errors import ConflictError, RouteError
 Header = tuple[bytes, bytes]
 
 JSON: Final[Header] = (b"content-type", b"application/json")
+ANSWER_VERSION: Final = b"x-model-version"
+ANSWER_ARM: Final = b"x-driftgate-arm"
+PREDICTION_ID: Final = b"x-prediction-id"
+"""Headers that say who answered, and under which id that is in the log."""
 OK: Final = 200
 FAILED: Final = 500
 UNAVAILABLE: Final = 503

@@ -13,7 +13,7 @@ from gateway.call import Call, Work
 from gateway.core import Core, Pending
 from gateway.durable import DurableCore
 from gateway.journal import Noted
-from gateway.responses import Response
+from gateway.responses import ANSWER_ARM, ANSWER_VERSION, PREDICTION_ID, Response
 from groundwork.tracing import OpenSpan, Parent, Tracer, Value, parent_of
 
 _TRACEPARENT: Final = b"traceparent"
@@ -21,9 +21,9 @@ _LONGEST: Final = 100
 _FAULT: Final = 500
 _NS: Final = 1e9
 _HEADERS: Final = {
-    b"x-model-version": "driftgate.version",
-    b"x-driftgate-arm": "driftgate.arm",
-    b"x-prediction-id": "driftgate.prediction_id",
+    ANSWER_VERSION: "driftgate.version",
+    ANSWER_ARM: "driftgate.arm",
+    PREDICTION_ID: "driftgate.prediction_id",
 }
 
 
@@ -54,8 +54,10 @@ class Spanned(Core):
         super().__init__(*arguments, **named)
         self._seen: dict[int, Seen] = {}
 
-    def begin(self, call: Call) -> Response | Pending:
+    def begin(self, call: Call, started: float = 0.0) -> Response | Pending:
         """As the core's; see the module."""
+        if started:  # it had to wait for its model, and was seen when it came
+            return super().begin(call, started)
         value = call.headers.get(_TRACEPARENT)
         parent = None if value is None else parent_of(value.decode("latin-1"))
         if not (self.draw() < self.tracer.ratio if parent is None else parent.sampled):

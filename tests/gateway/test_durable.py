@@ -171,3 +171,10 @@ async def test_a_route_that_is_loaded_on_demand_is_answered_alike(bench: Bench) 
     answer = bench.core.begin(call(request([ROW]), **{"x-driftgate-version": "1"}))
     assert not isinstance(answer, Response)
     assert identity(await answer) in bench.logged()
+
+
+async def test_a_model_that_sleeps_is_woken_and_waits_for_the_log_once(bench: Bench) -> None:
+    """A request that wakes its model has its answer when the log has it, and waits for one transaction."""
+    bench.here.sleep(bench.core)
+    answer = await bench.ask()
+    assert (answer.status, identity(answer) in bench.logged(), bench.sink.writes) == (200, True, 1)

@@ -100,6 +100,16 @@ async def test_a_refusal_is_a_span_too_and_nothing_is_kept(here: World) -> None:
     await bench.close()
 
 
+async def test_a_model_that_sleeps_is_woken_within_one_span(here: World) -> None:
+    """A request that wakes its model is one span, its load included."""
+    bench = Bench(here, ratio=1.0)
+    here.sleep(bench.core)
+    answer = await bench.infer(request())
+    assert (answer.status, bench.spans().keys() >= {"infer", "run"}) == (200, True)
+    assert [span.name for span in bench.kept.get_finished_spans()].count("infer") == 1
+    await bench.close()
+
+
 def test_nobody_pays_who_did_not_ask() -> None:
     """Without a tracer the cores are the plain ones."""
     assert core_of(None, durable=False) is Core

@@ -82,6 +82,19 @@ class World:
         self.core.lanes.table = MappingProxyType({**self.core.lanes.table, route.model: lane})
         return versions
 
+    def sleep(self, core: Core) -> None:
+        """Let `m` be dormant: the next request for it has this core load version 1, and answer by it."""
+        lanes = core.lanes
+
+        async def wake(model: str, version: str) -> LoadedModel:
+            loaded = await self.fleet.load(model, version)
+            lanes.serve(Route(model=model, revision=2, stable=version), self.fleet.loaded)
+            return loaded
+
+        core._demand._load = wake
+        lanes.take_out("m")
+        lanes.sleep({"m": "1"})
+
     async def publish(self, name: str, version: str, model: bytes) -> None:
         """Put a version into the registry."""
         publish(self.registry, name, version, model)

@@ -216,9 +216,9 @@ async def test_a_deadline_reaches_the_core(there: Served) -> None:
     calls: list[Call] = []
     core, begin = there.world.core, there.world.core.begin
 
-    def seen(call: Call) -> Response | Pending:
+    def seen(call: Call, started: float = 0.0) -> Response | Pending:
         calls.append(call)
-        return begin(call)
+        return begin(call, started)
 
     core.begin = seen  # type: ignore[method-assign]
     assert (await there.client.infer(raw(), timeout=50.0)).code is CODES.OK
