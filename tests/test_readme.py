@@ -91,7 +91,7 @@ def test_the_tour_runs(tmp_path: Path) -> None:
     assert code == 0, told[-6000:]
     for said in (
         "version 1 says [1, 0]",
-        "1 labels of loans are in the log",
+        "1 label of loans is in the log",
         "✔ succeeded",
         "✔ undo loans: version 1 answers everything",
         "✔ training answered 202",
