@@ -115,7 +115,8 @@ def read_outputs(signature: Signature) -> Reading:
 
 
 def _is_single(spec: TensorSpec) -> bool:
-    return spec.shape in ((-1,), (-1, 1))
+    """One value per row; LightGBM's exporter says [1] of as many labels as there are rows."""
+    return spec.shape in ((-1,), (-1, 1), (1,), (1, 1))
 
 
 def one_line(error: BaseException) -> str:

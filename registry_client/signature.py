@@ -76,6 +76,9 @@ ONNX_TYPES: Final[Mapping[str, Datatype]] = MappingProxyType(
     }
 )
 
+_LABELS: Final = frozenset({Datatype.BOOL, Datatype.BYTES, Datatype.INT32, Datatype.INT64})
+"""Datatypes in which exporters write a class."""
+
 
 def numpy_dtype(datatype: Datatype) -> str:
     """The little-endian numpy name of a datatype; ``"object"`` for BYTES (one ``str`` or ``bytes`` each)."""
@@ -134,10 +137,20 @@ def signature_of(inputs: Iterable[GraphNode], outputs: Iterable[GraphNode]) -> S
     Raises:
         SignatureError: an input or output is not a plain tensor of a known datatype.
     """
-    return Signature(
-        inputs=tuple(_spec(node, "input") for node in inputs),
-        outputs=tuple(_spec(node, "output") for node in outputs),
-    )
+    taken = tuple(_spec(node, "input") for node in inputs)
+    given = tuple(_spec(node, "output") for node in outputs)
+    if taken and all(spec.shape[:1] == (-1,) for spec in taken):
+        given = tuple(map(_by_row, given))
+    return Signature(inputs=taken, outputs=given)
+
+
+def _by_row(spec: TensorSpec) -> TensorSpec:
+    """An output of a graph that takes any number of rows: one label "of shape [1]" is one label per row.
+
+    LightGBM's exporter (onnxmltools) says [1] of its labels and gives as many as there are rows.
+    """
+    is_label = spec.shape == (1,) and spec.datatype in _LABELS
+    return TensorSpec(spec.name, spec.datatype, (-1,)) if is_label else spec
 
 
 def _spec(node: GraphNode, role: str) -> TensorSpec:

@@ -42,6 +42,7 @@ def test_failing_graph() -> None:
         ((LABEL, SCORES), Reading("classification", "output_label", "scores")),
         ((SCORES, LABEL), Reading("classification", "output_label", "scores")),
         ((TensorSpec("y", Datatype.BYTES, (-1, 1)),), Reading("classification", "y")),
+        ((TensorSpec("label", Datatype.INT64, (1,)), SCORES), Reading("classification", "label", "scores")),
         ((TensorSpec("variable", Datatype.FP32, (-1, 1)),), Reading("regression", "variable")),
         ((TensorSpec("embedding", Datatype.FP32, (-1, 64)),), Reading()),
         ((LABEL, TensorSpec("second", Datatype.INT64, (-1,))), Reading()),

@@ -76,6 +76,15 @@ def test_signature_of_nodes() -> None:
     )
 
 
+def test_labels_of_one_row_are_labels_of_every_row() -> None:
+    """LightGBM's exporter says [1] where it gives a label per row; other outputs stay as they are."""
+    rows = [Node("input", "tensor(float)", [None, 4])]
+    told = [Node("label", "tensor(int64)", [1]), Node("mean", "tensor(float)", [1])]
+    assert [spec.shape for spec in signature_of(rows, told).outputs] == [(-1,), (1,)]
+    one_row = [Node("input", "tensor(float)", [1, 4])]
+    assert [spec.shape for spec in signature_of(one_row, told).outputs] == [(1,), (1,)]
+
+
 def test_zipmap_is_refused() -> None:
     """A list of maps is no tensor, and the advice says how to get one."""
     with pytest.raises(SignatureError, match="zipmap=False"):
