@@ -298,7 +298,7 @@ class FastConnection(Connection):
             if not self._finish(cycle, answer):
                 await deliver(answer, send)
 
-        self._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # of what it is called with, it uses one
+        self._start_asgi_task(cycle, app)  # of what it is called with, it uses one
 
     def _finish(self, cycle: httptools_impl.RequestResponseCycle, answer: Response) -> bool:
         """End the cycle with one write and no timer; False where something is in the way of that."""

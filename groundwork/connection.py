@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from groundwork.ports import LimitSettings
@@ -193,6 +193,23 @@ class BoundedConnection(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.message_event.set()
         self._part(b"" if queued or not in_body or cycle.response_started else answer)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """As uvicorn does, but an answer to a connection that has just failed goes nowhere.
+
+        uvicorn hears of it in the loop's next turn, and would tell of a mistake in the application before.
+        """
+        transport = self.transport
+
+        async def attended(scope: Any, receive: Any, send: Any) -> None:
+            async def send_on(message: Any) -> None:
+                if transport.is_closing():
+                    cycle.disconnected = True
+                await send(message)
+
+            await app(scope, receive, send_on)
+
+        super()._start_asgi_task(cycle, attended)
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or part where what follows was refused."""

@@ -292,6 +292,38 @@ async def flood(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+class Failed:
+    """What uvloop leaves of a transport under which a write has failed."""
+
+    def write(self, _data: bytes) -> None:
+        """Raise, where asyncio's own would let it pass."""
+        raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+    def close(self) -> None:
+        """It is."""
+
+
+async def test_an_answer_to_a_connection_that_has_just_failed_is_no_mistake(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Between a write that fails and the loop's next turn an answer goes nowhere, and nobody logs a fault."""
+    bench.gate.clear()
+    _, writer = await bench.connect()
+    writer.write(GET)
+    await bench.until(1)
+    (connection,) = bench.state.connections
+    while connection.cycle is None:  # type: ignore[union-attr]  # noqa: ASYNC110  turns of this loop
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    connection.cycle.transport = Failed()  # type: ignore[union-attr]
+    bench.gate.set()  # the application goes on before the connection is told that it is lost
+    connection.transport.abort()
+    await bench.until(0)
+    await asyncio.gather(*bench.state.tasks)
+    assert not caplog.records
+    writer.close()
+
+
 async def test_an_answer_that_nobody_reads_ends_the_connection(bench: Bench) -> None:
     """Time runs for unread answers too; an idle connection without any is left to its own timer."""
     _, writer = await bench.connect()
