@@ -30,13 +30,24 @@ def told(messages: MessageSettings, work: Callable[[Log], int]) -> int:
         return 1
 
 
+def place_text(place: str) -> str:
+    """A registry's place, and that no model is there yet where that is so."""
+    from registry_client.backends import open_registry  # noqa: PLC0415  only a start that answers needs it
+
+    try:
+        held = open_registry(place).models()
+    except DriftgateError:  # the gateway says so itself, where it matters
+        return place
+    return place if held else f"{place}, where none is yet: `driftgate push` publishes one"
+
+
 def gateway_places(
     *, http: str, grpc: str | None, operator: str, models: str, workers: int
 ) -> list[tuple[str, str, str]]:
     """What a gateway answers for, where, and a word on it: rows of the table for eyes."""
     by_grpc = [] if grpc is None else [("gRPC", grpc, "the same predictions by gRPC")]
     return [
-        ("predictions", f"{http}/v2", f"{workers} workers, models from {models}"),
+        ("predictions", f"{http}/v2", f"{workers} workers, models from {place_text(models)}"),
         *by_grpc,
         ("endpoints", f"{http}/docs", "all of them, to try in a browser"),
         ("rollouts", operator, "driftgate rollout status MODEL"),

@@ -12,7 +12,6 @@ from driftgate.cli.options import json_option, operator_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
 from gateway.views import Models, ModelView
-from groundwork.errors import DriftgateError
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
@@ -86,17 +85,6 @@ def show_model(model: str, *, place: str | None, version: str | None, as_json: b
         show.facts(answer)
     else:
         _tell_view(msgspec.convert(answer, ModelView))
-
-
-def place_text(place: str) -> str:
-    """A registry's place as `up` tells it, and that no model is there yet where that is so."""
-    from registry_client.backends import open_registry  # noqa: PLC0415  the gateway's view needs no registry
-
-    try:
-        held = open_registry(place).models()
-    except DriftgateError:  # the gateway says so itself, where it matters
-        return place
-    return place if held else f"{place}, where none is yet: `driftgate push` publishes one"
 
 
 def _tell_registry(place: str, *, as_json: bool) -> None:

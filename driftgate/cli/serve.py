@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from driftgate import settings, show
-from driftgate.cli.models import place_text
 from driftgate.cli.options import flag_names, gateway_options, program_options
 from driftgate.in_force import InForce, bound, in_force, of_gateway
 from driftgate.ready import ready_file
@@ -64,7 +63,7 @@ def _greet(addresses: Addresses, gateway: GatewaySettings) -> None:
         http=addresses.http,
         grpc=addresses.grpc,
         operator=addresses.operator,
-        models=place_text(gateway.models),
+        models=gateway.models,
         workers=gateway.workers,
     )
     metrics = ("metrics", f"{addresses.operator}/metrics", "of all workers")

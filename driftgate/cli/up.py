@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from driftgate import ring, settings, show
-from driftgate.cli.models import place_text
 from driftgate.cli.options import flag_names, gateway_options, monitor_port_option, program_options
 from driftgate.extras import require
 from driftgate.in_force import in_force
@@ -78,7 +77,7 @@ def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> N
                 http=addresses.http,
                 grpc=addresses.grpc,
                 operator=addresses.operator,
-                models=place_text(models),
+                models=models,
                 workers=workers,
             ),
             ("monitor", addresses.monitor, "driftgate drift status"),

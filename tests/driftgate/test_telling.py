@@ -4,13 +4,16 @@ import functools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from driftgate.errors import CommandError
-from driftgate.telling import gateway_places, greet
+from driftgate.telling import gateway_places, greet, place_text
 from groundwork.clock import FakeClock
 from groundwork.logs import MessageSettings, program_log
+from registry_client import publish
+from tests.registry_client.support import a_graph
 
 
 def test_that_all_answers_is_a_table_or_an_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +37,14 @@ def test_every_door_of_a_gateway_is_named() -> None:
     rows = doors(grpc=None)
     assert [where for _, where, _ in rows] == ["http://h/v2", "http://h/docs", "http://o"]
     assert ("gRPC", "h:1", "the same predictions by gRPC") in doors(grpc="h:1")
+
+
+def test_a_start_on_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
+    """Whoever starts first and publishes later is not left to wonder why nothing answers."""
+    assert place_text(str(tmp_path)) == f"{tmp_path}, where none is yet: `driftgate push` publishes one"
+    publish(a_graph(), name="fraud", registry=tmp_path)
+    assert place_text(str(tmp_path)) == str(tmp_path)
+    assert place_text(str(tmp_path / "gone")) == str(tmp_path / "gone")
 
 
 PROGRAM = """

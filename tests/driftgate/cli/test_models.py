@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from driftgate.__main__ import run
-from driftgate.cli.models import place_text
 from registry_client import publish
 from tests.registry_client.support import a_graph
 
@@ -22,14 +21,6 @@ def test_a_registry_is_listed_without_a_gateway(tmp_path: Path, capsys: pytest.C
     assert run(["models", "--models", str(tmp_path), "--json"]) == 0
     found = msgspec.json.decode(capsys.readouterr().out)
     assert found == {"models": [{"name": "fraud", "versions": ["1", "2"]}]}
-
-
-def test_a_start_on_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
-    """Whoever starts first and publishes later is not left to wonder why nothing answers."""
-    assert place_text(str(tmp_path)) == f"{tmp_path}, where none is yet: `driftgate push` publishes one"
-    publish(a_graph(), name="fraud", registry=tmp_path)
-    assert place_text(str(tmp_path)) == str(tmp_path)
-    assert place_text(str(tmp_path / "gone")) == str(tmp_path / "gone")
 
 
 def test_an_empty_registry_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
