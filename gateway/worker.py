@@ -44,8 +44,8 @@ def main() -> int:
     capture(log)
     open_files.make_room(open_files.wanted(told.settings.limits.connections))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_live(told, log))
+        # Not closed: that would wait for what threads still do, and all that is to be kept is kept by then.
+        return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_live(told, log))
     except (DriftgateError, OSError) as error:
         log.error("worker-failed", fault=error)  # noqa: TRY400  our own log writes one line
         return 1
@@ -70,4 +70,8 @@ async def _live(told: Order, log: Log) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A run that outlasts the stop cannot be interrupted, and the interpreter would wait for its thread.
+    os._exit(code)

@@ -248,6 +248,29 @@ async def shared_out(gateway: Gateway) -> None:
             connection.close()
 
 
+async def test_a_run_that_outlasts_the_stop_is_left_behind(tmp_path: Path) -> None:
+    """A run that nobody can interrupt keeps no worker from ending in time, its log written; exit code 0."""
+    gateway = Gateway(tmp_path, workers=1, stop={"limit": 1.0, "linger": 0.1})
+    graphs.put(gateway.models, "m", 1, graphs.slow())
+    try:
+        await gateway.start()
+        tensors = [
+            {"name": "X", "datatype": "FP32", "shape": [rows, 4], "data": [0.1] * (4 * rows)}
+            for rows in (1, 4000)
+        ]
+        short, endless = ({"inputs": [tensor]} for tensor in tensors)
+        assert (await post(gateway.http + PATH, json=short)).status_code == 200
+        doomed = asyncio.create_task(post(gateway.http + PATH, json=endless))
+        await until(lambda: gateway.shown("driftgate_executing") > 0, "it is executing", seconds=60.0)
+        assert await gateway.stop() == 0
+        with pytest.raises(httpx.TransportError):
+            await doomed
+        assert "worker-killed" not in gateway.output()
+        assert len(gateway.logged()) == 1
+    finally:
+        await gateway.close()
+
+
 async def test_a_stable_version_that_crashes_workers_is_left_out(gateway: Gateway) -> None:
     """The version that runs at every crash is not loaded for a while; the other model is served."""
     graphs.put(gateway.models, "bad", 1, graphs.slow())
