@@ -2,7 +2,8 @@
 
 Rules: a path is split before it is unquoted, so that an escaped slash never makes a segment; segments are
 compared with templates and with nothing else. A segment may end in a fixed word after its name
-(`{model}:predict`). The first template that fits is meant. It knows paths, not what answers on them.
+(`{model}:predict`); no name has a colon, so another word there leads to nothing. The first template that fits
+is meant. It knows paths, not what answers on them.
 """
 
 from collections.abc import Mapping
@@ -52,8 +53,9 @@ class Paths:
                 continue
             named: dict[str, str] = {}
             for (wanted, brace, ending), found in zip(template, segments, strict=True):
-                if brace and found.endswith(ending) and len(found) > len(ending):
-                    named[wanted[1:]] = found.removesuffix(ending)
+                name = found.removesuffix(ending) if brace and found.endswith(ending) else ""
+                if name and ":" not in name:
+                    named[wanted[1:]] = name
                 elif brace or wanted != found:
                     break
             else:

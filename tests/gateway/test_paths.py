@@ -19,6 +19,20 @@ def test_quoting_never_makes_a_segment() -> None:
     assert PATHS.find(b"/v2/models/%ff/infer") == Target(1, "\ufffd")
 
 
+def test_a_word_behind_a_colon_is_no_name() -> None:
+    """What stands behind a colon is a word of a template, escaped or not, or the path leads to nothing."""
+    paths = Paths({"/v1/models/{model}": 1, "/v1/models/{model}:predict": 2})
+    assert paths.find(b"/v1/models/m") == Target(1, "m")
+    assert paths.find(b"/v1/models/m:predict") == paths.find(b"/v1/models/m%3apredict") == Target(2, "m")
+    for path in (
+        b"/v1/models/m:nope",
+        b"/v1/models/m%3Anope",
+        b"/v1/models/m:a:predict",
+        b"/v1/models/:predict",
+    ):
+        assert paths.find(path) is None
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """However many names are tried, the memory of paths stays small, and all are still found."""
     paths = Paths({"/{model}": 1})

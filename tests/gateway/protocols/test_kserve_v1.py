@@ -105,10 +105,10 @@ async def test_an_output_named_bytes_is_written_in_base64(here: World) -> None:
 
 
 async def test_the_colon_may_be_escaped(here: World) -> None:
-    """%3Apredict is :predict; another word after the colon is not offered."""
+    """%3Apredict is :predict, and nothing is no name; a known word that is not offered is 501."""
     assert (await here.post("/v1/models/m%3Apredict", {"instances": [ROW]})).status_code == 200
     assert (await here.post("/v1/models/m:explain", {"instances": [ROW]})).status_code == 501
-    assert (await here.post("/v1/models/:predict", {"instances": [ROW]})).status_code == 405
+    assert (await here.post("/v1/models/:predict", {"instances": [ROW]})).status_code == 404
 
 
 async def test_versions_and_labels_are_pinned(here: World) -> None:
