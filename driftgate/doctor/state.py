@@ -174,7 +174,8 @@ def log(subject: Subject) -> Iterator[Finding]:
     repair = "`driftgate doctor --repair` sets it aside, so that readers and writers go on behind it"
     yield from (fail("log", fault.what, fault.do if "newer" in fault.do else repair) for fault in faults)
     if not faults:
-        yield ok("log", f"{len(present)} segments, all readable")
+        counted = "1 segment" if len(present) == 1 else f"{len(present)} segments"
+        yield ok("log", f"{counted}, all readable")
         yield from _lag(subject)
     with contextlib.suppress(DriftgateError):
         lost = sum(value for key, value in totals(subject.data / "slots").items() if key.name == _LOST)
