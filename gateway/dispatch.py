@@ -33,6 +33,7 @@ _NONE: Final = Hurry(None, MIDDLE)
 _TOO_LONG: Final = 4.0
 WATCHED: Final = 64
 """Runs on the loop that are watched after one that was too long."""
+PROOFS: Final = 2
 _BOTH: Final = 2
 """With so many processors a worker, its loop and a run have one each."""
 _REST: Final = 0.25
@@ -91,16 +92,19 @@ class Dispatch:
 
         What a run costs is foreseen by the runs that were timed at load, and some graphs take much longer for
         some requests. After a run that was too long the next WATCHED are watched: the processor time of this
-        thread, which was `before` it, tells a run that is long from one that had to wait for its
-        processor. Requests as large as one that is long leave the loop for good.
+        thread, which was `before` it, tells a run that is long from one that had to wait for its processor.
+        Where PROOFS of them are long (one may have had to wait for a collection of garbage), requests as
+        large as that leave the loop for good.
         """
         if not model.watched:
-            model.watched = WATCHED
+            model.watched, model.proofs = WATCHED, 0
             return
         model.watched -= 1
         if seconds > self.too_long and self.spent() - before > self.too_long:
-            model.inline_rows, model.strays = min(model.inline_rows, extent - 1), True
-            model.schedule = strayed(model.schedule, model.inline_rows, seconds)
+            model.proofs += 1
+            if model.proofs >= PROOFS:
+                model.inline_rows, model.strays = min(model.inline_rows, extent - 1), True
+                model.schedule = strayed(model.schedule, model.inline_rows, seconds)
 
     def takes_alone(self, model: LoadedModel, extent: int) -> bool:
         """Whether the loop runs what its version's queue would: quicker for a client that is alone."""

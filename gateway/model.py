@@ -26,8 +26,8 @@ class LoadedModel(Interface):
     `inline_rows`: the most rows whose run may stay on the event loop (-1: none); `schedule` is the choice
     that this follows. `size` are the bytes of its file, `since` says when it was loaded (unix ns). `batcher`
     runs the rest, and is made when there is something to run. `watched` is for how many runs on the loop
-    their processor time is looked at; `strays` says that some took much longer than foreseen: what does not
-    fit into `inline_rows` then never runs on the loop.
+    their processor time is looked at, `proofs` how many of them were too long by it; `strays` says that some
+    took much longer than foreseen: what does not fit into `inline_rows` then never runs on the loop.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class LoadedModel(Interface):
         self.schedule = schedule
         self.batcher: Batcher | None = None
         self.watched = 0
+        self.proofs = 0
         self.strays = False
         self.digest = manifest.digest
         self.label_output = manifest.label_output
