@@ -28,7 +28,8 @@ class About(msgspec.Struct, frozen=True):
     """One codec or page: what it takes (nothing: no body), what it gives, and under which further statuses.
 
     `errors` are those of its own; those that any request may meet are added where they apply. `fault` names
-    the schema of an error. `bodiless`: what it takes may be left out.
+    the schema of an error. `bodiless`: what it takes may be left out. `operator`: it changes what answers
+    everybody, and stands in the document only for who asks for that.
     """
 
     tag: str
@@ -41,6 +42,7 @@ class About(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = MappingProxyType({})
     query: Mapping[str, str] = MappingProxyType({})
     bodiless: bool = False
+    operator: bool = False
 
 
 _V2: Final = "Open Inference Protocol v2"
@@ -135,6 +137,7 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             gives={JSON: "Empty"},
             errors=(403, 409, 501, 503),
             bodiless=True,
+            operator=True,
         ),
         f"{_PAGES}.repository:UNLOAD": About(
             _V2,
@@ -143,6 +146,7 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             gives={JSON: "Empty"},
             errors=(403, 409, 501, 503),
             bodiless=True,
+            operator=True,
         ),
         f"{_PAGES}.kserve_v1:ALIVE": About(_V1, "Whether it lives", gives={JSON: "Alive"}),
         f"{_PAGES}.kserve_v1:MODELS": About(_V1, "Which models answer", gives={JSON: "Names"}),
@@ -169,8 +173,11 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             _OWN,
             "This document",
             gives={JSON: "Anything"},
-            query={"model": "a model that the document is then written for, with its tensors and an example"},
-            errors=(404,),
+            query={
+                "model": "a model that the document is then written for, with its tensors and an example",
+                "operator": "true: with the paths that change what answers everybody, too",
+            },
+            errors=(400, 404),
         ),
         f"{_PAGES}.own:DOCS": About(_OWN, "This document for people", gives={"text/html": "Text"}),
     }

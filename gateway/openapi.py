@@ -2,8 +2,10 @@
 
 Of every path it says which statuses may come and in which shape; those of a connection (408, 414, 431 and the
 503 of too many) and our own mistake (500) are on each. A path whose target has no words in ABOUT is left out:
-there is nothing to be asked of it. For one model the document is concrete: the model's name stands in the
-paths, its tensors in the request, and an example of zeros that the model takes.
+there is nothing to be asked of it. So is one that changes what answers everybody, unless it is asked for: who
+tries whatever the document offers, as a fuzzer does, shall not take a model from all others. For one model
+the document is concrete: the model's name stands in the paths, its tensors in the request, and an example of
+zeros that the model takes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,15 +47,23 @@ _EDGES: Final[Mapping[Datatype, tuple[int, int]]] = {
 
 
 def describe(
-    targets: Mapping[str, str], version: str, model: LoadedModel | None = None, *, keyed: bool = False
+    targets: Mapping[str, str],
+    version: str,
+    model: LoadedModel | None = None,
+    *,
+    keyed: bool = False,
+    operator: bool = False,
 ) -> dict[str, Any]:
-    """The document for these paths; with a `model`, of that model alone. `keyed`: keys are wanted."""
+    """The document for these paths; with a `model`, of that model alone. `keyed`: keys are wanted.
+
+    `operator`: the paths that change what answers everybody are among them.
+    """
     schemas: dict[str, Any] = dict(SCHEMAS)
     paths = {}
     if model is not None:
         schemas["InferenceRequest"] = _concrete(model)
     for path, target in targets.items():
-        if target not in ABOUT:
+        if target not in ABOUT or (ABOUT[target].operator and not operator):
             continue
         shown = path if model is None else path.replace(_EMPTY_MODEL, model.name)
         paths[shown] = _path(shown, target, keyed=keyed)

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from gateway import labels
+from gateway.errors import MalformedError
 from gateway.openapi import describe
 from gateway.pages.page import Exchange, get, post
 from gateway.responses import OK, Response, document
@@ -17,6 +18,8 @@ _POLICY: Final = (
     b"content-security-policy",
     b"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'",
 )
+
+_TRUTH: Final = ("true", "false")
 
 
 async def _labels(asked: Exchange) -> Response:
@@ -35,9 +38,13 @@ async def _metrics(asked: Exchange) -> Response:
 
 async def _openapi(asked: Exchange) -> Response:
     here = asked.premises
-    names = parse_qs(asked.query.decode("latin-1")).get("model", [])
+    wished = parse_qs(asked.query.decode("latin-1"))
+    names, operator = wished.get("model", []), wished.get("operator", ["false"])[0]
+    if operator not in _TRUTH:
+        raise MalformedError(f"operator: wanted true or false, found {operator!r}")
     model = await here.core.find(names[0], None) if names else None
-    return document(describe(here.targets, here.version, model, keyed=here.keyed()))
+    told = describe(here.targets, here.version, model, keyed=here.keyed(), operator=operator == "true")
+    return document(told)
 
 
 async def _docs(_: Exchange) -> Response:

@@ -34,13 +34,13 @@ def references(value: Any) -> set[str]:
 
 def test_references_lead_somewhere_and_every_schema_is_used() -> None:
     """No schema is missing, and none is there for nothing."""
-    document = describe({**OFFERED}, "1")
+    document = describe({**OFFERED}, "1", operator=True)
     assert references(document) == set(SCHEMAS)
 
 
 async def test_the_document_is_that_of_the_port(here: World) -> None:
     """The paths are those of the port; with a model its name stands in them, and the example is answered."""
-    document = (await here.client.get("/openapi.json")).json()
+    document = (await here.client.get("/openapi.json?operator=true")).json()
     offered = {path for path, target in here.port.premises.targets.items() if target in ABOUT}
     assert set(document["paths"]) == offered
     assert document["openapi"].startswith("3.1")
@@ -51,9 +51,21 @@ async def test_the_document_is_that_of_the_port(here: World) -> None:
     assert (await here.client.get("/openapi.json?model=nobody")).status_code == 404
 
 
+async def test_what_takes_a_model_away_is_shown_to_who_asks(here: World) -> None:
+    """A tool that tries all of the document unloads nothing, unless the document was asked to say how."""
+    plain = (await here.client.get("/openapi.json")).json()["paths"]
+    whole = (await here.client.get("/openapi.json?operator=true")).json()["paths"]
+    assert whole.keys() - plain.keys() == {
+        f"/v2/repository/models/{{model}}/{act}" for act in ("load", "unload")
+    }
+    refused = await here.client.get("/openapi.json?operator=perhaps")
+    assert refused.status_code == 400
+    assert "wanted true or false, found 'perhaps'" in refused.json()["error"]
+
+
 def test_a_body_is_wanted_by_all_that_take_one_but_the_repository() -> None:
     """A client made from the document sends a body wherever the port refuses a request without one."""
-    paths = describe({**OFFERED, "/score": "gateway.protocols.azure_ml:CODEC"}, "1")["paths"]
+    paths = describe({**OFFERED, "/score": "gateway.protocols.azure_ml:CODEC"}, "1", operator=True)["paths"]
     bodies = {path: one["post"]["requestBody"] for path, one in paths.items() if "post" in one}
     free = {path for path, body in bodies.items() if not body["required"]}
     assert free == {path for path in bodies if path.startswith("/v2/repository/")}
