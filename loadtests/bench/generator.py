@@ -133,6 +133,15 @@ async def _closed(url: str, payload: bytes, connections: int, seconds: float) ->
     return tally
 
 
+def free_connection(idle: list[Connection]) -> Connection | None:
+    """A connection to send on; one that lay idle for long may have been closed, which is no failure."""
+    while idle:
+        found = idle.pop()
+        if not found.lost:
+            return found
+    return None
+
+
 async def _open(url: str, payload: bytes, connections: int, seconds: float, rate: float) -> Tally:
     tally = Tally()
     clock = time.perf_counter_ns
@@ -160,12 +169,13 @@ async def _open(url: str, payload: bytes, connections: int, seconds: float, rate
         # uvloop wakes up to a millisecond early.
         while (pause := (due - clock()) / 1e9) > 0:  # noqa: ASYNC110  a time is meant, not an event
             await asyncio.sleep(pause)
-        if idle:
-            idle.pop().send(payload, due)
+        free = free_connection(idle)
+        if free is not None:
+            free.send(payload, due)
         else:
             waiting.append(due)
     limit = clock() + int(30e9)
-    while len(idle) < connections and clock() < limit:  # noqa: ASYNC110  all connections, not one event
+    while any(one.sent for one in opened) and clock() < limit:  # noqa: ASYNC110  all connections, not one event
         await asyncio.sleep(0.01)
     tally.seconds = (clock() - began) / 1e9
     for connection in opened:

@@ -6,7 +6,7 @@ import pytest
 
 from loadtests import open_loop
 from loadtests.arrivals import Arrivals
-from loadtests.bench.generator import Tally, request_bytes
+from loadtests.bench.generator import Connection, Tally, free_connection, request_bytes
 from tests.loadtests.stub import Stub
 
 
@@ -35,6 +35,15 @@ def test_a_connection_that_is_closed_is_opened_again() -> None:
         )
         (window, *_) = stream.run(1.0)
     assert window.done > 200
+
+
+def test_a_connection_that_was_closed_while_idle_is_passed_over() -> None:
+    """A benchmark's open loop sends on what is still open, and counts no failure for what is not."""
+    closed, still = Connection(lambda *_: None), Connection(lambda *_: None)
+    closed.connection_lost(None)
+    idle = [still, closed]
+    assert free_connection(idle) is still
+    assert free_connection(idle) is None
 
 
 def test_the_histogram_has_a_line_per_doubling() -> None:
