@@ -21,6 +21,7 @@ from gateway.console import Console
 from gateway.discover import Discovery
 from gateway.fleet import Fleet
 from gateway.flusher import Flusher
+from gateway.frame_shadow import FrameShadow
 from gateway.front import Behind, Front
 from gateway.journal import Journal
 from gateway.lanes import Lanes
@@ -120,6 +121,8 @@ class App:
         self._tracer = open_tracer(settings.traces, "gateway")
         kind = core_of(self._tracer, durable=settings.journal.durability == "sync")
         self._core = kind(lanes, self._journal, counters, settings, clock, on_demand=self._demand)
+        self._frame_shadow = FrameShadow(self._core.shadow, self._journal, counters, settings.shadow)
+        lanes.follower, self._flusher.after = self._frame_shadow, self._frame_shadow.take
         self._reconciler = Reconciler(lanes, self._fleet, settings.pace, clock, self._presence, self._log)
         self._fleet.room = self._reconciler.make_room
         self._discovery = Discovery(self._registry, self._store, self._log)
@@ -199,6 +202,7 @@ class App:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._reconciler.close()
+        await self._finish_shadows()
         await self._core.close()
         self._journal.adopt(await asyncio.to_thread(self._journal.retry))
         self._journal.finish()
@@ -206,6 +210,12 @@ class App:
         await self._close_stores()
         self._log.info("worker-stopped", cut_connections=cut, log_flushed=flushed)
         return flushed
+
+    async def _finish_shadows(self) -> None:
+        """What was answered last is run again too; twice, for a full buffer keeps the other from a flush."""
+        await self._flusher.flush()
+        await self._flusher.flush()
+        await self._frame_shadow.close()
 
     async def _leave(self) -> None:
         """The whole gateway stops: fail readiness, and serve on until the supervisor has closed the door.

@@ -95,7 +95,7 @@ def cheap_rows(schedule: Schedule) -> int:
     return _CHEAP_ROWS
 
 
-def busy(job: Job) -> bool:
-    """Whether callers wait for what this run would take."""
-    beside, answered = job.beside.batcher, job.answered.batcher
-    return bool((beside is not None and beside.waiting) or (answered is not None and answered.crowded))
+def competes(beside: LoadedModel, answered: LoadedModel) -> bool:
+    """Whether callers wait for what a run of one version beside answers of the other would take."""
+    theirs, ours = beside.batcher, answered.batcher
+    return bool((theirs is not None and theirs.waiting) or (ours is not None and ours.crowded))

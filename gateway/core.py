@@ -238,6 +238,8 @@ class Core:
         count_answered(self._values, work, noted)
         if work.shadow is not None:
             self._offer(work, work.shadow, noted, outputs)
+        elif not work.counted and work.arm is Arm.STABLE:
+            self._leave_out(work, noted)
         told = (*headers, *arm_headers(work.model.version, work.arm), _identity(noted.identifier.hex()))
         return Response(OK, told, body)
 
@@ -265,6 +267,13 @@ class Core:
         self.shadow.offer(
             Job(work.model, shadow, noted, request.feeds, outputs, request.rows, size, evidence)
         )
+
+    @staticmethod
+    def _leave_out(work: Work, noted: Noted) -> None:
+        """What stable answered in a candidate's place is no pair, though its row looks like any other."""
+        for way in work.bound.ways:
+            if way.arm is Arm.STABLE:
+                way.left_out.add(noted.identifier)
 
     def note(self, work: Work, identifier: bytes) -> Noted:
         """What is recorded of a request under this id."""

@@ -11,6 +11,7 @@ and one transaction serves everybody who waits.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
@@ -83,6 +84,9 @@ class Flusher:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failures = 0
+        self._written: deque[bytes] = deque()  # filled by the thread
+        self.after: Callable[[Sequence[bytes]], None] | None = None
+        """Called on the loop after each flush with the frames that it wrote; none where it failed."""
         self._waiting: list[asyncio.Future[bool]] = []
         self.idle = False
         """Whether the last flush found nothing, and no row has been seen since."""
@@ -165,6 +169,7 @@ class Flusher:
             raise
         finally:
             self._tell_waiting()
+            self._hand_on()
         self._failures = 0
         if unready:
             self._waiting = waiting + self._waiting
@@ -183,7 +188,14 @@ class Flusher:
         for rows, frame in filled:
             rows.release()
             self._count(frame)
+        if self.after is not None:
+            self._written.extend(frame for _, frame in filled)
         return True
+
+    def _hand_on(self) -> None:
+        """Once each, for they are in the log once: after a flush that was cut the next one does it."""
+        if self.after is not None:
+            self.after([self._written.popleft() for _ in range(len(self._written))])
 
     def _tell_waiting(self) -> None:
         """How many rows are in the slot and not in a segment; on the loop, like what counts them."""

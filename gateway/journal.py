@@ -186,6 +186,16 @@ class Journal(SlotStreams):
         if prediction.plan.withholds:
             self._values[loaded.meters.withheld] += rows
 
+    def stream(self, loaded: LoadedModel) -> int:
+        """The number of the stream that a version's predictions go to."""
+        return self._predictions[loaded].stream.number
+
+    def keeps_whole(self, loaded: LoadedModel) -> bool:
+        """Whether the log has every request of this version with all its values as they were."""
+        prediction = self._predictions[loaded]
+        whole = prediction.plan.quick is not None and prediction.limit == EVERYTHING
+        return whole and prediction.stream.file is not None
+
     def plan(self, loaded: LoadedModel) -> PredictionPlan:
         """What is recorded of a version's tensors; its `fill` may run in a thread."""
         return self._predictions[loaded].plan
@@ -286,6 +296,26 @@ class Journal(SlotStreams):
             "stable_outcome": (Outcome.OK if stable is not None else Outcome.FAILED).value,
             "candidate_outcome": (Outcome.OK if candidate is not None else Outcome.FAILED).value,
         }
+        validity = plan.fill(columns, stable, candidate, rows)
+        self._append(stream, columns, rows, validity, promised=False)
+
+    def paired_rows(
+        self,
+        pair: tuple[LoadedModel, LoadedModel],
+        answered_by: Arm,
+        meta: Mapping[str, Array],
+        stable: Sequence[Array],
+        candidate: Sequence[Array],
+    ) -> None:
+        """Record pairs whose runs were all well, of any number of requests.
+
+        `meta` has their `id`, `row`, `time` and `revision`. Some 20 µs and a copy.
+        """
+        stream, plan = self._pairs[pair]
+        columns: dict[str, Any] = {
+            **meta, "answered_by": answered_by.value, "stable_outcome": _OK, "candidate_outcome": _OK
+        }  # fmt: skip
+        rows = len(meta["row"])
         validity = plan.fill(columns, stable, candidate, rows)
         self._append(stream, columns, rows, validity, promised=False)
 

@@ -5,8 +5,9 @@ table is the one that changes what answers. It decides nothing: whoever follows 
 (`gateway.reconcile`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
 import msgspec
 
@@ -14,6 +15,7 @@ from gateway.errors import NotReadyError, UnknownModelError
 from gateway.meters import Evidence
 from gateway.model import LoadedModel
 from gateway.routing import Lane, Table, lane_of
+from gateway.ways import Way
 from groundwork.counters import Counters
 from groundwork.errors import DriftgateError
 from prediction_log.record import Arm
@@ -23,6 +25,18 @@ Versions = Mapping[tuple[str, str], LoadedModel]
 """(model, version) to what is in memory."""
 
 
+class Follower(Protocol):
+    """What makes shadow runs from the log; see `gateway.frame_shadow.FrameShadow`."""
+
+    def follow(self, lane: Lane, evidence: Evidence | None) -> tuple[Way, ...]:
+        """The ways by which it makes all shadow runs of a lane; () where it does not."""
+        ...
+
+    def leave(self, ways: Sequence[Way]) -> None:
+        """Their lane is not there any more."""
+        ...
+
+
 class Bound(msgspec.Struct, frozen=True):
     """A lane with the places where its evidence is counted."""
 
@@ -30,9 +44,11 @@ class Bound(msgspec.Struct, frozen=True):
     evidence: dict[Arm, Evidence]
     plain: bool
     """Whether the stable version answers everything, alone: there is nothing to draw."""
+    ways: tuple[Way, ...] = ()
+    """How its requests are run again from the log; `lane` has no shadow then: nothing is to be offered."""
 
 
-def bind(lane: Lane, counters: Counters) -> Bound:
+def bind(lane: Lane, counters: Counters, follower: Follower | None = None) -> Bound:
     """A lane, with places for what its arms do under its route's revision."""
     name, revision = lane.route.model, lane.route.revision
     arms = {Arm.STABLE: lane.stable, Arm.CANDIDATE: lane.candidate, Arm.SHADOW: lane.shadow}
@@ -41,7 +57,10 @@ def bind(lane: Lane, counters: Counters) -> Bound:
         for arm, model in arms.items()
         if model is not None
     }
-    return Bound(lane, evidence, plain=lane.weight == 0 and lane.shadow_share == 0)
+    ways = () if follower is None else follower.follow(lane, evidence.get(Arm.SHADOW))
+    if ways:
+        lane = msgspec.structs.replace(lane, shadow=None, shadow_share=0)
+    return Bound(lane, evidence, plain=lane.weight == 0 and lane.shadow_share == 0, ways=ways)
 
 
 class Lanes:
@@ -56,6 +75,8 @@ class Lanes:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self.follower: Follower | None = None
+        """What makes shadow runs from the log, where there is one; set before there are lanes."""
         self._table: Table = MappingProxyType({})
         self.bound: Mapping[str, Bound] = {}
         self.routed: Collection[str] = frozenset()
@@ -73,10 +94,13 @@ class Lanes:
     def table(self, table: Table) -> None:
         old, bound = self.bound, {}
         for name, lane in table.items():
-            same = name in old and old[name].lane is lane
-            bound[name] = old[name] if same else bind(lane, self._counters)
+            same = self._table.get(name) is lane
+            bound[name] = old[name] if same else bind(lane, self._counters, self.follower)
         self._table = table
         self.bound = bound  # the one assignment that changes what answers
+        for name, was in old.items():
+            if was.ways and bound.get(name) is not was and self.follower is not None:
+                self.follower.leave(was.ways)
 
     @property
     def served(self) -> Collection[str]:

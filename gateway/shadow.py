@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 
 from gateway import memory, metrics
-from gateway.beside import AT_ONCE, Job, Outcome, busy, cheap_rows, run
+from gateway.beside import AT_ONCE, Job, Outcome, cheap_rows, competes, run
 from gateway.journal import Journal
 from gateway.model import LoadedModel
 from gateway.run_settings import ShadowSettings
@@ -76,14 +76,11 @@ class Shadow:
     def offer(self, job: Job) -> None:
         """Take the job up soon, or drop it and count that where the budget is used up."""
         self._offered += 1
-        if busy(job):
+        if competes(job.beside, job.answered):
             self._drop(job, "busy")
             return
-        if self._held >= self._settings.max_waiting:
-            self._drop(job, "waiting")
-            return
-        if self._bytes + job.size > self._settings.max_bytes:
-            self._drop(job, "bytes")
+        if self.full(job):
+            self._drop(job, "waiting" if self._held >= self._settings.max_waiting else "bytes")
             return
         self._held += 1
         self._bytes += job.size
@@ -98,6 +95,11 @@ class Shadow:
             self._dear.append(job)
             if self._batch is None:
                 self._batch = asyncio.get_running_loop().create_task(self._work())
+
+    def full(self, job: Job) -> bool:
+        """Whether this job would be dropped for want of room."""
+        settings = self._settings
+        return self._held >= settings.max_waiting or self._bytes + job.size > settings.max_bytes
 
     async def idle(self) -> None:
         """Wait until everything that was taken up is recorded."""
@@ -155,7 +157,7 @@ class Shadow:
         del self._cheap[:count]
         try:
             if few:
-                with self._executing(few):
+                with self.executing([job.beside for job in few]):
                     outcomes = run(few)
                 self._settle(few, outcomes)
         finally:
@@ -200,13 +202,13 @@ class Shadow:
             course = job.answered, job.beside
             if course not in self._courses:
                 await loop.run_in_executor(self._pool, self._journal.open_pairs, *job.pair)
-                good = self._pairs_series(job.pair, "ok")
+                good = self.series(job.pair, "ok")
                 self._courses[course] = Course(job.pair, good, cheap_rows(job.beside.schedule))
 
     async def _run_away(self, batch: Sequence[Job]) -> None:
         if not batch:
             return
-        with self._executing(batch):
+        with self.executing([job.beside for job in batch]):
             outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, run, batch)
         while batch:
             await self._give_way()
@@ -219,9 +221,9 @@ class Shadow:
         return max(AT_ONCE, self._held // _SHARE)
 
     @contextlib.contextmanager
-    def _executing(self, batch: Sequence[Job]) -> Iterator[None]:
-        """A version that brings the process down is known by what stood in the slot."""
-        running = {job.beside.meters.executing for job in batch}
+    def executing(self, versions: Sequence[LoadedModel]) -> Iterator[None]:
+        """Let the slot show what runs: by that a version is known that brings the process down."""
+        running = {version.meters.executing for version in versions}
         for index in running:
             self._values[index] += 1
         try:
@@ -234,7 +236,7 @@ class Shadow:
         """These jobs but for those that would compete with callers; these are dropped."""
         batch = []
         for job in jobs:
-            if busy(job):
+            if competes(job.beside, job.answered):
                 self._let_go(job)
                 self._drop(job, "busy")
             else:
@@ -279,13 +281,14 @@ class Shadow:
         pair = course.pair
         stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)
         self._journal.paired(pair, job.noted, stable, candidate, job.rows)
-        self._values[course.good if outcome is not None else self._pairs_series(pair, "failed")] += 1
+        self._values[course.good if outcome is not None else self.series(pair, "failed")] += 1
         if job.evidence is not None:
             self._values[job.evidence.requests] += 1
             if outcome is None:
                 self._values[job.evidence.errors] += 1
 
-    def _pairs_series(self, pair: tuple[LoadedModel, LoadedModel], outcome: str) -> int:
+    def series(self, pair: tuple[LoadedModel, LoadedModel], outcome: str) -> int:
+        """Where pairs of (stable, candidate) with this outcome are counted."""
         stable, candidate = pair
         labels = {"model": stable.name, "stable": stable.version, "candidate": candidate.version}
         return self._counters.series(metrics.PAIRS, {**labels, "outcome": outcome})

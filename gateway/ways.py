@@ -1,0 +1,69 @@
+"""The ways of a lane: which version answers as which arm, and which other one runs beside.
+
+Pure but for the holding.
+"""
+
+import msgspec
+
+from gateway.meters import Evidence
+from gateway.model import LoadedModel
+from gateway.routing import Lane
+from gateway.tensors import Tensor
+from prediction_log.record import Arm
+from registry_client.signature import Datatype
+
+
+class Way(msgspec.Struct, frozen=True, eq=False):
+    """What one version answers as one arm under one revision, and the other version that runs beside.
+
+    `share` is a threshold of 2**32. `evidence` is where the shadow's runs count (None: nowhere). `left_out`
+    are ids of requests that are not compared, though they look as if they were; its owner is the event loop.
+    """
+
+    answered: LoadedModel
+    beside: LoadedModel
+    arm: Arm
+    revision: int
+    share: int
+    evidence: Evidence | None
+    left_out: set[bytes]
+
+    @property
+    def pair(self) -> tuple[LoadedModel, LoadedModel]:
+        """(stable, candidate), whoever of them answered."""
+        if self.arm is Arm.CANDIDATE:
+            return self.beside, self.answered
+        return self.answered, self.beside
+
+    def hold(self) -> None:
+        """Something of it is under way beyond this turn of the loop."""
+        self.answered.hold()
+        self.beside.hold()
+
+    def let_go(self) -> None:
+        """That is over."""
+        self.answered.let_go()
+        self.beside.let_go()
+
+
+def ways_of(lane: Lane, shadow: Evidence | None) -> tuple[Way, ...]:
+    """The ways of a lane, () where nothing runs beside; what the lane's `shadow` runs count to is evidence.
+
+    A version that runs beside the candidate is the stable one, and is no evidence for anybody.
+    """
+    if lane.shadow is None or not lane.shadow_share:
+        return ()
+    revision, share = lane.route.revision, lane.shadow_share
+    way = Way(lane.stable, lane.shadow, Arm.STABLE, revision, share, shadow, set())
+    if lane.candidate is None or not lane.weight:
+        return (way,)
+    return way, Way(lane.candidate, lane.stable, Arm.CANDIDATE, revision, share, None, set())
+
+
+def comparable(model: LoadedModel) -> bool:
+    """Whether all tensors of a version are rows of fixed widths, so that a frame has them as they were."""
+    return all(_is_plain(tensor) for tensor in (*model.inputs.values(), *model.outputs))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.batched and tensor.row_shape is not None and tensor.datatype is not Datatype.BYTES
