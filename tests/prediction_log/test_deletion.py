@@ -22,13 +22,14 @@ from prediction_log.transport import START
 from tests.prediction_log import samples
 
 IDS = PredictionIds(bytes(range(16)))
+BOOT = "boot-1"
+"""A boot of our own: the machine's may be spelt with what the tests look for."""
 FIRST, SECOND = IDS.encode(1, 1, 0), IDS.encode(1, 1, 2)
 
 
 def written(folder: Path, *, segment_bytes: int = 1 << 20) -> SegmentSink:
     """Two predictions of two rows each in stream 1, with labels, a pair of the first, and a reject."""
-    # A boot of our own: this machine's may be spelt with what the tests look for.
-    sink = SegmentSink(folder, segment_bytes=segment_bytes, clock=FakeClock(7, 0.0), boot="boot-1")
+    sink = SegmentSink(folder, segment_bytes=segment_bytes, clock=FakeClock(7, 0.0), boot=BOOT)
     ids = np.frombuffer(FIRST * 2 + SECOND * 2, np.uint8).reshape(4, 16)
     columns = {
         **samples.columns(0, 4),
@@ -133,7 +134,7 @@ def test_ids_that_name_nothing_are_told(tmp_path: Path) -> None:
 
 def test_a_reject_loses_its_message(tmp_path: Path) -> None:
     """The id of a refused request names a row whose message is blanked."""
-    with closing(SegmentSink(tmp_path, clock=FakeClock(0, 0.0))) as sink:
+    with closing(SegmentSink(tmp_path, clock=FakeClock(0, 0.0), boot=BOOT)) as sink:
         identifier = IDS.encode(1, 1, 0)
         texts = {"client_id": [b""], "code": [b"malformed"], "message": [b"found ada"], "version": [b""]}
         meta = {"id": np.frombuffer(identifier, np.uint8), "time": 1, "status": 400, "trace_id": np.zeros(16)}
