@@ -22,26 +22,24 @@ from prediction_log.transport import START
 from tests.prediction_log import samples
 
 IDS = PredictionIds(bytes(range(16)))
-BOOT = "boot-1"
-"""A boot of our own: the machine's may be spelt with what the tests look for."""
 FIRST, SECOND = IDS.encode(1, 1, 0), IDS.encode(1, 1, 2)
 
 
 def written(folder: Path, *, segment_bytes: int = 1 << 20) -> SegmentSink:
     """Two predictions of two rows each in stream 1, with labels, a pair of the first, and a reject."""
-    sink = SegmentSink(folder, segment_bytes=segment_bytes, clock=FakeClock(7, 0.0), boot=BOOT)
+    sink = SegmentSink(folder, segment_bytes=segment_bytes, clock=FakeClock(7, 0.0))
     ids = np.frombuffer(FIRST * 2 + SECOND * 2, np.uint8).reshape(4, 16)
     columns = {
         **samples.columns(0, 4),
         "id": ids,
         "row": [0, 1, 0, 1],
-        "client_id": [b"ada"] * 2 + [b"bob"] * 2,
+        "client_id": [b"wim"] * 2 + [b"bob"] * 2,
     }
     sink.write([samples.make_frame(columns=columns, rows=4)])
     labels = [
         LabelRow("yes", 1, id=FIRST),
         LabelRow(1.5, 2, id=SECOND),
-        LabelRow(value=True, time=3, client_id=b"ada"),
+        LabelRow(value=True, time=3, client_id=b"wim"),
         LabelRow(7, 4, client_id=b"bob"),
     ]
     sink.write([_encoded(Kind.LABEL, label_schema("loan"), label_columns(labels), rows=4, stream=2)])
@@ -65,7 +63,7 @@ def read(folder: Path) -> dict[int, Frame]:
 
 def remove(folder: Path, sink: SegmentSink, *ids: bytes, model: str = "loan") -> Deleted:
     """Delete these predictions."""
-    return delete(folder, Request(model, ids, "ada", "asked"), IDS, sink, FakeClock(9, 0.0))
+    return delete(folder, Request(model, ids, "wim", "asked"), IDS, sink, FakeClock(9, 0.0))
 
 
 @pytest.mark.parametrize("segment_bytes", [1, 1 << 20])
@@ -99,7 +97,7 @@ def test_the_log_says_who_and_why(tmp_path: Path) -> None:
     assert [bytes(identifier) for identifier in told.array("id")] == [FIRST, SECOND]
     assert told.array("row").tolist() == [ALL_ROWS] * 2
     assert told.array("time").tolist() == [9, 9]
-    assert told.strings("actor").tolist() == [b"ada"] * 2
+    assert told.strings("actor").tolist() == [b"wim"] * 2
     assert told.strings("reason").tolist() == [b"asked"] * 2
 
 
@@ -114,12 +112,12 @@ def test_no_byte_of_a_value_is_left_in_the_folder(tmp_path: Path) -> None:
     """Neither the pages of a segment nor its write-ahead log hold the old values."""
     with closing(written(tmp_path)) as sink:
         told = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-        assert b"ada" in told
+        assert b"wim" in told
         assert b"yes" in told
         assert remove(tmp_path, sink, FIRST).emptied
         left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"yes" not in left
-    assert left.count(b"ada") == 1  # the actor of the deletion
+    assert left.count(b"wim") == 1  # the actor of the deletion
 
 
 def test_ids_that_name_nothing_are_told(tmp_path: Path) -> None:
@@ -134,9 +132,9 @@ def test_ids_that_name_nothing_are_told(tmp_path: Path) -> None:
 
 def test_a_reject_loses_its_message(tmp_path: Path) -> None:
     """The id of a refused request names a row whose message is blanked."""
-    with closing(SegmentSink(tmp_path, clock=FakeClock(0, 0.0), boot=BOOT)) as sink:
+    with closing(SegmentSink(tmp_path, clock=FakeClock(0, 0.0))) as sink:
         identifier = IDS.encode(1, 1, 0)
-        texts = {"client_id": [b""], "code": [b"malformed"], "message": [b"found ada"], "version": [b""]}
+        texts = {"client_id": [b""], "code": [b"malformed"], "message": [b"found wim"], "version": [b""]}
         meta = {"id": np.frombuffer(identifier, np.uint8), "time": 1, "status": 400, "trace_id": np.zeros(16)}
         zero = dict.fromkeys(("row", "arm", "revision", "outcome", "latency", "kept"), 0)
         columns = {**texts, **meta, **zero, "model": [b"loan"]}
