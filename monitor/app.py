@@ -43,6 +43,7 @@ from monitor.priority import in_turns
 from monitor.rereading import Reread, Rereading
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
+from prediction_log.ids import PredictionIds, load_key
 from prediction_log.segment_file import refuse_newer
 from prediction_log.segment_source import SegmentSource
 from registry_client.backends import open_registry
@@ -159,7 +160,7 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
         writing = stack.enter_context(contextlib.closing(open_store(data)))
         sending = stack.enter_context(contextlib.closing(open_store(data)))
         reading = stack.enter_context(contextlib.closing(open_store(data, readonly=True)))
-        pipeline = Pipeline(writing, settings, registry)
+        pipeline = Pipeline(writing, settings, registry, PredictionIds(load_key(data)))
         loop = Loop(pipeline, source, rollouts, EvidenceOut(rollouts, clock), clock, log)
         tracer = open_tracer(settings.traces, "monitor")
         if tracer is not None:

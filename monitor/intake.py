@@ -18,6 +18,7 @@ from monitor.catalogue import Catalogue, Known
 from monitor.columns import unwatched
 from monitor.events import Event
 from monitor.incidents import Change
+from monitor.keys import Keys
 from monitor.ledger import Joined, Labelled, Ledger, Paired, Predicted
 from monitor.log_time import LogTime, Times
 from monitor.reach import Reach
@@ -47,6 +48,7 @@ class Intake:
         time: LogTime,
         *,
         reach: Reach,
+        keys: Keys,
     ) -> None:
         self._db = connection
         self._settings = settings
@@ -55,6 +57,7 @@ class Intake:
         self._tally = tally
         self._time = time
         self._reach = reach
+        self._keys = keys
         self.watches: dict[tuple[str, str], Watch] = {}
         self.touched: set[tuple[str, str]] = set()
         self.reports: dict[str, str] = {}
@@ -110,7 +113,7 @@ class Intake:
         clients = frame.strings("client_id")
         named = clients.tolist() if len(clients) and clients.offsets[-1] else [b""] * frame.rows
         columns = zip(
-            truth.keys(identifiers),
+            self._keys.of(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             named,
@@ -126,7 +129,7 @@ class Intake:
         identifiers = np.ascontiguousarray(frame.array("label_id"))
         clients = frame.strings("client_id")
         columns = zip(
-            truth.keys(identifiers),
+            self._keys.of(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             clients.tolist(),
@@ -162,7 +165,7 @@ class Intake:
         identifiers = np.ascontiguousarray(frame.array("id"))
         rows = zip(
             frame.array("revision").tolist(),
-            truth.keys(identifiers),
+            self._keys.of(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             frame.array("stable_outcome").tolist(),
@@ -186,7 +189,7 @@ class Intake:
     def _deletions(self, frame: Frame) -> None:
         identifiers = np.ascontiguousarray(frame.array("id"))
         rows = frame.array("row").tolist()
-        for key, identifier, row in zip(truth.keys(identifiers), identifiers, rows, strict=True):
+        for key, identifier, row in zip(self._keys.of(identifiers), identifiers, rows, strict=True):
             self._ledger.delete(key, identifier.tobytes(), row)
 
     def _losses(self, frame: Frame) -> None:

@@ -200,22 +200,20 @@ class Ledger:
 
     def add_pairs(self, pairing: tuple[str, int, str, str], rows: Sequence[Paired]) -> None:
         """Keep the pairs of one (model, revision, stable, candidate), or count those with a label at once."""
-        number = self._pairing(pairing)
-        waiting = []
-        for row in rows:
-            label = self._db.execute(
-                "SELECT label FROM predictions WHERE key = ? AND row = ? AND id = ? AND labelled = 1",
-                (row.key, row.row, row.id),
-            ).fetchone()
-            if label is None:
-                waiting.append((row.key, row.row, row.id, number, self.now, row.stable, row.candidate))
-            else:
-                self._score(number, row.stable, row.candidate, label[0])
+        number, before = self._pairing(pairing), self._last("pairs")
         self._db.executemany(
             "INSERT INTO pairs (key, row, id, pairing, aged, stable, candidate) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            waiting,
+            [(row.key, row.row, row.id, number, self.now, row.stable, row.candidate) for row in rows],
         )
         self._started("pairs")
+        labelled = self._db.execute(
+            "SELECT pairs.seq, pairs.stable, pairs.candidate, predictions.label FROM pairs JOIN predictions"
+            " USING (key, row, id) WHERE pairs.seq > ? AND predictions.labelled = 1",
+            (before,),
+        ).fetchall()
+        for seq, stable, candidate, label in labelled:
+            self._score(number, stable, candidate, label)
+            self._db.execute("DELETE FROM pairs WHERE seq = ?", (seq,))
 
     def _settle_pairs(self, key: int, row: int, identifier: bytes, label: Value) -> None:
         """Count and forget the pairs that waited for this label."""

@@ -19,6 +19,7 @@ from groundwork.errors import StoreError
 from monitor import metrics, notices, store
 from monitor.catalogue import Catalogue
 from monitor.intake import Intake
+from monitor.keys import Keys, settle
 from monitor.ledger import Ledger
 from monitor.log_time import LogTime
 from monitor.metrics import Tally
@@ -29,6 +30,7 @@ from monitor.streams import StreamEnds, resumed
 from monitor.watch import Watch
 from prediction_log.errors import LogError
 from prediction_log.frame import Frame, decode
+from prediction_log.ids import PredictionIds
 from prediction_log.transport import Offset, Source
 from registry_client.registry import Registry
 from rollouts.evidence import PairTotals
@@ -40,11 +42,20 @@ _NS: Final = 1_000_000_000
 class Pipeline:
     """The one owner of everything in monitor.db that follows from the log.
 
-    `lock` is held during a round; who reads the state from another thread takes it. `shown` wants none.
+    `lock` is held during a round; who reads the state from another thread takes it. `shown` wants none. `ids`
+    are those of the folder whose log it is.
     """
 
-    def __init__(self, connection: sqlite3.Connection, settings: MonitorSettings, registry: Registry) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        settings: MonitorSettings,
+        registry: Registry,
+        ids: PredictionIds,
+    ) -> None:
         self._db = connection
+        self._keys = Keys(ids)
+        settle(connection, self._keys)
         self._settings = settings
         self._catalogue = Catalogue(registry)
         self.lock = threading.Lock()
@@ -82,7 +93,14 @@ class Pipeline:
         reach = store.load_fact(self._db, "reach")
         self._reach = Reach(self.offset) if reach is None else Reach.restore(reach)
         self._intake = Intake(
-            self._db, self._settings, self._catalogue, self._ledger, self.tally, self._time, reach=self._reach
+            self._db,
+            self._settings,
+            self._catalogue,
+            self._ledger,
+            self.tally,
+            self._time,
+            reach=self._reach,
+            keys=self._keys,
         )
         for model, version, state in store.load_watches(self._db):
             known = self._catalogue.version(model, version)

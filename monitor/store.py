@@ -86,7 +86,8 @@ CREATE TABLE streams (
 ) STRICT, WITHOUT ROWID;
 """
 
-SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS))
+SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS, ""))
+"""Version 3: the ledger's keys follow the order of the ids (`monitor.keys`)."""
 NAME: Final = "monitor.db"
 LOCK: Final = "monitor.lock"
 """Held by the one monitor of a data folder."""
@@ -95,7 +96,7 @@ LOCK: Final = "monitor.lock"
 def open_store(data: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection to the folder's monitor.db; made when it is not there (and not `readonly`)."""
     connection = open_database(data / NAME, SCHEMA, readonly=readonly)
-    # The ledger's index is written at random places: 32 MB keep most of its pages at hand.
+    # Labels look predictions up wherever they are: 32 MB keep most pages of the indexes at hand.
     connection.execute("PRAGMA cache_size = -32768")
     return connection
 

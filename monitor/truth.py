@@ -9,7 +9,6 @@ output_label. One that was withheld, hashed or deleted is no value.
 from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from prediction_log.frame import Frame, Strings
@@ -118,9 +117,3 @@ def _label(kind: int, index: int, whole: list[int], numbers: list[float], texts:
     if kind == ValueKind.NUMBER:
         return plain(numbers[index])
     return plain(texts[index]) if kind == ValueKind.TEXT else None
-
-
-def keys(identifiers: npt.NDArray[np.uint8]) -> list[int]:
-    """A 64-bit key of each 16-byte id: its first half, which is as good as random."""
-    halves: list[int] = np.ascontiguousarray(identifiers).view("<i8")[:, 0].tolist()
-    return halves

@@ -56,6 +56,10 @@ class PredictionIds:
         incarnation, stream, sequence = _TRIPLE.unpack(self._decrypt(identifier))
         return incarnation, stream, sequence
 
+    def deciphered(self, identifiers: bytes) -> bytes:
+        """The triples of so many ids, 16 bytes each, as they were packed; a few nanoseconds for each."""
+        return self._decrypt(identifiers)
+
     def secret(self, purpose: str) -> bytes:
         """32 bytes that follow from the folder's key and `purpose`, and tell nothing of either."""
         return hashlib.blake2b(purpose.encode(), key=self._key, digest_size=32).digest()

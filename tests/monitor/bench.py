@@ -50,7 +50,7 @@ def pipeline() -> tuple[float, float]:
     labels = [traffic.labels(rows) for _, rows in made]
     with tempfile.TemporaryDirectory() as name:
         db = open_store(Path(name))
-        running = Pipeline(db, worlds.settings(), worlds.registry("1"))
+        running = Pipeline(db, worlds.settings(), worlds.registry("1"), worlds.IDS)
         costs = []
         for start, frames in ((0, predictions), (FRAMES, labels)):
             numbered = [(Offset(1, start + row), body) for row, body in enumerate(frames, 1)]

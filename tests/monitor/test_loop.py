@@ -26,7 +26,7 @@ def test_a_first_round_that_fails_keeps_nobody_waiting(tmp_path: Path) -> None:
         contextlib.closing(open_store(tmp_path)) as db,
         contextlib.closing(SegmentSource(tmp_path / "log")) as source,
     ):
-        pipeline = Pipeline(db, worlds.settings(), worlds.registry("1"))
+        pipeline = Pipeline(db, worlds.settings(), worlds.registry("1"), worlds.IDS)
         loop = Loop(pipeline, source, Quiet(), EvidenceOut(Quiet(), clock), clock, Log(told, clock))
 
         def enough(_waited: float) -> bool:

@@ -104,7 +104,7 @@ def uninterrupted(seed: int) -> dict[str, Any]:
     """What one round over everything leaves behind."""
     with tempfile.TemporaryDirectory() as name:
         db = open_store(Path(name))
-        pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+        pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
         pipeline.feed(numbered(story(seed)))
         left = everything(pipeline, db)
         db.close()
@@ -120,19 +120,19 @@ def test_a_killed_monitor_ends_as_one_that_was_not(data: st.DataObject, seed: in
     ends = data.draw(st.lists(st.sampled_from(ENDS), min_size=9, max_size=9))
     with tempfile.TemporaryDirectory() as name:
         db = open_store(Path(name))
-        pipeline, start = Pipeline(db, chosen, REGISTRY), 0
+        pipeline, start = Pipeline(db, chosen, REGISTRY, worlds.IDS), 0
         for stop, end in zip([*cuts, len(frames)], ends, strict=False):
             if end == "kill before":
                 with pytest.raises(sqlite3.OperationalError):
-                    Failing(db, chosen, REGISTRY).feed(frames[start:stop])
+                    Failing(db, chosen, REGISTRY, worlds.IDS).feed(frames[start:stop])
                 db.close()
                 db = open_store(Path(name))
-                pipeline = Pipeline(db, chosen, REGISTRY)
+                pipeline = Pipeline(db, chosen, REGISTRY, worlds.IDS)
             pipeline.feed(frames[start:stop])
             if end == "kill after":
                 db.close()
                 db = open_store(Path(name))
-                pipeline = Pipeline(db, chosen, REGISTRY)
+                pipeline = Pipeline(db, chosen, REGISTRY, worlds.IDS)
             start = stop
         left = everything(pipeline, db)
         db.close()
@@ -143,7 +143,7 @@ def test_a_round_that_fails_changes_nothing(folder: Path) -> None:
     """When a commit fails, memory goes back to the last commit, and the same round can be fed again."""
     frames = numbered(story())
     db = open_store(folder)
-    pipeline = Failing(db, worlds.settings(), REGISTRY)
+    pipeline = Failing(db, worlds.settings(), REGISTRY, worlds.IDS)
     before = everything(pipeline, db)
     with pytest.raises(sqlite3.OperationalError):
         pipeline.feed(frames)
@@ -154,7 +154,7 @@ def test_a_round_that_fails_changes_nothing(folder: Path) -> None:
 def test_the_story_raises_one_incident_one_request_and_its_end(folder: Path) -> None:
     """A drift is detected once, asked about once, and resolved when its version is fine again."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     traffic, told = Traffic(3), 0
     for step in range(260):
         bad = 20 <= step < 60
@@ -182,7 +182,7 @@ def test_the_story_raises_one_incident_one_request_and_its_end(folder: Path) -> 
 def test_counts_are_those_of_the_log(folder: Path) -> None:
     """Rows and frames by kind add up to what was written; what does not decode is counted and skipped."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     traffic = Traffic()
     body, labels = traffic.predictions(70)
     pipeline.feed(numbered([body, traffic.labels(labels), b"\x00" * 64, odd_kind(1)]))
@@ -203,7 +203,7 @@ def test_only_the_sample_of_stable_and_candidate_feeds_detectors(
 ) -> None:
     """Pinned answers and rows kept for another reason are counted and judge nothing."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     body, _ = Traffic().predictions(64, arm=arm, kept=kept)
     pipeline.feed(numbered([body]))
     assert pipeline.watches[0].mark.rows == used
@@ -213,7 +213,7 @@ def test_only_the_sample_of_stable_and_candidate_feeds_detectors(
 def test_a_version_without_manifest_is_counted_and_shown(folder: Path) -> None:
     """A version the registry does not have feeds no input detector; its labels count by the output's name."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), MemoryRegistry())
+    pipeline = Pipeline(db, worlds.settings(), MemoryRegistry(), worlds.IDS)
     traffic = Traffic()
     body, labels = traffic.predictions(64)
     pipeline.feed(numbered([body, traffic.labels(labels)]))
@@ -227,7 +227,7 @@ def test_a_version_without_manifest_is_counted_and_shown(folder: Path) -> None:
 def test_another_model_under_the_same_name_is_not_judged(folder: Path) -> None:
     """A frame whose digest is not the manifest's feeds no detector, and the status says why."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     traffic = Traffic()
     traffic.digest = "sha256:" + "0" * 64
     pipeline.feed(numbered([traffic.predictions(64)[0]]))
@@ -239,7 +239,7 @@ def test_another_model_under_the_same_name_is_not_judged(folder: Path) -> None:
 def test_an_unused_version_resolves_its_incident(folder: Path) -> None:
     """When others of the model run and a version does not, its incident ends: it was replaced."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     old, new = Traffic(1), Traffic(2, stream=2, version="2")
     frames = [old.predictions(256, shift=2.0)[0]]
     for _ in range(20):
@@ -256,7 +256,7 @@ def test_an_unused_version_resolves_its_incident(folder: Path) -> None:
 def test_one_wrong_record_time_ends_and_forgets_nothing(folder: Path, wrong: int) -> None:
     """A row from another century is counted; the incident stays open, and every label still finds its row."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     old, odd = Traffic(1), Traffic(2, stream=2, version="2")
     drifted, labels = old.predictions(256, shift=2.0)
     odd.time = wrong
@@ -275,7 +275,7 @@ def test_one_wrong_record_time_ends_and_forgets_nothing(folder: Path, wrong: int
 def test_history_becomes_events_once(folder: Path) -> None:
     """Each row of the rollouts' history is one event, however often it is read."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     entries = [
         Entry(actor="pilot", verb="set-weight", sequence=n, model=MODEL, at=n, chain=str(n)) for n in (1, 2)
     ]
@@ -290,7 +290,7 @@ def test_history_becomes_events_once(folder: Path) -> None:
 def test_pair_totals_are_absolute_and_survive(folder: Path) -> None:
     """Labelled pairs are told as totals up to an offset, and are the same after a restart."""
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     traffic = Traffic()
     body, labels = traffic.predictions(40)
     ids = np.frombuffer(b"".join(label.id for label in labels), np.uint8).reshape(-1, 16)
@@ -299,7 +299,7 @@ def test_pair_totals_are_absolute_and_survive(folder: Path) -> None:
     pipeline.feed(numbered([body, shadow, traffic.labels(labels)]))
     (total,) = pipeline.pair_totals()
     assert (total.stable, total.candidate, total.revision, total.only_stable) == ("1", "2", 7, 40)
-    assert Pipeline(db, worlds.settings(), REGISTRY).pair_totals() == [total]
+    assert Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).pair_totals() == [total]
     assert total.offset == "000001:3"
     db.close()
 
@@ -314,8 +314,10 @@ def test_what_the_limits_dropped_is_no_loss_where_it_was_read(folder: Path) -> N
     traffic = Traffic()
     bodies = [traffic.predictions(10)[0] for _ in range(3)]
     db = open_store(folder)
-    Pipeline(db, worlds.settings(), REGISTRY).feed([(Offset(1, 1), bodies[0]), (Offset(1, 2), bodies[1])])
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).feed(
+        [(Offset(1, 1), bodies[0]), (Offset(1, 2), bodies[1])]
+    )
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     dropped = [retention("000001:2", 20), retention("000002:7", 70), retention("nonsense", 1)]
     pipeline.feed([(Offset(3, row), body) for row, body in enumerate(dropped, 1)])
     counts = pipeline.tally.counts
@@ -329,8 +331,8 @@ def test_a_damaged_segment_is_a_loss_as_far_as_it_was_not_read(folder: Path) -> 
     """The log's word for a segment set aside is counted once, and less what this monitor had read of it."""
     traffic = Traffic()
     db = open_store(folder)
-    Pipeline(db, worlds.settings(), REGISTRY).feed([(Offset(1, 1), traffic.predictions(10)[0])])
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).feed([(Offset(1, 1), traffic.predictions(10)[0])])
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     told = retention("000001:0", 25, b"damaged")
     unknown = retention("000002:0", 7, b"damaged, at most")
     pipeline.feed([(Offset(3, row), body) for row, body in enumerate([told, told, unknown], 1)])
@@ -350,7 +352,7 @@ def test_what_a_power_cut_took_is_a_loss_once(folder: Path, tmp_path: Path) -> N
     take_over(slot, log, "after", FakeClock())
     ((_, told),) = log.read(START, 9)
     db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     pipeline.feed([(Offset(1, 1), told), (Offset(1, 2), told)])
     of = {"model": "", "version": "", "kind": "prediction"}
     assert pipeline.tally.counts[metrics.key(metrics.LOST, reason="power cut, at most", **of)] == 5
@@ -381,7 +383,7 @@ def test_a_version_says_which_columns_are_not_watched(folder: Path) -> None:
     schema = replace(frame.schema, columns=marked)
     again = encode(Kind.PREDICTION, schema, columns, rows=10, incarnation=1, stream=1, first=0)
     db = open_store(folder)
-    Pipeline(db, worlds.settings(), REGISTRY).feed([(Offset(1, 1), again)])
-    (found,) = status(Pipeline(db, worlds.settings(), REGISTRY))["versions"]
+    Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).feed([(Offset(1, 1), again)])
+    (found,) = status(Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS))["versions"]
     assert found["unwatched"] == {"city": "hashed by policy; the reference profile is not"}
     db.close()

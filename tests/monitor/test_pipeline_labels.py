@@ -25,7 +25,7 @@ def numbered(frames: list[bytes]) -> list[tuple[Offset, bytes]]:
 def test_labels_that_come_days_later_ask_for_a_retrain_now(tmp_path: Path) -> None:
     """What late labels prove happens when they come; a request dated by its predictions would be over."""
     db = open_store(tmp_path)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     traffic, days = Traffic(5), 3 * 86_400 * 10**9
     asked = [traffic.predictions(64, wrong=0.7) for _ in range(10)]
     traffic.time += days
@@ -47,7 +47,7 @@ def test_labels_that_come_days_later_ask_for_a_retrain_now(tmp_path: Path) -> No
 def test_a_clock_set_back_does_not_keep_a_request_waiting(tmp_path: Path) -> None:
     """An onset from a clock thirty days ahead is dated anew when it is set right: labels count from there."""
     db = open_store(tmp_path)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     traffic, ahead = Traffic(6), 30 * 86_400 * 10**9
     traffic.time += ahead
     early = [traffic.predictions(64, shift=2.0) for _ in range(6)]
@@ -73,7 +73,7 @@ def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Pa
     known = MemoryRegistry()
     manifest = REGISTRY.manifest(MODEL, "1")
     known.publish(replace(manifest, classes=("0", "1"), profile_digest=None), b"model 1", None)
-    pipeline = Pipeline(db, worlds.settings(), known)
+    pipeline = Pipeline(db, worlds.settings(), known, worlds.IDS)
     traffic = Traffic()
     body, labels = traffic.predictions(60, wrong=0.0)
     values: list[int | str] = [7] * 20 + ["paid"] * 10
@@ -81,7 +81,7 @@ def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Pa
     pipeline.feed(numbered([body, traffic.labels([*odd, *labels[30:]])]))
     of = {"model": MODEL, "version": "1"}
     assert pipeline.tally.counts[metrics.key(metrics.UNKNOWN_CLASSES, **of)] == 30
-    (found,) = status(Pipeline(db, worlds.settings(), known))["versions"]
+    (found,) = status(Pipeline(db, worlds.settings(), known, worlds.IDS))["versions"]
     assert (found["accuracy"]["labelled"], found["accuracy"]["right"]) == (50, 30)
     assert found["accuracy"]["unknown_class"] == 30
     db.close()

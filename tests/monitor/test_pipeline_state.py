@@ -19,8 +19,8 @@ def test_a_damaged_state_is_refused_by_name(tmp_path: Path, damage: str) -> None
     """What was stored and cannot be read is said in one line; nothing is guessed."""
     db, models = open_store(tmp_path), registry("1", rows=100)
     body, _ = Traffic().predictions(10)
-    Pipeline(db, worlds.settings(), models).feed([(Offset(1, 1), body)])
+    Pipeline(db, worlds.settings(), models, worlds.IDS).feed([(Offset(1, 1), body)])
     db.execute(f"UPDATE {damage}")
     with pytest.raises(StoreError, match=r"monitor\.db: wanted the monitor's state, found damage"):
-        Pipeline(db, worlds.settings(), models)
+        Pipeline(db, worlds.settings(), models, worlds.IDS)
     db.close()

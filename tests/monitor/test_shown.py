@@ -34,7 +34,7 @@ def test_a_scrape_waits_for_no_round(tmp_path: Path) -> None:
     """While a round holds the lock the last commit is shown, whole, and nobody can change it."""
     traffic = Traffic()
     with contextlib.closing(open_store(tmp_path)) as db:
-        pipeline = Failing(db, worlds.settings(), registry("1"))
+        pipeline = Failing(db, worlds.settings(), registry("1"), worlds.IDS)
         assert pipeline.shown.series == {}
         pipeline.feed([(Offset(1, 1), traffic.predictions(64)[0])])
         shown = pipeline.shown.series
@@ -53,11 +53,11 @@ def test_what_is_rolled_back_was_never_shown(tmp_path: Path) -> None:
     """A round that fails leaves what is shown as it was, and a new process shows the same."""
     traffic = Traffic()
     with contextlib.closing(open_store(tmp_path)) as db:
-        pipeline = Failing(db, worlds.settings(), registry("1"))
+        pipeline = Failing(db, worlds.settings(), registry("1"), worlds.IDS)
         pipeline.feed([(Offset(1, 1), traffic.predictions(64)[0])])
         before = dict(pipeline.shown.series)
         pipeline.fails = True
         with pytest.raises(OSError, match="no room"):
             pipeline.feed([(Offset(1, 2), traffic.predictions(6)[0])])
         assert pipeline.shown.series == before
-        assert Pipeline(db, worlds.settings(), registry("1")).shown.series == before
+        assert Pipeline(db, worlds.settings(), registry("1"), worlds.IDS).shown.series == before

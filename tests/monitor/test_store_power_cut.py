@@ -37,7 +37,7 @@ def _left(folder: Path, frames: list[tuple[Offset, bytes]]) -> dict[str, Any]:
     """Everything in the folder's monitor.db once it has read the frames that it had not."""
     with contextlib.closing(open_store(folder)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+        pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
         pipeline.feed([(at, body) for at, body in frames if at > pipeline.offset])
         tables = ("incidents", "events", "deliveries", "predictions", "pairings")
         return states(pipeline) | {
@@ -55,7 +55,7 @@ def test_offset_and_state_agree_after_a_power_cut(tmp_path: Path) -> None:
     (tmp_path / "running").mkdir()
     db = open_store(tmp_path / "running")
     db.execute("PRAGMA wal_autocheckpoint = 40")
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
     disk = Disk(tmp_path / "running" / "monitor.db")
     for start in range(0, len(frames), ROUND):
         pipeline.feed(frames[start : start + ROUND])
@@ -70,7 +70,7 @@ def test_offset_and_state_agree_after_a_power_cut(tmp_path: Path) -> None:
 
 def _offset(folder: Path) -> Offset:
     with contextlib.closing(open_store(folder)) as db:
-        return Pipeline(db, worlds.settings(), REGISTRY).offset
+        return Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).offset
 
 
 def test_a_log_behind_the_monitor_s_offset_is_read_on(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def read(data: Path) -> dict[str, int]:
         contextlib.closing(open_store(data)) as db,
         contextlib.closing(SegmentSource(data / "log")) as source,
     ):
-        pipeline = Pipeline(db, worlds.settings(), REGISTRY)
+        pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
         loop = Loop(pipeline, source, Quiet(), EvidenceOut(Quiet(), clock), clock, Log(io.StringIO(), clock))
         while loop.round():
             pass

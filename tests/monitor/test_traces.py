@@ -71,7 +71,7 @@ def test_an_alarm_names_the_requests_that_came_before_it(tmp_path: Path) -> None
     """From the record to what is delivered: a trace id of the drifted rows is in the event's data."""
     traffic, trace = worlds.Traffic(3), bytes(range(1, 17))
     with contextlib.closing(open_store(tmp_path)) as db:
-        pipeline = Pipeline(db, worlds.settings(), worlds.registry("1"))
+        pipeline = Pipeline(db, worlds.settings(), worlds.registry("1"), worlds.IDS)
         for step in range(60):
             drifts = step >= 20
             body, _ = traffic.predictions(64, shift=1.5 * drifts, trace=trace if drifts else worlds.UNTRACED)

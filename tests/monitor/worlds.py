@@ -8,6 +8,7 @@ from numpy.random import Generator
 
 from monitor.settings import DetectionSettings, LedgerSettings, MonitorSettings, PolicySettings, Webhook
 from prediction_log.frame import encode
+from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
 from prediction_log.record import Kind, label_schema, pair_schema, prediction_schema
 from registry_client.manifest import Manifest, digest_of
@@ -21,6 +22,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 START = 1_800_000_000_000_000_000
 CITIES = ("bern", "oslo", "rome")
 MODEL = "loans"
+IDS = PredictionIds(bytes(range(16)))
 UNTRACED = bytes(16)
 """The trace id of a request that carried none."""
 

@@ -30,7 +30,7 @@ def contents(data: Path) -> dict[str, Any]:
         frames = [(str(at), decode(body)) for at, body in source.read(START, 1_000_000)]
         found["log"] = [(at, frame.kind, frame.rows, frame.first, frame.end) for at, frame in frames]
     with contextlib.closing(open_store(data)) as db:
-        pipeline = Pipeline(db, worlds.settings(data=str(data)), worlds.registry("1", "2"))
+        pipeline = Pipeline(db, worlds.settings(data=str(data)), worlds.registry("1", "2"), worlds.IDS)
         found["monitor"] = states(pipeline)
         found["incidents"] = load_incidents(db)
         found["ledger"] = db.execute("SELECT * FROM predictions ORDER BY seq").fetchall()

@@ -69,7 +69,9 @@ def _log(data: Path, clock: FakeClock) -> None:
 def _monitor(data: Path) -> None:
     source = SegmentSource(data / "log")
     with contextlib.closing(open_store(data)) as db, contextlib.closing(source):
-        Pipeline(db, worlds.settings(data=str(data)), worlds.registry("1", "2")).feed(source.read(START, 6))
+        Pipeline(db, worlds.settings(data=str(data)), worlds.registry("1", "2"), worlds.IDS).feed(
+            source.read(START, 6)
+        )
 
 
 def _slots(data: Path) -> None:
