@@ -206,9 +206,10 @@ class Ledger:
             [(row.key, row.row, row.id, number, self.now, row.stable, row.candidate) for row in rows],
         )
         self._started("pairs")
+        # CROSS keeps the planner from walking all predictions for a few pairs.
         labelled = self._db.execute(
-            "SELECT pairs.seq, pairs.stable, pairs.candidate, predictions.label FROM pairs JOIN predictions"
-            " USING (key, row, id) WHERE pairs.seq > ? AND predictions.labelled = 1",
+            "SELECT pairs.seq, stable, candidate, label FROM pairs CROSS JOIN predictions USING (key, row, id)"
+            " WHERE pairs.seq > ? AND labelled = 1",
             (before,),
         ).fetchall()
         for seq, stable, candidate, label in labelled:
