@@ -208,8 +208,8 @@ class Ledger:
         self._started("pairs")
         # CROSS keeps the planner from walking all predictions for a few pairs.
         labelled = self._db.execute(
-            "SELECT pairs.seq, stable, candidate, label FROM pairs CROSS JOIN predictions USING (key, row, id)"
-            " WHERE pairs.seq > ? AND labelled = 1",
+            "SELECT pairs.seq, stable, candidate, label FROM pairs CROSS JOIN predictions"
+            " USING (key, row, id) WHERE pairs.seq > ? AND labelled = 1",
             (before,),
         ).fetchall()
         for seq, stable, candidate, label in labelled:
