@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any, Final
 
 from gateway import coding
+from gateway.body_room import BodyShare
 from gateway.errors import MalformedError, TooLargeError
 from gateway.parting import GoneError, Receive
 from gateway.pieces import PIECE_BYTES
@@ -38,10 +39,13 @@ def headers_of(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, settings: RequestSettings) -> bytes:
-    """The whole body, inflated.
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, settings: RequestSettings, share: BodyShare
+) -> bytes:
+    """The whole body, inflated; `share` is of as much as is here of a large one.
 
     Raises:
+        OverloadedError: there is no room for it beside other large ones.
         TooLargeError: it is longer than the limit, as it came or inflated; what was read is forgotten.
         EncodingError: it is in a coding that is not read here.
         MalformedError: it is not in the coding it says, or was transferred in one besides chunks.
@@ -54,24 +58,29 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, settings: 
         )
     length = headers.get(b"content-length", b"0")
     compressed = coding.coding_of(headers.get(b"content-encoding"))
-    if length.isdigit() and int(length) > settings.max_body_bytes:
-        raise _too_large(settings)
+    if length.isdigit():
+        if int(length) > settings.max_body_bytes:
+            raise _too_large(settings)
+        share.expect(int(length))
     message = await receive()
     if message["type"] != "http.request":
         raise GoneError
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
-        body = await _rest(body, receive, settings)
+        body = await _rest(body, receive, settings, share)
     elif len(body) > settings.max_body_bytes:
         raise _too_large(settings)
     if compressed is None:
         return body
     # Off the loop however small it came: what it inflates to is not known.
-    return await asyncio.to_thread(coding.inflate, body, compressed, settings.max_body_bytes)
+    inflated = await asyncio.to_thread(coding.inflate, body, compressed, settings.max_body_bytes)
+    share.reach(len(inflated))
+    return inflated
 
 
-async def _rest(first: bytes, receive: Receive, settings: RequestSettings) -> bytes:
+async def _rest(first: bytes, receive: Receive, settings: RequestSettings, share: BodyShare) -> bytes:
     parts, size, more = [first], len(first), True
+    share.reach(size)
     while more:
         message = await receive()
         if message["type"] != "http.request":
@@ -80,6 +89,7 @@ async def _rest(first: bytes, receive: Receive, settings: RequestSettings) -> by
         size += len(part)
         if size > settings.max_body_bytes:
             raise _too_large(settings)
+        share.reach(size)
         parts.append(part)
         more = message.get("more_body", False)
     if size <= settings.inline_body_bytes:

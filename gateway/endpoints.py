@@ -11,6 +11,7 @@ Rules:
    the cost of all the rest).
 """
 
+import functools
 import traceback
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version as installed_version
@@ -19,6 +20,7 @@ from typing import Final
 
 from gateway.asgi import Scope, Send, coding_for, compressed, deliver, headers_of, read_body
 from gateway.away import Away
+from gateway.body_room import BodyRoom
 from gateway.call import Call
 from gateway.core import Core, Pending
 from gateway.destinations import destinations_of, targets_of
@@ -64,6 +66,7 @@ class DataPort:
         self.core = core
         self._log = log
         self._requests = core.settings.requests
+        self.room = BodyRoom(self._requests)
         self._local = is_loopback(core.settings.http.host)
         targets = targets_of(core.settings.platform)
         self.premises = Premises(
@@ -94,13 +97,16 @@ class DataPort:
                 await deliver(self._denied(admitted, target), send)
                 return
             passed = admitted
+        share = self.room.share()
         try:
-            answer = await self._answer(target, scope, headers, receive, passed)
+            read = functools.partial(read_body, headers, receive, self._requests, share)
+            answer = await self._answer(target, scope, headers, receive, passed, read)
         except GoneError:
             return
         except Exception:  # noqa: BLE001  a mistake of ours costs one request, not the connection
             answer = self._mistake(target, scope)
         finally:
+            share.give_back()
             if gate is not None and passed.counted:
                 gate.keys.leave(passed)
         accepts = headers.get(b"accept-encoding")
@@ -157,12 +163,13 @@ class DataPort:
         headers: Headers,
         receive: Receive,
         passed: Pass,
+        read: Callable[[], Awaitable[bytes]],
     ) -> Response:
         if target is None:
             return refused(NotFoundError(f"there is nothing at {scope['path'][:200]!r}"))
         codec = target.entry.leads
         if isinstance(codec, Page):
-            return await self._ask(codec, target, scope, headers, receive, passed.name)
+            return await self._ask(codec, target, scope, headers, read, passed.name)
         core, model, version = self.core, target.model, target.version
         started = core.clock.monotonic()
         try:
@@ -172,7 +179,7 @@ class DataPort:
                 model = default_model(core)
             if target.label is not None:
                 version = labelled_version(core, model, target.label)
-            body = await read_body(headers, receive, self._requests)
+            body = await read()
         except DriftgateError as error:
             return core.refuse(error, model, version, started, codec.fault)
         answer = core.begin(Call(codec, model, version, headers, body))
@@ -184,7 +191,7 @@ class DataPort:
         target: Target,
         scope: Scope,
         headers: Headers,
-        receive: Receive,
+        read: Callable[[], Awaitable[bytes]],
         caller: str,
     ) -> Response:
         endpoint = page.methods.get(scope["method"])
@@ -199,7 +206,7 @@ class DataPort:
                 target.label,
                 headers,
                 scope.get("query_string", b""),
-                lambda: read_body(headers, receive, self._requests),
+                read,
                 caller,
             )
             return await endpoint(asked)

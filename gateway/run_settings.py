@@ -25,6 +25,14 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "encoded and recorded off it"
         ),
     ] = 256 * 1024
+    large_bodies: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            description="how many times `max_body_bytes` a worker holds of bodies above `inline_body_bytes`, "
+            "together, until they are answered; beyond it they are refused with 503, unread",
+        ),
+    ] = 8
     compress_bytes: Annotated[
         Bytes,
         msgspec.Meta(
