@@ -86,7 +86,10 @@ class Flusher:
         self._failures = 0
         self._written: deque[bytes] = deque()  # filled by the thread
         self.after: Callable[[Sequence[bytes]], None] | None = None
-        """Called on the loop after each flush with the frames that it wrote; none where it failed."""
+        """Called on the loop after each flush with the frames that it wrote; none where it failed.
+
+        What it raises harms no flush.
+        """
         self._waiting: list[asyncio.Future[bool]] = []
         self.idle = False
         """Whether the last flush found nothing, and no row has been seen since."""
@@ -185,17 +188,21 @@ class Flusher:
         if not filled:
             return False
         self._sink.write([frame for _, frame in filled])
+        if self.after is not None:  # before a file looks empty
+            self._written.extend([frame for _, frame in filled])
         for rows, frame in filled:
             rows.release()
             self._count(frame)
-        if self.after is not None:
-            self._written.extend(frame for _, frame in filled)
         return True
 
     def _hand_on(self) -> None:
         """Once each, for they are in the log once: after a flush that was cut the next one does it."""
-        if self.after is not None:
+        if self.after is None:
+            return
+        try:
             self.after([self._written.popleft() for _ in range(len(self._written))])
+        except Exception as error:  # noqa: BLE001  who follows the log is no reason for it to stand still
+            self._log.error("log-not-followed", fault=error)
 
     def _tell_waiting(self) -> None:
         """How many rows are in the slot and not in a segment; on the loop, like what counts them."""

@@ -148,6 +148,52 @@ async def test_rows_appended_while_flushing_are_not_lost(bench: Bench) -> None:
     assert bench.rows.lost == 0
 
 
+async def test_who_follows_the_log_has_each_frame_once(bench: Bench) -> None:
+    """Frames are handed on after the flush that wrote them, and not while the log cannot be written."""
+    seen: list[list[int]] = []
+    bench.flusher.after = lambda frames: seen.append([decode(body).first for body in frames])
+    bench.rows.append({})
+    bench.full = True
+    assert not await bench.flusher.flush()
+    bench.full = False
+    assert await bench.flusher.flush()
+    assert await bench.flusher.flush()
+    bench.rows.append({})
+    assert await bench.flusher.flush()
+    assert seen == [[], [0], [], [1]]
+
+
+async def test_a_flush_that_was_cut_is_handed_on_by_the_next(bench: Bench) -> None:
+    """What the thread wrote after nobody waited for it any more comes with the following flush, once."""
+    seen: list[int] = []
+    bench.flusher.after = lambda frames: seen.extend(decode(body).first for body in frames)
+    bench.rows.append({})
+    cut = asyncio.create_task(bench.flusher.flush())
+    await asyncio.sleep(0)
+    cut.cancel()
+    await asyncio.gather(cut, return_exceptions=True)
+    bench.rows.append({})
+    assert await bench.flusher.flush()
+    assert await bench.flusher.flush()
+    assert seen == bench.sequences() == [0, 1]
+
+
+async def test_who_follows_the_log_harms_no_flush(bench: Bench) -> None:
+    """What it raises is told; who waits for the log is told too that the rows are there."""
+
+    def fail(_frames: Sequence[bytes]) -> None:
+        raise ValueError("nobody foresaw this")
+
+    bench.flusher.after = fail
+    bench.rows.append({})
+    waiting = asyncio.create_task(bench.flusher.committed())
+    await asyncio.sleep(0)
+    assert await bench.flusher.flush()
+    assert await waiting
+    assert bench.lines.getvalue().count("log-not-followed") == 1
+    assert bench.sequences() == [0]
+
+
 async def test_what_waits_and_what_fails_is_measured(bench: Bench) -> None:
     """Rows that cannot be written are shown as waiting, the failure is counted, and a flush is timed."""
     accepted = bench.counters.series(LOG_ACCEPTED, {"kind": "reject"})
