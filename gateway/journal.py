@@ -26,7 +26,7 @@ from gateway.errors import LogFullError
 from gateway.inference import Array
 from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
-from gateway.recording import PairPlan, PredictionPlan
+from gateway.recording import PairPlan, PredictionPlan, capacity
 from gateway.rejecting import cut, row, texts
 from gateway.run_settings import ANY_MODEL
 from gateway.slot_streams import Large, SlotStreams
@@ -99,6 +99,11 @@ class Journal(SlotStreams):
         self._labels: dict[str, Stream] = {}
         self._rejects = self._open(StreamSpec(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
 
+    @property
+    def frame_bytes(self) -> int:
+        """How large a frame of predictions is at most, but for requests that are larger by themselves."""
+        return self._settings.buffer_bytes
+
     def faults(self) -> dict[tuple[str, str], str]:
         """The versions that serve unlogged, and why: (model, version) to one line."""
         held = list(self._predictions.items())
@@ -125,11 +130,12 @@ class Journal(SlotStreams):
         self._predictions[loaded] = PredictionStream(stream, ids, threshold(rate), plan)
 
     def open_pairs(self, stable: LoadedModel, candidate: LoadedModel) -> None:
-        """Give the shadow pairs of two versions their stream, once."""
-        if (stable, candidate) not in self._pairs:
-            plan = PairPlan(stable, candidate, self._policy.of(stable.name, stable.outputs))
-            stream = self._open(StreamSpec(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes))
-            self._pairs[stable, candidate] = (stream, plan)
+        """Give the shadow pairs of two versions their stream, once, however many threads ask for it."""
+        with self._opening:
+            if (stable, candidate) not in self._pairs:
+                plan = PairPlan(stable, candidate, self._policy.of(stable.name, stable.outputs))
+                stream = self._open(StreamSpec(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes))
+                self._pairs[stable, candidate] = (stream, plan)
 
     def open_labels(self, model: str) -> None:
         """Give the labels of a model their stream, once, however many threads ask for it."""
@@ -144,7 +150,7 @@ class Journal(SlotStreams):
 
     def close(self, loaded: LoadedModel) -> None:
         """End the streams of a released version; a file leaves when what it holds is in the log."""
-        for pair in [pair for pair in self._pairs if loaded in pair]:
+        for pair in [pair for pair in list(self._pairs) if loaded in pair]:
             self._end(self._pairs.pop(pair)[0])
         self._remarks.pop((loaded.name, loaded.version), None)
         if loaded in self._predictions:
@@ -189,6 +195,15 @@ class Journal(SlotStreams):
     def stream(self, loaded: LoadedModel) -> int:
         """The number of the stream that a version's predictions go to."""
         return self._predictions[loaded].stream.number
+
+    def standing(self, loaded: LoadedModel) -> int:
+        """The sequence number that the next row of a version's predictions gets."""
+        return self._predictions[loaded].stream.next_sequence()
+
+    def flushed(self, loaded: LoadedModel) -> bool:
+        """Whether all predictions of a version are in the log that will ever be."""
+        file = self._predictions[loaded].stream.file
+        return file is None or file.empty
 
     def keeps_whole(self, loaded: LoadedModel) -> bool:
         """Whether the log has every request of this version with all its values as they were."""
@@ -298,6 +313,16 @@ class Journal(SlotStreams):
         }
         validity = plan.fill(columns, stable, candidate, rows)
         self._append(stream, columns, rows, validity, promised=False)
+
+    def pairs_at_once(self, pair: tuple[LoadedModel, LoadedModel]) -> int:
+        """How many rows of a pair's stream may be recorded where it `has_room`: a quarter of a buffer."""
+        schema = self._pairs[pair][1].schema
+        return capacity(schema, self._settings.side_buffer_bytes)[0] // 4
+
+    def has_room(self, pair: tuple[LoadedModel, LoadedModel]) -> bool:
+        """Whether so many are recorded now without loss; where the stream has no file, nothing is to gain."""
+        file = self._pairs[pair][0].file
+        return file is None or not (file.full_enough and file.waits)
 
     def paired_rows(
         self,
