@@ -121,7 +121,9 @@ class App:
         self._tracer = open_tracer(settings.traces, "gateway")
         kind = core_of(self._tracer, durable=settings.journal.durability == "sync")
         self._core = kind(lanes, self._journal, counters, settings, clock, on_demand=self._demand)
-        self._frame_shadow = FrameShadow(self._core.shadow, self._journal, counters, settings.shadow)
+        self._frame_shadow = FrameShadow(
+            self._core.shadow, self._journal, counters, settings.shadow, clock.monotonic
+        )
         lanes.follower, self._flusher.after = self._frame_shadow, self._frame_shadow.take
         self._reconciler = Reconciler(lanes, self._fleet, settings.pace, clock, self._presence, self._log)
         self._fleet.room = self._reconciler.make_room

@@ -80,9 +80,9 @@ class Away:
             self._let_go()
 
     def _hold(self) -> None:
-        for model in self._held:
-            model.hold()
+        for one in self._held:
+            one.hold()
 
     def _let_go(self) -> None:
-        for model in self._held:
-            model.let_go()
+        for one in self._held:
+            one.let_go()

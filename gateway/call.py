@@ -16,6 +16,7 @@ from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
 from gateway.protocols.codec import MOST_JSON, Codec, Headers
 from gateway.responses import ANSWER_ARM, ANSWER_VERSION, Header
+from gateway.ways import Way
 from prediction_log.record import Arm
 
 VERSION_HEADER: Final = b"x-driftgate-version"
@@ -84,11 +85,12 @@ class Work:
         self.counted = arm is not Arm.PINNED
         self.queued = 0.0
 
-    def held(self) -> tuple[LoadedModel, ...]:
-        """What must stay in memory until it is answered: its version, and stable if a candidate may fail."""
+    def held(self) -> tuple[LoadedModel | Way, ...]:
+        """What must stay until it is answered: its version, stable if a candidate may fail, its ways."""
+        ways = self.bound.ways
         if self.arm is Arm.CANDIDATE:
-            return self.model, self.bound.lane.stable
-        return (self.model,)
+            return self.model, self.bound.lane.stable, *ways
+        return self.model, *ways
 
 
 @functools.lru_cache(maxsize=4096)

@@ -238,8 +238,6 @@ class Core:
         count_answered(self._values, work, noted)
         if work.shadow is not None:
             self._offer(work, work.shadow, noted, outputs)
-        elif not work.counted and work.arm is Arm.STABLE:
-            self._leave_out(work, noted)
         told = (*headers, *arm_headers(work.model.version, work.arm), _identity(noted.identifier.hex()))
         return Response(OK, told, body)
 
@@ -268,15 +266,13 @@ class Core:
             Job(work.model, shadow, noted, request.feeds, outputs, request.rows, size, evidence)
         )
 
-    @staticmethod
-    def _leave_out(work: Work, noted: Noted) -> None:
-        """What stable answered in a candidate's place is no pair, though its row looks like any other."""
-        for way in work.bound.ways:
-            if way.arm is Arm.STABLE:
-                way.left_out.add(noted.identifier)
-
     def note(self, work: Work, identifier: bytes) -> Noted:
-        """What is recorded of a request under this id."""
+        """What is recorded of a request under this id, next."""
+        if not work.counted and work.arm is Arm.STABLE:
+            # In a candidate's place: no pair, though its row looks like any other.
+            for way in work.bound.ways:
+                if way.arm is Arm.STABLE:
+                    way.left_out.add(identifier)
         return Noted(
             identifier,
             self.clock.now(),

@@ -12,7 +12,7 @@ Rules:
 Pure but for the runs themselves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +32,18 @@ ROWS: Final = 512
 """The most rows of a run, and of what one turn of the loop records: some 30 µs."""
 _DRAWN_BY: Final = slice(4, 8)
 _META: Final = ("id", "row", "time", "revision")
+
+
+class Wanted(msgspec.Struct, frozen=True, eq=False):
+    """Which rows of a frame a way compares, and what it leaves out.
+
+    `met`: the ids to be left out that the frame has; `odd`: how many requests are not whole in the log.
+    """
+
+    rows: Array
+    requests: int
+    met: Collection[bytes]
+    odd: int
 
 
 class Chosen(msgspec.Struct, frozen=True, eq=False):
@@ -68,26 +80,32 @@ class Found(msgspec.Struct, frozen=True, eq=False):
     requests: int
 
 
-def chosen(frame: Frame, way: Way, left_out: frozenset[bytes]) -> Chosen | None:
-    """The rows that are to be run again; None where there are none. Some 20 µs and what is copied."""
-    wanted = frame.array("arm") == way.arm
-    wanted &= frame.array("revision") == way.revision
-    wanted &= frame.array("outcome") == Outcome.OK
-    if frame.validity is not None:
-        wanted &= ~frame.validity.any(axis=1)
+def wanted(frame: Frame, way: Way, left_out: Collection[bytes]) -> Wanted:
+    """Which rows are to be run again. Some 20 µs."""
+    rows = frame.array("arm") == way.arm
+    rows &= frame.array("revision") == way.revision
+    ids, begins = frame.array("id"), frame.array("row") == 0
+    met = _among(ids, rows, left_out) if left_out else {}
+    for place in met:
+        rows[place] = False
+    rows &= frame.array("outcome") == Outcome.OK
     if way.share < FULL:
-        wanted &= _drawn(frame.array("id"), way.share)
-    if left_out:
-        ids = frame.array("id")
-        for place in np.flatnonzero(wanted).tolist():
-            wanted[place] = ids[place].tobytes() not in left_out
-    if not wanted.any():
-        return None
-    everything = bool(wanted.all())
+        rows &= _drawn(ids, way.share)
+    odd = 0
+    if frame.validity is not None:
+        whole = ~frame.validity.any(axis=1)
+        odd = int(np.count_nonzero(rows & begins & ~whole))
+        rows &= whole
+    return Wanted(rows, int(np.count_nonzero(rows & begins)), frozenset(met.values()), odd)
+
+
+def chosen(frame: Frame, rows: Array) -> Chosen:
+    """These rows of the frame."""
+    everything = bool(rows.all())
 
     def taken(name: str) -> Array:
         array = frame.array(name)
-        return array if everything else array[wanted]
+        return array if everything else array[rows]
 
     inputs = _values(frame, "input")
     return Chosen(
@@ -97,10 +115,10 @@ def chosen(frame: Frame, way: Way, left_out: frozenset[bytes]) -> Chosen | None:
     )
 
 
-def run(way: Way, given: Chosen) -> tuple[list[Found], list[Job]]:
+def run(way: Way, given: Chosen, most: int = ROWS) -> tuple[list[Found], list[Job]]:
     """Run all of it: what was found, in order, and the jobs that have to be run one by one. In a thread."""
     found, odd = [], []
-    for part in parts(given, ROWS):
+    for part in parts(given, most):
         outputs = _outputs(way.beside, part)
         if outputs is None:
             odd += list(jobs(way, part))
@@ -140,6 +158,12 @@ def _outputs(beside: LoadedModel, part: Chosen) -> list[Array] | None:
         if array.shape != (part.rows, *(tensor.row_shape or ())) or array.dtype != tensor.dtype:
             return None
     return outputs
+
+
+def _among(ids: Array, rows: Array, left_out: Collection[bytes]) -> dict[int, bytes]:
+    """Which of these rows have such an id: place to id."""
+    places = ((place, ids[place].tobytes()) for place in np.flatnonzero(rows).tolist())
+    return {place: identifier for place, identifier in places if identifier in left_out}
 
 
 def _drawn(ids: Array, share: int) -> Any:

@@ -6,25 +6,26 @@ Rules:
    written to the log is run again in a thread, in the longest runs that its rows may share, and the pairs are
    recorded by the hundred.
 2. That is for versions whose rows the log keeps whole (everything recorded, nothing hashed or left out, all
-   of fixed widths) and whose runs beside are cheap and may be joined. Everything else is offered request by
-   request (`gateway.shadow`), and so is what fails here, which then stands for itself.
-3. What waits is bounded in bytes; beyond that it is dropped and counted. So is what the log lost, and what
-   would compete with callers.
-4. A way holds on to both versions until what was answered under it has been flushed.
-5. Everything but runs in the thread (rows, counters, budgets) happens on the event loop.
+   of fixed widths) and whose runs beside are cheap and may be joined, where two frames may wait. Everything
+   else is offered request by request (`gateway.shadow`); so is what fails here, each then for itself.
+3. Each request is compared once: a revision whose ways are followed is followed by the same ways, however
+   often its lane is made anew.
+4. What waits is bounded in bytes; beyond that it is dropped and counted. So is what the log lost, and what
+   would compete with callers. Pairs wait for room in their stream, but for no log that cannot be written.
+5. A way keeps both versions until no lane has it, no request of such a lane is under way, and all that they
+   answered has been handed on.
+6. Everything but runs in the thread (rows, counters, budgets) happens on the event loop.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import msgspec
-
 from gateway import metrics
 from gateway.beside import Job, cheap_rows, competes
-from gateway.frame_runs import Chosen, Found, chosen, run
+from gateway.frame_runs import ROWS, Chosen, Found, Wanted, chosen, jobs, run, wanted
 from gateway.journal import Journal
 from gateway.meters import Evidence
 from gateway.routing import Lane
@@ -36,52 +37,53 @@ from prediction_log import frame as frames
 from prediction_log.record import Kind
 from prediction_log.validation import read_head
 
-LINGER: Final = 3
-"""Flushes after which nothing comes any more that was answered by a table that was replaced."""
-
-
-class _Leaving(msgspec.Struct):
-    """A way that no lane has any more, and after how many flushes it is over."""
-
-    way: Way
-    flushes: int
+LONGEST_S: Final = 10.0
+"""For how long a log that cannot be written may keep versions in memory that nothing answers by any more."""
+_FLUSHES: Final = 2
+"""After so many, a full stream has room: the first may have begun before it was full."""
 
 
 class FrameShadow:
     """The shadow runs of one worker that follow its log."""
 
     def __init__(
-        self, shadow: Shadow, journal: Journal, counters: Counters, settings: ShadowSettings
+        self,
+        shadow: Shadow,
+        journal: Journal,
+        counters: Counters,
+        settings: ShadowSettings,
+        monotonic: Callable[[], float],
     ) -> None:
         self._shadow = shadow
         self._journal = journal
         self._counters = counters
         self._values = counters.values
         self._most = settings.max_bytes
+        self._monotonic = monotonic
         self._pool = ThreadPoolExecutor(1, "frame-shadow")
         self._ways: dict[int, tuple[Way, ...]] = {}  # by the stream of who answers
-        self._leaving: list[_Leaving] = []
+        self._reached: dict[int, int] = {}  # where the last frame of such a stream ended
+        self._leaving: dict[Way, tuple[int, float]] = {}  # where its rows end, and since when that is known
         self._queue: deque[tuple[bytes, tuple[Way, ...]]] = deque()
         self._bytes = 0
         self._work: asyncio.Task[None] | None = None
+        self._flushed = asyncio.Event()
+        self._closing = False
 
     def follow(self, lane: Lane, evidence: Evidence | None) -> tuple[Way, ...]:
-        """The ways by which all of this lane's shadow runs are made here; () where they are not.
+        """The ways by which all of this lane's shadow runs are made here, held for it; () where they are not.
 
-        Give them to `leave` when the lane is replaced.
+        Let them go when the lane is replaced.
         """
-        ways = ways_of(lane, evidence)
-        if not all(self._takes(way) for way in ways):
+        ways = tuple([self._known(way) for way in ways_of(lane, evidence)])
+        if not all(self._follows(way) or self._takes(way) for way in ways):
             return ()
         for way in ways:
+            if not self._follows(way):
+                self._begin(way)
             way.hold()
-            stream = self._journal.stream(way.answered)
-            self._ways[stream] = (*self._ways.get(stream, ()), way)
+            self._leaving.pop(way, None)
         return ways
-
-    def leave(self, ways: Sequence[Way]) -> None:
-        """Nothing is answered under these any more, but for what is under way."""
-        self._leaving += [_Leaving(way, LINGER) for way in ways]
 
     def take(self, written: Sequence[bytes]) -> None:
         """These frames have been written to the log; called after every flush, whatever it wrote."""
@@ -89,95 +91,156 @@ class FrameShadow:
             head = read_head(memoryview(body))
             ways = self._ways.get(head.stream) if head.kind == Kind.PREDICTION else None
             if ways is not None:
-                self._queue.append((body, ways))
-                self._bytes += len(body)
-                for way in ways:
-                    way.hold()
+                self._reached[head.stream] = head.end
                 if head.skipped:
                     self._drop(ways[-1], "unrecorded", head.skipped)
+                self._accept(body, ways)
+        self._flushed.set()
         if self._queue and self._work is None:
             self._work = asyncio.get_running_loop().create_task(self._follow_all())
         self._age()
 
     async def idle(self) -> None:
         """Wait until everything that was taken is recorded."""
-        if self._work is not None:
-            await self._work
+        while self._work is not None:
+            await asyncio.wait([self._work])
         await self._shadow.idle()
 
     async def close(self) -> None:
         """Finish what was taken and let the thread and the versions go."""
+        self._closing = True
+        self._flushed.set()
         await self.idle()
         self._pool.shutdown(wait=False)
-        for way in {way for ways in self._ways.values() for way in ways}:
-            way.let_go()
-        self._ways, self._leaving = {}, []
+        for way in [way for ways in self._ways.values() for way in ways]:
+            self._end(way)
+
+    def _known(self, way: Way) -> Way:
+        """The same way, where it is followed already."""
+        for other in self._ways.get(self._journal.stream(way.answered), ()):
+            if (other.beside, other.arm, other.revision) == (way.beside, way.arm, way.revision):
+                return other
+        return way
+
+    def _follows(self, way: Way) -> bool:
+        return way in self._ways.get(self._journal.stream(way.answered), ())
 
     def _takes(self, way: Way) -> bool:
         schedule = way.beside.schedule
         return (
-            self._journal.keeps_whole(way.answered)
+            2 * self._journal.frame_bytes <= self._most
+            and self._journal.keeps_whole(way.answered)
             and comparable(way.answered)
             and comparable(way.beside)
             and schedule.batch_rows > 1
             and cheap_rows(schedule) > 0
         )
 
+    def _begin(self, way: Way) -> None:
+        _hold(way)
+        stream = self._journal.stream(way.answered)
+        self._ways[stream] = (*self._ways.get(stream, ()), way)
+        self._reached.setdefault(stream, self._journal.standing(way.answered))
+
+    def _end(self, way: Way) -> None:
+        stream = self._journal.stream(way.answered)
+        rest = tuple([other for other in self._ways[stream] if other is not way])
+        self._ways[stream] = rest
+        if not rest:
+            del self._ways[stream], self._reached[stream]
+        self._leaving.pop(way, None)
+        _let_go(way)
+
+    def _accept(self, body: bytes, ways: tuple[Way, ...]) -> None:
+        if self._bytes + len(body) > self._most:
+            self._refuse(body, ways)
+            return
+        self._queue.append((body, ways))
+        self._bytes += len(body)
+        for way in ways:
+            _hold(way)
+
+    def _refuse(self, body: bytes, ways: tuple[Way, ...]) -> None:
+        """Count what there is no room for; on the loop, for to wait it would need the room."""
+        frame = frames.decode(body, verify=False)
+        for way in ways:
+            looked = wanted(frame, way, way.left_out)
+            way.left_out.difference_update(looked.met)
+            self._drop(way, "bytes", looked.requests + looked.odd)
+
     def _age(self) -> None:
-        """A flush has passed."""
-        for leaving in self._leaving:
-            leaving.flushes -= 1
-        for leaving in [one for one in self._leaving if one.flushes <= 0]:
-            self._leaving.remove(leaving)
-            stream = self._journal.stream(leaving.way.answered)
-            rest = tuple(way for way in self._ways[stream] if way is not leaving.way)
-            self._ways = {**self._ways, stream: rest}
-            if not rest:
-                del self._ways[stream]
-            leaving.way.let_go()
+        """A flush has passed: end the ways by which nothing more can come."""
+        unused = [way for ways in self._ways.values() for way in ways if not way.users]
+        for way in unused:
+            if self._is_over(way):
+                self._end(way)
+
+    def _is_over(self, way: Way) -> bool:
+        journal, now = self._journal, self._monotonic()
+        end, since = self._leaving.setdefault(way, (journal.standing(way.answered), now))
+        owed = end - self._reached[journal.stream(way.answered)]
+        if owed <= 0 or journal.flushed(way.answered):
+            return True
+        if now - since < LONGEST_S:
+            return False
+        self._drop(way, "unrecorded", owed)
+        return True
 
     async def _follow_all(self) -> None:
         """The life of the task that works off what was taken."""
         try:
             while self._queue:
                 body, ways = self._queue.popleft()
-                try:
-                    for way in ways:
-                        await self._follow(body, way)
-                finally:
-                    self._bytes -= len(body)
-                    for way in ways:
-                        way.let_go()
+                for way in ways:
+                    await self._try(body, way)
+                    _let_go(way)
+                self._bytes -= len(body)
         finally:
             self._work = None
 
+    async def _try(self, body: bytes, way: Way) -> None:
+        """A mistake of ours costs the pairs of one frame, of which nobody knows how many, and is told."""
+        try:
+            await self._follow(body, way)
+        except Exception as error:  # noqa: BLE001  see above
+            self._drop(way, "fault", read_head(memoryview(body)).rows)
+            said = {"message": "a frame's shadow runs failed as nobody foresaw", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(said)
+
     async def _follow(self, body: bytes, way: Way) -> None:
-        loop = asyncio.get_running_loop()
-        left_out = frozenset(way.left_out)
-        given = await loop.run_in_executor(self._pool, self._read, body, way, left_out)
-        way.left_out.difference_update(left_out)
+        loop, left_out = asyncio.get_running_loop(), frozenset(way.left_out)
+        looked, given = await loop.run_in_executor(self._pool, self._read, body, way, left_out)
+        way.left_out.difference_update(looked.met)
+        if looked.odd:
+            self._drop(way, "unrecorded", looked.odd)
         if given is None:
             return
-        if self._bytes > self._most or competes(way.beside, way.answered):
-            reason = "bytes" if self._bytes > self._most else "busy"
-            self._drop(way, reason, given.requests)
+        if competes(way.beside, way.answered):
+            self._drop(way, "busy", looked.requests)
             return
+        if not cheap_rows(way.beside.schedule):  # any more
+            await self._one_by_one(list(jobs(way, given)))
+            return
+        most = min(ROWS, self._journal.pairs_at_once(way.pair))
         with self._shadow.executing([way.beside]):
-            found, odd = await loop.run_in_executor(self._pool, run, way, given)
+            found, odd = await loop.run_in_executor(self._pool, run, way, given, most)
         for one in found:
             await self._record(way, one)
         await self._one_by_one(odd)
 
-    def _read(self, body: bytes, way: Way, left_out: frozenset[bytes]) -> Chosen | None:
+    def _read(self, body: bytes, way: Way, left_out: frozenset[bytes]) -> tuple[Wanted, Chosen | None]:
         """In the thread: the rows that are to be run again, and the stream of their pairs, once."""
-        given = chosen(frames.decode(body, verify=False), way, left_out)
-        if given is not None:
-            self._journal.open_pairs(*way.pair)
-        return given
+        frame = frames.decode(body, verify=False)
+        looked = wanted(frame, way, left_out)
+        if not looked.requests:
+            return looked, None
+        self._journal.open_pairs(*way.pair)
+        return looked, chosen(frame, looked.rows)
 
     async def _record(self, way: Way, found: Found) -> None:
         """Record and count a run in one turn of the loop."""
         given, pair = found.given, way.pair
+        await self._room(way)
         sides = (given.outputs, found.outputs)
         stable, candidate = sides if pair[0] is way.answered else sides[::-1]
         self._journal.paired_rows(pair, way.arm, given.meta, stable, candidate)
@@ -186,12 +249,30 @@ class FrameShadow:
             self._values[way.evidence.requests] += found.requests
         await asyncio.sleep(0)
 
-    async def _one_by_one(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            if self._shadow.full(job):
-                await self._shadow.idle()
+    async def _room(self, way: Way) -> None:
+        """Let flushes make room for pairs; where they cannot, the row file counts what it loses."""
+        for _ in range(_FLUSHES):
+            if self._closing or self._journal.has_room(way.pair):
+                return
+            self._flushed.clear()
+            await self._flushed.wait()
+
+    async def _one_by_one(self, odd: Sequence[Job]) -> None:
+        for job in odd:
+            await self._shadow.room(job)
             self._shadow.offer(job)
 
     def _drop(self, way: Way, reason: str, requests: int) -> None:
         labels = {"model": way.beside.name, "version": way.beside.version, "reason": reason}
         self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += requests
+
+
+def _hold(way: Way) -> None:
+    """Keep both versions in memory."""
+    for model in way.pair:
+        model.hold()
+
+
+def _let_go(way: Way) -> None:
+    for model in way.pair:
+        model.let_go()

@@ -5,7 +5,7 @@ table is the one that changes what answers. It decides nothing: whoever follows 
 (`gateway.reconcile`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -29,11 +29,7 @@ class Follower(Protocol):
     """What makes shadow runs from the log; see `gateway.frame_shadow.FrameShadow`."""
 
     def follow(self, lane: Lane, evidence: Evidence | None) -> tuple[Way, ...]:
-        """The ways by which it makes all shadow runs of a lane; () where it does not."""
-        ...
-
-    def leave(self, ways: Sequence[Way]) -> None:
-        """Their lane is not there any more."""
+        """The ways by which it makes all shadow runs of a lane, held for it; () where it does not."""
         ...
 
 
@@ -95,12 +91,19 @@ class Lanes:
         old, bound = self.bound, {}
         for name, lane in table.items():
             same = self._table.get(name) is lane
-            bound[name] = old[name] if same else bind(lane, self._counters, self.follower)
+            bound[name] = old[name] if same else self._bind(lane, old.get(name))
         self._table = table
         self.bound = bound  # the one assignment that changes what answers
         for name, was in old.items():
-            if was.ways and bound.get(name) is not was and self.follower is not None:
-                self.follower.leave(was.ways)
+            if bound.get(name) is not was:
+                for way in was.ways:
+                    way.let_go()
+
+    def _bind(self, lane: Lane, was: Bound | None) -> Bound:
+        """A revision whose requests were offered one by one stays so: a follower would find them again."""
+        same = was is not None and was.lane.route.revision == lane.route.revision
+        offered = same and was is not None and was.lane.shadow is not None
+        return bind(lane, self._counters, None if offered else self.follower)
 
     @property
     def served(self) -> Collection[str]:

@@ -15,10 +15,12 @@ from gateway.call import Work
 from gateway.inference import Array
 from gateway.journal import Filled, Journal, Noted
 from gateway.meters import ARM_NAMES
+from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer
 from gateway.recording import PredictionPlan
 from gateway.responses import Header, Response
 from gateway.translating import Translators
+from gateway.ways import Way
 from groundwork.errors import DriftgateError
 
 Encoded = tuple[tuple[Header, ...], bytes]
@@ -67,10 +69,12 @@ class LargeAnswers:
 
     def give(self, work: Work, outputs: list[Array]) -> Coroutine[Any, Any, Response]:
         """What will answer; the version is held until it has."""
-        work.model.hold()
-        return self._give(work, outputs)
+        held = work.held()
+        for one in held:
+            one.hold()
+        return self._give(work, outputs, held)
 
-    async def _give(self, work: Work, outputs: list[Array]) -> Response:
+    async def _give(self, work: Work, outputs: list[Array], held: tuple[LoadedModel | Way, ...]) -> Response:
         try:
             async with self._one:
                 noted, (headers, body) = await self._written(work, outputs)
@@ -78,7 +82,8 @@ class LargeAnswers:
         except DriftgateError as error:
             return self._core.give_up(work, error)
         finally:
-            work.model.let_go()
+            for one in held:
+                one.let_go()
 
     async def _written(self, work: Work, outputs: list[Array]) -> tuple[Noted, Encoded]:
         model, journal, loop = work.model, self._journal, asyncio.get_running_loop()

@@ -50,8 +50,8 @@ class LargeBodies:
     async def answer(self, work: Work) -> Response:
         """Read the body, and answer."""
         held = work.held()
-        for model in held:
-            model.hold()
+        for one in held:
+            one.hold()
         try:
             async with asyncio.timeout(self._left(work.call, work.started)):
                 work.request = await self._read(work)
@@ -63,8 +63,8 @@ class LargeBodies:
         except DriftgateError as error:
             return self._core.give_up(work, error)
         finally:
-            for model in held:
-                model.let_go()
+            for one in held:
+                one.let_go()
 
     async def _read(self, work: Work) -> InferenceRequest:
         call, model = work.call, work.model

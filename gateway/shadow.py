@@ -101,15 +101,24 @@ class Shadow:
         settings = self._settings
         return self._held >= settings.max_waiting or self._bytes + job.size > settings.max_bytes
 
+    async def room(self, job: Job) -> None:
+        """Wait until there is room for this job, or nothing waits that could make some."""
+        while self._held and self.full(job):
+            await self._progress()
+
     async def idle(self) -> None:
         """Wait until everything that was taken up is recorded."""
         while self._held:
-            if self._cheap and not self._coming:
-                self._come()
-            self._done.clear()
-            await self._done.wait()
+            await self._progress()
         if self._batch is not None:
             await self._batch
+
+    async def _progress(self) -> None:
+        """Wait until something that was taken up is over."""
+        if self._cheap and not self._coming:
+            self._come()
+        self._done.clear()
+        await self._done.wait()
 
     async def close(self) -> None:
         """Finish what was taken up and let the thread go."""
@@ -248,8 +257,7 @@ class Shadow:
         self._bytes -= job.size
         job.answered.let_go()
         job.beside.let_go()
-        if not self._held:
-            self._done.set()
+        self._done.set()
 
     def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         """Record and count; what was made to wait for this may go on."""

@@ -1,6 +1,6 @@
 """The ways of a lane: which version answers as which arm, and which other one runs beside.
 
-Pure but for the holding.
+Pure but for the counting of users.
 """
 
 import msgspec
@@ -13,11 +13,13 @@ from prediction_log.record import Arm
 from registry_client.signature import Datatype
 
 
-class Way(msgspec.Struct, frozen=True, eq=False):
+class Way(msgspec.Struct, eq=False):
     """What one version answers as one arm under one revision, and the other version that runs beside.
 
     `share` is a threshold of 2**32. `evidence` is where the shadow's runs count (None: nowhere). `left_out`
-    are ids of requests that are not compared, though they look as if they were; its owner is the event loop.
+    are ids of requests that are not compared, though they look as if they were. `users` are the lanes that
+    have it and the requests of theirs that are under way. The last two belong to the event loop; nothing
+    else of it ever changes.
     """
 
     answered: LoadedModel
@@ -27,6 +29,7 @@ class Way(msgspec.Struct, frozen=True, eq=False):
     share: int
     evidence: Evidence | None
     left_out: set[bytes]
+    users: int = 0
 
     @property
     def pair(self) -> tuple[LoadedModel, LoadedModel]:
@@ -36,14 +39,12 @@ class Way(msgspec.Struct, frozen=True, eq=False):
         return self.answered, self.beside
 
     def hold(self) -> None:
-        """Something of it is under way beyond this turn of the loop."""
-        self.answered.hold()
-        self.beside.hold()
+        """A lane has it, or a request of one is under way beyond this turn of the loop."""
+        self.users += 1
 
     def let_go(self) -> None:
         """That is over."""
-        self.answered.let_go()
-        self.beside.let_go()
+        self.users -= 1
 
 
 def ways_of(lane: Lane, shadow: Evidence | None) -> tuple[Way, ...]:

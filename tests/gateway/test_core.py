@@ -1,5 +1,6 @@
 """The path of a request: who answers, what is recorded, what is counted."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,38 @@ async def test_a_failing_candidate_costs_nobody_an_answer(here: World) -> None:
     assert here.counted("evidence_requests_total", arm="stable", revision="2") == 0
     assert here.counted("driftgate_requests_total", outcome="rerun") == 1
     assert here.counted("driftgate_requests_total", outcome="ok") == 2
+
+
+async def test_what_stable_answers_for_a_candidate_is_left_out(tmp_path: Path) -> None:
+    """Its id is noted for who compares from the log, before its row is there; no other id is."""
+    async with world(tmp_path, follows=True) as here:
+        route = Route(
+            model="m", revision=2, stable="1", candidate="2", weight=FULL, shadow="2", shadow_share=FULL
+        )
+        await here.beside(route, v2=fragile_logistic())
+        stable, candidate = here.core.lanes.bound["m"].ways
+        await here.infer(request())
+        rescued = await here.infer(request(BAD))
+        assert stable.left_out == {bytes.fromhex(rescued.headers["x-prediction-id"])}
+        assert not candidate.left_out
+        await here.settle()
+        assert not stable.left_out
+
+
+async def test_a_request_off_the_loop_holds_its_ways(tmp_path: Path) -> None:
+    """Until it is answered, or taken back, who compares from the log knows that its rows are to come."""
+    async with world(tmp_path, follows=True) as here:
+        route = Route(model="m", revision=2, stable="1", shadow="2", shadow_share=FULL)
+        versions = await here.beside(route, v2=logistic())
+        versions["1"].inline_rows, versions["1"].strays = -1, True
+        (way,) = here.core.lanes.bound["m"].ways
+        answers = [here.core.begin(call()) for _ in range(2)]
+        tasks = [asyncio.ensure_future(answer) for answer in answers if not isinstance(answer, Response)]
+        await asyncio.sleep(0)
+        assert way.users == 3
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert way.users == 1
 
 
 async def test_a_version_may_be_asked_for(here: World) -> None:

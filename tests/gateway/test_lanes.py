@@ -1,8 +1,14 @@
 """What a worker's requests see."""
 
+import msgspec
+
 from gateway.lanes import Lanes
-from rollouts.route import Route
+from gateway.meters import Evidence
+from gateway.routing import Lane
+from gateway.ways import Way, ways_of
+from rollouts.route import FULL, Route
 from tests.gateway.worlds import World
+from tests.models import logistic
 
 ROUTE = Route(model="m", revision=1, stable="1")
 
@@ -62,3 +68,56 @@ async def test_who_has_no_lane_is_told_why(here: World) -> None:
     lanes = Lanes(here.slot.counters)
     lanes.excuse("m", "version 1 is cut")
     assert (lanes.absent("m").code, lanes.absent("x").code) == ("not-ready", "unknown-model")
+
+
+SHADOWED = Route(model="m", revision=2, stable="1", shadow="2", shadow_share=FULL)
+
+
+class Follows:
+    """A follower that takes every lane, or none."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes = takes
+        self.ways: list[Way] = []
+
+    def follow(self, lane: Lane, evidence: Evidence | None) -> tuple[Way, ...]:
+        """Its ways, each new."""
+        ways = ways_of(lane, evidence) if self.takes else ()
+        for way in ways:
+            way.hold()
+        self.ways += ways
+        return ways
+
+
+async def test_a_lane_that_is_followed_offers_nothing(here: World) -> None:
+    """Its requests see no shadow and draw nothing; it holds its ways until it is replaced, or taken out."""
+    await here.publish("m", "2", logistic())
+    await here.serve(SHADOWED)
+    lanes, follower = Lanes(here.slot.counters), Follows(takes=True)
+    lanes.follower = follower
+    lanes.serve(SHADOWED, here.fleet.loaded)
+    bound, (first,) = lanes.bound["m"], follower.ways
+    assert (bound.plain, bound.lane.shadow, bound.lane.shadow_share, bound.ways) == (True, None, 0, (first,))
+    assert lanes.table["m"].shadow is first.beside
+    lanes.table = dict(lanes.table)
+    assert first.users == 1
+    lanes.serve(msgspec.structs.replace(SHADOWED, revision=3), here.fleet.loaded)
+    assert [way.users for way in follower.ways] == [0, 1]
+    lanes.take_out("m")
+    assert [way.users for way in follower.ways] == [0, 0]
+
+
+async def test_a_revision_that_is_offered_is_not_followed_later(here: World) -> None:
+    """Whether its requests are offered is decided once for each revision, with a shadow or without one."""
+    await here.publish("m", "2", logistic())
+    await here.serve(SHADOWED)
+    lanes, follower = Lanes(here.slot.counters), Follows(takes=False)
+    lanes.follower = follower
+    lanes.serve(SHADOWED, here.fleet.loaded)
+    follower.takes = True
+    lanes.serve(SHADOWED, here.fleet.loaded)
+    assert lanes.bound["m"].lane.shadow is not None
+    unshadowed = msgspec.structs.replace(SHADOWED, revision=3, shadow=None, shadow_share=0)
+    lanes.serve(unshadowed, here.fleet.loaded)
+    lanes.serve(msgspec.structs.replace(SHADOWED, revision=3), here.fleet.loaded)
+    assert lanes.bound["m"].ways == tuple(follower.ways)

@@ -177,3 +177,25 @@ async def test_a_released_version_waits_for_its_shadow_runs(tmp_path: Path) -> N
         (frame,) = here.frames(Kind.PAIR)
         assert frame.rows == 1
         assert len(here.journal.files()) == 2
+
+
+async def test_one_busy_model_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """Jobs given back wait for room for themselves, not for a moment in which nothing is under way."""
+    one = GatewaySettings(shadow=ShadowSettings(max_waiting=1))
+    async with world(tmp_path, one) as here:
+        versions = await here.beside(
+            Route(model="m", revision=3, stable="1", shadow="2", shadow_share=FULL), v2=logistic()
+        )
+        stable, beside = versions["1"], versions["2"]
+        feeds = {"x": np.zeros((1, 30), np.float32)}
+        noted = Noted(bytes(16), 0, 0, Arm.STABLE, 3)
+        job = Job(stable, beside, noted, feeds, stable.session.run(feeds), 1, 1)
+        for _ in range(3):
+            await here.core.shadow.room(job)
+            here.core.shadow.offer(job)
+        await here.core.shadow.idle()
+        assert here.counted("driftgate_shadow_dropped_total") == 0
+        assert here.counted("driftgate_pairs_total") == 3
+        large = msgspec.structs.replace(job, size=1 << 40)
+        async with asyncio.timeout(10):
+            await here.core.shadow.room(large)  # which there will never be

@@ -13,12 +13,15 @@ from gateway.call import Call
 from gateway.core import Core
 from gateway.endpoints import DataPort
 from gateway.fleet import Fleet
+from gateway.flusher import Flusher
+from gateway.frame_shadow import FrameShadow
 from gateway.journal import Journal
 from gateway.lanes import Lanes
 from gateway.metrics import exposition
 from gateway.model import LoadedModel
 from gateway.protocols.open_inference import CODEC
 from gateway.routing import lane_of
+from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings
 from groundwork.clock import FakeClock
 from groundwork.counters import SeriesKey
@@ -27,11 +30,16 @@ from groundwork.slots import Slot, totals
 from prediction_log import frame
 from prediction_log.frame import Frame
 from prediction_log.ids import PredictionIds
+from prediction_log.memory import MemoryLog
+from prediction_log.transport import START
 from registry_client.memory import MemoryRegistry
 from rollouts.route import Route
 from tests.models import logistic, publish
 
 ROW = [0.1] * 30
+CHEAP = Schedule("inline", 64, 32, measured=Measured(((1, 1e-6),), handoff=1.0))
+"""How a version is run whose runs cost next to nothing and may be joined."""
+_EVERYTHING = 1_000_000
 
 
 class Lines:
@@ -51,9 +59,13 @@ class Lines:
 
 
 class World:
-    """Registry, slot, journal, fleet, core and data port of one worker."""
+    """Registry, slot, journal, fleet, core and data port of one worker.
 
-    def __init__(self, folder: Path, settings: GatewaySettings) -> None:
+    `flusher` brings what the slot holds into `log`, a flush for each call; where the world `follows`,
+    `frame_shadow` makes the shadow runs that it can from there.
+    """
+
+    def __init__(self, folder: Path, settings: GatewaySettings, *, follows: bool = False) -> None:
         self.slots = folder / "slots"
         self.clock = FakeClock()
         self.registry = MemoryRegistry("test", folder / "cache")
@@ -71,6 +83,13 @@ class World:
         self.core.ready = True
         self.lines = Lines()
         log = Log(self.lines, self.clock)
+        self.log = MemoryLog()
+        self.flusher = Flusher(self.journal.files, self.log, self.slot.counters, 0.2, log)
+        self.frame_shadow = FrameShadow(
+            self.core.shadow, self.journal, self.slot.counters, settings.shadow, self.clock.monotonic
+        )
+        if follows:
+            self.core.lanes.follower, self.flusher.after = self.frame_shadow, self.frame_shadow.take
         self.port = DataPort(self.core, lambda: exposition(self.slots), log, slots_folder=self.slots)
         transport = httpx.ASGITransport(self.port)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://driftgate.test")
@@ -81,6 +100,27 @@ class World:
         lane = lane_of(route, self.fleet.loaded)
         self.core.lanes.table = MappingProxyType({**self.core.lanes.table, route.model: lane})
         return versions
+
+    async def beside(self, route: Route, **models: bytes) -> dict[str, LoadedModel]:
+        """Publish versions (`v2` is version 2), cheap to run, and let the route answer; those by name."""
+        for name, model in models.items():
+            await self.publish(route.model, name.removeprefix("v"), model)
+        for version in route.versions():
+            loaded = await self.fleet.load(route.model, version)
+            loaded.schedule, loaded.inline_rows = CHEAP, CHEAP.inline_rows
+        return await self.serve(route)
+
+    async def settle(self) -> None:
+        """Have all that was answered in the log, every shadow run made, and its pairs in the log too."""
+        for _ in range(2):
+            await self.flusher.flush()
+            await self.flusher.flush()  # a buffer that was full kept the other one from the first
+            await self.frame_shadow.idle()
+
+    def logged(self, kind: int) -> list[Frame]:
+        """What the log has of one kind."""
+        found = [frame.decode(body) for _, body in self.log.source().read(START, _EVERYTHING)]
+        return [one for one in found if one.kind == kind]
 
     def sleep(self, core: Core) -> None:
         """Let `m` be dormant: the next request for it has this core load version 1, and answer by it."""
@@ -143,6 +183,7 @@ class World:
     async def close(self) -> None:
         """Stop everything."""
         await self.client.aclose()
+        await self.frame_shadow.close()
         await self.core.close()
         await self.fleet.close()
         self.slot.close()
@@ -162,9 +203,11 @@ def call(document: Any = None, **headers: str) -> Call:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, settings: GatewaySettings | None = None) -> AsyncIterator[World]:
+async def world(
+    folder: Path, settings: GatewaySettings | None = None, *, follows: bool = False
+) -> AsyncIterator[World]:
     """A world in which model `m` has the logistic version 1, which answers."""
-    made = World(folder, settings or GatewaySettings())
+    made = World(folder, settings or GatewaySettings(), follows=follows)
     await made.publish("m", "1", logistic())
     await made.serve(Route(model="m", revision=1, stable="1"))
     try:
