@@ -110,7 +110,8 @@ INSTRUMENTS: Final = (
     ),
     Instrument(
         name=SHADOW_DROPPED,
-        help="Shadow runs left out to protect the callers.",
+        help="Shadow runs left out for callers' sake (`busy`, `waiting`, `bytes`); rows not to be run again, "
+        "which the log lacks (`unrecorded`) or of a frame that failed (`fault`).",
         labels=("model", "version", "reason"),
     ),
     *queue_meters.INSTRUMENTS,

@@ -125,7 +125,13 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ShadowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What shadow runs may take; beyond it they are dropped and counted."""
 
-    max_bytes: Annotated[Bytes, msgspec.Meta(description="inputs and outputs waiting for a shadow run")] = (
-        64 * MIB
-    )
-    max_waiting: Annotated[int, msgspec.Meta(ge=1, description="requests waiting for a shadow run")] = 256
+    max_bytes: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="inputs and outputs of requests waiting for a shadow run one by one, and as much of "
+            "the log waiting to be run from there (below twice `journal.buffer_bytes` none is)"
+        ),
+    ] = 64 * MIB
+    max_waiting: Annotated[
+        int, msgspec.Meta(ge=1, description="requests waiting for a shadow run one by one")
+    ] = 256
