@@ -14,8 +14,9 @@ import math
 import shutil
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,9 @@ SHARE: Final = 0.5
 CONNECTIONS: Final = 32
 WARM_S: Final = 0.5
 TRIAL_S: Final = 2.0
+PATIENCE_S: Final = 2.0
+STILL_S: Final = 0.5
+"""Longer than between two writes of the log, after which pairs come."""
 GUESS: Final = 0.25
 """Of what a closed loop gives: the first rate that is tried."""
 STEP: Final = {"weight": 0, "shadow": 100, "hold": {"for": "1h", "until": "duration", "max": "2h"}}
@@ -91,8 +95,8 @@ def measure(subject: Subject, work: works.Work, rounds: int, seconds: float) -> 
         before = _pairs(subject)
         shadowed(subject, model, on=True)
         beside.append(turn(url, request, rate, seconds))
+        pairs = settled(lambda: _pairs(subject), threading.Event().wait, time.monotonic) - before
         shadowed(subject, model, on=False)
-        pairs = _pairs(subject) - before
         one, other = calm[-1], beside[-1]
         print(
             f"  p50 {one.percentile(50):.0f} and {other.percentile(50):.0f} µs, "
@@ -102,6 +106,20 @@ def measure(subject: Subject, work: works.Work, rounds: int, seconds: float) -> 
     for q in (50, 90, 99):
         print(f"  p{q}, medians of the turns: {typical(calm, q):.0f} and {typical(beside, q):.0f} µs")
     return typical(beside, 99) / typical(calm, 99)
+
+
+def settled(
+    read: Callable[[], float], pause: Callable[[float], object], monotonic: Callable[[], float]
+) -> float:
+    """A count once it has stood still for STILL_S, or after PATIENCE_S: pairs come after their answers."""
+    began = moved = monotonic()
+    count = read()
+    while monotonic() - moved < STILL_S and monotonic() - began < PATIENCE_S:
+        pause(STILL_S / 10)
+        now = read()
+        if now != count:
+            count, moved = now, monotonic()
+    return count
 
 
 def typical(turns: Sequence[generator.Tally], q: float) -> float:

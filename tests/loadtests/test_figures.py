@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loadtests.bench.generator import Tally
-from loadtests.figures import stall, swaps
+from loadtests.figures import shadow, stall, swaps
 from loadtests.figures.__main__ import FIGURES, main
 
 
@@ -56,3 +56,18 @@ def test_latencies_belong_to_a_swap_where_their_window_touches_one() -> None:
     wide = int(swaps.WINDOW_S * 1e9)
     calm, swapping = swaps.apart(windows, 1000, [(1000 + wide + 1, 1000 + 3 * wide)])
     assert (calm, swapping) == ([0, 3, 4], [1, 2])
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.0, 7.0), (1.0, 27.0)], ids=["stands-still", "goes-on"])
+def test_pairs_are_counted_once_they_have_come(step: float, told: float) -> None:
+    """A count is read until it stands still, which pairs that come late do soon, and no longer than 2 s."""
+    now, counts = [0.0], iter([3.0, 5.0])
+
+    def read() -> float:
+        return next(counts, 7.0 + step * round(now[0] / 0.1))
+
+    def pause(seconds: float) -> None:
+        now[0] += 2 * seconds
+
+    assert shadow.settled(read, pause, lambda: now[0]) == told
+    assert now[0] <= shadow.PATIENCE_S + 0.1
