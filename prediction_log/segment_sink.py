@@ -75,10 +75,9 @@ class SegmentSink:
         with self._explained():
             while True:
                 connection = self._active()
-                if self._is_due(connection):
-                    self._rotate(connection)
-                elif (new := self._insert_all(connection, rows)) is not None:
+                if (new := self._insert_all(connection, rows)) is not None:
                     return new
+                self._rotate(connection)
                 self._move_on(connection)
 
     def note(self, kind: int, schema: Schema, columns: Mapping[str, Any], *, rows: int) -> None:
@@ -139,13 +138,19 @@ class SegmentSink:
 
     def _check_reserve(self) -> None:
         if self._reserve:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            free = shutil.disk_usage(self._folder).free
+            free = self._free()
             if free < self._reserve:
                 raise NoRoomError(
                     f"{self._folder}: {free} bytes of disk are left, fewer than log.reserve_bytes"
                     f" ({self._reserve}); free disk space, the rows wait in their slot"
                 )
+
+    def _free(self) -> int:
+        try:
+            return shutil.disk_usage(self._folder).free
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return shutil.disk_usage(self._folder).free
 
     def _active(self) -> sqlite3.Connection:
         """The connection to what is, as far as this sink has seen, the active segment."""
@@ -171,9 +176,9 @@ class SegmentSink:
         return files.size(connection) >= self._segment_bytes and files.last_row(connection) > 0
 
     def _insert_all(self, connection: sqlite3.Connection, rows: Sequence[FrameRow]) -> int | None:
-        """How many frames were new, or None when the segment is sealed."""
+        """How many frames were new, or None when the segment takes no more: it is sealed, or ought to be."""
         with transaction(connection):
-            if files.is_sealed(connection):
+            if files.is_sealed(connection) or self._is_due(connection):
                 return None
             new = 0
             for row in rows:
