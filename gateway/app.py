@@ -122,7 +122,7 @@ class App:
         kind = core_of(self._tracer, durable=settings.journal.durability == "sync")
         self._core = kind(lanes, self._journal, counters, settings, clock, on_demand=self._demand)
         self._frame_shadow = FrameShadow(
-            self._core.shadow, self._journal, counters, settings.shadow, clock.monotonic
+            self._core.shadow, self._journal, counters, settings, clock.monotonic
         )
         lanes.follower, self._flusher.after = self._frame_shadow, self._frame_shadow.take
         self._reconciler = Reconciler(lanes, self._fleet, settings.pace, clock, self._presence, self._log)

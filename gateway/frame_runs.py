@@ -5,9 +5,9 @@ Rules:
 1. A request is run again where its row says that the arm answered it well, under the revision, and where its
    id is drawn for the shadow's share (bytes 4 to 7 of it: the first four draw what is recorded).
 2. Inputs and given outputs are views of the frame, copied only where some of its rows are left out.
-3. Requests are one run up to ROWS rows, which is longer than the longest batch of callers, for nobody waits;
-   none is cut. What fails, or gives what its graph did not promise, is given back as single jobs, so that
-   each request stands for itself.
+3. Requests are one run up to ROWS rows, which is longer than the longest batch of callers, for nobody waits
+   (not where `runs.batching` is exact: then as long as theirs); none is cut. What fails, or gives what its
+   graph did not promise, is given back as single jobs, so that each request stands for itself.
 
 Pure but for the runs themselves.
 """

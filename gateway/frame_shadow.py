@@ -29,7 +29,7 @@ from gateway.frame_runs import ROWS, Chosen, Found, Wanted, chosen, jobs, run, w
 from gateway.journal import Journal
 from gateway.meters import Evidence
 from gateway.routing import Lane
-from gateway.run_settings import ShadowSettings
+from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
 from gateway.ways import Way, comparable, ways_of
 from groundwork.counters import Counters
@@ -51,14 +51,15 @@ class FrameShadow:
         shadow: Shadow,
         journal: Journal,
         counters: Counters,
-        settings: ShadowSettings,
+        settings: GatewaySettings,
         monotonic: Callable[[], float],
     ) -> None:
         self._shadow = shadow
         self._journal = journal
         self._counters = counters
         self._values = counters.values
-        self._most = settings.max_bytes
+        self._most = settings.shadow.max_bytes
+        self._exact = settings.runs.batching == "exact"
         self._monotonic = monotonic
         self._pool = ThreadPoolExecutor(1, "frame-shadow")
         self._ways: dict[int, tuple[Way, ...]] = {}  # by the stream of who answers
@@ -221,12 +222,16 @@ class FrameShadow:
         if not cheap_rows(way.beside.schedule):  # any more
             await self._one_by_one(list(jobs(way, given)))
             return
-        most = min(ROWS, self._journal.pairs_at_once(way.pair))
+        most = self._longest(way)
         with self._shadow.executing([way.beside]):
             found, odd = await loop.run_in_executor(self._pool, run, way, given, most)
         for one in found:
             await self._record(way, one)
         await self._one_by_one(odd)
+
+    def _longest(self, way: Way) -> int:
+        most = min(ROWS, self._journal.pairs_at_once(way.pair))
+        return min(most, way.beside.schedule.batch_rows) if self._exact else most
 
     def _read(self, body: bytes, way: Way, left_out: frozenset[bytes]) -> tuple[Wanted, Chosen | None]:
         """In the thread: the rows that are to be run again, and the stream of their pairs, once."""

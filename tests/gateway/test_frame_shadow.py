@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from gateway.frame_shadow import LONGEST_S
 from gateway.inference import Array
 from gateway.log_settings import JournalSettings
-from gateway.run_settings import ShadowSettings
+from gateway.run_settings import RunSettings, ShadowSettings
 from gateway.schedule import Schedule
 from gateway.session import Session
 from gateway.settings import GatewaySettings
@@ -86,6 +86,21 @@ async def test_a_version_that_turns_out_dear_is_offered_what_waits(tmp_path: Pat
         await here.settle()
         assert here.counted("driftgate_pairs_total", outcome="ok") == 3
         assert ran.rows == [1, 2, 1]
+
+
+@pytest.mark.parametrize(("batching", "runs"), [("close", [11]), ("exact", [4, 4, 3])])
+async def test_exact_runs_are_no_longer_than_those_of_callers(
+    tmp_path: Path, batching: Literal["close", "exact"], runs: list[int]
+) -> None:
+    """Where no bit may change, runs are as long as was looked at when the version was loaded."""
+    settings = GatewaySettings(runs=RunSettings(batching=batching))
+    async with world(tmp_path, settings, follows=True) as here:
+        versions = await here.beside(SHADOWED, v2=logistic())
+        versions["2"].schedule = msgspec.structs.replace(versions["2"].schedule, batch_rows=4)
+        versions["2"].session = ran = Counted(versions["2"].session)
+        await ask(here, *[[ROW]] * 11)
+        await here.settle()
+        assert ran.rows == runs
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])

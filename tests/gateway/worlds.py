@@ -86,7 +86,7 @@ class World:
         self.log = MemoryLog()
         self.flusher = Flusher(self.journal.files, self.log, self.slot.counters, 0.2, log)
         self.frame_shadow = FrameShadow(
-            self.core.shadow, self.journal, self.slot.counters, settings.shadow, self.clock.monotonic
+            self.core.shadow, self.journal, self.slot.counters, settings, self.clock.monotonic
         )
         if follows:
             self.core.lanes.follower, self.flusher.after = self.frame_shadow, self.frame_shadow.take
