@@ -21,12 +21,15 @@ Value: TypeAlias = int | float | str | None
 
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
-"""What SQLite holds as an integer; a larger class number is kept as a float."""
+"""What SQLite holds as an integer; a larger number, whole or not, is kept as a float."""
 _FALLBACK: Final = ("label", "output_label")
 
 
 def plain(value: Any) -> Value:
-    """A decoded value in its stored form: bool and whole floats as int, bytes as text, NaN as none."""
+    """A decoded value in its stored form: bool and whole floats as int, bytes as text, NaN as none.
+
+    Whatever a frame holds, SQLite holds what is returned.
+    """
     if isinstance(value, bytes):
         return category_text(value)
     if isinstance(value, bool):
@@ -34,7 +37,8 @@ def plain(value: Any) -> Value:
     if isinstance(value, float):
         if value != value:  # noqa: PLR0124  NaN is no value
             return None
-        return int(value) if value.is_integer() else value
+        # A Python integer compares exactly with a float, so the bounds are not rounded.
+        return int(value) if value.is_integer() and _LEAST <= value <= _MOST else value
     if isinstance(value, int) and not _LEAST <= value <= _MOST:
         return float(value)
     return value if isinstance(value, int | str) else None

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from monitor import metrics
 from monitor.pipeline import Pipeline
 from monitor.status import status
 from monitor.store import open_store
+from prediction_log.labels import LabelRow
 from prediction_log.transport import Offset
 from registry_client.memory import MemoryRegistry
 from tests.monitor import worlds
@@ -84,4 +86,21 @@ def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Pa
     (found,) = status(Pipeline(db, worlds.settings(), known, worlds.IDS))["versions"]
     assert (found["accuracy"]["labelled"], found["accuracy"]["right"]) == (50, 30)
     assert found["accuracy"]["unknown_class"] == 30
+    db.close()
+
+
+@pytest.mark.parametrize("value", [1e19, -1e25, 1e300, 2.0**63, 2**64 - 1])
+def test_a_label_larger_than_any_integer_of_the_store_is_joined(tmp_path: Path, value: float) -> None:
+    """A label of any number is counted, whether its prediction came before it, comes later or never."""
+    db = open_store(tmp_path)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
+    traffic = Traffic(5)
+    (first, told), (second, early) = traffic.predictions(4), traffic.predictions(4)
+    nobody = LabelRow(float(value), worlds.START, client_id=b"nobody")
+    odd = [replace(label, value=float(value)) for label in (told[0], early[0])]
+    pipeline.feed(numbered([first, traffic.labels([*odd, nobody]), second]))
+    of = {"model": MODEL, "outcome": "matched"}
+    assert pipeline.tally.counts[metrics.key(metrics.LABELS, **of)] == 2
+    stored = db.execute("SELECT label FROM predictions WHERE labelled = 1").fetchall()
+    assert stored == [(float(value),)] * 2
     db.close()

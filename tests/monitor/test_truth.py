@@ -1,14 +1,19 @@
 """Tests of monitor.truth."""
 
+import contextlib
+import sqlite3
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from msgspec.structs import replace
 
 from monitor.truth import Value, is_class, plain, predictions, same
 from prediction_log.frame import decode, encode
-from prediction_log.record import Kind, Validity, prediction_schema
+from prediction_log.record import FIXED_DTYPES, Kind, Validity, prediction_schema
 from tests.monitor.worlds import meta
 
 
@@ -61,6 +66,11 @@ def test_what_is_a_class(value: Value, classes: tuple[str, ...], known: bool) ->
         (b"a", "a"),
         (b"\xff", "\\xff"),
         (2**64, float(2**64)),
+        (1e19, 1e19),
+        (-(2.0**63), -(2**63)),
+        (2.0**63, 2.0**63),
+        (-0.0, 0),
+        (float("inf"), float("inf")),
         ([1], None),
     ],
 )
@@ -68,6 +78,23 @@ def test_how_values_are_stored(value: object, stored: Value) -> None:
     """Truth values and whole numbers become integers, bytes text, and what is no value nothing."""
     assert plain(value) == stored
     assert type(plain(value)) is type(stored)
+
+
+@given(
+    st.one_of(
+        st.floats(),
+        st.integers(-(2**64), 2**64),
+        st.text(),
+        st.binary(max_size=40),
+        st.booleans(),
+        arrays(st.sampled_from(sorted(FIXED_DTYPES)), 1).map(lambda values: values.tolist()[0]),
+    )
+)
+def test_every_stored_value_is_one_that_the_store_holds(value: object) -> None:
+    """Whatever number or text a frame holds, SQLite takes its stored form and gives the same back."""
+    stored = plain(value)
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        assert db.execute("SELECT ?", (stored,)).fetchone() == (stored,)
 
 
 @pytest.mark.parametrize(
