@@ -76,7 +76,7 @@ def _asked(retry_after: str, now: int) -> float:
         return min(_LONGEST, max(1.0, float(text[:12])))
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset may have any number of digits
         return 0.0
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)

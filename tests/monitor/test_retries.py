@@ -59,6 +59,13 @@ def test_the_schedule() -> None:
         ("999999999", 86_400.0),
         ("soon", 5.0),
         ("-3", 5.0),
+        ("1e400", 5.0),
+        ("1" + 30 * "0", 86_400.0),
+        ("-1" + 30 * "0", 5.0),
+        ("Mon, 20 Nov 999999999999999999 19:12:08 GMT", 5.0),
+        ("Mon, 20 Nov 2026 19:12:08 +99999999999999999999", 5.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400.0),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 5.0),
         ("Thu, 05 Nov 2026 10:32:11 GMT", 600.0),
         ("Thu, 05 Nov 1999 10:32:11 GMT", 5.0),
     ],
@@ -74,7 +81,22 @@ def test_what_expires_is_not_tried_too_late() -> None:
     assert after(500, expires=NOW + 6 * 10**9)[0] == "retry"
 
 
-@given(st.integers(0, 999), st.integers(1, 20), st.text(max_size=40), st.floats(0, 1, exclude_max=True))
+_NUMBERS = st.integers(-(10**30), 10**30)
+_DATES = st.builds(
+    "Mon, {} Nov {} {}:12:08 {}".format,
+    st.integers(1, 30) | _NUMBERS,
+    st.integers(1, 9999) | _NUMBERS,
+    st.integers(0, 23) | _NUMBERS,
+    st.sampled_from(("GMT", "-0000", "")) | _NUMBERS.map("{:+}".format),
+)
+
+
+@given(
+    st.integers(0, 999),
+    st.integers(1, 20),
+    st.text(max_size=40) | _NUMBERS.map(str) | st.floats().map(str) | _DATES,
+    st.floats(0, 1, exclude_max=True),
+)
 def test_every_response_has_a_consequence(status: int, attempt: int, retry_after: str, draw: float) -> None:
     """Whatever a receiver sends, something follows, within a day and a fifth, and never an exception."""
     assert 0 <= after(status, attempt=attempt, retry_after=retry_after, draw=draw)[1] <= 86_400 * 1.2
