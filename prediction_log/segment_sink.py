@@ -8,6 +8,8 @@ Rules:
   sequences, then seal the old one (synced before anyone sees it). Cut short anywhere, it is done again.
 * A log that survived a power cut begins a new segment: commits after the last sync may be gone, and row
   numbers that a reader may have seen must not be given to other frames.
+* A segment is written to only by who has seen that it has begun, and in this boot; what fails before that is
+  done again by the next call.
 
 It knows frames only as far as the index needs; what their rows mean is the reader's.
 """
@@ -156,20 +158,33 @@ class SegmentSink:
         """The connection to what is, as far as this sink has seen, the active segment."""
         if self._connection is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._number = files.active_number(self._folder) or 1
-            self._connection = self._open(self._number)
-            if files.is_sealed(self._connection) is None:
-                # On the disk before its first frame: a power cut must not let its rows begin at 1 again.
-                with self._synced(self._connection):
-                    carried = self._carried_from(self._number - 1)
-                    files.begin_segment(
-                        self._connection, self._number, self._clock.now(), self._boot, carried
-                    )
-            elif files.boot_of(self._connection) != self._boot:
+            connection = self._begun(files.active_number(self._folder) or 1)
+            try:
                 # Asked once, on opening: a power cut ends every process that had the segment open.
-                self._rotate(self._connection)
-                return self._move_on(self._connection)
+                if files.boot_of(connection) != self._boot:
+                    self._rotate(connection)
+                    return self._move_on(connection)
+            except BaseException:
+                connection.close()
+                raise
+            # Last: where any of this failed, the next call has to do all of it again.
+            self._connection = connection
         return self._connection
+
+    def _begun(self, number: int) -> sqlite3.Connection:
+        """A connection to segment `number`, which has begun."""
+        self._number = number
+        connection = self._open(number)
+        try:
+            if files.is_sealed(connection) is None:
+                # On the disk before its first frame: a power cut must not let its rows begin at 1 again.
+                with self._synced(connection):
+                    carried = self._carried_from(number - 1)
+                    files.begin_segment(connection, number, self._clock.now(), self._boot, carried)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _is_due(self, connection: sqlite3.Connection) -> bool:
         """Whether to rotate before writing; a segment holds one frame at least, however small the limit."""
@@ -233,8 +248,7 @@ class SegmentSink:
             self._begin_next(connection)
         connection.close()
         self._connection = None
-        self._number = files.active_number(self._folder) or self._number + 1
-        self._connection = self._open(self._number)
+        self._connection = self._begun(files.active_number(self._folder) or self._number + 1)
         return self._connection
 
     def _open(self, number: int) -> sqlite3.Connection:

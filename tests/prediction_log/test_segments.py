@@ -87,6 +87,63 @@ def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path, held: Held) 
     assert firsts(tmp_path) == [0, 3, 6, 9]
 
 
+def forbid(folder: Path, what: str) -> None:
+    """Let the table `segment` of the first segment refuse this, as a full disk or a lock would."""
+    with closing(files.open_segment(folder, 1)) as connection:
+        connection.execute(f"CREATE TRIGGER no BEFORE {what} ON segment BEGIN SELECT RAISE(ABORT, 'no'); END")
+
+
+def allow(folder: Path) -> None:
+    """Refuse nothing any more."""
+    with closing(files.open_segment(folder, 1)) as connection:
+        connection.execute("DROP TRIGGER no")
+
+
+def test_a_segment_of_another_boot_is_not_written_to_after_a_failure_either(
+    tmp_path: Path, held: Held
+) -> None:
+    """Where it could not be left at the first try, it is left at the next, before anything is written."""
+    sink_of(held, tmp_path, boot="before").write([samples.make_frame(0)])
+    forbid(tmp_path, "UPDATE")
+    sink = sink_of(held, tmp_path, boot="after")
+    for _ in range(2):
+        with pytest.raises(SegmentError, match="000001"):
+            sink.write([samples.make_frame(3)])
+    allow(tmp_path)
+    assert sink.write([samples.make_frame(3)]) == 1
+    assert [offset for offset, _ in held(SegmentSource(tmp_path)).read(START, 9)] == [
+        Offset(1, 1),
+        Offset(2, 1),
+    ]
+
+
+def test_a_segment_that_could_not_be_begun_is_not_written_to(tmp_path: Path, held: Held) -> None:
+    """It is begun at the next try, before its first frame, and left when it is full as any other."""
+    files.open_segment(tmp_path, 1).close()
+    forbid(tmp_path, "INSERT")
+    sink = sink_of(held, tmp_path, segment_bytes=1)
+    for _ in range(2):
+        with pytest.raises(SegmentError, match="000001"):
+            sink.write([samples.make_frame(0)])
+    allow(tmp_path)
+    assert sink.write([samples.make_frame(0)]) == 1
+    assert sink.rotate(older_than=1_001)
+    assert sink.write([samples.make_frame(3)]) == 1
+    assert files.numbers(tmp_path) == [1, 2]
+
+
+def test_a_log_that_was_taken_away_whole_is_begun_again(tmp_path: Path, held: Held) -> None:
+    """A sink that comes out of a sealed segment into nothing begins the next one as any other."""
+    sleeper, busy = sink_of(held, tmp_path), sink_of(held, tmp_path, segment_bytes=1)
+    sleeper.write([samples.make_frame(0)])
+    busy.write([samples.make_frame(3)])
+    busy.close()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    sleeper.write([samples.make_frame(6)])
+    assert sleeper.rotate(older_than=1_001)
+
+
 def test_streams_of_workers_long_gone_are_left_behind(tmp_path: Path, held: Held) -> None:
     """A segment carries on what wrote in the one before, what is young, and the log's own; no more."""
     sink = sink_of(held, tmp_path)
@@ -104,14 +161,15 @@ def test_a_segment_is_begun_on_the_disk(tmp_path: Path, held: Held) -> None:
     """Also the first one, and under a sink that syncs now and then: else a cut lets its rows begin anew."""
     statements: list[str] = []
 
-    class Watching(FakeClock):
-        def now(self) -> int:
-            connection = sink._connection
-            if connection is not None and not statements:
-                connection.set_trace_callback(statements.append)
-            return super().now()
+    class Watching(SegmentSink):
+        """A sink that tells what it asks of SQLite."""
 
-    sink = held(SegmentSink(tmp_path, clock=Watching(1_000, 0.0)))
+        def _open(self, number: int) -> sqlite3.Connection:
+            connection = super()._open(number)
+            connection.set_trace_callback(statements.append)
+            return connection
+
+    sink = held(Watching(tmp_path, clock=FakeClock(1_000, 0.0)))
     sink.sync()
     begun = next(at for at, text in enumerate(statements) if text.startswith("INSERT INTO segment"))
     assert "PRAGMA synchronous = NORMAL" not in statements[:begun]
