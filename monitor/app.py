@@ -166,7 +166,7 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
         if tracer is not None:
             stack.callback(tracer.close)
         dispatcher = Dispatcher(
-            sending, settings.webhooks, clock, random.random, keep=settings.keep_events, tracer=tracer
+            sending, settings.webhooks, clock, random.random, log, keep=settings.keep_events, tracer=tracer
         )
         yield Parts(
             settings, clock, loop, dispatcher, Desk(settings, pipeline, loop, dispatcher, reading, clock)

@@ -2,8 +2,9 @@
 
 Rules: at least once, always with the same id; at most four posts at a time and endpoint, so that one which
 does not answer keeps the others waiting for one post's time at most. An endpoint that failed ten times in a
-row is tried once a minute until it answers. Storage is touched in threads of its own, so that a commit of the
-pipeline never holds up the API.
+row is tried once a minute until it answers. An attempt that fails as nobody foresaw is a failed attempt, and
+told in the log. Storage is touched in threads of its own, so that a commit of the pipeline never holds up the
+API.
 
 Refuses to know: what an event means.
 """
@@ -11,6 +12,7 @@ Refuses to know: what an event means.
 import asyncio
 import importlib
 import sqlite3
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,6 +20,7 @@ import msgspec
 
 from groundwork.clock import Clock
 from groundwork.database import transaction
+from groundwork.logs import Log
 from groundwork.tracing import Tracer, Value, parent_of
 from monitor import outbox
 from monitor.outbox import Attempt, Delivery
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NS: Final = 1_000_000_000
 _AT_ONCE: Final = 4
+_AGENT: Final = "driftgate/0 (+webhooks)"
 _REFUSED: Final = 300
+_SHOWN: Final = 400
 _BREAKER: Final = 10
 _PROBE_S: Final = 60
 KEEP_S: Final = 30 * 86_400.0
@@ -54,9 +59,9 @@ class Dispatcher:
         webhooks: Sequence[Webhook],
         clock: Clock,
         draw: Callable[[], float],
+        log: Log,
         *,
         keep: float = KEEP_S,
-        agent: str = "driftgate/0 (+webhooks)",
         transport: "httpx.AsyncBaseTransport | None" = None,
         tracer: Tracer | None = None,
     ) -> None:
@@ -67,11 +72,11 @@ class Dispatcher:
         self._keys: Mapping[str, tuple[bytes, ...]] = {hook.endpoint: secrets_of(hook) for hook in webhooks}
         self._clock = clock
         self._draw = draw
+        self._log = log
         self._keep = round(keep * _NS)
         self._pruned = float("-inf")
         # Nobody knows what the clock did while no monitor ran: the first look takes it for set back.
         self._ahead = float("inf")
-        self._agent = agent
         self._transport = transport
         self._poster: Poster | None = None
         self._storage = asyncio.Lock()
@@ -151,16 +156,32 @@ class Dispatcher:
             return
         body = await self._stored(lambda: outbox.body(self._db, delivery.sequence))
         started = self._clock.monotonic()
-        response = await self._post(webhook, delivery.event, body, attempt=delivery.attempts + 1)
+        response, what = await self._tried(webhook, delivery, body)
         took = round((self._clock.monotonic() - started) * 1000)
-        what = judge(
+        await self._settle(delivery, what, Attempt(now, response.status, response.said, took))
+
+    async def _tried(self, webhook: Webhook, delivery: Delivery, body: bytes) -> tuple[Response, Next]:
+        """What came of one attempt, and what follows; no receiver's answer, whatever it is, ends the loop."""
+        try:
+            response = await self._post(webhook, delivery.event, body, attempt=delivery.attempts + 1)
+            return response, self._judged(delivery, response)
+        except Exception as error:  # noqa: BLE001  counted: as an attempt of this delivery
+            fault = "".join(traceback.format_exception(error))
+            self._log.error(
+                "delivery-failed", delivery=delivery.event, endpoint=delivery.endpoint, fault=fault
+            )
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            response = Response(0, said[:_SHOWN])
+            return response, self._judged(delivery, response)
+
+    def _judged(self, delivery: Delivery, response: Response) -> Next:
+        return judge(
             response,
             attempt=delivery.attempts + 1,
             now=self._clock.now(),
             expires=delivery.expires,
             draw=self._draw(),
         )
-        await self._settle(delivery, what, Attempt(now, response.status, response.said, took))
 
     async def _post(self, webhook: Webhook, identifier: str, body: bytes, *, attempt: int) -> Response:
         context = _context(body, identifier, webhook.endpoint, attempt)
@@ -185,7 +206,7 @@ class Dispatcher:
         headers = {
             "accept-encoding": "identity",
             "content-type": webhook.content_type,
-            "user-agent": self._agent,
+            "user-agent": _AGENT,
             "traceparent": context,
             "webhook-id": identifier,
             "webhook-timestamp": str(timestamp),

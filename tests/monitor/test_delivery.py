@@ -1,5 +1,6 @@
 """Tests of monitor.delivery and monitor.outbox together: what was promised arrives, or is shown as dead."""
 
+import io
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,7 @@ from standardwebhooks.webhooks import Webhook as Reference
 
 from groundwork.clock import FakeClock
 from groundwork.database import transaction
+from groundwork.logs import Log
 from groundwork.tracing import Tracer
 from monitor import outbox
 from monitor.delivery import Dispatcher
@@ -49,6 +51,7 @@ class Bench:
         self.db = open_store(folder)
         self.folder = folder
         self.clock = SettableClock(1_793_874_131 * 10**9)
+        self.told = io.StringIO()
         self.received: list[httpx.Request] = []
         self.answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(204)
         self.dispatcher = self.make()
@@ -60,6 +63,7 @@ class Bench:
             (HOOK, OTHER),
             self.clock,
             lambda: 0.5,
+            Log(self.told, self.clock),
             transport=httpx.MockTransport(self._receive),
             tracer=tracer,
         )
@@ -326,6 +330,27 @@ async def test_an_answer_is_read_no_further_than_shown(bench: Bench) -> None:
     said = bench.delivery(event).history[0].said
     assert len(said) < 500
     assert "\n" not in said
+
+
+async def test_what_nobody_foresaw_is_a_failed_attempt(bench: Bench) -> None:
+    """It is told, counted and tried again as any other failure, and other deliveries go on beside it."""
+    bench.answer = _astonishing
+    bench.promise(1, model="a", kind="rollout.start")
+    assert await bench.dispatcher.step() == pytest.approx(5.0)
+    astonished, other = (bench.delivery(event_id(1), name) for name in ("receiver", "other"))
+    assert (astonished.state, astonished.attempts) == (outbox.PENDING, 1)
+    assert astonished.history[-1].said == "ZeroDivisionError: of all things"
+    assert other.state == outbox.DELIVERED
+    assert "delivery-failed" in bench.told.getvalue()
+    bench.answer = lambda _: httpx.Response(204)
+    assert await bench.pass_time(5.0) is None
+    assert bench.delivery(event_id(1)).state == outbox.DELIVERED
+
+
+def _astonishing(request: httpx.Request) -> httpx.Response:
+    if request.url.host == "receiver.example":
+        raise ZeroDivisionError("of\nall things")
+    return httpx.Response(204)
 
 
 def test_deliveries_are_plain_documents() -> None:
