@@ -3,7 +3,8 @@
 Rules: one at a time, for the sake of memory, and because rows of a stream stand in the order of their ids.
 The numbers of its rows are drawn on the loop before they are written, so requests that come meanwhile are
 recorded and answered as ever. Nobody has the answer before its rows are where a crash cannot reach them;
-where it cannot be encoded, or nobody waits for it any more, there are none.
+where it cannot be encoded, or nobody waits for it any more, there are none. A client that leaves stops no
+thread: its rows may still be written when they are given up (`prediction_log.spill` leaves nothing of them).
 """
 
 import asyncio

@@ -198,7 +198,10 @@ class RowFile:
         return self._spills.begin(self._active, columns, rows, validity)
 
     def end_large(self, begun: Spill, rows: int, *, wanted: bool = True) -> None:
-        """Let the log have what was written, or count as lost what could not be; forget what nobody wants."""
+        """Let the log have what was written, or count as lost what could not be; forget what nobody wants.
+
+        What nobody wants may still be being written; what is wanted may not.
+        """
         active, first = self._active, self._active.first
         if wanted:
             # First, so that a kill in between leaves numbers without rows, and never rows twice.

@@ -13,6 +13,9 @@ Rules:
 * Its numbers are drawn at once and its rows may be written later, in a thread (`begin`, `write`, `end`).
   Meanwhile the active buffer has passed its numbers over, and is not handed over; what is killed then leaves
   a log without the rows of a request that nobody was answered.
+* `drop` may come while the thread still writes: a thread cannot be stopped when its client leaves. Whichever
+  of the two ends last takes the file away: `drop` says that it is not wanted before it looks for the file,
+  `write` asks after it has made it. `publish` comes after `write`, never beside it.
 
 Cost: the request's bytes are copied three times and written to the page cache: some 10 ms for 10 MB, for a
 request whose decoding took ten times as long; with `add` on the event loop.
@@ -38,6 +41,8 @@ MOST: Final = 4
 class Spill:
     """One request whose numbers are drawn; `write` belongs to any one thread, all else to the event loop.
 
+    Of these only `drop` may be called beside `write`.
+
     `path` is its file, None for rows of a buffer that are in another's; `frame` is there when it is whole.
     """
 
@@ -46,6 +51,7 @@ class Spill:
         self.path = path
         self.end = end
         self._made: bytes | None = None
+        self._dropped = False
         self._make: Callable[[], bytes] = bytes
 
     @classmethod
@@ -61,7 +67,19 @@ class Spill:
             self._made = self._make()
         except (NoRoomError, OSError):
             return False
+        finally:
+            if self._dropped:
+                self._take_away()
         return True
+
+    def drop(self) -> None:
+        """Leave no file, whether it is written already, just now, or never."""
+        self._dropped = True  # first: a `write` that ends later looks at it
+        self._take_away()
+
+    def _take_away(self) -> None:
+        if self.path is not None:
+            _aside(self.path).unlink(missing_ok=True)
 
     def publish(self) -> bool:
         """Give the file its name and let the flush thread have the frame; False where it was not written."""
@@ -132,10 +150,9 @@ class Spills:
         return begun
 
     def drop(self, begun: Spill) -> None:
-        """Forget one that was begun and not published."""
+        """Forget one that was begun and not published, whether or not a thread still writes it."""
         self._waiting.remove(begun)
-        if begun.path is not None:
-            _aside(begun.path).unlink(missing_ok=True)
+        begun.drop()
 
     def _path_of(self, sequence: int) -> Path:
         return self._path.with_name(f"{self._path.stem}-{sequence:020d}{self._path.suffix}")

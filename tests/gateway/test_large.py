@@ -1,7 +1,11 @@
 """Answers that take a thread: recorded once, under their ids, and no one else waits for them."""
 
 import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,13 +13,16 @@ import pytest
 from gateway.call import Call
 from gateway.errors import InvalidInputError
 from gateway.inference import InferenceRequest
+from gateway.large import LargeAnswers
 from gateway.log_settings import JournalSettings
 from gateway.protocols.codec import Answer
 from gateway.protocols.open_inference import OpenInference
 from gateway.responses import Header, Response
 from gateway.run_settings import RequestSettings
 from gateway.settings import GatewaySettings
+from gateway.slot_streams import Large
 from prediction_log.record import Kind
+from tests.facts import until
 from tests.gateway.worlds import ROW, World, call, request, world
 
 SMALL = RequestSettings(inline_body_bytes=1000)
@@ -94,3 +101,39 @@ async def test_a_large_body_that_is_nobodys_request_is_refused(tmp_path: Path) -
         refused = await here.infer(msgspec.json.encode(document))
         assert refused.status_code == 400
         assert recorded(here) == []
+
+
+class Held(ThreadPoolExecutor):
+    """Threads that hold rows back from being written until they are let."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.writing, self.go = threading.Event(), threading.Event()
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        """As any other executor, but for that."""
+
+        def held() -> Any:
+            if getattr(work, "__func__", None) is Large.write:
+                self.writing.set()
+                assert self.go.wait(10)
+            return work(*args, **more)
+
+        return super().submit(held)
+
+
+async def test_a_client_that_leaves_while_its_rows_are_written_leaves_nothing(tmp_path: Path) -> None:
+    """Neither rows nor a file that would be there as long as its worker; who comes next is recorded."""
+    async with world(tmp_path, TIGHT) as here:
+        with Held() as pool:
+            here.core._large = LargeAnswers(
+                here.core, here.journal, pool, here.core._translators, SMALL.inline_body_bytes
+            )
+            asking = asyncio.create_task(here.infer(request([ROW] * ROWS)))
+            await until(pool.writing.is_set, "rows are written")
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            pool.go.set()
+        assert [path.name for path in here.slot.folder.iterdir() if path.name.startswith(".")] == []
+        kept = await here.infer(request([ROW]))
+        assert recorded(here) == [kept.headers["x-prediction-id"]]

@@ -1,6 +1,7 @@
 """Spills: a request that is larger than its buffers is in the log as every other, in its place and once."""
 
 import itertools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,44 @@ def test_rows_that_come_while_a_request_is_written_come_after_it(tmp_path: Path)
         drain(file, log)
         assert times(log) == [0, 1, *(range(2, 11) if wanted else ()), 11]
         assert [path.name for path in folder.iterdir()] == ["1.rows"]
+
+
+class Slow:
+    """Validity that is all valid, once it is let; whoever copies it waits."""
+
+    def __init__(self, rows: int) -> None:
+        self.asked, self.go = threading.Event(), threading.Event()
+        self._rows = rows
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: FBT001
+        """What is copied."""
+        self.asked.set()
+        assert self.go.wait(10)
+        return np.zeros((self._rows, 4), dtype or np.uint8)
+
+
+@pytest.mark.parametrize("dropped", ["before", "beside", "behind"])
+def test_what_was_given_up_leaves_no_file(tmp_path: Path, dropped: str) -> None:
+    """Whether nobody wants it before it is written, while a thread does so, or after: and nothing is lost."""
+    file, log, slow = opened(tmp_path), MemoryLog(), Slow(9)
+    begun = file.begin_large(samples.columns(0, 9), 9, slow)
+    assert begun is not None
+    writing = threading.Thread(target=begun.write)
+    if dropped == "before":
+        file.end_large(begun, 9, wanted=False)
+        slow.go.set()
+    writing.start()
+    if dropped == "beside":
+        assert slow.asked.wait(10)
+        file.end_large(begun, 9, wanted=False)
+    slow.go.set()
+    writing.join()
+    if dropped == "behind":
+        file.end_large(begun, 9, wanted=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["1.rows"]
+    file.append(samples.columns(9, 9), 9)
+    drain(file, log)
+    assert (times(log), file.lost) == (list(range(9, 18)), 0)
 
 
 def test_a_begun_request_without_room_on_the_disk_is_counted(tmp_path: Path) -> None:
