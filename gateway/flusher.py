@@ -3,8 +3,9 @@
 Every flush interval, sooner when a buffer is half full, hardly ever while there is nothing: the buffers of
 every row file are swapped on the loop (so that no row is being copied meanwhile), then one thread turns the
 filled ones into frames and writes all of them in one transaction; only then are they given free. When the
-log cannot be written the frames stay where they are and the write is tried again with growing waits; rows are
-lost only when the other buffer fills as well, and the row files count them.
+log cannot be written the frames stay where they are and the write is tried again with growing waits, which
+full buffers do not cut short; rows are lost only when the other buffer fills as well, and the row files count
+them.
 
 Who must not go on before its rows are in the log waits in `committed`; then the next flush begins at once,
 and one transaction serves everybody who waits.
@@ -30,6 +31,7 @@ LAST_TRIES: Final = 3
 IDLE_SECONDS: Final = 1.0
 """Between two flushes while there is nothing to flush, whatever anybody sees of new rows."""
 _MICROSECONDS: Final = 1e6
+_MOST_DOUBLINGS: Final = 16
 _KINDS: Final = frozenset(int(kind) for kind in Kind)
 
 
@@ -109,6 +111,8 @@ class Flusher:
 
     def look(self) -> None:
         """Flush soon when a buffer is half full, or after a silence; a few hundred nanoseconds per file."""
+        if self._failures:
+            return  # it waits for the disk, not for rows
         files = self._files()
         if self.idle and not all(rows.empty for rows in files):
             self.idle = False
@@ -119,10 +123,7 @@ class Flusher:
     async def run(self) -> None:
         """Flush again and again until `close`; while nothing comes, `look` is what wakes it."""
         while not self._stopping:
-            wait = max(self._interval, IDLE_SECONDS) if self.idle else self._interval
-            if self._failures:
-                wait = min(LONGEST_WAIT_SECONDS, self._interval * float(2**self._failures))
-            await self._pause(wait)
+            await self._pause(self._wait())
             if not self._stopping:
                 await self.flush()
 
@@ -164,7 +165,8 @@ class Flusher:
         except (DriftgateError, OSError) as error:
             self._failures += 1
             self._counters.values[self._failed] += 1
-            self._log.warning("log-not-written", times=self._failures, fault=error)
+            if self._failures.bit_count() == 1:  # the 1st, 2nd, 4th, 8th …: told, but not over and over
+                self._log.warning("log-not-written", times=self._failures, fault=error)
             _settle(waiting, done=False)
             return False
         except BaseException:
@@ -214,6 +216,12 @@ class Flusher:
         head = read_head(memoryview(frame))
         kind = Kind(head.kind).name.lower() if head.kind in _KINDS else str(head.kind)
         self._counters.values[self._counters.series(LOG_SPOOLED, {"kind": kind})] += head.rows
+
+    def _wait(self) -> float:
+        """Seconds until the next flush, if nothing wakes it."""
+        if self._failures:
+            return min(LONGEST_WAIT_SECONDS, self._interval * 2.0 ** min(self._failures, _MOST_DOUBLINGS))
+        return max(self._interval, IDLE_SECONDS) if self.idle else self._interval
 
     async def _pause(self, seconds: float) -> None:
         try:

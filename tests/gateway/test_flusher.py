@@ -96,11 +96,44 @@ async def test_a_log_that_cannot_be_written_keeps_the_rows(bench: Bench) -> None
         bench.rows.append({})
         assert not await bench.flusher.flush()
     assert bench.sequences() == []
-    assert bench.lines.getvalue().count("log-not-written") == 3
     bench.full = False
     assert await bench.flusher.close()
     assert bench.sequences() == [0, 1, 2]
     assert (bench.rows.lost, bench.spooled()) == (0, 3)
+
+
+async def test_a_disk_that_was_full_for_days_is_tried_again(bench: Bench) -> None:
+    """However often a flush has failed, that is told now and then, and the next may succeed."""
+    bench.full = True
+    bench.rows.append({})
+    for _ in range(1100):
+        assert not await bench.flusher.flush()
+    assert bench.lines.getvalue().count("log-not-written") == 11
+    bench.full = False
+    running = asyncio.create_task(bench.flusher.run())
+    waiter = asyncio.create_task(bench.flusher.committed())
+    await until(lambda: bench.sequences() == [0], "the row is in the log")
+    assert await waiter
+    await bench.flusher.close()
+    await running
+
+
+async def test_full_buffers_hurry_no_disk(bench: Bench) -> None:
+    """While the log cannot be written a look wakes nothing: the waits between two tries grow."""
+    slow = Flusher(lambda: [bench.rows], bench, bench.counters, 3600.0, Log(bench.lines, FakeClock()))
+    bench.full = True
+    while not bench.rows.full_enough:
+        bench.rows.append({})
+    assert not await slow.flush()
+    running = asyncio.create_task(slow.run())
+    for _ in range(5):
+        slow.look()
+        await asyncio.sleep(0)
+    assert bench.counters.values[bench.counters.series(LOG_FLUSH_FAILURES, {})] == 1
+    bench.full = False
+    await slow.close()
+    await running
+    assert bench.sequences() == list(range(bench.rows.next_sequence))
 
 
 async def test_close_flushes_both_buffers(bench: Bench) -> None:
