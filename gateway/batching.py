@@ -16,7 +16,9 @@ Rules:
    not keep runs waiting. All else is decided on the loop. The queue is touched under its lock; estimates and
    meters are written on the loop only.
 
-It knows no protocol and no model, only its graph and its schedule: nothing here keeps a version in memory.
+6. A run holds what it runs, whoever still waits for it: its thread and its meters need it to the end.
+
+It knows no protocol and no model, only its graph and its schedule.
 """
 
 import asyncio
@@ -51,7 +53,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     `open_inputs` are those whose size beyond the batch axis is left to the request; `threads` is how many
     runs may go on at once where requests are not joined; `aside` says that the loop and a run have a
-    processor each.
+    processor each. `hold` and `let_go` keep it all in memory while something runs; on the loop.
     """
 
     title: str
@@ -59,6 +61,8 @@ class Subject(msgspec.Struct, frozen=True):
     schedule: Schedule
     open_inputs: tuple[str, ...]
     threads: int
+    hold: Callable[[], None]
+    let_go: Callable[[], None]
     aside: bool = False
 
 
@@ -177,7 +181,7 @@ class Batcher:
         with self._lock:
             pushed_out = self._queue.push(entry)
         for lost in pushed_out:
-            lost.future.set_exception(self._full())
+            lost.fail(self._full())
         self._meters.length(len(self._queue))
         self._consider()
         return entry
@@ -251,6 +255,7 @@ class Batcher:
             self._expire(late)
             if run:
                 self._running += 1
+                self._subject.hold()
                 self._meters.begin()
                 self._pool.submit(self._work, run, now, asyncio.get_running_loop())
         self._meters.length(len(self._queue))
@@ -275,10 +280,7 @@ class Batcher:
 
     def _expire(self, late: Sequence[Waiting]) -> None:
         for entry in late:
-            if not entry.future.done():
-                entry.future.set_exception(
-                    ExpiredError(f"{self._subject.title} did not come to the request within its deadline")
-                )
+            entry.fail(ExpiredError(f"{self._subject.title} did not come to the request within its deadline"))
 
     def _work(self, run: Sequence[Waiting], asked: float, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread: the run, and those after it that are full; each one's outcome goes to the loop."""
@@ -326,15 +328,15 @@ class Batcher:
         for entry, result in zip(run, results, strict=True):
             entry.began, entry.ended = told.began, told.ended
             self._meters.waited(told.began - entry.asked)
-            if entry.future.done():
-                continue
             if isinstance(result, BaseException):
-                entry.future.set_exception(result)
+                entry.fail(result)
             elif entry.is_late(self._monotonic()):
-                entry.future.set_exception(self._too_late())
+                entry.fail(self._too_late())
             else:
                 entry.answer(result)
         self._pace.note_delay(self._monotonic() - told.asked - seconds)
+        if not told.goes_on:
+            self._subject.let_go()
 
     def _enough(self, ran: int) -> int:
         """How many rows the next run waits for, where so many were just answered."""

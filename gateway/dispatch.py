@@ -143,6 +143,8 @@ class Dispatch:
             model.schedule,
             tuple([name for name, tensor in model.inputs.items() if tensor.row_shape is None]),
             self._settings.runs.pool or LEAST_RUNS,
+            model.hold,
+            model.let_go,
             processors() >= _BOTH * (self._settings.workers or 1),
         )
         meters = QueueMeters(self._counters, model.name, model.version, model.meters.executing)

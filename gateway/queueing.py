@@ -80,15 +80,27 @@ class Waiting:
         """Give the outputs to who waits, who goes on before this returns; on the loop, outside of any task.
 
         asyncio would let them go on in the loop's next turn, before which it reads every socket: a busy loop
-        takes as long for that as for a run.
+        takes as long for that as for a run. Nothing where nobody waits any more. What they raise is told as
+        asyncio would, and is nobody else's.
         """
         future = self.future
+        if future.done():
+            return
         waiting = list(future._callbacks or ())  # noqa: SLF001  asyncio shows them in no other way
         for callback, _ in waiting:
             future.remove_done_callback(callback)
         future.set_result(outputs)
         for callback, context in waiting:
-            context.run(callback, future)
+            try:
+                context.run(callback, future)
+            except Exception as error:  # noqa: BLE001  see above
+                said = {"message": f"a callback of {future!r} failed", "exception": error, "future": future}
+                future.get_loop().call_exception_handler(said)
+
+    def fail(self, error: BaseException) -> None:
+        """Give who waits the error, in the loop's next turn; nothing where nobody waits any more."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class Queue:

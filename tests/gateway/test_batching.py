@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from gateway.run_settings import QueueSettings
 from gateway.schedule import Measured, Schedule, Times
 from groundwork.clock import FakeClock
 from groundwork.counters import Counters
+from tests.facts import until
 
 FLAT: Times = ((1, 1.0), (16, 1.0))
 PATIENCE = 10.0
@@ -69,7 +71,10 @@ class Bench:
         executing = self.counters.series("executing", {}, kind="gauge")
         meters = QueueMeters(self.counters, "m", "1", executing)
         schedule = Schedule("batched", -1, rows, "", Measured(times))
-        subject = Subject("model m version 1", self.graph.run, schedule, open_inputs, 2, aside)
+        self.held = 0
+        subject = Subject(
+            "model m version 1", self.graph.run, schedule, open_inputs, 2, self._hold, self._let_go, aside
+        )
         self.batcher = Batcher(subject, QueueSettings(**settings), meters, self.clock.monotonic)
 
     def ask(
@@ -78,6 +83,12 @@ class Bench:
         """One request of one row, which is so long."""
         feeds = {"x": np.full((1, length), value, np.float32)}
         return self.batcher.submit(feeds, 1, deadline, priority)
+
+    def _hold(self) -> None:
+        self.held += 1
+
+    def _let_go(self) -> None:
+        self.held -= 1
 
     def counted(self, name: str) -> int:
         """The sum of the series of this name."""
@@ -195,6 +206,46 @@ async def test_who_goes_during_a_run_harms_nobody(bench: Bench) -> None:
     bench.graph.let()
     assert await answers(stays) == [2.0]
     assert bench.counted(queue_meters.JOINED) == 1
+
+
+async def test_a_run_holds_its_version_though_everybody_has_gone(bench: Bench) -> None:
+    """Until a run has ended nothing that it needs is let go, whoever still waits for it."""
+    gone = bench.ask()
+    await bench.graph.running()
+    gone.future.cancel()
+    assert bench.held == 1
+    follows = bench.ask()
+    bench.graph.let(2)
+    await answers(follows)
+    await until(lambda: not bench.held, "nothing is held")
+    assert bench.counted("executing") == 0
+
+
+async def test_a_callback_that_fails_keeps_nobody_waiting(bench: Bench) -> None:
+    """What one edge does wrong is told, and its neighbours in the run have their answers."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: told.append(said))
+    mistaken, stays = bench.ask(), bench.ask()
+
+    def fails(_: object) -> None:
+        raise RuntimeError("an edge's mistake")
+
+    mistaken.future.add_done_callback(fails)
+    bench.graph.let()
+    assert await answers(stays) == [2.0]
+    assert [str(said["exception"]) for said in told] == ["an edge's mistake"]
+
+
+async def test_an_urgent_request_may_have_the_place_of_one_whose_client_has_gone(tmp_path: Path) -> None:
+    """Who has gone already is pushed out as quietly as it went."""
+    bench = Bench(tmp_path, rows=2, max_waiting=1)
+    first = bench.ask()
+    await bench.graph.running()
+    bench.ask().future.cancel()
+    urgent = bench.ask(3.0, priority=1)
+    bench.graph.let(2)
+    assert await answers(first, urgent) == [2.0, 6.0]
+    bench.batcher.close()
 
 
 async def test_beyond_the_bound_requests_are_refused(tmp_path: Path) -> None:
