@@ -13,6 +13,7 @@ Rules:
    compete with callers: where requests wait for a run of the version beside, or more of them for the one that
    answered than its next run will take.
 5. Everything but runs in the thread (rows, counters, budgets) happens on the event loop.
+6. What goes wrong as nobody foresaw costs the pairs of those jobs, counted and told, and nothing else.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from gateway.beside import AT_ONCE, Job, Outcome, cheap_rows, competes, run
 from gateway.journal import Journal
 from gateway.model import LoadedModel
 from gateway.run_settings import ShadowSettings
+from gateway.schedule import Schedule
 from groundwork.counters import Counters
 
 GATHER_S: Final = 0.005
@@ -44,11 +46,12 @@ _MOST_OPENED: Final = 64
 class Course(msgspec.Struct, frozen=True, gc=False):
     """The jobs that one version answered and another runs: their pair, where its good runs are counted.
 
-    `cheap`: the most rows of a job that is cheap.
+    `cheap`: the most rows of a job that is cheap, by this `schedule`.
     """
 
     pair: tuple[LoadedModel, LoadedModel]
     good: int
+    schedule: Schedule
     cheap: int
 
 
@@ -86,7 +89,7 @@ class Shadow:
         self._bytes += job.size
         job.answered.hold()
         job.beside.hold()
-        course = self._courses.get((job.answered, job.beside))
+        course = self._course(job)
         if course is not None and job.rows <= course.cheap:
             self._cheap.append(job)
             if not self._coming:
@@ -168,7 +171,10 @@ class Shadow:
             if few:
                 with self.executing([job.beside for job in few]):
                     outcomes = run(few)
-                self._settle(few, outcomes)
+                jobs, few = few, []
+                self._settle(jobs, outcomes)
+        except Exception as error:  # noqa: BLE001  see rule 6
+            self._lose(few, error)
         finally:
             self._rested = loop.time() + GATHER_S
             self._coming = False
@@ -182,10 +188,23 @@ class Shadow:
                 await self._company()
                 await self._give_way()
                 batch, self._dear = self._unhindered(self._dear), []
-                await self._open(batch)
-                await self._run_away(batch)
+                await self._try(batch)
         finally:
             self._batch = None
+
+    async def _try(self, batch: list[Job]) -> None:
+        try:
+            await self._open(batch)
+            await self._run_away(batch)
+        except Exception as error:  # noqa: BLE001  see rule 6
+            self._lose(batch, error)
+
+    def _lose(self, jobs: Sequence[Job], error: Exception) -> None:
+        for job in jobs:
+            self._let_go(job)
+            self._drop(job, "fault")
+        said = {"message": "shadow runs failed as nobody foresaw", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(said)
 
     async def _company(self) -> None:
         """Let jobs gather that are to be one run: its memory traffic is that of one, however many rows."""
@@ -208,22 +227,30 @@ class Shadow:
             self._courses = {course: self._courses[course] for course in waiting}
         loop = asyncio.get_running_loop()
         for job in batch:
-            course = job.answered, job.beside
-            if course not in self._courses:
+            if self._course(job) is None:
                 await loop.run_in_executor(self._pool, self._journal.open_pairs, *job.pair)
-                good = self.series(job.pair, "ok")
-                self._courses[course] = Course(job.pair, good, cheap_rows(job.beside.schedule))
+                good, schedule = self.series(job.pair, "ok"), job.beside.schedule
+                self._courses[job.answered, job.beside] = Course(
+                    job.pair, good, schedule, cheap_rows(schedule)
+                )
 
-    async def _run_away(self, batch: Sequence[Job]) -> None:
+    def _course(self, job: Job) -> Course | None:
+        """That of the job; None where it is new, or its version is run in another way by now."""
+        course = self._courses.get((job.answered, job.beside))
+        return course if course is not None and course.schedule is job.beside.schedule else None
+
+    async def _run_away(self, batch: list[Job]) -> None:
+        """Run them in the thread; who is recorded is taken out of the batch."""
         if not batch:
             return
         with self.executing([job.beside for job in batch]):
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, run, batch)
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, run, tuple(batch))
         while batch:
             await self._give_way()
             few = self._few()
-            self._settle(batch[:few], outcomes[:few])
-            batch, outcomes = batch[few:], outcomes[few:]
+            jobs, found = batch[:few], outcomes[:few]
+            del batch[:few], outcomes[:few]
+            self._settle(jobs, found)
 
     def _few(self) -> int:
         """How many jobs one turn of the loop may take."""
@@ -261,6 +288,8 @@ class Shadow:
 
     def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         """Record and count; what was made to wait for this may go on."""
+        for job in jobs:  # first, whatever may go wrong with one of them
+            self._let_go(job)
         courses = {(job.answered, job.beside) for job in jobs}
         if len(courses) == 1 and self._plainly(self._courses[courses.pop()], jobs, outcomes):
             return
@@ -280,11 +309,9 @@ class Shadow:
         for job in jobs:
             if job.evidence is not None:
                 self._values[job.evidence.requests] += 1
-            self._let_go(job)
         return True
 
     def _record(self, job: Job, outcome: Outcome) -> None:
-        self._let_go(job)
         course = self._courses[job.answered, job.beside]
         pair = course.pair
         stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)

@@ -1,20 +1,39 @@
 """Runs beside an answer."""
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from gateway.beside import AT_ONCE, Job, together
+from gateway.inference import Array
 from gateway.journal import Noted
 from gateway.run_settings import ShadowSettings
-from gateway.schedule import Measured, Schedule
+from gateway.schedule import Measured, Schedule, strayed
+from gateway.session import Session
 from gateway.settings import GatewaySettings
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
+from tests.gateway.shadowed import SHADOWED, Gate, ask
 from tests.gateway.worlds import ROW, World, call, request, world
 from tests.models import fragile_logistic, logistic
+
+
+class Where(Gate):
+    """A session that keeps whether its runs were off the loop's thread."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.go.set()
+        self.off_the_loop: list[bool] = []
+
+    def run(self, feeds: dict[str, Array]) -> list[Array]:
+        """As the session's own."""
+        self.off_the_loop.append(threading.current_thread() is not threading.main_thread())
+        return super().run(feeds)
 
 
 async def test_a_pair_holds_both_outputs(tmp_path: Path) -> None:
@@ -71,6 +90,39 @@ async def test_a_failing_shadow_is_evidence_and_nothing_else(tmp_path: Path) -> 
         assert frame.validity[0].tolist() == [Validity.PRESENT] * 2 + [Validity.MISSING] * 2
         assert here.counted("evidence_errors_total", arm="shadow") == 1
         assert here.counted("driftgate_executing") == 0
+
+
+async def test_a_version_that_turned_out_dear_runs_off_the_loop(tmp_path: Path) -> None:
+    """How a version is run is looked at for each job, not once."""
+    async with world(tmp_path) as here:
+        versions = await here.beside(SHADOWED, v2=logistic())
+        versions["2"].session = ran = Where(versions["2"].session)
+        for _ in range(2):
+            await ask(here, [ROW])
+            await here.core.shadow.idle()
+        versions["2"].schedule = strayed(versions["2"].schedule, 0, 0.5)
+        await ask(here, [ROW])
+        await here.core.shadow.idle()
+        assert ran.off_the_loop == [True, False, True]
+        assert here.counted("driftgate_pairs_total", outcome="ok") == 3
+
+
+async def test_pairs_without_room_cost_no_version(tmp_path: Path) -> None:
+    """Where a stream of pairs cannot be made, jobs are dropped, counted and let go; later ones are run."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: told.append(said))
+    async with world(tmp_path) as here:
+        await here.beside(SHADOWED, v2=logistic())
+        aside = here.slot.folder.with_name("aside")
+        here.slot.folder.rename(aside)
+        await ask(here, [ROW])
+        await here.core.shadow.idle()
+        aside.rename(here.slot.folder)
+        assert here.counted("driftgate_shadow_dropped_total", version="2", reason="fault") == 1
+        assert [type(said["exception"]) for said in told] == [FileNotFoundError]
+        await ask(here, [ROW])
+        await here.core.shadow.idle()
+        assert here.counted("driftgate_pairs_total", outcome="ok") == 1
 
 
 async def test_what_waits_is_joined(tmp_path: Path) -> None:
