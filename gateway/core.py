@@ -272,7 +272,7 @@ class Core:
             # In a candidate's place: no pair, though its row looks like any other.
             for way in work.bound.ways:
                 if way.arm is Arm.STABLE:
-                    way.left_out.add(identifier)
+                    way.leave_out(identifier)
         return Noted(
             identifier,
             self.clock.now(),

@@ -166,7 +166,7 @@ class FrameShadow:
         frame = frames.decode(body, verify=False)
         for way in ways:
             looked = wanted(frame, way, way.left_out)
-            way.left_out.difference_update(looked.met)
+            way.met(looked.met)
             self._drop(way, "bytes", looked.requests + looked.odd)
 
     def _age(self) -> None:
@@ -211,7 +211,7 @@ class FrameShadow:
     async def _follow(self, body: bytes, way: Way) -> None:
         loop, left_out = asyncio.get_running_loop(), frozenset(way.left_out)
         looked, given = await loop.run_in_executor(self._pool, self._read, body, way, left_out)
-        way.left_out.difference_update(looked.met)
+        way.met(looked.met)
         if looked.odd:
             self._drop(way, "unrecorded", looked.odd)
         if given is None:

@@ -113,7 +113,7 @@ async def test_what_stable_answers_for_a_candidate_is_left_out(tmp_path: Path) -
         stable, candidate = here.core.lanes.bound["m"].ways
         await here.infer(request())
         rescued = await here.infer(request(BAD))
-        assert stable.left_out == {bytes.fromhex(rescued.headers["x-prediction-id"])}
+        assert list(stable.left_out) == [bytes.fromhex(rescued.headers["x-prediction-id"])]
         assert not candidate.left_out
         await here.settle()
         assert not stable.left_out

@@ -1,6 +1,7 @@
 """What of a frame is run again, and in which runs."""
 
 import itertools
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def frame_of(requests: Requests, *, validity: bool = True) -> Frame:
 
 def way_of(model: LoadedModel, beside: LoadedModel | None = None, share: int = FULL) -> Way:
     """Stable's way under revision 3."""
-    return Way(model, beside or model, Arm.STABLE, 3, share, None, set())
+    return Way(model, beside or model, Arm.STABLE, 3, share, None, OrderedDict())
 
 
 BARE = object.__new__(LoadedModel)

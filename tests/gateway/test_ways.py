@@ -1,11 +1,13 @@
 """The ways of a lane."""
 
+from collections import OrderedDict
+
 import msgspec
 import pytest
 
 from gateway.meters import Evidence
 from gateway.routing import lane_of
-from gateway.ways import Way, comparable, ways_of
+from gateway.ways import MOST_LEFT_OUT, Way, comparable, ways_of
 from prediction_log.record import Arm
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import World
@@ -44,11 +46,23 @@ async def test_without_a_shadow_there_are_none(here: World, changed: dict[str, o
 async def test_a_way_knows_how_many_use_it(here: World) -> None:
     """It is as long of use as somebody holds it, and two that say the same are two."""
     loaded = await here.fleet.load("m", "1")
-    way, other = (Way(loaded, loaded, Arm.STABLE, 1, FULL, None, set()) for _ in range(2))
+    way, other = (Way(loaded, loaded, Arm.STABLE, 1, FULL, None, OrderedDict()) for _ in range(2))
     way.hold()
     way.hold()
     way.let_go()
     assert (way.users, other.users, len({way, other})) == (1, 0, 2)
+
+
+async def test_of_very_many_the_oldest_are_forgotten(here: World) -> None:
+    """What is left out is bounded: rows that the log lost never come to be met."""
+    loaded = await here.fleet.load("m", "1")
+    way = Way(loaded, loaded, Arm.STABLE, 1, FULL, None, OrderedDict())
+    for place in range(MOST_LEFT_OUT + 3):
+        way.leave_out(place.to_bytes(16, "little"))
+    assert len(way.left_out) == MOST_LEFT_OUT
+    assert next(iter(way.left_out)) == (3).to_bytes(16, "little")
+    way.met([(3).to_bytes(16, "little"), b"elsewhere"])
+    assert len(way.left_out) == MOST_LEFT_OUT - 1
 
 
 @pytest.mark.parametrize(
