@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway import coding
 from gateway.body_room import BodyShare
+from gateway.digits import MOST_DIGITS
 from gateway.errors import MalformedError, TooLargeError
 from gateway.parting import GoneError, Receive
 from gateway.pieces import PIECE_BYTES
@@ -56,10 +57,10 @@ async def read_body(
         raise MalformedError(
             f"Transfer-Encoding is {transfer[:40]!r}, wanted chunked or none; compress by Content-Encoding"
         )
-    length = headers.get(b"content-length", b"0")
+    length = headers.get(b"content-length", b"0").lstrip(b"0") or b"0"  # any number of them may be before it
     compressed = coding.coding_of(headers.get(b"content-encoding"))
     if length.isdigit():
-        if int(length) > settings.max_body_bytes:
+        if len(length) > MOST_DIGITS or int(length) > settings.max_body_bytes:
             raise _too_large(settings)
         share.expect(int(length))
     message = await receive()

@@ -142,6 +142,19 @@ async def test_an_oversized_body_is_refused_and_recorded(tmp_path: Path) -> None
         assert found.array("status").tolist() == [413, 413]
 
 
+@pytest.mark.parametrize(("zeros", "length", "status"), [(5000, b"", 200), (5000, b"9" * 5000, 413)])
+async def test_a_length_of_many_digits_is_a_length(
+    here: World, zeros: int, length: bytes, status: int
+) -> None:
+    """However a client writes the length of its body, it is read as the number that it is."""
+    body = json.dumps(request()).encode()
+    announced = b"0" * zeros + (length or b"%d" % len(body))
+    response = await here.client.post(
+        "/v2/models/m/infer", content=body, headers={b"content-length": announced}
+    )
+    assert response.status_code == status, response.text
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
