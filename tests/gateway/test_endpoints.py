@@ -147,7 +147,7 @@ async def test_a_length_of_many_digits_is_a_length(
     here: World, zeros: int, length: bytes, status: int
 ) -> None:
     """However a client writes the length of its body, it is read as the number that it is."""
-    body = json.dumps(request()).encode()
+    body = msgspec.json.encode(request())
     announced = b"0" * zeros + (length or b"%d" % len(body))
     response = await here.client.post(
         "/v2/models/m/infer", content=body, headers={b"content-length": announced}
