@@ -110,8 +110,8 @@ INSTRUMENTS: Final = (
     ),
     Instrument(
         name=SHADOW_DROPPED,
-        help="Shadow runs left out for callers' sake (`busy`, `waiting`, `bytes`); rows not to be run again, "
-        "which the log lacks (`unrecorded`) or of a frame that failed (`fault`).",
+        help="Shadow runs left out: requests, for callers' sake (`busy`, `waiting`, `bytes`); rows that "
+        "the log lacks (`unrecorded`); requests, or rows of a frame, that failed unforeseen (`fault`).",
         labels=("model", "version", "reason"),
     ),
     *queue_meters.INSTRUMENTS,

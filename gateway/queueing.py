@@ -181,8 +181,8 @@ class Queue:
     def take(self, most: int, now: float, lasts: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next entries to run together, and those that `sweep` would return, as far as it came on them.
 
-        The former are the first and those like it, up to `most` rows in all. Costs what it takes, not what
-        waits.
+        The former are the first and those like it, up to `most` rows in all. Costs what it takes, and what
+        it passes over because it is unlike.
         """
         taken: list[Waiting] = []
         late: list[Waiting] = []
