@@ -12,7 +12,7 @@ import msgspec
 
 from monitor.events import Event, encode
 from monitor.retries import in_time
-from monitor.settings import Webhook
+from monitor.settings import Webhook, is_wanted
 
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
@@ -47,10 +47,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 def wants(webhook: Webhook, kind: str) -> bool:
     """Whether an endpoint subscribed to a type; a test is for the one endpoint it is sent to."""
-    return not webhook.events or any(
-        kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
-        for pattern in webhook.events
-    )
+    return not webhook.events or any(is_wanted(kind, pattern) for pattern in webhook.events)
 
 
 def append(

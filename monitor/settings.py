@@ -7,8 +7,9 @@ three months from everything watched together; ten times more costs about ln 10 
 half a sigma, and ten times less is one in ten days, which teaches people to look away.
 """
 
+import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +23,26 @@ from groundwork.quantities import Seconds
 from groundwork.tracing import TraceSettings
 
 Group = Literal["inputs", "risk"]
+EVENTS: Final = (
+    "drift.detected",
+    "drift.resolved",
+    "retrain.requested",
+    "rollout.first",
+    "rollout.start",
+    "rollout.advance",
+    "rollout.set_weight",
+    "rollout.promote",
+    "rollout.finish",
+    "rollout.pause",
+    "rollout.resume",
+    "rollout.abort",
+    "rollout.undo",
+    "rollout.crash",
+    "rollout.load",
+    "rollout.unload",
+    "webhook.test",
+)
+"""Every type of event that a webhook may ask for."""
 
 
 class Webhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +176,7 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
     check_tls("monitor.tls", settings.tls)
     for webhook in settings.webhooks:
         _check_url(webhook)
+        _check_events(webhook)
     names = [webhook.endpoint for webhook in settings.webhooks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -164,6 +186,22 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
     if settings.keys.file:
         load(Path(settings.keys.file))
     return settings
+
+
+def is_wanted(kind: str, pattern: str) -> bool:
+    """Whether a type of event is the one that is asked for, or begins with a prefix such as "drift.*"."""
+    return kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
+
+
+def _check_events(webhook: Webhook) -> None:
+    for pattern in webhook.events:
+        if not any(is_wanted(kind, pattern) for kind in EVENTS):
+            families = dict.fromkeys(f"{kind.partition('.')[0]}.*" for kind in EVENTS)
+            close = difflib.get_close_matches(pattern, [*EVENTS, *families], n=1, cutoff=0.0)[0]
+            raise SettingsError(
+                f"monitor.webhooks: events of {webhook.endpoint} has {pattern!r}, which no event is; "
+                f"the closest known is {close!r}, and without `events` all are sent"
+            )
 
 
 def _check_url(webhook: Webhook) -> None:
