@@ -27,6 +27,10 @@ OPSETS: Final = {"": 21, "ai.onnx.ml": 3}
 VALUE_OUTPUT: Final = "prediction"
 """What a regressor's output is called."""
 
+LOCALE: Final = "C.UTF-8"
+"""By which texts are put in lower case: Linux systems have it, slim images too. Without one a graph asks for
+en_US.UTF-8, which those lack, and does not load there."""
+
 
 class Typing(msgspec.Struct, frozen=True):
     """One way to choose the inputs' datatypes by the kind of their columns."""
@@ -83,16 +87,24 @@ def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datat
 
 
 def _with_plain_outputs(to_graph: Callable[..., Any], estimator: Any, request: Mapping[str, Any]) -> Any:
-    """Convert so that a classifier's scores are one tensor.
+    """Convert so that a classifier's scores are one tensor, and texts are read alike on every system.
 
     Classifiers without that option give one anyway; naming any option of theirs keeps skl2onnx from asking.
     """
+    texts = _text_options()
     if not hasattr(estimator, "classes_"):
-        return to_graph(estimator, **request)
+        return to_graph(estimator, options=texts, **request)
     last = list(getattr(estimator, "steps", [("", estimator)]))[-1][1]
     with contextlib.suppress(NameError):  # how skl2onnx says that there is no such option
-        return to_graph(estimator, options={id(estimator): {"zipmap": False}}, **request)
-    return to_graph(estimator, options={type(last): {"nocl": False}}, **request)
+        return to_graph(estimator, options={id(estimator): {"zipmap": False}, **texts}, **request)
+    return to_graph(estimator, options={type(last): {"nocl": False}, **texts}, **request)
+
+
+def _text_options() -> dict[Any, dict[str, str]]:
+    """The locale of every step that counts words; by type, which a step deep inside has as well."""
+    from sklearn.feature_extraction import text  # noqa: PLC0415  heavy and optional
+
+    return {kind: {"locale": LOCALE} for kind in (text.CountVectorizer, text.TfidfVectorizer)}
 
 
 def _initial_types(columns: Sequence[Column], datatypes: Sequence[Datatype]) -> list[tuple[str, Any]]:

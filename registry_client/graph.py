@@ -27,6 +27,9 @@ _NOISE: Final = re.compile(
 )
 """What onnxruntime puts before its sentence: its own name for the error, and a place in its source."""
 
+_LOCALE: Final = re.compile(r"Failed to construct locale with name:([^:\s]+)")
+"""How onnxruntime names a locale that the system does not have."""
+
 _WHOLE: Final = frozenset(
     {Datatype.BOOL, Datatype.BYTES, Datatype.INT8, Datatype.INT16, Datatype.INT32, Datatype.INT64}
 )
@@ -89,12 +92,24 @@ def load_graph(model: bytes, called: str = "the graph") -> Graph:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base of their own
-        why = what_it_is(model) or one_line(error)
+        why = what_it_is(model) or _locale_that_is_missing(error) or one_line(error)
         raise PublishError(f"{called} does not load: {why}") from error
     graph = Graph(session)
     if not graph.signature.inputs or not graph.signature.outputs:
         raise SignatureError(f"{called} has no inputs or no outputs; export one with both")
     return graph
+
+
+def _locale_that_is_missing(error: BaseException) -> str:
+    """The locale that a graph puts texts in lower case by and that is not here; empty for another error."""
+    found = _LOCALE.search(str(error))
+    if found is None:
+        return ""
+    return (
+        f"it asks for the locale {found[1]}, which this system does not have; export it with another "
+        '(skl2onnx: options={TfidfVectorizer: {"locale": "C.UTF-8"}}), or install this one, where it is '
+        "served too"
+    )
 
 
 def read_outputs(signature: Signature) -> Reading:

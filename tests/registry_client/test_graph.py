@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto
 
 from registry_client.errors import PublishError
 from registry_client.graph import Reading, load_graph, one_line, read_outputs
@@ -28,6 +30,21 @@ def test_not_a_graph(model: bytes) -> None:
     with pytest.raises(PublishError, match="does not load") as caught:
         load_graph(model)
     assert "\n" not in str(caught.value)
+
+
+def test_a_locale_that_is_not_here() -> None:
+    """A graph that asks for a locale of another system is refused by that locale's name, and what to do."""
+    text = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node(
+        "StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale="xx_XX.UTF-8"
+    )
+    graph = onnx.helper.make_graph(
+        [node], "g", [text("x", TensorProto.STRING, [None])], [text("y", TensorProto.STRING, [None])]
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    with pytest.raises(PublishError, match=r"the locale xx_XX\.UTF-8, which this system does not") as caught:
+        load_graph(model.SerializeToString())
+    assert str(caught.value).endswith("or install this one, where it is served too")
 
 
 def test_failing_graph() -> None:
