@@ -25,6 +25,7 @@ from groundwork.setting import convert
 from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 from monitor.signing import secrets_of
+from registry_client.backends import open_registry
 
 MONITOR: Final = "monitor"
 SHARED: Final = frozenset({"data", "models", "keys", "limits", "messages", "traces"})
@@ -120,7 +121,11 @@ def monitor_settings(value: msgspec.Struct) -> MonitorSettings:
 
 
 def check_together(value: msgspec.Struct) -> None:
-    """Raise SettingsError or WebhookError for ports that clash, and for secrets that are not there."""
+    """Raise for what only a start would find.
+
+    SettingsError for ports that clash, RegistryError for a registry of a kind that is not known, WebhookError
+    for secrets that are not there.
+    """
     gateway, monitor = gateway_settings(value), monitor_settings(value)
     ports = {
         "monitor.port": monitor.port,
@@ -134,6 +139,7 @@ def check_together(value: msgspec.Struct) -> None:
         if port and port in taken:
             raise SettingsError(f"{name} is {port}, and so is {taken[port]}; give each a port of its own")
         taken[port] = name
+    open_registry(gateway.models)
     for webhook in monitor.webhooks:
         secrets_of(webhook)
 

@@ -151,9 +151,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of the gateway."""
 
     data: Annotated[str, msgspec.Meta(description="the folder of all local state")] = "driftgate-data"
-    models: Annotated[str, msgspec.Meta(description="the registry: a folder, or a URL of a known kind")] = (
-        "models"
-    )
+    models: Annotated[
+        str, msgspec.Meta(description="the registry: a folder, as its path or as `directory:PATH`")
+    ] = "models"
     workers: Annotated[
         int,
         msgspec.Meta(

@@ -144,7 +144,7 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything the monitor needs to run."""
 
     data: Annotated[str, Meta(description="the folder of all local state")]
-    models: Annotated[str, Meta(description="the model registry: a folder or a URL")]
+    models: Annotated[str, Meta(description="the registry: a folder, as its path or as `directory:PATH`")]
     host: Annotated[
         str, Meta(description="address of the monitor's API; loopback only, unless keys are set")
     ] = "127.0.0.1"

@@ -127,6 +127,7 @@ def test_a_platform_that_says_nonsense_is_refused(environ: dict[str, str]) -> No
     ("text", "said"),
     [
         ("http: {port: 8081}", r"http\.port|operator\.port"),
+        ("models: s3://bucket/x", r"'s3' is not known; use one of directory:"),
         ("grpc: {port: 8090}", r"grpc\.port is 8090, and so is monitor\.port"),
         ("monitor: {webhooks: [{url: 'http://x', secret: 'file:not-there'}]}", "cannot be read"),
         ("monitor: {webhooks: [{url: 'http://x', secret: 'env:NOT_SET'}]}", "NOT_SET is not set"),
@@ -134,7 +135,7 @@ def test_a_platform_that_says_nonsense_is_refused(environ: dict[str, str]) -> No
     ],
 )
 def test_a_check_finds_what_only_a_start_would(tmp_path: Path, text: str, said: str) -> None:
-    """`config check` refuses ports that clash and secrets that are not there, however FILE is named."""
+    """`config check` refuses clashing ports, registries of no known kind and missing secrets, in any FILE."""
     file = tmp_path / "driftgate.yaml"
     file.write_text(text)
     for arguments in ([str(file)], ["--config", str(file)]):
