@@ -58,6 +58,6 @@ def _key(secret: str, endpoint: str) -> bytes:
     if not secret.startswith(_PREFIX) or not _SHORTEST <= len(key) <= _LONGEST:
         raise WebhookError(
             f"webhook {endpoint}: wanted a secret of whsec_ and the base64 of {_SHORTEST} to {_LONGEST}"
-            " bytes, found something else; make one with `openssl rand -base64 32`",
+            ' bytes, found something else; make one with `echo "whsec_$(openssl rand -base64 32)"`',
         )
     return key

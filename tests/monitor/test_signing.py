@@ -1,5 +1,7 @@
 """Tests of monitor.signing, against the reference implementation."""
 
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,3 +55,15 @@ def test_a_secret_that_cannot_be_used_is_refused_and_not_shown(secret: str) -> N
         secrets_of(Webhook(url="http://x", secret=secret, name="receiver"), {})
     assert "receiver" in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the command of the hint is openssl's")
+def test_the_hint_of_a_refused_secret_leads_to_one_that_is_taken(tmp_path: Path) -> None:
+    """Whoever types the command of the message into a file has a secret."""
+    with pytest.raises(WebhookError) as refused:
+        secrets_of(Webhook(url="http://x", secret="hunter2"))
+    command = str(refused.value).split("`")[1]
+    file = tmp_path / "secret"
+    with file.open("wb") as out:
+        subprocess.run(["/usr/bin/env", "bash", "-c", command], stdout=out, check=True)
+    assert [len(key) for key in secrets_of(Webhook(url="http://x", secret=f"file:{file}"))] == [32]
