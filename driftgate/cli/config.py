@@ -130,7 +130,7 @@ config.add_command(reference)
 def said_of_reload(changed: Sequence[str], *, waits: bool) -> str:
     """What came of a reload, for eyes."""
     if waits:
-        return "not done yet; it will be, and the gateway's log says what comes of it"
+        return "not done yet; it will be tried in its turn, and the gateway's log says what comes of it"
     if changed:
         return f"taken up: {', '.join(changed)}; workers are replaced one by one"
     return "nothing has changed for the gateway; the monitor of an `up` is started again if its settings did"

@@ -66,7 +66,7 @@ def test_a_file_and_running_programs_are_two_questions() -> None:
     [
         (["stop.linger", "log.max_age"], False, "taken up: stop.linger, log.max_age; workers are replaced"),
         ([], False, "nothing has changed for the gateway"),
-        ([], True, "not done yet; it will be, and the gateway's log says what comes of it"),
+        ([], True, "not done yet; it will be tried in its turn, and the gateway's log says what comes of it"),
     ],
 )
 def test_what_came_of_a_reload_is_said_as_it_is(changed: list[str], said: str, *, waits: bool) -> None:
