@@ -22,7 +22,6 @@ It knows no protocol and no model, only its graph and its schedule.
 """
 
 import asyncio
-import math
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,18 +29,15 @@ from typing import Final
 
 import msgspec
 
-from gateway.deadlines import LAST
-from gateway.errors import ExpiredError, LateError, QueueFullError
+from gateway.admission import MARGIN, Admission
+from gateway.errors import ExpiredError
 from gateway.estimates import Hope, Pace
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
-from gateway.queueing import NEVER, Queue, Waiting, way_back
+from gateway.queueing import NEVER, Queue, Waiting
 from gateway.run_settings import QueueSettings
 from gateway.schedule import Schedule, enough, window
 
-_LONGEST_RETRY: Final = 3600
-_MARGIN: Final = 1.3
-"""An estimate times this must be within a deadline: runs vary, and a late answer is work for nothing."""
 _GRAIN_SECONDS: Final = 0.001
 """uvloop's timers are whole milliseconds, and come up to one too soon."""
 _SWEEP_SECONDS: Final = 0.01
@@ -99,6 +95,9 @@ class Batcher:
         self._times = subject.schedule.measured.times
         self._pace = Pace(self._times)
         self._lanes = 1 if self._most_rows > 1 else subject.threads
+        self._admission = Admission(
+            subject.title, self._queue, self._pace, self._lanes, self._most_rows, monotonic
+        )
         self._pool = ThreadPoolExecutor(self._lanes, "run")
         self._running = 0
         self._ends = 0.0
@@ -144,18 +143,6 @@ class Batcher:
             self._timer.cancel()
         self._pool.shutdown(wait=False)
 
-    def check_room(self, priority: int, deadline: float | None) -> None:
-        """Refuse, as `submit` would, what could not be taken however small it is: before it is decoded."""
-        if not self._queue.has_room(0, priority):
-            raise self._full()
-        if deadline is not None:
-            now = self._monotonic()
-            if deadline <= now:
-                raise ExpiredError(f"{self._subject.title}: the request's deadline passed before it was read")
-            until = self._until_answered(1, priority, now, _MARGIN) if self._running else 0.0
-            if deadline - now - way_back(deadline - now) < until:
-                raise self._late(until)
-
     def submit(
         self, feeds: Feeds, rows: int, deadline: float | None, priority: int, body: int = 0
     ) -> Waiting:
@@ -163,10 +150,7 @@ class Batcher:
 
         Cancel the future to take the request back: it is then not run, if its run has not begun.
 
-        Raises:
-            QueueFullError: as much waits as may.
-            LateError: what is before it leaves no time within `deadline` (monotonic).
-            ExpiredError: `deadline` has passed, or no run is that quick.
+        Raises what `Admission.check` raises; `deadline` is monotonic.
         """
         now = self._monotonic()
         future = asyncio.get_running_loop().create_future()
@@ -174,61 +158,22 @@ class Batcher:
         alike = self._likeness(feeds)
         entry = Waiting(feeds, rows, future, now, deadline=limit, priority=priority, alike=alike, body=body)
         entry.alone = not self._running and not self._queue
-        if not self._queue.has_room(entry.size, priority):
-            raise self._full()
-        if deadline is not None:
-            self._check_time(entry, now)
+        self._admission.check(entry, now, self._left(now))
         with self._lock:
             pushed_out = self._queue.push(entry)
         for lost in pushed_out:
-            lost.fail(self._full())
+            lost.fail(self._admission.full(self._left(now)))
         self._meters.length(len(self._queue))
         self._consider()
         return entry
 
-    def _check_time(self, entry: Waiting, now: float) -> None:
-        left, needs = entry.deadline - now, self._pace.least(entry.rows)
-        if left <= 0 or left < needs:
-            raise ExpiredError(
-                f"{self._subject.title} needs {needs * 1e3:.3g} ms for a run, the request has "
-                f"{max(0.0, left) * 1e3:.3g} ms left; give it longer"
-            )
-        until = 0.0 if entry.alone else self._until_answered(entry.rows, entry.priority, now, _MARGIN)
-        if not entry.alone and entry.due - now < until:
-            raise self._late(until)
+    def check_room(self, priority: int, deadline: float | None) -> None:
+        """Refuse, as `submit` would, what could not be taken however small it is: before it is decoded."""
+        self._admission.check_room(priority, deadline, self._left(self._monotonic()))
 
-    def _until_answered(self, rows: int, priority: int, now: float, margin: float = 1.0) -> float:
-        """Seconds until a request that came now would be answered, where all takes `margin` times as long."""
-        entries, ahead = self._queue.ahead(priority)
-        left = max(0.0, self._ends - now) if self._running else 0.0
-        if self._lanes == 1 and self._most_rows > 1:
-            full, rest = divmod(ahead, self._most_rows)
-            own = max(rows, min(rest + rows, self._most_rows))
-            before, kinds = full * self._pace.seconds(self._most_rows), min(entries, self._queue.kinds)
-            if kinds > full + 1:  # each has a run of its own
-                before, own = kinds * self._pace.seconds(max(1, ahead // kinds)), rows
-            runs = left + before + self._pace.seconds(own)
-        else:
-            each = self._pace.seconds(max(1, ahead // entries)) if entries else 0.0
-            runs = (left + entries * each) / self._lanes + self._pace.seconds(rows)
-        return margin * (runs + self._pace.delay)
-
-    def _too_late(self) -> ExpiredError:
-        return ExpiredError(f"{self._subject.title} answered after the request's deadline; give it longer")
-
-    def _late(self, until: float) -> LateError:
-        return LateError(
-            f"{self._subject.title} has {len(self._queue)} requests waiting, this one would be answered "
-            "after its deadline; try again later, or give it longer",
-            _whole(until),
-        )
-
-    def _full(self) -> QueueFullError:
-        return QueueFullError(
-            f"{self._subject.title} has {len(self._queue)} requests waiting, which is as many as may "
-            "(queue.max_waiting, queue.max_bytes); try again later",
-            _whole(self._until_answered(1, LAST, self._monotonic())),
-        )
+    def _left(self, now: float) -> float | None:
+        """For how many seconds the run will last that is going on; None where there is none."""
+        return max(0.0, self._ends - now) if self._running else None
 
     def _likeness(self, feeds: Feeds) -> Hashable:
         return tuple([feeds[name].shape[1:] for name in self._subject.open_inputs])
@@ -270,7 +215,7 @@ class Batcher:
 
     def _lasts(self) -> float:
         """Seconds from now until the next run will have been answered, with a margin."""
-        return _MARGIN * (self._pace.seconds(min(self._queue.rows, self._most_rows)) + self._pace.delay)
+        return MARGIN * (self._pace.seconds(min(self._queue.rows, self._most_rows)) + self._pace.delay)
 
     def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""
@@ -331,7 +276,11 @@ class Batcher:
             if isinstance(result, BaseException):
                 entry.fail(result)
             elif entry.is_late(self._monotonic()):
-                entry.fail(self._too_late())
+                entry.fail(
+                    ExpiredError(
+                        f"{self._subject.title} answered after the request's deadline; give it longer"
+                    )
+                )
             else:
                 entry.answer(result)
         self._pace.note_delay(self._monotonic() - told.asked - seconds)
@@ -368,8 +317,3 @@ class Batcher:
             self._timer.cancel()
             self._timer = None
             self._hope.end(self._queue.rows)
-
-
-def _whole(seconds: float) -> int:
-    """What `Retry-After` says for so many seconds."""
-    return min(max(1, math.ceil(seconds)), _LONGEST_RETRY)
