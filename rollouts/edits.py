@@ -79,6 +79,7 @@ def promote(route: Route) -> Route:
 def abort(route: Route) -> Route:
     """Return the route without candidate and shadow: stable answers everything.
 
+    A candidate that was the previous version is that no more: nobody goes back to what was just dropped.
     RouteError where neither is there.
     """
     if route.candidate is None and route.shadow is None:
@@ -86,19 +87,26 @@ def abort(route: Route) -> Route:
             f"route of {route.model!r}: nothing is being rolled out, so there is nothing to abort; "
             f"to go back to an earlier stable use undo"
         )
-    return _settled(route)
+    return _settled(route, previous=None if route.previous == route.candidate else route.previous)
 
 
 def undo(route: Route) -> Route:
     """Return the route whose previous version is stable again; a candidate, if any, is dropped with it.
 
+    A candidate never gains by it: where it is the previous version itself, or none is known, it is dropped
+    and stable answers everything, as after `abort`. RouteError where there is neither.
+    """
+    if route.candidate is not None and route.previous in (None, route.candidate):
+        return abort(route)
+    return _settled(route, stable=_previous(route), previous=route.stable)
+
+
+def take_back(route: Route) -> Route:
+    """Return the route as it was before a promotion that was wrong: what was promoted is not its previous.
+
     RouteError where no previous version is known.
     """
-    if route.previous is None:
-        raise RouteError(
-            f"route of {route.model!r}: no previous version is known to go back to from {route.stable}"
-        )
-    return _settled(route, stable=route.previous, previous=route.stable)
+    return _settled(route, stable=_previous(route), previous=None)
 
 
 def finish(route: Route) -> Route:
@@ -146,6 +154,14 @@ def _candidate(route: Route, wish: str) -> str:
             f"route of {route.model!r}: cannot {wish}, nothing is being rolled out; start a rollout first"
         )
     return route.candidate
+
+
+def _previous(route: Route) -> str:
+    if route.previous is None:
+        raise RouteError(
+            f"route of {route.model!r}: no previous version is known to go back to from {route.stable}"
+        )
+    return route.previous
 
 
 def _settled(route: Route, **changes: object) -> Route:

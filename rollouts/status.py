@@ -64,7 +64,12 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def at_rest(route: Route, history: Sequence[Entry] = (), last: Rollout | None = None) -> Status:
-    """Return the status of a model without a live rollout; `last` is the one that ended most recently."""
+    """Return the status of a model without a live rollout; `last` is the one that ended most recently.
+
+    It is shown as long as what it left stands; once somebody has gone back on that, the model is steady.
+    """
+    if last is not None and (route.stable == last.candidate) != (last.state == "succeeded"):
+        last = None
     return Status(
         model=route.model,
         revision=route.revision,

@@ -139,19 +139,25 @@ def set_weight(weight: int, *, hold: bool = False) -> Verb:
 
 
 def abort(reason: str = "") -> Verb:
-    """Send everybody back to the version that was stable when the rollout began, from any live state."""
+    """Send everybody back to the version that was stable when the rollout began, from any live state.
+
+    Out of a bake no previous version is left: the one that was promoted is what went wrong.
+    """
 
     def verb(route: Route, rollout: Rollout | None, now: int) -> Change:
         del now
         baked = rollout is not None and rollout.state == "baking"
-        after = edits.undo(route) if baked else edits.abort(route)
+        after = edits.take_back(route) if baked else edits.abort(route)
         return Change(after, _ended(rollout, "rolled-back", reason), "abort")
 
     return verb
 
 
 def undo(reason: str = "") -> Verb:
-    """Bring the previous version back, with or without a rollout; the present one becomes previous."""
+    """Bring the previous version back, with or without a rollout; the present one becomes previous.
+
+    A candidate is dropped and never what is gone back to; without another version for that, no more is done.
+    """
 
     def verb(route: Route, rollout: Rollout | None, now: int) -> Change:
         del now

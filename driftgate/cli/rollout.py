@@ -149,7 +149,12 @@ def abort(model: str, **common: Any) -> None:
 @click.argument("model")
 @acting
 def undo(model: str, **common: Any) -> None:
-    """Bring the previous version back, with or without a rollout."""
+    """Bring the previous version back, with or without a rollout.
+
+    The previous version is the one that was stable before the present one. A candidate is dropped with the
+    present one; to drop the candidate alone use abort. Where no other version is known to go back to, undo
+    drops the candidate alone too.
+    """
     _act(model, "undo", common)
 
 
@@ -197,6 +202,8 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
     click.echo(
         f"{mark} {verb} {model}: {answers(done.status)}, revision {done.revision}, in {done.seconds:.2f} s"
     )
+    if verb == "undo" and (said := undone(done)):
+        click.echo(f"  {said}")
     if done.lagging:
         click.echo(f"  not yet applied by {', '.join(done.lagging)}")
 
@@ -209,6 +216,22 @@ def answers(found: Status) -> str:
         shadowed = f"version {found.candidate} runs in shadow of {found.shadow} %"
         return f"{shadowed}, version {found.stable} answers everything"
     return f"version {found.candidate} answers {found.weight} %, version {found.stable} the rest"
+
+
+def undone(done: Done) -> str:
+    """What an undo has taken away and how it comes back; empty where history does not say it."""
+    earlier = [row for row in done.status.history if row.stable and row.revision < done.revision]
+    if not earlier:
+        return ""
+    stable, candidate = earlier[-1].stable, earlier[-1].candidate
+    if stable == done.status.stable:
+        return f"candidate {candidate} is dropped"
+    if candidate is None:
+        return f"version {stable} is kept warm: undo again brings it back"
+    return (
+        f"version {stable}, which was stable, is dropped with candidate {candidate}: abort drops a candidate "
+        f"alone, undo again brings version {stable} back"
+    )
 
 
 def _status(api: Api, model: str) -> Status:

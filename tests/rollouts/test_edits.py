@@ -72,17 +72,29 @@ class AnyEdits(RuleBasedStateMachine):
         could = before.candidate is not None or before.shadow is not None
         assert self._try(lambda: edits.abort(before)) == could
         if could:
-            assert (self.route.stable, self.route.previous) == (before.stable, before.previous)
+            previous = before.previous if before.previous != before.candidate else None
+            assert (self.route.stable, self.route.previous) == (before.stable, previous)
             assert (self.route.candidate, self.route.shadow) == (None, None)
 
     @rule()
     def undo(self) -> None:
-        """Go back to the previous version; possible whenever there is one, and it can be undone itself."""
+        """Go back to the previous version, if there is one that is not on trial; it can be undone itself."""
         before = self.route
-        assert self._try(lambda: edits.undo(before)) == (before.previous is not None)
-        if before.previous is not None:
+        could = before.previous is not None or before.candidate is not None
+        assert self._try(lambda: edits.undo(before)) == could
+        if before.previous not in (None, before.candidate):
             assert self.route.stable == before.previous
             assert edits.undo(self.route).stable == before.stable
+        elif could:
+            assert (self.route.stable, self.route.candidate) == (before.stable, None)
+
+    @rule()
+    def take_back(self) -> None:
+        """Go back from what was promoted; nothing is left to go forward to again."""
+        before = self.route
+        assert self._try(lambda: edits.take_back(before)) == (before.previous is not None)
+        if before.previous is not None:
+            assert (self.route.stable, self.route.previous) == (before.previous, None)
 
     @rule()
     def finish_or_touch(self) -> None:
@@ -116,6 +128,16 @@ def test_undo_leaves_no_candidate_behind() -> None:
     route = edits.promote(edits.start(edits.first("m", "1"), "2"))
     back = edits.undo(edits.start(route, "3", weight=FULL, rollout="r"))
     assert (back.stable, back.candidate, back.weight, back.rollout) == ("1", None, 0, None)
+
+
+def test_undo_never_brings_a_candidate_to_everybody() -> None:
+    """A candidate that is the previous version, or the only other one, is dropped, also by two undos."""
+    tried_again = edits.start(edits.undo(edits.promote(edits.start(edits.first("m", "1"), "2"))), "2")
+    for route in (tried_again, edits.start(edits.first("m", "1"), "2", weight=FULL)):
+        back = edits.undo(route)
+        assert (back.stable, back.candidate, back.weight, back.previous) == ("1", None, 0, None)
+        with pytest.raises(RouteError, match="no previous version"):
+            edits.undo(back)
 
 
 def test_a_bake_ends_only_without_a_candidate() -> None:

@@ -7,7 +7,7 @@ from rollouts import judge
 from rollouts.evidence import ArmCounts, Observation, PairTotals, Seen
 from rollouts.history import Entry
 from rollouts.pilot import Freshness, decide
-from rollouts.rollout import Rollout, RolloutSpec
+from rollouts.rollout import Rollout, RolloutSpec, State
 from rollouts.route import Route, weight_from_percent
 from rollouts.status import Status, at_rest, status
 from rollouts.timeline import moment, stamp
@@ -108,6 +108,23 @@ def test_a_model_without_a_rollout_is_steady() -> None:
     last = msgspec.structs.replace(ROLLOUT, state="succeeded")
     assert at_rest(route, [ROW], last).state == "succeeded"
     assert at_rest(route, [ROW], last).history[0].sequence == 12
+
+
+@pytest.mark.parametrize(
+    ("ended", "stable", "said"),
+    [
+        ("rolled-back", "1", "rolled-back"),
+        ("rolled-back", "0", "rolled-back"),
+        ("rolled-back", "2", "steady"),
+        ("succeeded", "2", "succeeded"),
+        ("succeeded", "1", "steady"),
+    ],
+)
+def test_a_rollout_that_was_gone_back_on_is_not_shown(ended: State, stable: str, said: str) -> None:
+    """Nothing says that a version was rolled back, or brought in, where the other one answers."""
+    last = msgspec.structs.replace(ROLLOUT, state=ended, reason="v2 is bad")
+    found = at_rest(Route("m", 9, stable), [ROW], last)
+    assert (found.state, found.reason) == (said, "" if said == "steady" else "v2 is bad")
 
 
 def test_a_moment_cites_its_history_row() -> None:

@@ -86,11 +86,13 @@ class AnyVerbs(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        """Wherever a previous version is known it can be brought back."""
-        previous = self.route.previous
-        assert self._do(verbs.undo("x")) == (previous is not None)
-        if previous is not None:
-            assert (self.route.stable, self.rollout) == (previous, None)
+        """Wherever something can be gone back from it is, and never to what is on trial."""
+        before = self.route
+        could = before.previous is not None or before.candidate is not None
+        assert self._do(verbs.undo("x")) == could
+        if could:
+            back_to = before.stable if before.previous in (None, before.candidate) else before.previous
+            assert (self.route.stable, self.rollout) == (back_to, None)
 
     @invariant()
     def route_and_rollout_agree(self) -> None:
@@ -178,6 +180,26 @@ def test_a_weight_set_by_hand_may_hold() -> None:
         "paused",
         "held at 5 %",
     )
+
+
+def test_what_was_promoted_and_aborted_is_not_gone_back_to() -> None:
+    """After an abort out of the bake no undo brings the version back that was found bad."""
+    done = [verbs.start(SPEC, "2"), verbs.promote, verbs.abort("v2 is bad")]
+    change = after(*done)
+    assert (change.verb, change.route.stable, change.route.previous) == ("abort", "1", None)
+    with pytest.raises(RouteError, match="no previous version"):
+        after(*done, verbs.undo())
+    again = after(*done, verbs.start(SPEC, "2"), verbs.undo())
+    assert (again.route.stable, again.route.candidate, again.verb) == ("1", None, "undo")
+
+
+def test_undo_in_a_step_goes_to_the_version_before_the_present_one() -> None:
+    """It drops the candidate and stable alike, and can be undone itself; abort drops the candidate alone."""
+    done = [verbs.start(SPEC, "2"), verbs.promote, verbs.finish, verbs.start(SPEC, "3"), verbs.advance]
+    undone, aborted = after(*done, verbs.undo()).route, after(*done, verbs.abort()).route
+    assert (undone.stable, undone.previous, undone.candidate) == ("1", "2", None)
+    assert (aborted.stable, aborted.previous, aborted.candidate) == ("2", "1", None)
+    assert after(*done, verbs.undo(), verbs.undo()).route.stable == "2"
 
 
 @pytest.mark.parametrize(

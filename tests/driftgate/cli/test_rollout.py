@@ -5,7 +5,8 @@ import msgspec
 import pytest
 
 from driftgate.__main__ import MISUSED, run
-from driftgate.cli.rollout import answers, tell
+from driftgate.cli.rollout import answers, tell, undone
+from gateway.views import Done
 from rollouts.status import Status
 from rollouts.timeline import Moment
 
@@ -30,6 +31,31 @@ def test_what_answers_is_said_as_it_is() -> None:
         answers(msgspec.structs.replace(shadowed, weight="25"))
         == "version 2 answers 25 %, version 1 the rest"
     )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "said"),
+    [
+        (None, "1", "version 2 is kept warm: undo again brings it back"),
+        ("3", "1", "version 2, which was stable, is dropped with candidate 3: abort drops a candidate alone"),
+        ("3", "2", "candidate 3 is dropped"),
+    ],
+)
+def test_an_undo_says_what_it_took_away(candidate: str | None, stable: str, said: str) -> None:
+    """Whoever meant to drop the candidate alone learns that stable went too, and how it comes back."""
+    before = Moment(
+        sequence=4, at="", model="m", actor="pilot", verb="advance", reason="", verdict="", n=0, evidence={},
+        revision=6, stable="2", candidate=candidate, weight="5", rollout="m-3-5",
+    )  # fmt: skip
+    now = msgspec.structs.replace(before, sequence=5, revision=7, stable=stable, candidate=None)
+    left = Status(
+        model="m", revision=7, stable=stable, candidate=None, previous=None, state="", weight="0", shadow="0"
+    )
+    for history, told in (((before, now), said), ((now,), "")):
+        status = msgspec.structs.replace(left, history=history)
+        done = Done(model="m", verb="undo", revision=7, applied=True, lagging=[], seconds=0, status=status)
+        assert undone(done).startswith(told)
+        assert bool(undone(done)) == bool(told)
 
 
 def test_history_fits_the_terminal(
