@@ -47,11 +47,17 @@ class Typing(msgspec.Struct, frozen=True):
 
 TYPINGS: Final = (
     Typing(Datatype.FP32, Datatype.INT64, Datatype.BOOL),
+    Typing(Datatype.FP32, Datatype.FP32, Datatype.BOOL),
     Typing(Datatype.FP32, Datatype.FP32, Datatype.FP32),
     Typing(Datatype.FP64, Datatype.INT64, Datatype.BOOL),
+    Typing(Datatype.FP64, Datatype.FP64, Datatype.BOOL),
     Typing(Datatype.FP64, Datatype.FP64, Datatype.FP64),
 )
-"""In the order of preference: natural and small first; doubles where float32 would cross a threshold."""
+"""In the order of preference: natural and small first; doubles where float32 would cross a threshold.
+
+Steps that take columns together want them of one type, so whole numbers follow the real ones. Truth values
+follow last: a client that has true and false cannot send them as numbers.
+"""
 
 
 def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datatype]) -> bytes:
