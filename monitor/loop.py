@@ -1,16 +1,17 @@
 """The pipeline's thread: read, feed, tell, wait – until it is asked to stop, and then a little further.
 
-A round that fails (a full disk, a locked file) is rolled back, counted and begun again after a growing pause;
-an error that is no one's in particular ends the program, with its traceback in the log, because going on
-after it could only be wrong.
+A round that fails (a full disk, a locked file) is rolled back, counted and begun again after a growing pause.
+A frame that fails its round as nobody foresaw is left out in the end (`Suspects`): it costs itself,
+and not the monitor. An error that is no one's in particular ends the program, with its traceback in the log,
+because going on after it could only be wrong.
 """
 
 import sqlite3
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
 
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
@@ -18,7 +19,8 @@ from groundwork.logs import Log
 from monitor.evidence_out import EvidenceOut
 from monitor.pipeline import Pipeline
 from monitor.priority import Waited
-from prediction_log.transport import Source
+from prediction_log.errors import LogError
+from prediction_log.transport import START, Offset, Source
 from rollouts.history import Entry
 
 FRAMES: Final = 64
@@ -29,6 +31,23 @@ LONG_S: Final = 2.0
 """A round that took longer is followed by one of half as many frames, a much shorter one by twice as many."""
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
+TRIES: Final = 3
+IN_A_ROW: Final = 8
+"""What fails more frames than these, one after another, is not to be found in them."""
+_OF_VALUES: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What SQLite raises of a value that it cannot hold; its other errors are of the file."""
+_OF_PLACES: Final = (DriftgateError, sqlite3.Error, OSError, MemoryError)
+
+_Verdict = Literal["again", "leave out", "end"]
+
+
+class UnforeseenError(Exception):
+    """Frames failed their round, and it is to be begun again; the cause says how."""
 
 
 class History(Protocol):
@@ -36,6 +55,49 @@ class History(Protocol):
 
     def history(self, model: str | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Rows above a sequence, ascending."""
+
+
+class Suspects:
+    """Which frame of a round it is that fails it, and when to go on without that frame.
+
+    A round is all or nothing: what one frame raises fails it whole, and fails it again after every start.
+
+    1. What the store, the disk, the registry or the memory fails at is no frame's: the round is begun again.
+    2. After any other failure the frames of the round are read one at a time, and nothing else with them.
+    3. A frame that failed TRIES times by itself is left out.
+    4. Where IN_A_ROW were left out and none was taken in between, it is not the frames: none is any more.
+    """
+
+    def __init__(self) -> None:
+        self._until = START
+        self._tried = (START, 0)
+        self._left_out = 0
+
+    def alone(self, offset: Offset) -> bool:
+        """Whether the frame after this offset is to be read by itself."""
+        return offset < self._until
+
+    def clear(self) -> None:
+        """Forget where to be careful: the log goes on somewhere else."""
+        self._until = START
+
+    def took(self) -> None:
+        """Frames were taken in."""
+        self._left_out = 0
+
+    def failed(self, offsets: Sequence[Offset], *, alone: bool) -> _Verdict:
+        """What to do after frames failed a round, a single one by itself (`alone`) or several."""
+        last = offsets[-1]
+        self._until = max(self._until, last)
+        if not alone:
+            return "again"
+        offset, tries = self._tried
+        self._tried = (last, tries + 1 if offset == last else 1)
+        if self._tried[1] < TRIES:
+            return "again"
+        if self._tried[1] == TRIES:  # later it is the same frame, and could not be left out on a full disk
+            self._left_out += 1
+        return "leave out" if self._left_out <= IN_A_ROW else "end"
 
 
 class Loop:
@@ -64,6 +126,7 @@ class Loop:
         self.failure: BaseException | None = None
         self._resumed = False
         self._frames = FRAMES
+        self._suspects = Suspects()
 
     def stop(self) -> None:
         """Ask the loop to end; it reads on until it has all, or for as long as `run` allows."""
@@ -88,7 +151,7 @@ class Loop:
             while self._try_round() and self._clock.monotonic() < deadline:
                 pass
         except BaseException as error:
-            self._log.error("pipeline-failed", fault="".join(traceback.format_exception(error)))
+            self._log.error("pipeline-failed", fault=_trace(error))
             self.failure = error
             raise
         finally:
@@ -99,16 +162,22 @@ class Loop:
         """One round: whether there was something to do, None when it failed and will be begun again."""
         try:
             busy = self.round()
+        except UnforeseenError as error:
+            self._note(type(error.__cause__).__name__, _trace(error))
+            return None
         except (DriftgateError, sqlite3.OperationalError, OSError) as error:
-            code = error.code if isinstance(error, DriftgateError) else type(error).__name__
-            self.errors[code] += 1
-            self._resumed = False  # the pipeline stands at its last commit again
-            self._log.error("round-failed", code=code, fault=error)
-            self.went_round.set()  # who asks is to be told of the failure, and not to wait for its end
+            self._note(error.code if isinstance(error, DriftgateError) else type(error).__name__, error)
             return None
         self.beat = self._clock.monotonic()
         self.went_round.set()
         return busy
+
+    def _note(self, code: str, fault: object) -> None:
+        """A round failed, and is to be begun again."""
+        self.errors[code] += 1
+        self._resumed = False  # the pipeline stands at its last commit again
+        self._log.error("round-failed", code=code, fault=fault)
+        self.went_round.set()  # who asks is to be told of the failure, and not to wait for its end
 
     def round(self) -> bool:
         """Read what is there, commit what follows, tell the rollouts; whether there was anything."""
@@ -116,18 +185,40 @@ class Loop:
             reached = self._pipeline.resume(self._source)
             if reached is not None:
                 self._log.warning("log-cut-short", reached=str(reached), read_on=str(self._pipeline.offset))
+                self._suspects.clear()
             self._resumed = True
         began = self._clock.monotonic()
-        frames = self._source.read(self._pipeline.offset, self._frames)
-        entries = self._history.history(None, self._pipeline.history, _ENTRIES)
+        alone = self._suspects.alone(self._pipeline.offset)
+        most = 1 if alone else self._frames
+        frames = self._source.read(self._pipeline.offset, most)
+        entries = [] if alone else self._history.history(None, self._pipeline.history, _ENTRIES)
         if frames or entries:
-            self._pipeline.feed(frames, entries)
-        self.behind = len(frames) == self._frames
-        self._frames = portion(self._frames, self._clock.monotonic() - began)
+            self._feed(frames, entries)
+        self.behind = len(frames) == most
+        if not alone:
+            self._frames = portion(self._frames, self._clock.monotonic() - began)
         said = self._out.publish(self._pipeline.pair_totals())
         if said:
             self.errors[said] += 1
         return bool(frames or entries)
+
+    def _feed(self, frames: Sequence[tuple[Offset, bytes]], entries: Sequence[Entry]) -> None:
+        """Hand the round to the pipeline; a frame that failed it by itself often enough is left out."""
+        try:
+            self._pipeline.feed(frames, entries)
+        except Exception as error:
+            if not frames or not _is_of_frames(error):
+                raise
+            offsets = [offset for offset, _ in frames]
+            verdict = self._suspects.failed(offsets, alone=len(frames) == 1 and not entries)
+            if verdict == "end":
+                raise
+            if verdict == "leave out":
+                self._pipeline.leave_out(offsets[0])
+                self._log.error("frame-left-out", offset=str(offsets[0]), fault=_trace(error))
+            raise UnforeseenError(f"{len(frames)} frames up to {offsets[-1]} failed") from error
+        if frames:
+            self._suspects.took()
 
 
 def portion(frames: int, took: float) -> int:
@@ -137,8 +228,17 @@ def portion(frames: int, took: float) -> int:
     return min(frames * 2, FRAMES) if took < LONG_S / 4 else frames
 
 
+def _is_of_frames(error: Exception) -> bool:
+    """Whether what a round raised may be about the frames it was fed."""
+    return isinstance(error, (LogError, *_OF_VALUES)) or not isinstance(error, _OF_PLACES)
+
+
 def _following(pause: float, poll: float, *, busy: bool | None) -> float:
     """How long to wait after a round: not at all while there is more, ever longer while it fails (None)."""
     if busy:
         return 0.0
     return poll if busy is not None else min(_LONGEST_PAUSE, max(poll, pause * 2))
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

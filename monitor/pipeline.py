@@ -4,12 +4,14 @@
 
 A round is all or nothing. Whatever goes wrong in it, the transaction is rolled back and the state in memory
 is read again from the last commit, so that memory and file never differ. Frames that do not decode are
-counted and skipped: they were committed to the log, and nothing will make them better.
+counted and skipped: they were committed to the log, and nothing will make them better. A frame that fails
+every round it is in can be left out.
 """
 
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -131,15 +133,27 @@ class Pipeline:
 
         Whatever it raises, nothing was taken in.
         """
+        with self._round():
+            self._intake.reports = store.load_reports(self._db)
+            for offset, content in frames:
+                self._take(offset, content)
+            for entry in entries:
+                self._intake.emit(notices.rollout(entry))
+                self.history = entry.sequence
+
+    def leave_out(self, offset: Offset) -> None:
+        """Go on behind the next frame, the one at this offset, without having taken anything of it."""
+        with self._round():
+            self.tally.add(metrics.BAD_FRAMES, 1, reason="cannot be taken in")
+            self.offset = offset
+
+    @contextlib.contextmanager
+    def _round(self) -> Iterator[None]:
+        """What is done inside is committed together, or none of it: not in the file, and not in memory."""
         with self.lock:
             try:
                 with transaction(self._db):
-                    self._intake.reports = store.load_reports(self._db)
-                    for offset, content in frames:
-                        self._take(offset, content)
-                    for entry in entries:
-                        self._intake.emit(notices.rollout(entry))
-                        self.history = entry.sequence
+                    yield
                     changed = self._save()
             except BaseException:
                 self.reload()

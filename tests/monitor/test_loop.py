@@ -2,19 +2,30 @@
 
 import contextlib
 import io
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
+from monitor import metrics
 from monitor.evidence_out import EvidenceOut
-from monitor.loop import FEWEST, FRAMES, LONG_S, Loop, portion
+from monitor.loop import FEWEST, FRAMES, IN_A_ROW, LONG_S, TRIES, Loop, portion
 from monitor.pipeline import Pipeline
 from monitor.store import open_store
+from prediction_log.errors import FrameError
+from prediction_log.memory import MemoryLog
 from prediction_log.segment_source import SegmentSource
+from prediction_log.transport import Offset
 from tests.monitor import worlds
+from tests.monitor.test_pipeline import retention
 from tests.monitor.test_streams import Quiet
+
+REGISTRY = worlds.registry("1")
+POISON = retention(f"{2**70}:1", 3)
+"""A loss of a segment whose number the state has no room for: the round fails at its very end."""
 
 
 def test_a_first_round_that_fails_keeps_nobody_waiting(tmp_path: Path) -> None:
@@ -56,3 +67,137 @@ def test_cheap_frames_are_read_in_large_rounds_again() -> None:
     for _ in range(6):
         frames = portion(frames, 0.001)
     assert frames == FRAMES
+
+
+class Choking(Pipeline):
+    """A pipeline that fails as told at frames it is told of, half way through them."""
+
+    def choke(self, error: Exception, *places: Offset) -> None:
+        """From now on raise this after the frames at these places were taken in."""
+        self.error, self.places = error, set(places)
+
+    def _take(self, offset: Offset, content: bytes) -> None:
+        super()._take(offset, content)
+        if offset in self.places:
+            raise self.error
+
+
+class World:
+    """A log in memory, a pipeline that may choke, and the loop over both."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log, self.told, self.clock = MemoryLog(), io.StringIO(), FakeClock(worlds.START)
+        self.db = open_store(folder)
+        self.traffic = worlds.Traffic()
+        self.start()
+
+    def start(self) -> None:
+        """A pipeline and a loop as a new process would make them."""
+        self.pipeline = Choking(self.db, worlds.settings(), REGISTRY, worlds.IDS)
+        self.pipeline.choke(ValueError("nothing"))
+        out = EvidenceOut(Quiet(), self.clock)
+        told = Log(self.told, self.clock)
+        self.loop = Loop(self.pipeline, self.log, Quiet(), out, self.clock, told)
+
+    def write(self, frames: int) -> None:
+        """So many frames of a row in the log."""
+        self.log.write([self.traffic.predictions(1)[0] for _ in range(frames)])
+
+    def rounds(self, most: int = 200) -> int:
+        """Go round until the log is read; how many rounds failed."""
+        left = most
+
+        def enough(_waited: float) -> bool:
+            nonlocal left
+            left -= 1
+            return left == 0 or self.pipeline.offset == self.log.end()
+
+        self.loop.run(poll=0.0, catch_up=0.0, enough=enough)
+        return sum(self.loop.errors.values())
+
+    def taken(self) -> list[bytes]:
+        """The ids of the predictions that were taken in, in order."""
+        return [found for (found,) in self.db.execute("SELECT id FROM predictions ORDER BY seq")]
+
+    def count(self, name: str, **labels: str) -> int:
+        """What was counted of it."""
+        return self.pipeline.tally.counts.get(metrics.key(name, **labels), 0)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[], World]]:
+    """A maker of worlds, each in a folder of its own."""
+    made: list[World] = []
+
+    def one() -> World:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(World(folder))
+        return made[-1]
+
+    yield one
+    for world in made:
+        world.db.close()
+
+
+OF_PREDICTIONS = {"model": worlds.MODEL, "version": "1", "kind": "prediction"}
+
+
+@pytest.mark.parametrize(
+    "error", [OverflowError("too large"), sqlite3.IntegrityError("no"), FrameError("has no column x")]
+)
+def test_a_frame_that_fails_every_round_is_left_out(make: Callable[[], World], error: Exception) -> None:
+    """It is tried by itself a few times, then told and counted, and every other frame is taken in once."""
+    choked, spared = make(), make()
+    for world in (choked, spared):
+        world.write(10)
+    choked.pipeline.choke(error, Offset(1, 4))
+    assert choked.rounds() == 1 + TRIES
+    assert choked.count(metrics.BAD_FRAMES, reason="cannot be taken in") == 1
+    assert choked.count(metrics.ROWS, **OF_PREDICTIONS) == 9
+    assert choked.told.getvalue().count("frame-left-out offset=000001:4") == 1
+    assert str(error) in choked.told.getvalue()
+    spared.rounds()
+    whole = spared.taken()
+    assert choked.taken() == whole[:3] + whole[4:]
+    choked.pipeline.choke(error)
+    choked.write(1)
+    assert choked.rounds() == 1 + TRIES
+
+
+def test_a_frame_that_no_state_can_hold_does_not_outlive_a_restart(make: Callable[[], World]) -> None:
+    """What fails as the round is written is found as well; a monitor that starts afterwards reads on."""
+    world = make()
+    world.write(3)
+    world.log.write([POISON])
+    world.write(3)
+    assert world.rounds() == 1 + TRIES
+    world.start()
+    assert world.pipeline.offset == world.log.end()
+    assert world.count(metrics.ROWS, **OF_PREDICTIONS) == 6
+    world.write(1)
+    assert world.rounds() == 0
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk is full"), OSError("gone")])
+def test_what_is_no_frames_fault_leaves_none_out(make: Callable[[], World], error: Exception) -> None:
+    """However long a disk is full, the round waits for it, and nothing is lost."""
+    world = make()
+    world.write(3)
+    world.pipeline.choke(error, Offset(1, 2))
+    assert world.rounds(20) == 20
+    world.pipeline.choke(error)
+    world.rounds()
+    assert world.count(metrics.ROWS, **OF_PREDICTIONS) == 3
+
+
+def test_where_every_frame_fails_the_program_ends(make: Callable[[], World]) -> None:
+    """A few frames in a row may be at fault; more are not, and the log waits for a program that is mended."""
+    world = make()
+    world.write(4 * IN_A_ROW)
+    world.pipeline.choke(RuntimeError("a bug"), *(Offset(1, row) for row in range(1, 4 * IN_A_ROW)))
+    with pytest.raises(RuntimeError, match="a bug"):
+        world.rounds()
+    assert world.count(metrics.BAD_FRAMES, reason="cannot be taken in") == IN_A_ROW
+    assert world.pipeline.offset == Offset(1, IN_A_ROW)
+    assert "pipeline-failed" in world.told.getvalue()
