@@ -1,5 +1,6 @@
 """The operator API over HTTP: paths, bodies, statuses. What it does is `gateway.console`.
 
+    GET  /                          these paths and their methods
     GET  /v1/models, /v1/models/{model}
     GET  /v1/rollouts/{model}, /v1/rollouts/{model}/history?after=N, /v1/history?after=N
     POST /v1/rollouts/{model}/{start|set-weight|promote|pause|resume|abort|undo}
@@ -27,12 +28,13 @@ from starlette.routing import Route
 from gateway.catalogue import Catalogue
 from gateway.console import Console, Wish
 from gateway.digits import is_number
-from gateway.errors import LoadError, MalformedError, TooLargeError
+from gateway.errors import LoadError, MalformedError, NotFoundError, TooLargeError, WrongMethodError
 from gateway.line import BusyError, SupervisorError
 from gateway.order import Verb
 from gateway.reload import RestartError
 from gateway.responses import status_of
 from groundwork.errors import DriftgateError, LockedError, NoRoomError, SettingsError
+from groundwork.listing import with_root
 from groundwork.openmetrics import shown
 from registry_client.errors import RegistryError
 from rollouts.errors import ConflictError, RouteError, SpecError
@@ -52,6 +54,7 @@ STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (NoRoomError, 507),
     (RegistryError, 502),
 )
+_CODES: Final = {404: NotFoundError.code, 405: WrongMethodError.code}
 _JSON: Final = "application/json"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -78,14 +81,15 @@ def build_operator(
     async def healthz(_request: Request) -> Response:
         return _answer({"status": "ok"})
 
+    routes = [
+        *_routes_of_models(catalogue),
+        *_routes_of_rollouts(console),
+        *_routes_of_workers(supervisor),
+        Route("/metrics", metrics),
+        Route("/healthz", healthz),
+    ]
     return Starlette(
-        routes=[
-            *_routes_of_models(catalogue),
-            *_routes_of_rollouts(console),
-            *_routes_of_workers(supervisor),
-            Route("/metrics", metrics),
-            Route("/healthz", healthz),
-        ],
+        routes=with_root("operator", routes),
         exception_handlers={DriftgateError: _refused, HTTPException: _misused, Exception: _broken},
     )
 
@@ -114,7 +118,7 @@ def _routes_of_rollouts(console: Console) -> list[Route]:
     async def act(request: Request) -> Response:
         verb = request.path_params["verb"]
         if verb not in VERBS:
-            raise HTTPException(404, f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
+            raise NotFoundError(f"there is no verb {verb[:40]!r}; there are {', '.join(VERBS)}")
         return _answer(await console.act(request.path_params["model"], verb, await _wish(request)))
 
     return [
@@ -196,10 +200,13 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return _answer({"error": str(known), "code": known.code}, status_of(known))
 
 
-async def _misused(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    detail = error.detail if isinstance(error, HTTPException) else str(error)
-    return _answer({"error": detail, "code": "misused"}, status)
+async def _misused(request: Request, error: Exception) -> Response:
+    misuse = error if isinstance(error, HTTPException) else HTTPException(400)
+    code = _CODES.get(misuse.status_code, MalformedError.code)
+    said = f"{request.method} {request.url.path}: {misuse.detail}"
+    answer = _answer({"error": said, "code": code}, misuse.status_code)
+    answer.headers.update(misuse.headers or {})
+    return answer
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:

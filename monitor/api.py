@@ -1,5 +1,6 @@
 """The monitor's HTTP API, on its own port. Who may ask is decided before (`monitor.access`).
 
+    GET  /                          these paths and their methods
     GET  /healthz  /metrics
     GET  /v1/config                 the settings in force: setting -> {"value", "source"}
     GET  /v1/status  /v1/drift[?model=&version=]  /v1/schemas[/TYPE]
@@ -9,8 +10,8 @@
     GET  /v1/retrains[?limit=]
     POST /v1/retrains/EVENT {"state": "running|succeeded|failed", …}
 
-Rules: answers are JSON; an error is {"error": one line} with the right status and never a traceback; what
-costs file access runs in a thread; reading uses a read-only connection of its own.
+Rules: answers are JSON; an error is {"error": one line, "code": …} with the right status and never a
+traceback; what costs file access runs in a thread; reading uses a read-only connection of its own.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from starlette.routing import Route
 
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
+from groundwork.listing import with_root
 from groundwork.metrics import render
 from groundwork.openmetrics import shown
 from monitor import access, events, metrics, outbox, reports, status, store
@@ -37,6 +39,7 @@ T = TypeVar("T")
 _MOST: Final = 1_000
 _LARGEST_BODY: Final = 65_536
 _STATUS: Final = {RequestError.code: 400, UnknownError.code: 404}
+_CODES: Final = {404: UnknownError.code, 405: "wrong-method"}
 
 
 def untold() -> Any:
@@ -58,24 +61,25 @@ def build(
     async def config(_request: Request) -> Response:
         return _json(await asyncio.to_thread(in_force))
 
+    routes = [
+        Route("/healthz", api.healthz),
+        Route("/metrics", api.metrics),
+        Route("/v1/config", config),
+        Route("/v1/status", api.status),
+        Route("/v1/drift", api.drift),
+        Route("/v1/schemas", api.schemas),
+        Route("/v1/schemas/{name}", api.schema),
+        Route("/v1/incidents", api.incidents),
+        Route("/v1/incidents/{name}", api.incident),
+        Route("/v1/webhooks", api.webhooks),
+        Route("/v1/webhooks/test", api.test, methods=["POST"]),
+        Route("/v1/webhooks/{event}", api.webhook),
+        Route("/v1/webhooks/{event}/replay", api.replay, methods=["POST"]),
+        Route("/v1/retrains", api.retrains),
+        Route("/v1/retrains/{event}", api.report, methods=["POST"]),
+    ]
     return Starlette(
-        routes=[
-            Route("/healthz", api.healthz),
-            Route("/metrics", api.metrics),
-            Route("/v1/config", config),
-            Route("/v1/status", api.status),
-            Route("/v1/drift", api.drift),
-            Route("/v1/schemas", api.schemas),
-            Route("/v1/schemas/{name}", api.schema),
-            Route("/v1/incidents", api.incidents),
-            Route("/v1/incidents/{name}", api.incident),
-            Route("/v1/webhooks", api.webhooks),
-            Route("/v1/webhooks/test", api.test, methods=["POST"]),
-            Route("/v1/webhooks/{event}", api.webhook),
-            Route("/v1/webhooks/{event}/replay", api.replay, methods=["POST"]),
-            Route("/v1/retrains", api.retrains),
-            Route("/v1/retrains/{event}", api.report, methods=["POST"]),
-        ],
+        routes=with_root("monitor", routes),
         exception_handlers={DriftgateError: _refused, HTTPException: _failed, Exception: _broken},
     )
 
@@ -234,11 +238,18 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    code = error.status_code if isinstance(error, HTTPException) else 500
-    said = error.detail if isinstance(error, HTTPException) else "error"
-    return _json({"error": f"{request.method} {request.url.path}: {said}"}, code)
+    misuse = error if isinstance(error, HTTPException) else HTTPException(400)
+    answer = _fault(
+        request, misuse.detail, _CODES.get(misuse.status_code, RequestError.code), misuse.status_code
+    )
+    answer.headers.update(misuse.headers or {})
+    return answer
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     del error
-    return _json({"error": f"{request.method} {request.url.path}: internal error; the log says more"}, 500)
+    return _fault(request, "internal error; the log says more", DriftgateError.code, 500)
+
+
+def _fault(request: Request, said: str, code: str, status: int) -> Response:
+    return _json({"error": f"{request.method} {request.url.path}: {said}", "code": code}, status)

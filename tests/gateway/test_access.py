@@ -85,6 +85,7 @@ OPERATOR = {
     "/v1/config": "read",
     "/v1/config/reload": "operate",
     "/metrics": "read",
+    "/": "read",
     "/healthz": OPEN,
 }
 """The same of the operator port, for the methods that each has."""

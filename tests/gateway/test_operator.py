@@ -177,7 +177,7 @@ async def test_names_workers_that_have_not_applied(bench: Bench) -> None:
         ("start", {"candidate": "2", "spec": {"model": "other"}}, 400, "malformed"),
         ("abort", {"whom": "ada"}, 400, "malformed"),
         ("abort", {"revision": 77}, 409, "conflict"),
-        ("explode", {}, 404, "misused"),
+        ("explode", {}, 404, "not-found"),
     ],
 )
 async def test_refusals(bench: Bench, verb: str, wish: dict[str, Any], status: int, code: str) -> None:
@@ -277,6 +277,17 @@ async def test_every_error_is_json(bench: Bench) -> None:
     for answer in answers:
         assert answer.headers["content-type"] == "application/json"
         assert set(answer.json()) == {"error", "code"}
+    assert [answer.json()["code"] for answer in answers[:3]] == ["not-found", "wrong-method", "malformed"]
+    assert answers[0].json()["error"] == "GET /nowhere: Not Found"
+    assert {*answers[1].headers["allow"].split(", ")} == {"GET", "HEAD"}
+
+
+async def test_the_root_says_what_the_port_has(bench: Bench) -> None:
+    """Who asks for `/` reads which port this is, and its paths with their methods."""
+    listed = await bench.get("/")
+    assert listed["port"] == "operator"
+    assert listed["paths"]["/v1/rollouts/{model}/{verb}"] == ["POST"]
+    assert listed["paths"]["/healthz"] == ["GET"]
 
 
 async def test_history_of_all_models(bench: Bench) -> None:

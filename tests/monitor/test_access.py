@@ -22,6 +22,7 @@ from tests.monitor.test_app import Running
 from tests.routes import OPEN, check, filled
 
 MONITOR = {
+    "/": "read",
     "/healthz": OPEN,
     "/metrics": "read",
     "/v1/status": "read",
