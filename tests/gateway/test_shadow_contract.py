@@ -78,6 +78,7 @@ async def what_a_candidate_fails_at(here: World) -> None:
     route = msgspec.structs.replace(CANARY, weight=FULL)
     versions = await here.beside(route, v2=fragile_logistic())
     await ask(here, [BAD], [ROW], [BAD], [BAD], [ROW])
+    await here.core.shadow.idle()  # what still waits would give way to those that follow
     for version in versions.values():
         version.inline_rows = -1
     await asyncio.gather(*(ask(here, [BAD]) for _ in range(4)))
