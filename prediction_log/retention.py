@@ -4,11 +4,18 @@ Rules: only sealed segments are dropped, never the active one. Before a file goe
 reason `retention` says how many rows went and up to which offset. What a reader has read does not matter:
 retention does not depend on consumption. Killed in between, the frame may be there twice, with the same
 `upto`. On a disk so full that not even the loss frame fits, the file goes first and the frame follows.
-A segment that cannot be read is dropped like any other, when bytes or disk want it; the log is then told what
-is known of its loss (`prediction_log.damage`).
+A segment that cannot be read is dropped like any other; the log is then told what is known of its loss
+(`prediction_log.damage`).
 
 A segment is sealed by its size, and also when it is older than a part of the greatest age: otherwise the rows
 of a quiet gateway would never leave.
+
+A segment is as old as its newest row, or as the beginning of the one behind it where that is earlier: no row
+came later, whatever its time says, and one that is dated ahead must not keep all that is behind it. A segment
+that cannot be read grows old so too. A beginning is not believed that is ahead of now, or before the
+segment's own: it is of a clock that was wrong, and the next one is asked. So a clock that was behind makes no
+other segment old, and one that was ahead keeps none longer but what it began: that stays longer by as much as
+the clock was ahead, and by the greatest age at most.
 """
 
 import contextlib
@@ -21,7 +28,7 @@ from typing import Any, Final
 import msgspec
 
 from groundwork.clock import Clock
-from groundwork.errors import NewerStoreError, NoRoomError, StoreError
+from groundwork.errors import DriftgateError, NewerStoreError, NoRoomError, StoreError
 from prediction_log import damage
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
@@ -34,7 +41,7 @@ DAY_NS: Final = 24 * 3600 * 10**9
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNKNOWN: Final = 2**63 - 1
-"""A record time that is older than no age."""
+"""A time that is older than no age."""
 
 PARTS_OF_AGE: Final = 8
 """A segment is sealed at the latest when it is this part of the greatest age old."""
@@ -55,6 +62,7 @@ class _Sealed(msgspec.Struct, frozen=True):
     rows: int = 0
     last_row: int = 0
     last_time: int = _UNKNOWN
+    created: int = _UNKNOWN
     damaged: bool = False
 
 
@@ -98,8 +106,9 @@ def keep_limits(
     free: Callable[[Path], int] = free_bytes,
 ) -> list[int]:
     """Seal the active segment when it is old enough, then drop what is over the limits; see `drop_oldest`."""
-    if limits.max_age_ns:
-        sink.rotate(older_than=clock.now() - limits.max_age_ns // PARTS_OF_AGE)
+    older_than = clock.now() - limits.max_age_ns // PARTS_OF_AGE
+    if limits.max_age_ns and older_than > 0:
+        sink.rotate(older_than=older_than)
     return drop_oldest(folder, limits, sink, clock, free=free)
 
 
@@ -117,9 +126,35 @@ def _is_over(
 ) -> bool:
     return (
         log_bytes(folder) > limits.max_bytes
-        or clock.now() - oldest.last_time > limits.max_age_ns
+        or _is_old(folder, oldest, limits.max_age_ns, clock.now())
         or free(folder) < limits.min_free_bytes
     )
+
+
+def _is_old(folder: Path, oldest: _Sealed, most: int, now: int) -> bool:
+    if now - oldest.last_time > most:
+        return True
+    if 0 <= now - oldest.created <= most:
+        return False  # no beginning behind it is earlier, and believed: there is nothing to open
+    behind = _begun_behind(folder, oldest, now)
+    return behind is not None and now - behind > most
+
+
+def _begun_behind(folder: Path, segment: _Sealed, now: int) -> int | None:
+    """When the next segment was begun whose beginning can be believed; see the module's rules."""
+    since = segment.created if segment.created <= now else 0
+    behind = (_begun(folder, number) for number in files.numbers(folder) if number > segment.number)
+    return next((begun for begun in behind if begun is not None and since <= begun <= now), None)
+
+
+def _begun(folder: Path, number: int) -> int | None:
+    """When a segment was begun; None where it was not, or does not say now."""
+    with (
+        contextlib.suppress(DriftgateError, sqlite3.Error),
+        contextlib.closing(files.open_segment(folder, number, readonly=True)) as connection,
+    ):
+        return None if files.is_sealed(connection) is None else files.created_at(connection)
+    return None
 
 
 def _oldest_sealed(folder: Path) -> _Sealed | None:
@@ -130,9 +165,9 @@ def _oldest_sealed(folder: Path) -> _Sealed | None:
         with contextlib.closing(files.open_segment(folder, present[0], readonly=True)) as connection:
             if not files.is_sealed(connection):
                 return None
+            created = files.created_at(connection)
             rows, last_row, last_time = connection.execute(
-                "SELECT coalesce(sum(rows), 0), coalesce(max(row), 0),"
-                " coalesce(max(last_time), (SELECT created FROM segment)) FROM frames"
+                "SELECT coalesce(sum(rows), 0), coalesce(max(row), 0), max(last_time) FROM frames"
             ).fetchone()
     except (StoreError, sqlite3.Error) as error:
         if _is_damage(error):
@@ -140,7 +175,7 @@ def _oldest_sealed(folder: Path) -> _Sealed | None:
         raise SegmentError(
             f"{folder}: the oldest segment cannot be read now: {error}; tried again"
         ) from error
-    return _Sealed(present[0], rows, last_row, last_time)
+    return _Sealed(present[0], rows, last_row, created if last_time is None else last_time, created)
 
 
 def _is_damage(error: StoreError | sqlite3.Error) -> bool:

@@ -120,13 +120,16 @@ class SegmentSink:
     def rotate(self, *, older_than: int) -> bool:
         """Seal the active segment if it holds anything and was begun before `older_than` (unix ns).
 
-        Returns whether a segment was sealed. Raises what `write` raises.
+        Also one that was begun later than now, by a clock that was ahead, whatever it holds: nothing tells
+        how old it is. Returns whether a segment was sealed. Raises what `write` raises.
         """
         with self._explained():
             connection = self._active()
             while files.is_sealed(connection):
                 connection = self._move_on(connection)
-            if files.last_row(connection) == 0 or files.created_at(connection) >= older_than:
+            created = files.created_at(connection)
+            is_old = created < older_than and files.last_row(connection) > 0
+            if not is_old and created <= self._clock.now():
                 return False
             self._rotate(connection)
             self._move_on(connection)

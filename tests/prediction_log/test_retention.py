@@ -1,10 +1,11 @@
 """Retention: oldest first, never the active segment, and never without saying so."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from groundwork.clock import FakeClock
@@ -24,9 +25,11 @@ ROOMY = Limits(max_bytes=1 << 40, max_age_ns=1 << 62, min_free_bytes=0)
 
 def five_segments(folder: Path) -> SegmentSink:
     """A sink that has written one frame of 3 rows into each of five segments."""
-    sink = SegmentSink(folder, segment_bytes=1, clock=FakeClock(0, 0.0))
+    clock = FakeClock(0, 0.0)
+    sink = SegmentSink(folder, segment_bytes=1, clock=clock)
     for index in range(5):
         sink.write([samples.make_frame(3 * index)])
+        clock.advance(3e-9)  # the rows' times are 0, 1, 2, …
     return sink
 
 
@@ -145,6 +148,104 @@ def test_the_rows_of_a_quiet_gateway_leave_too(tmp_path: Path) -> None:
         assert files.numbers(tmp_path) == [1, 2]
         clock.advance(6 * 86_400)
         assert keep_limits(tmp_path, limits, sink, clock) == [1]
+
+
+class WrongClock(FakeClock):
+    """A clock that is ahead of the time, or behind it (negative), by so many days."""
+
+    days_ahead: float = 0.0
+
+    def now(self) -> int:
+        """Wall-clock time in unix nanoseconds."""
+        return super().now() + round(self.days_ahead * DAY_NS)
+
+
+EIGHT_DAYS = Limits(max_bytes=1 << 40, max_age_ns=8 * DAY_NS, min_free_bytes=0)
+DAILY = 2
+"""Rows that are written a day; a row's sequence says when."""
+WRONG = range(3 * DAILY, 4 * DAILY)
+"""Rows that are written while the clock is wrong, and nothing is looked after."""
+
+
+def held(folder: Path) -> list[int]:
+    """The sequences of all rows in the log, in its order."""
+    with closing(SegmentSource(folder)) as source:
+        found = [frame for _, frame in Reader(source, START).read(1000)]
+    return [frame.first for frame in found if frame.kind == Kind.PREDICTION]
+
+
+def ages_of_a_month(
+    folder: Path, *, row_ahead: float = 0.0, clock_ahead: float = 0.0, boots: bool = False
+) -> list[float]:
+    """How old the oldest row was after each look; one is dated so many days ahead on day 2.
+
+    On day 3 the clock is wrong by so many, in a boot of its own if `boots`. Only the oldest ever miss.
+    """
+    clock, ages = WrongClock(), []
+    with ExitStack() as sinks:
+        for now in range(20 * DAILY):
+            clock.days_ahead = clock_ahead if now in WRONG else 0.0
+            if now == 0 or (boots and now in {WRONG.start, WRONG.stop}):
+                boot = str(now in WRONG)
+                sink = sinks.enter_context(closing(SegmentSink(folder, clock=clock, boot=boot)))
+            time = clock.now() + round(row_ahead * DAY_NS) * (now == 2 * DAILY)
+            columns = samples.columns(now, 1) | {"time": np.array([time])}
+            sink.write([samples.make_frame(now, 1, columns=columns)])
+            if now not in WRONG:
+                keep_limits(folder, EIGHT_DAYS, sink, clock)
+            found = held(folder)
+            assert found == list(range(found[0], now + 1))
+            ages.append((now - found[0]) / DAILY)
+            clock.advance(86_400 / DAILY)
+    return ages[10 * DAILY :]
+
+
+@pytest.mark.parametrize("row_ahead", [0, 2, 400])
+@pytest.mark.parametrize(
+    ("wrong", "early", "late"),
+    [
+        ({}, 0, 0),
+        ({"clock_ahead": 2}, 0, 0),
+        ({"clock_ahead": 400}, 0, 0),
+        ({"clock_ahead": 400, "boots": True}, 0, 0),
+        ({"clock_ahead": 2, "boots": True}, 0, 2),  # as much longer as the clock was ahead
+        ({"clock_ahead": -2}, 0, 0),
+        ({"clock_ahead": -400}, 0, 0),
+        ({"clock_ahead": -400, "boots": True}, 1, 0),  # what has times of that day alone is as old as it says
+    ],
+)
+def test_wrong_times_neither_keep_nor_drop_other_rows(
+    tmp_path: Path, row_ahead: float, wrong: dict[str, Any], early: float, late: float
+) -> None:
+    """Rows leave when they are old, an eighth later at most, whatever times were written beside them."""
+    ages = ages_of_a_month(tmp_path, row_ahead=row_ahead, **wrong)
+    between_looks = 1.5
+    assert 8 - early <= min(ages) <= max(ages) <= 9 + between_looks + late
+
+
+def test_a_segment_that_cannot_be_read_grows_old_too(tmp_path: Path) -> None:
+    """Its rows, and all that are behind it, leave when the next segment has been there for so long."""
+    sink = five_segments(tmp_path)
+    files.segment_path(tmp_path, 1).write_bytes(b"not a database" * 1000)
+    (tmp_path / "000002.seg").write_bytes(b"not a database" * 1000)
+    assert drop_oldest(tmp_path, EIGHT_DAYS, sink, FakeClock(8 * DAY_NS, 0.0)) == []
+    assert drop_oldest(tmp_path, EIGHT_DAYS, sink, FakeClock(9 * DAY_NS, 0.0)) == [1, 2, 3, 4]
+    sink.close()
+
+
+def test_a_quiet_log_that_was_begun_by_a_clock_ahead_grows_old(tmp_path: Path) -> None:
+    """Its segment is left even without rows, so that the next one tells how old those before it are."""
+    clock = WrongClock()
+    clock.days_ahead = 400
+    with closing(SegmentSink(tmp_path, clock=clock)) as sink:
+        sink.write([samples.make_frame(columns=samples.columns(0, 3) | {"time": np.full(3, clock.now())})])
+        sink.rotate(older_than=clock.now() + 1)
+        clock.days_ahead = 0
+        assert keep_limits(tmp_path, EIGHT_DAYS, sink, clock) == []
+        clock.advance(8 * 86_400)
+        assert keep_limits(tmp_path, EIGHT_DAYS, sink, clock) == []
+        clock.advance(1)
+        assert keep_limits(tmp_path, EIGHT_DAYS, sink, clock) == [1, 2]
 
 
 def test_the_size_of_the_log_counts_what_lies_beside_it(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_a_sync_follows_the_active_segment(tmp_path: Path, held: Held) -> None:
 
 
 def test_a_segment_is_sealed_when_asked(tmp_path: Path, held: Held) -> None:
-    """One that holds rows and was begun before the given time is sealed; an empty one never."""
+    """One that holds rows and was begun before the given time is sealed; an empty one is not."""
     sink = sink_of(held, tmp_path)
     assert not sink.rotate(older_than=2_000)
     sink.write([samples.make_frame(0)])
@@ -285,6 +285,16 @@ def test_a_segment_is_sealed_when_asked(tmp_path: Path, held: Held) -> None:
     assert sink.rotate(older_than=1_001)
     assert not sink.rotate(older_than=2_000)
     assert files.numbers(tmp_path) == [1, 2]
+
+
+def test_a_segment_that_was_begun_later_than_now_is_sealed(tmp_path: Path, held: Held) -> None:
+    """When it was, by a clock that was ahead, nobody can tell; the one behind it is begun by this clock."""
+    sink_of(held, tmp_path).sync()
+    sink = held(SegmentSink(tmp_path, clock=FakeClock(999, 0.0)))
+    assert sink.rotate(older_than=1)
+    assert not sink.rotate(older_than=1)
+    with closing(files.open_segment(tmp_path, 2)) as connection:
+        assert files.created_at(connection) == 999
 
 
 @pytest.mark.parametrize(("mode", "level"), [({"durable": True}, 2), ({}, 1)])
