@@ -57,8 +57,9 @@ def _header(value: bytes | None) -> float | None:
         return None
     seconds = float(value) if _SECONDS.fullmatch(value) else 0.0
     if not seconds:
+        said = value[:40].decode("latin-1")
         raise MalformedError(
-            f"X-Request-Timeout is {value[:40]!r}, wanted a number of seconds above 0, such as 0.25"
+            f"X-Request-Timeout is {said!a}, wanted a number of seconds above 0, such as 0.25"
         )
     return seconds
 

@@ -30,8 +30,9 @@ _ODD: Final = frozenset({Datatype.BYTES, Datatype.BOOL})
 def json_length(value: bytes, size: int) -> int:
     """Where the JSON of a body of `size` bytes ends by its header; MalformedError for anything else."""
     if not (value.isdigit() and len(value) <= MOST_DIGITS) or int(value) > size:
+        said = value[:40].decode("latin-1")
         raise MalformedError(
-            f"Inference-Header-Content-Length is {value[:40]!r}, wanted a number up to the body's {size}"
+            f"Inference-Header-Content-Length is {said!a}, wanted a number up to the body's {size}"
         )
     return int(value)
 

@@ -1,5 +1,7 @@
 """What a request says of its hurry."""
 
+import re
+
 import pytest
 
 from gateway.deadlines import MIDDLE, TIMEOUT, Hurry, hurry_of
@@ -35,6 +37,13 @@ def test_priorities_are_nine() -> None:
 def test_a_header_that_cannot_be_read_is_refused(value: bytes) -> None:
     """A deadline that is no number above 0 is refused and named, not passed over."""
     with pytest.raises(MalformedError, match="X-Request-Timeout"):
+        hurry_of(None, 0, {TIMEOUT: value}, {})
+
+
+@pytest.mark.parametrize(("value", "told"), [(b"soon", "'soon'"), (b"\xc3\xa9\x1b", r"'\xc3\xa9\x1b'")])
+def test_a_header_is_told_as_it_was_sent(value: bytes, told: str) -> None:
+    """The message shows what the client wrote, and of what is no ASCII its bytes."""
+    with pytest.raises(MalformedError, match=f"^X-Request-Timeout is {re.escape(told)}, wanted"):
         hurry_of(None, 0, {TIMEOUT: value}, {})
 
 

@@ -1,5 +1,6 @@
 """What is remembered of requests in binary: it means what reading them again would mean."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.errors import Refusal
+from gateway.errors import MalformedError, Refusal
 from gateway.model import LoadedModel
 from gateway.protocols.codec import JSON_LENGTH, MOST_JSON
-from gateway.protocols.known_binary import MOST_KNOWN, known_binary
+from gateway.protocols.known_binary import MOST_KNOWN, json_length, known_binary
 from gateway.protocols.open_inference import CODEC
 from tests.gateway.protocols.loading import opened
 from tests.models import identity
@@ -120,3 +121,15 @@ def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
         meaning(model, *body_of(head, bytes(4 * rows)))
         assert len(model.binaries) <= MOST_KNOWN
     assert model.binaries
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(b"5000", "'5000'"), (b"-1", "'-1'"), (b"\xff\n", r"'\xff\n'"), (b"9" * 99, f"'{'9' * 40}'")],
+)
+def test_a_length_that_cannot_be_is_told_as_it_was_sent(value: bytes, told: str) -> None:
+    """The message shows what the client wrote, and of what is no ASCII its bytes."""
+    with pytest.raises(
+        MalformedError, match=f"^Inference-Header-Content-Length is {re.escape(told)}, wanted"
+    ):
+        json_length(value, 10)
