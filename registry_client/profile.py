@@ -1,15 +1,14 @@
 """The reference profile: what a version saw in its reference data, as counts.
 
-Rules: data only, JSON, no raw rows, no pickle; every number in it is finite; profiles of the same grid merge
-by addition. A value that is not finite (numeric) or is empty (text) is *missing*; whoever counts live values
-against a profile counts them by the same rule, for which ``category_text`` is here. It knows no model.
+Rules: data only, JSON, no raw rows, no pickle; every number in it is finite. A value that is not finite
+(numeric) or is empty (text) is *missing*; whoever counts live values against a profile counts them by the
+same rule, for which ``category_text`` is here. It knows no model.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import sys
 from typing import Literal
 
 import msgspec
@@ -66,7 +65,7 @@ class CategoricalColumn(
         categories: the values that are named, most frequent first; at most 100.
         counts: rows of each.
         other: rows with a value that is not named.
-        singletons: values seen exactly once (Good and Turing's N1); after a merge an upper bound of it.
+        singletons: values seen exactly once (Good and Turing's N1).
     """
 
     name: str
@@ -167,27 +166,6 @@ def digest(profile: Profile) -> str:
     return digest_of(encode(profile))
 
 
-def merge(a: Profile, b: Profile) -> Profile:
-    """The profile of both parts together; associative (moments up to rounding).
-
-    Raises:
-        ProfileError: they are not of one version, or their grids or categories differ.
-    """
-    if (a.model, a.version, a.digest) != (b.model, b.version, b.digest):
-        raise ProfileError(
-            f"profiles of {a.model!r} version {a.version!r} and {b.model!r} version {b.version!r} "
-            "cannot be merged: they describe different models"
-        )
-    return msgspec.structs.replace(
-        a,
-        rows=a.rows + b.rows,
-        held_out=a.held_out and b.held_out,
-        columns=_merge_columns(a.columns, b.columns),
-        outputs=_merge_columns(a.outputs, b.outputs),
-        risk=_merge_risks(a.risk, b.risk),
-    )
-
-
 def _contradiction(column: Column, rows: int) -> str | None:
     """Why the column cannot be true, or None."""
     total = sum(column.counts)
@@ -209,63 +187,3 @@ def _contradiction(column: Column, rows: int) -> str | None:
     if total != column.n or column.n + column.missing != rows:
         return f"counts give {total} values and {column.missing} missing, wanted {rows} rows"
     return None
-
-
-def _merge_columns(a: tuple[Column, ...], b: tuple[Column, ...]) -> tuple[Column, ...]:
-    if [column.name for column in a] != [column.name for column in b]:
-        raise ProfileError("profiles with different columns cannot be merged; build both from one model")
-    return tuple(_merge_column(left, right) for left, right in zip(a, b, strict=True))
-
-
-def _merge_column(a: Column, b: Column) -> Column:
-    if isinstance(a, NumericColumn) and isinstance(b, NumericColumn) and a.edges == b.edges:
-        return _merge_numeric(a, b)
-    if isinstance(a, CategoricalColumn) and isinstance(b, CategoricalColumn) and a.categories == b.categories:
-        return msgspec.structs.replace(
-            a,
-            n=a.n + b.n,
-            missing=a.missing + b.missing,
-            counts=_add(a.counts, b.counts),
-            other=a.other + b.other,
-            singletons=a.singletons + b.singletons,
-        )
-    raise ProfileError(
-        f"column {a.name!r}: edges or categories differ; build one profile with the other as its grid"
-    )
-
-
-def _merge_numeric(a: NumericColumn, b: NumericColumn) -> NumericColumn:
-    """Counts by addition, moments by Chan, Golub and LeVeque (1979), equation 2.1."""
-    missing, counts = a.missing + b.missing, _add(a.counts, b.counts)
-    if a.n == 0 or b.n == 0:
-        full = a if b.n == 0 else b
-        return msgspec.structs.replace(full, missing=missing, counts=counts)
-    n = a.n + b.n
-    shift = finite(b.mean - a.mean)
-    return msgspec.structs.replace(
-        a,
-        n=n,
-        missing=missing,
-        minimum=min(a.minimum, b.minimum),
-        maximum=max(a.maximum, b.maximum),
-        mean=finite(a.mean * (a.n / n) + b.mean * (b.n / n)),
-        m2=finite(a.m2 + b.m2 + shift * shift * (a.n / n * b.n)),
-        counts=counts,
-    )
-
-
-def _merge_risks(a: Risk | None, b: Risk | None) -> Risk | None:
-    if a is None or b is None:
-        return a or b
-    if a.loss != b.loss:
-        raise ProfileError(f"risks of different losses ({a.loss}, {b.loss}) cannot be merged")
-    return Risk(a.n + b.n, finite(a.errors + b.errors), a.loss)
-
-
-def finite(value: float) -> float:
-    """The value, or the greatest float of its sign where arithmetic has overflowed (JSON has no infinity)."""
-    return max(-sys.float_info.max, min(sys.float_info.max, value))
-
-
-def _add(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(left + right for left, right in zip(a, b, strict=True))

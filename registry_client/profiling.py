@@ -7,6 +7,7 @@ text that was seen only once is not named. It knows neither estimators nor graph
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -15,7 +16,7 @@ import msgspec
 import numpy as np
 
 from groundwork.elements import element_names
-from registry_client.errors import ProfileError, ReferenceDataError
+from registry_client.errors import ReferenceDataError
 from registry_client.profile import (
     CATEGORIES,
     EDGES,
@@ -25,7 +26,6 @@ from registry_client.profile import (
     Profile,
     Risk,
     category_text,
-    finite,
 )
 
 CATEGORY_BYTES: Final = 2_000
@@ -42,7 +42,6 @@ def build_profile(
     labels: np.ndarray | None = None,
     predictions: np.ndarray | None = None,
     held_out: bool = False,
-    grid: Profile | None = None,
 ) -> Profile:
     """The profile of reference rows; whose it is stays empty until ``profile.identify`` says so.
 
@@ -54,19 +53,17 @@ def build_profile(
         labels: the true values, [rows]; None or NaN where unknown.
         predictions: the predicted values to compare them with, [rows].
         held_out: the caller's statement that the model was not trained on these rows.
-        grid: a profile whose edges and categories are to be used, so that the two can be merged.
 
     Raises:
         ReferenceDataError: no rows, arrays of differing length, labels without predictions.
-        ProfileError: the grid does not name the same columns.
     """
     rows = _rows({**inputs, **outputs})
     risk = None if labels is None else _risk(labels, predictions, rows)
     return Profile(
         rows=rows,
         held_out=held_out,
-        columns=_columns(inputs, None if grid is None else grid.columns),
-        outputs=_columns(outputs, None if grid is None else grid.outputs),
+        columns=_columns(inputs),
+        outputs=_columns(outputs),
         risk=risk,
     )
 
@@ -81,16 +78,8 @@ def _rows(arrays: Mapping[str, np.ndarray]) -> int:
     return rows
 
 
-def _columns(arrays: Mapping[str, np.ndarray], grid: tuple[Column, ...] | None) -> tuple[Column, ...]:
-    flat = list(_flatten(arrays))
-    if grid is None:
-        return tuple(_free(name, values) for name, values in flat)
-    if [column.name for column in grid] != [name for name, _ in flat]:
-        raise ProfileError(
-            f"the grid names the columns {[column.name for column in grid]}, "
-            f"the data {[name for name, _ in flat]}; build both from one model"
-        )
-    return tuple(_on_grid(column, values) for column, (_, values) in zip(grid, flat, strict=True))
+def _columns(arrays: Mapping[str, np.ndarray]) -> tuple[Column, ...]:
+    return tuple(_column(name, values) for name, values in _flatten(arrays))
 
 
 def _flatten(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
@@ -105,24 +94,11 @@ def _flatten(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray
             yield element, matrix[:, i]
 
 
-def _free(name: str, values: np.ndarray) -> Column:
-    if _is_text(values):
+def _column(name: str, values: np.ndarray) -> Column:
+    if values.dtype.kind in "OUS":
         return _categorical(name, _texts(values))
     numbers = _numbers(values)
-    return _numeric(name, numbers, len(values) - len(numbers), _edges(numbers))
-
-
-def _on_grid(column: Column, values: np.ndarray) -> Column:
-    if _is_text(values) != isinstance(column, CategoricalColumn):
-        raise ProfileError(f"column {column.name!r} is text in one of grid and data and numeric in the other")
-    if isinstance(column, CategoricalColumn):
-        return _categorical(column.name, _texts(values), column.categories)
-    numbers = _numbers(values)
-    return _numeric(column.name, numbers, len(values) - len(numbers), np.array(column.edges))
-
-
-def _is_text(values: np.ndarray) -> bool:
-    return values.dtype.kind in "OUS"
+    return _numeric(name, numbers, len(values) - len(numbers))
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
@@ -144,7 +120,8 @@ def _edges(numbers: np.ndarray) -> np.ndarray:
     return np.unique(np.quantile(numbers, shares, method="inverted_cdf"))
 
 
-def _numeric(name: str, numbers: np.ndarray, missing: int, edges: np.ndarray) -> NumericColumn:
+def _numeric(name: str, numbers: np.ndarray, missing: int) -> NumericColumn:
+    edges = _edges(numbers)
     bins = np.searchsorted(edges, numbers, side="left")
     counts = np.bincount(bins, minlength=len(edges) + 1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -158,17 +135,17 @@ def _numeric(name: str, numbers: np.ndarray, missing: int, edges: np.ndarray) ->
         missing=missing,
         minimum=float(numbers.min()) if len(numbers) else 0.0,
         maximum=float(numbers.max()) if len(numbers) else 0.0,
-        mean=finite(mean),
-        m2=finite(m2),
+        mean=_finite(mean),
+        m2=_finite(m2),
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),
     )
 
 
-def _categorical(name: str, texts: list[str], categories: tuple[str, ...] | None = None) -> CategoricalColumn:
+def _categorical(name: str, texts: list[str]) -> CategoricalColumn:
     seen = Counter(texts)
     missing = seen.pop("", 0)
-    named = _named(seen) if categories is None else categories
+    named = _named(seen)
     counts = tuple(seen[category] for category in named)
     n = len(texts) - missing
     return CategoricalColumn(
@@ -206,6 +183,11 @@ def _risk(labels: np.ndarray, predictions: np.ndarray | None, rows: int) -> Risk
     truth, answers = labels[known], predictions[known]
     if answers.dtype.kind == "f":
         gaps = np.abs(truth.astype(np.float64) - answers.astype(np.float64))
-        return Risk(len(truth), finite(float(gaps.sum())), "absolute")
+        return Risk(len(truth), _finite(float(gaps.sum())), "absolute")
     wrong = sum(a != b for a, b in zip(truth.tolist(), answers.tolist(), strict=True))
     return Risk(len(truth), float(wrong), "zero-one")
+
+
+def _finite(value: float) -> float:
+    """The value, or the greatest float of its sign where arithmetic has overflowed (JSON has no infinity)."""
+    return max(-sys.float_info.max, min(sys.float_info.max, value))
