@@ -1,7 +1,8 @@
 """The log's upkeep, done once for all workers, by the supervisor: synced often, kept within its limits.
 
-Rules: a failure here is told once and tried again at the next look; predictions go on whatever the disk does;
-a clock that was just set makes nothing old. It never reads what the log holds.
+Rules: a failure here is told once and tried again at the next look, and one that nobody foresaw is told each
+time, for without the next look nothing bounds the log; predictions go on whatever the disk does; a clock that
+was just set makes nothing old. It never reads what the log holds.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.log_settings import LogSettings
+from gateway.repeating import again
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
@@ -54,13 +56,17 @@ class Upkeep:
         self._looking = threading.Lock()
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+        """Look again and again until cancelled, whatever goes wrong."""
+        await again(self._look_aside, LOOK_SECONDS, self._log)
+
+    async def _look_aside(self) -> None:
+        await asyncio.to_thread(self.look)
 
     def look(self) -> None:
-        """Sync what was written since the last look, then drop what is over the limits; never raises."""
+        """Sync what was written since the last look, then drop what is over the limits.
+
+        Raises nothing that a disk or a file can do.
+        """
         try:
             with self._looking:
                 self._sink.sync()

@@ -1,5 +1,6 @@
 """The supervisor's care for the log."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from groundwork.logs import Log
 from prediction_log import segment_file
 from prediction_log.retention import DAY_NS, log_bytes
 from prediction_log.segment_sink import SegmentSink
+from tests.facts import until
 from tests.gateway.worlds import Lines
 from tests.prediction_log.samples import make_frame
 
@@ -96,6 +98,36 @@ def test_a_log_that_cannot_be_kept_is_told_once(tmp_path: Path) -> None:
         upkeep.look()
     upkeep.close()
     assert sum("log-not-kept" in line for line in lines.written) == 1
+
+
+async def test_what_nobody_foresaw_ends_no_upkeep(tmp_path: Path) -> None:
+    """It is told, and the log is kept within its limits by a later look."""
+
+    class Broken(FakeClock):
+        """A clock that cannot be read once."""
+
+        broken = False
+
+        def now(self) -> int:
+            """Wall-clock time in unix nanoseconds."""
+            if self.broken:
+                self.broken = False
+                raise RuntimeError("nobody foresaw this")
+            return super().now()
+
+    lines, clock = Lines(), Broken()
+    sink = SegmentSink(tmp_path, segment_bytes=1, clock=clock)
+    for first in (0, 3, 6):
+        sink.write([make_frame(first)])
+    sink.close()
+    upkeep = Upkeep(tmp_path, SMALL, clock, Log(lines, FakeClock()))
+    clock.broken = True
+    keeping = asyncio.create_task(upkeep.run())
+    await until(lambda: segment_file.numbers(tmp_path) == [3], "the log is cut")
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    upkeep.close()
+    assert sum("nobody foresaw this" in line for line in lines.written) == 1
 
 
 def test_closing_waits_for_a_look(tmp_path: Path) -> None:
