@@ -58,7 +58,8 @@ class RowFile:
     """One stream's rows on their way to the log; made by `create`, used as the file's rules say.
 
     `lost` counts the rows lost here since creation, `lost_by` by reason: FULL (both buffers), OVERSIZED (no
-    room for these rows in an empty buffer, nor on the disk for a file of their own).
+    room for these rows in an empty buffer, nor on the disk for a file of their own), and whatever reasons
+    `lose` is given: what a gateway lost before it had this file, it tells by its own.
     """
 
     def __init__(self, path: Path, active: SlotBuffer, spare: SlotBuffer, spills: Spills) -> None:
