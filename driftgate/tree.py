@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from driftgate import show
+from rollouts.route import UNLOADED
 from rollouts.status import Progress, Status
 from rollouts.verdict import Call, Verdict
 
@@ -63,9 +64,10 @@ def _versions(status: Status) -> Iterator[str]:
         yield f"├──# {status.candidate}  {show.word('candidate')}  {status.weight} % of requests"
         yield from _verdicts(status.verdicts)
     share = "100" if status.candidate is None else _rest(status.weight)
-    yield f"{'├' if others else '└'}──# {status.stable}  {show.word('stable')}  {share} % of requests"
+    answers = UNLOADED if status.unloaded else f"{share} % of requests"
+    yield f"{'├' if others else '└'}──# {status.stable}  {show.word('stable')}  {answers}"
     for version in others:
-        yield f"└──# {version}  previous  kept warm for undo"
+        yield f"└──# {version}  previous  kept {'' if status.unloaded else 'warm '}for undo"
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:

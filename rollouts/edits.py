@@ -7,7 +7,7 @@ edit a rollout needs, and what it does to the rollout's own record, is `rollouts
 from msgspec.structs import replace
 
 from rollouts.errors import RouteError
-from rollouts.route import REQUEST_KEY, Route, check
+from rollouts.route import REQUEST_KEY, Route, check, load_first
 
 
 def first(model: str, stable: str) -> Route:
@@ -25,7 +25,12 @@ def start(
     salt: str = "",
     key: str = REQUEST_KEY,
 ) -> Route:
-    """Return the route with a candidate at its first shares; a candidate already there is refused."""
+    """Return the route with a candidate at its first shares; a candidate already there is refused.
+
+    So is an unloaded route, of which no version answers.
+    """
+    if route.unloaded:
+        raise RouteError(f"route of {route.model!r}: {load_first(route.model)}")
     if route.candidate is not None:
         raise RouteError(
             f"route of {route.model!r}: version {route.candidate} is being rolled out already; "
@@ -150,9 +155,9 @@ def exposes(before: Route, after: Route) -> bool:
 
 def _candidate(route: Route, wish: str) -> str:
     if route.candidate is None:
-        raise RouteError(
-            f"route of {route.model!r}: cannot {wish}, nothing is being rolled out; start a rollout first"
-        )
+        nothing = "nothing is being rolled out; start a rollout first"
+        why = load_first(route.model) if route.unloaded else nothing
+        raise RouteError(f"route of {route.model!r}: cannot {wish}, {why}")
     return route.candidate
 
 

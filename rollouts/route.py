@@ -26,6 +26,8 @@ FULL: Final = 2**32
 """The whole of the traffic; also the number of buckets."""
 
 REQUEST_KEY: Final = "request"
+UNLOADED: Final = "unloaded (nobody)"
+"""What is said instead of the version that answers, of a model that is unloaded."""
 _HEADER_KEY: Final = "header:"
 _MOST_DECIMALS: Final = 12
 
@@ -96,6 +98,11 @@ def _complaint(route: Route) -> str | None:
         if wrong:
             return said
     return key_complaint(route.key)
+
+
+def load_first(model: str) -> str:
+    """Return what is said of an unloaded model where somebody wants it to answer."""
+    return f"it is unloaded: load it first (POST /v2/repository/models/{model}/load)"
 
 
 def key_complaint(key: str) -> str | None:

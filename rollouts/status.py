@@ -13,7 +13,7 @@ from rollouts.history import Entry
 from rollouts.judge import rollback
 from rollouts.pilot import Decision
 from rollouts.rollout import Rollout
-from rollouts.route import Route, percent
+from rollouts.route import Route, load_first, percent
 from rollouts.timeline import Moment, moments, stamp
 from rollouts.verdict import Verdict
 
@@ -37,7 +37,7 @@ class Status(msgspec.Struct, frozen=True):
     `state` is "steady" without a rollout. Weights are percentages as text; `achieved` is the candidate's
     share of the step's answered requests, None before the first. `rollback_evidence` is ln e-value of all
     metrics together against `rollback_threshold`. `waiting` says what the next move waits for, `next` the
-    sentence.
+    sentence. An `unloaded` model answers nobody.
     """
 
     model: str
@@ -61,6 +61,7 @@ class Status(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
     next: str = ""
     history: tuple[Moment, ...] = ()
+    unloaded: bool = False
 
 
 def at_rest(route: Route, history: Sequence[Entry] = (), last: Rollout | None = None) -> Status:
@@ -81,6 +82,8 @@ def at_rest(route: Route, history: Sequence[Entry] = (), last: Rollout | None = 
         shadow=percent(route.shadow_share),
         rollout=last.id if last is not None else None,
         reason=last.reason if last is not None else "",
+        next=load_first(route.model) if route.unloaded else "",
+        unloaded=route.unloaded,
         history=moments(history),
     )
 

@@ -36,6 +36,7 @@ class Moment(msgspec.Struct, frozen=True):
     candidate: str | None
     weight: str
     rollout: str | None
+    unloaded: bool = False
 
 
 def moments(entries: Iterable[Entry]) -> tuple[Moment, ...]:
@@ -61,6 +62,7 @@ def moment(entry: Entry) -> Moment:
         candidate=after.candidate if after is not None else None,
         weight=percent(after.weight) if after is not None else "0",
         rollout=entry.rollout,
+        unloaded=after is not None and after.unloaded,
     )
 
 

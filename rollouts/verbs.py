@@ -17,7 +17,7 @@ from rollouts.errors import ConflictError, RouteError
 from rollouts.history import Entry
 from rollouts.pilot import Decision
 from rollouts.rollout import Rollout, RolloutSpec, State
-from rollouts.route import Route, percent
+from rollouts.route import Route, load_first, percent
 from rollouts.stores import Store
 
 ATTEMPTS: Final = 8
@@ -280,7 +280,8 @@ def _entered(change: Change, before: Rollout | None, steady: Steady) -> Change:
 
 def _live(route: Route, rollout: Rollout | None, wish: str) -> Rollout:
     if rollout is None:
-        raise RouteError(f"model {route.model!r}: cannot {wish}, no rollout is live; start one first")
+        why = load_first(route.model) if route.unloaded else "no rollout is live; start one first"
+        raise RouteError(f"model {route.model!r}: cannot {wish}, {why}")
     return rollout
 
 

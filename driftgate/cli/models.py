@@ -12,6 +12,7 @@ from driftgate.cli.options import json_option, operator_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
 from gateway.views import Models, ModelView
+from rollouts.route import UNLOADED
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
@@ -51,7 +52,7 @@ def list_models(*, place: str | None, as_json: bool, operator: str) -> None:
     found = msgspec.convert(answer, Models)
     show.table(
         ("MODEL", "VERSIONS", "STABLE", "CANDIDATE", "REVISION", "FAULTS"),
-        map(_row, found.models),
+        map(listed, found.models),
         none="no model is there yet; `driftgate push` publishes one",
     )
     for fault in found.faults:
@@ -104,10 +105,12 @@ def _tell_registry(place: str, *, as_json: bool) -> None:
     show.table(titles, rows, none=f"no model is in {place}")
 
 
-def _row(view: ModelView) -> tuple[Any, ...]:
+def listed(view: ModelView) -> tuple[Any, ...]:
+    """A model's line in the list."""
     candidate = f"{view.candidate} at {view.weight} %" if view.candidate else None
     faults = "; ".join(f"{version or 'model'}: {why}" for version, why in view.faults.items()) or None
-    return view.name, " ".join(view.versions), view.stable, candidate, view.revision or None, faults
+    stable = f"{view.stable}, {UNLOADED}" if view.unloaded else view.stable
+    return view.name, " ".join(view.versions), stable, candidate, view.revision or None, faults
 
 
 def _tell_view(view: ModelView) -> None:
@@ -115,7 +118,7 @@ def _tell_view(view: ModelView) -> None:
     rows = []
     for version in sorted({*view.versions, *view.loaded}, key=int):  # a registry that is gone lists none
         loaded = view.loaded.get(version, 0)
-        rows.append((version, _place(view, version), loaded or None, view.faults.get(version)))
+        rows.append((version, standing(view, version), loaded or None, view.faults.get(version)))
     show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)
     if view.options:
         said = (f"{name} {_option(value)}" for name, value in view.options.items() if value not in ({}, []))
@@ -135,10 +138,10 @@ def _option(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _place(view: ModelView, version: str) -> str | None:
+def standing(view: ModelView, version: str) -> str | None:
     """What a version is to the route."""
     if version == view.stable:
-        return show.word("stable")
+        return UNLOADED if view.unloaded else show.word("stable")
     if version == view.candidate:
         return f"{show.word('candidate')} {view.weight} %"
     return "previous" if version == view.previous else None

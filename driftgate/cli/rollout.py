@@ -18,7 +18,7 @@ from driftgate.waiting import redraw
 from gateway.views import Done
 from rollouts import spec_file
 from rollouts.errors import RouteError
-from rollouts.route import weight_from_percent
+from rollouts.route import UNLOADED, load_first, weight_from_percent
 from rollouts.status import Status
 from rollouts.timeline import Moment
 
@@ -175,7 +175,7 @@ def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
 
 def tell(moment: Moment) -> None:
     """One row: who did what and what answers since then; below it why, and on what evidence."""
-    answers = moment.stable
+    answers = UNLOADED if moment.unloaded else moment.stable
     if moment.candidate is not None:
         answers = f"{moment.stable}, and {moment.candidate} to {moment.weight} %"
     head = click.style(f"#{moment.sequence:<4}", bold=True)
@@ -210,6 +210,8 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
 
 def answers(found: Status) -> str:
     """What answers now, in half a sentence."""
+    if found.unloaded:
+        return f"version {found.stable} is stable and answers nobody, {load_first(found.model)}"
     if found.candidate is None:
         return f"version {found.stable} answers everything"
     if float(found.weight) == 0 and found.shadow != "0":
@@ -227,7 +229,7 @@ def undone(done: Done) -> str:
     if stable == done.status.stable:
         return f"candidate {candidate} is dropped"
     if candidate is None:
-        return f"version {stable} is kept warm: undo again brings it back"
+        return f"undo again brings version {stable} back"
     return (
         f"version {stable}, which was stable, is dropped with candidate {candidate}: abort drops a candidate "
         f"alone, undo again brings version {stable} back"

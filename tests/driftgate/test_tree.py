@@ -110,7 +110,7 @@ def test_a_proven_regression_is_shown_on_its_side() -> None:
 
 
 def test_a_model_without_a_rollout_is_steady() -> None:
-    """One version answers everything, and nothing is waited for."""
+    """One version answers everything, and nothing is waited for; unloaded it answers nobody, and waits."""
     steady = Status(
         model="loans",
         revision=1,
@@ -125,3 +125,7 @@ def test_a_model_without_a_rollout_is_steady() -> None:
     assert "✔ steady" in shown
     assert "└──# 1  stable  100 % of requests" in shown
     assert "Next" not in shown
+    gone = text(msgspec.structs.replace(steady, unloaded=True, previous="2", next="it is unloaded"))
+    assert "├──# 1  stable  unloaded (nobody)" in gone
+    assert "└──# 2  previous  kept for undo" in gone
+    assert "Next:     it is unloaded" in gone

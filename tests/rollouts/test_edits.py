@@ -146,6 +146,20 @@ def test_a_bake_ends_only_without_a_candidate() -> None:
         edits.finish(edits.start(edits.first("m", "1"), "2"))
 
 
+def test_nothing_is_begun_with_a_model_that_is_unloaded() -> None:
+    """A start says what comes first, as does what needs a candidate; after an undo it is unloaded still."""
+    route = edits.unload(edits.promote(edits.start(edits.first("m", "1"), "2")))
+    said = r"it is unloaded: load it first \(POST /v2/repository/models/m/load\)"
+    with pytest.raises(RouteError, match=said):
+        edits.start(route, "3")
+    with pytest.raises(RouteError, match=said):
+        edits.promote(route)
+    back = edits.undo(route)
+    assert (back.stable, back.unloaded) == ("1", True)
+    with pytest.raises(RouteError, match="abort or promote it before unloading"):
+        edits.unload(edits.start(edits.first("m", "1"), "2"))
+
+
 def test_what_lets_a_version_answer_more_is_told_from_going_back() -> None:
     """A start, more weight and a promotion want a way back; less weight and what goes back do not."""
     first = edits.first("m", "1")

@@ -108,6 +108,8 @@ def test_a_model_without_a_rollout_is_steady() -> None:
     last = msgspec.structs.replace(ROLLOUT, state="succeeded")
     assert at_rest(route, [ROW], last).state == "succeeded"
     assert at_rest(route, [ROW], last).history[0].sequence == 12
+    unloaded = at_rest(msgspec.structs.replace(route, unloaded=True))
+    assert (unloaded.unloaded, unloaded.next[:37]) == (True, "it is unloaded: load it first (POST /")
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,7 @@ def test_undo_in_a_step_goes_to_the_version_before_the_present_one() -> None:
         ([verbs.start(SPEC, "2"), verbs.promote, verbs.pause()], "it is baking"),
         ([verbs.start(SPEC, "2"), verbs.advance, verbs.advance, verbs.advance], "is the last; promote it"),
         ([verbs.start(SPEC, "1")], "stable already"),
+        ([verbs.unload, verbs.resume], "cannot resume, it is unloaded: load it first"),
         ([verbs.start(SPEC, "2"), verbs.finish], "promote or abort it first"),
     ],
 )

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from driftgate.__main__ import run
+from driftgate.cli.models import listed, standing
+from gateway.views import ModelView
 from registry_client import publish
 from tests.registry_client.support import a_graph
 
@@ -29,3 +31,10 @@ def test_an_empty_registry_is_said_to_be_empty(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == f"no model is in {tmp_path}\n"
     assert run(["models", "list", "--models", str(tmp_path / "none")]) == 1
     assert "not found" in capsys.readouterr().err
+
+
+def test_an_unloaded_model_is_said_to_answer_nobody() -> None:
+    """Neither the list nor the model's own table shows a version as answering where none does."""
+    view = ModelView("m", ["1", "2"], revision=3, stable="1", previous="2", unloaded=True)
+    assert listed(view)[2] == "1, unloaded (nobody)"
+    assert [standing(view, version) for version in view.versions] == ["unloaded (nobody)", "previous"]

@@ -31,12 +31,16 @@ def test_what_answers_is_said_as_it_is() -> None:
         answers(msgspec.structs.replace(shadowed, weight="25"))
         == "version 2 answers 25 %, version 1 the rest"
     )
+    assert answers(msgspec.structs.replace(alone, unloaded=True)) == (
+        "version 1 is stable and answers nobody, "
+        "it is unloaded: load it first (POST /v2/repository/models/m/load)"
+    )
 
 
 @pytest.mark.parametrize(
     ("candidate", "stable", "said"),
     [
-        (None, "1", "version 2 is kept warm: undo again brings it back"),
+        (None, "1", "undo again brings version 2 back"),
         ("3", "1", "version 2, which was stable, is dropped with candidate 3: abort drops a candidate alone"),
         ("3", "2", "candidate 3 is dropped"),
     ],
@@ -82,6 +86,10 @@ def test_history_fits_the_terminal(
     assert capsys.readouterr().out.splitlines()[1:] == [f"      PASS on 2 160: {row.reason}"]
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
+    tell(row)
+    assert f"→ {row.stable}, and {row.candidate} to 25 %" in click.unstyle(capsys.readouterr().out)
+    tell(msgspec.structs.replace(row, verb="unload", candidate=None, unloaded=True))
+    assert "→ unloaded (nobody)" in click.unstyle(capsys.readouterr().out)
     tell(row)
     lines = [click.unstyle(line) for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines)) <= 80
