@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,8 @@ from prediction_log.ids import parse
 NS: Final = 10**9
 OTHER_TABLES: Final = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".feather"})
 """Names under which nobody looks for Parquet."""
+SHOWN: Final = 5
+"""Ids that name nothing which a message tells."""
 
 
 @click.group(
@@ -116,15 +119,19 @@ def delete(
     unknown = [identifier.hex() for identifier in done.unknown]
     if as_json:
         show.facts({**msgspec.structs.asdict(done), "unknown": unknown})
-    else:
+    elif done.ids:
         rows = f"{show.count(done.predictions)} rows, {show.count(done.pairs)} pairs"
         told = f"{show.count(done.ids)} predictions deleted: {rows}, {show.count(done.labels)} labels"
         click.echo(f"{click.style('✔', fg='green')} {told}")
     if unknown:
-        raise CommandError(
-            f"{len(unknown)} of {len(identifiers)} ids name no prediction of {model} in the log: "
-            f"{', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}; the others are deleted"  # noqa: PLR2004
-        )
+        raise CommandError(_missing(unknown, len(identifiers), model))
+
+
+def _missing(unknown: Sequence[str], asked: int, model: str) -> str:
+    """The sentence about ids that name nothing, and what became of the rest."""
+    named = f"{', '.join(unknown[:SHOWN])}{', …' if len(unknown) > SHOWN else ''}"
+    rest = "the others are deleted" if len(unknown) < asked else "nothing was deleted"
+    return f"{len(unknown)} of {asked} ids name no prediction of {model} in the log: {named}; {rest}"
 
 
 def instant(text: str | None, now_ns: int, option: str) -> int | None:

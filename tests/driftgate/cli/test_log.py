@@ -62,7 +62,19 @@ def test_an_unknown_id_is_an_error_and_the_others_are_deleted(tmp_path: Path, id
     code, output = run(tmp_path, "--id", ids[0], "--id", "0" * 32, "--reason", "x")
     assert code == 1
     assert "1 of 2 ids" in output
-    assert "0" * 32 in output
+    assert f"{'0' * 32}; the others are deleted" in output
+
+
+def test_where_no_id_is_known_nothing_is_said_to_be_deleted(tmp_path: Path, ids: list[str]) -> None:
+    """There are no others to speak of, and no count of none under a tick."""
+    del ids
+    done = CliRunner().invoke(
+        log, ["delete", "--model", "loan", "--data", str(tmp_path), "--id", "0" * 32, "--reason", "x"]
+    )
+    assert (done.exit_code, done.output) == (1, "")
+    assert str(done.exception).endswith(
+        f"1 of 1 ids name no prediction of loan in the log: {'0' * 32}; nothing was deleted"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--reason", "x"), ("--id", "0" * 32)])
