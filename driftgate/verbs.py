@@ -81,6 +81,17 @@ class TaughtGroup(Taught, click.Group):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
+    def resolve_command(
+        self,
+        ctx: click.Context,
+        args: list[str],
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve, adding the closest name when there is no such verb."""
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-"):
+            raise click.UsageError(_unknown(args[0], names), ctx)
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """The names in the order in which they were declared: of a first day, not of the alphabet."""
         return list(self.commands)
@@ -116,16 +127,6 @@ class LazyGroup(TaughtGroup):
         verb = self._verbs.get(cmd_name)
         return pkgutil.resolve_name(verb.place) if verb else None
 
-    def resolve_command(
-        self,
-        ctx: click.Context,
-        args: list[str],
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve, adding the closest name when there is no such verb."""
-        if args and args[0] not in self._verbs and not args[0].startswith("-"):
-            raise click.UsageError(_unknown(args[0], self._verbs), ctx)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
         """Write the table of verbs from their summaries."""
         with formatter.section("Verbs"):
@@ -136,7 +137,7 @@ def _is_option(word: str) -> bool:
     return word.startswith("-") and word not in ("-h", "--help")
 
 
-def _unknown(name: str, verbs: Mapping[str, Verb]) -> str:
+def _unknown(name: str, verbs: Sequence[str]) -> str:
     import difflib  # noqa: PLC0415  only a mistake needs it
 
     close = difflib.get_close_matches(name, verbs, n=1)

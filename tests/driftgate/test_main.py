@@ -46,10 +46,27 @@ def test_without_a_verb_it_shows_its_help_and_counts_as_misused(capsys: pytest.C
     assert "Verbs:" in capsys.readouterr().err
 
 
-def test_a_misspelt_verb_is_met_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown verb is exit code 2 and names the closest."""
-    assert run(["rolout", "status"]) == MISUSED
-    assert "did you mean 'rollout'?" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rolout", "status"], "no such verb: 'rolout'; did you mean 'rollout'? (try: driftgate --help)"),
+        (
+            ["rollout", "strat"],
+            "no such verb: 'strat'; did you mean 'start'? (try: driftgate rollout --help)",
+        ),
+        (
+            ["config", "keys", "revok"],
+            "no such verb: 'revok'; did you mean 'revoke'? (try: driftgate config keys --help)",
+        ),
+        (["incidents", "inc_5h2k9x0d"], "no such verb: 'inc_5h2k9x0d' (try: driftgate incidents --help)"),
+    ],
+)
+def test_a_misspelt_verb_is_met_with_the_nearest_one(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unknown verb is exit code 2 and names the closest, in the same words at every level."""
+    assert run(arguments) == MISUSED
+    assert capsys.readouterr().err == f"driftgate: {said}\n"
 
 
 def test_a_known_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
