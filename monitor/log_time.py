@@ -26,6 +26,7 @@ NEAR: Final = 3_600 * 10**9
 """An hour in ns: how far apart frames of one log may be."""
 WITNESSES: Final = 3
 _PART: Final = 10
+_LATEST: Final = 2**63 - 1
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True, tag="log-time-1"):
@@ -89,7 +90,8 @@ class LogTime:
     def _go(self, step: int) -> None:
         was = self._state
         kept, used = (min(max(step, 0), most) for most in self._largest)
-        self._state = _Saved(was.now + step, 0, was.kept + kept, was.used + used)
+        # A log that begins at the end of time must not pass it: what is kept there has to be stored.
+        self._state = _Saved(was.now + step, 0, min(was.kept + kept, _LATEST), min(was.used + used, _LATEST))
 
     def state(self) -> bytes:
         """Everything `restore` needs."""

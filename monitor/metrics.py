@@ -35,6 +35,8 @@ RESTARTED: Final = "driftgate_monitor_detectors_restarted"
 
 _VERSION: Final = ("model", "version")
 _PARTS: Final = 1e-6
+_MOST: Final = 2**63 - 1
+"""A counter stays here: a loss may claim any 64-bit number of rows, and the sum of two has to be stored."""
 
 INSTRUMENTS: Final = (
     Instrument(FRAMES, "Frames read from the log.", labels=(*_VERSION, "kind")),
@@ -86,10 +88,10 @@ class Tally:
         self.counts: dict[SeriesKey, int] = {}
 
     def add(self, name: str, count: int, /, **labels: str) -> None:
-        """Count `count` more; nothing for 0."""
+        """Count `count` more, as far as a counter goes; nothing for 0."""
         if count:
             series = key(name, **labels)
-            self.counts[series] = self.counts.get(series, 0) + count
+            self.counts[series] = min(self.counts.get(series, 0) + count, _MOST)
 
     def state(self) -> bytes:
         """Everything `restore` needs, in an order of its own so that equal counts are equal bytes."""

@@ -80,6 +80,19 @@ def test_a_host_thirty_days_late_ages_nothing() -> None:
         assert abs(log.now - story[-1]) <= SECOND
 
 
+@pytest.mark.parametrize("first", [2**63 - 1, 2**63 - 1 - SECOND])
+def test_a_log_of_the_end_of_time_can_be_kept(first: int) -> None:
+    """However late the first clock is, no time is told that the store has no room for."""
+    log = made(first - 2, first - 1, first)
+    held, _ = log.take(times(first, first, 2**63 - 1))
+    for told in (log.now, log.kept, log.used, *held.tolist()):
+        assert told <= 2**63 - 1
+    log = made(first)
+    log.take(times(NOW, NOW, NOW))
+    log.take(times(first, first, first))
+    assert max(log.now, log.kept, log.used) <= 2**63 - 1
+
+
 @given(st.lists(st.integers(0, 2**62), min_size=1, max_size=30), st.integers(0, 30))
 def test_passed_time_never_goes_back_and_survives_a_restart(frames: list[int], cut: int) -> None:
     """Whatever the clocks said, passed time only grows; a run cut anywhere and restored goes on the same."""

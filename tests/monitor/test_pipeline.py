@@ -368,6 +368,17 @@ def retention(upto: str, rows: int, reason: bytes = b"retention") -> bytes:
     return encode(Kind.LOSS, loss_schema(), columns, rows=1, incarnation=0, stream=0, first=0)
 
 
+def test_losses_of_any_size_are_counted(folder: Path) -> None:
+    """Whatever a loss says was lost, it is counted as far as a counter goes, and so are those after it."""
+    db = open_store(folder)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
+    for row in range(1, 4):
+        pipeline.feed([(Offset(1, row), retention("000001:1", 2**64 - 1, b"full"))])
+    series = metrics.key(metrics.LOST, model="", version="", kind="unknown", reason="full")
+    assert pipeline.tally.counts[series] == 2**63 - 1
+    db.close()
+
+
 def test_a_version_says_which_columns_are_not_watched(folder: Path) -> None:
     """Why a column is not compared is in its status, and survives a restart."""
     body, _ = Traffic().predictions(10)
