@@ -46,6 +46,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         producer: the program that wrote the graph.
         feeds: the reference rows as the graph was fed, by input; empty without reference.
         outputs: what it answered on them.
+        single: where float32 inputs answered otherwise, when that is why it has doubles.
     """
 
     model: bytes
@@ -56,6 +57,12 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     producer: str
     feeds: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
+    single: Disagreement | None = None
+
+    @property
+    def has_doubles(self) -> bool:
+        """Whether an input is FP64."""
+        return any(spec.datatype == Datatype.FP64 for spec in self.signature.inputs)
 
     @property
     def predictions(self) -> np.ndarray | None:
@@ -115,6 +122,7 @@ def export_estimator(
     columns = read_columns(reference)
     original = _answers(estimator, reference, task)
     closest: Disagreement | None = None
+    single: Disagreement | None = None
     obstacle: RegistryError | None = None
     for attempt in _attempts(estimator, columns, task, previous):
         if isinstance(attempt, RegistryError):
@@ -122,7 +130,9 @@ def export_estimator(
             continue
         difference = _difference(original, attempt, tolerance)
         if difference is None:
-            return attempt
+            return msgspec.structs.replace(attempt, single=single if attempt.has_doubles else None)
+        if single is None and not attempt.has_doubles:
+            single = difference
         if closest is None or difference.rows < closest.rows:
             closest = difference
     if closest is not None:

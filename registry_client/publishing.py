@@ -8,6 +8,7 @@ own; this one only puts them in order. The heavy libraries load when they are fi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from registry_client.profiling import build_profile
 from registry_client.reference import read_labels
 from registry_client.registry import Registry, is_same
 from registry_client.signature import Signature
-from registry_client.verification import Tolerance
+from registry_client.verification import Disagreement, Tolerance
 
 _RACES: Final = 100
 """How often an automatic version is tried again when another publisher took it."""
@@ -47,6 +48,7 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
     held_out: bool = False,
     tolerance: Tolerance = _DEFAULT,
     clock: Clock | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Manifest:
     """Publish a fitted scikit-learn estimator, or an ONNX graph.
 
@@ -63,6 +65,7 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
         held_out: say True only when the model was not trained on the reference rows; it is recorded.
         tolerance: how far the export may differ from the original.
         clock: what dates the manifest; the system's when left out.
+        tell: hears, in a line, why the inputs are FP64 where float32 was tried first.
 
     Returns:
         The manifest as it is stored.
@@ -80,20 +83,34 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
     opened = open_registry(registry) if isinstance(registry, (str, Path)) else registry
     if labels is not None and reference is None:
         raise ReferenceDataError("labels were given without the reference rows they belong to")
-    export = _export(model, reference, tolerance, _previous(opened, name))
+    export = _export(model, reference, tolerance, _previous(opened, name, oldest=tolerance.rows > 0))
+    if tell is not None and export.single is not None:
+        tell(_why_doubles(export.single))
     profile = None if reference is None else _profile(export, labels, held_out=held_out)
     created = _rfc3339((clock or SystemClock()).now())
     draft = _draft(export, name=name, created=created)
     return _place(opened, draft, export.model, profile, wanted)
 
 
-def _previous(registry: Registry, name: str) -> Signature | None:
-    """The signature of the highest version that can be read, where there is one."""
-    for version in reversed(registry.versions(name)):
+def _previous(registry: Registry, name: str, *, oldest: bool) -> Signature | None:
+    """The signature of the highest version that can be read, or of the oldest, where there is one.
+
+    Of the oldest where rows may differ: who accepts that wants the types which clients have sent from the
+    start, although another version may have been published with doubles since.
+    """
+    versions = registry.versions(name)
+    for version in versions if oldest else reversed(versions):
         manifest = _readable(registry, name, version)
         if manifest is not None:
             return manifest.signature
     return None
+
+
+def _why_doubles(single: Disagreement) -> str:
+    return (
+        f"its inputs are FP64: in FP32 {single.rows} of {single.total} reference rows are answered otherwise "
+        f"(--tolerate-rows {single.rows} accepts them)"
+    )
 
 
 def _readable(registry: Registry, name: str, version: str) -> Manifest | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -18,13 +20,16 @@ from driftgate.frames import read_frame
 from driftgate.verbs import TaughtCommand
 from driftgate.waiting import doing
 from registry_client.backends import open_registry
-from registry_client.errors import BadNameError
+from registry_client.errors import BadNameError, RegistryError
 from registry_client.manifest import check_name, check_version
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
     from registry_client.registry import Registry
     from registry_client.verification import Tolerance
+
+_FP64: Final = "found FP64"
+"""How a reason ends where doubles are what keeps a version from standing in for another."""
 
 
 @click.command(
@@ -88,6 +93,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     opened = open_registry(models_place)
     before = opened.versions(name)
     given = _model(model)
+    told: list[str] = []
     with doing(_work(rows, is_graph=given is model)):
         manifest = publish(
             given,
@@ -98,11 +104,17 @@ def push(  # noqa: PLR0913  one parameter for each option
             held_out=held_out,
             tolerance=_tolerance(tolerance, tolerate_rows),
             registry=opened,
+            tell=told.append,
         )
+    clashes = {} if manifest.version in before else _clashes(manifest, opened, before)
     if as_json:
         show.facts(msgspec.to_builtins(manifest))
+    elif manifest.version in before:
+        click.echo(f"{_title(manifest)} is in {models_place} already, and is the same: nothing was published")
     else:
-        _tell(manifest, opened, models_place, is_new=manifest.version not in before)
+        _tell(manifest, opened, models_place, told)
+        _tell_how_it_answers(manifest, before, is_welcome=len(clashes) < len(before))
+    _warn_of(clashes)
 
 
 def _check(name: str, version: str | None) -> None:
@@ -175,22 +187,51 @@ def _reference(file: Path | None, labels: str | None) -> tuple[Any, Any]:
     return frame.drop(columns=[labels]), frame[labels]
 
 
-def _tell(manifest: Manifest, registry: Registry, place: str, *, is_new: bool) -> None:
-    digest = manifest.digest.removeprefix("sha256:")[:12]
-    mark = click.style("✔", fg="green")
-    title = f"{mark} {manifest.name} version {manifest.version} ({digest})"
-    if not is_new:
-        click.echo(f"{title} is in {place} already, and is the same: nothing was published")
+def _clashes(manifest: Manifest, registry: Registry, before: Sequence[str]) -> dict[str, str]:
+    """The older versions that this one cannot stand in for, ascending, each with the reason."""
+    found: dict[str, str] = {}
+    for version in before:
+        with contextlib.suppress(RegistryError):  # what cannot be read does not answer either
+            older = registry.manifest(manifest.name, version).signature
+            if older is not None and manifest.signature is not None:
+                found[version] = older.incompatibility(manifest.signature) or ""
+    return {version: reason for version, reason in found.items() if reason}
+
+
+def _warn_of(clashes: Mapping[str, str]) -> None:
+    """Say which rollouts will be refused, before somebody starts one."""
+    if not clashes:
         return
+    newest, reason = list(clashes.items())[-1]
+    others = f" (nor for {len(clashes) - 1} older)" if len(clashes) > 1 else ""
+    rows = ", or accept the rows that differ in FP32: --tolerate-rows N" if _FP64 in reason else ""
+    click.echo(
+        f"{click.style('!', fg='yellow')} it cannot stand in for version {newest}{others}: {reason}; "
+        f"a rollout from there will be refused: publish it under another name{rows}",
+        err=True,
+    )
+
+
+def _title(manifest: Manifest) -> str:
+    digest = manifest.digest.removeprefix("sha256:")[:12]
+    return f"{click.style('✔', fg='green')} {manifest.name} version {manifest.version} ({digest})"
+
+
+def _tell(manifest: Manifest, registry: Registry, place: str, told: Iterable[str]) -> None:
     found = registry.profile(manifest)
     known = (
         "without a reference profile" if found is None else f"with a profile of {show.count(found.rows)} rows"
     )
-    click.echo(f"{title}, {known}, is in {place}")
+    click.echo(f"{_title(manifest)}, {known}, is in {place}")
     if found is not None and found.risk is not None:
         click.echo(f"  {risk_text(found.risk, held_out=found.held_out)}")
-    if registry.versions(manifest.name) == [manifest.version]:
+    for line in told:
+        click.echo(f"  {line}")
+
+
+def _tell_how_it_answers(manifest: Manifest, before: Sequence[str], *, is_welcome: bool) -> None:
+    if not before:
         click.echo("  the first version of a model answers as soon as a gateway sees it")
-    else:
+    elif is_welcome:
         to = f"driftgate rollout start {manifest.name} --to {manifest.version}"
         click.echo(f"  nothing answers differently yet; bring it to traffic: {to}")

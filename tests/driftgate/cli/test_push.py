@@ -1,5 +1,6 @@
 """`driftgate push`: what is told of a publication, and of a file that holds no model."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from driftgate.cli.push import push
-from tests.registry_client.support import a_graph
+from tests.registry_client.support import a_graph, approvals, loans
 
 ROWS = pd.DataFrame({"a": np.linspace(0, 1, 40), "b": np.linspace(1, 0, 40)})
 TRUTH = pd.Series([0] * 20 + [1] * 20)
@@ -102,3 +106,59 @@ def test_a_graph_without_rows_is_told_to_have_no_profile(tmp_path: Path) -> None
     """Nothing can be compared with it, and that is said."""
     (tmp_path / "m.onnx").write_bytes(a_graph())
     assert "without a reference profile" in _run(tmp_path, str(tmp_path / "m.onnx"))[1]
+
+
+@pytest.fixture
+def retrained(tmp_path: Path) -> dict[str, list[str]]:
+    """The arguments of a linear model, of trees behind the same scaler, and of one that lost a column."""
+    rows = loans(600)
+    numbers, truth = rows[["salary (EUR)", "age"]], approvals(rows)
+    numbers.assign(y=truth).to_csv(tmp_path / "rows.csv", index=False)
+    numbers[["age"]].assign(y=truth).to_csv(tmp_path / "fewer.csv", index=False)
+    trees = make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=0))
+    models = {
+        "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers, truth),
+        "trees": trees.fit(numbers, truth),
+        "fewer": LogisticRegression().fit(numbers[["age"]], truth),
+    }
+    for called, model in models.items():
+        joblib.dump(model, tmp_path / f"{called}.joblib")
+    files = {called: "fewer.csv" if called == "fewer" else "rows.csv" for called in models}
+    return {
+        called: [str(tmp_path / f"{called}.joblib"), "--reference", str(tmp_path / file), "--labels", "y"]
+        for called, file in files.items()
+    }
+
+
+def test_doubles_where_single_ones_answer_otherwise_are_told(
+    tmp_path: Path, retrained: dict[str, list[str]]
+) -> None:
+    """Why it has FP64, that no rollout can go there, and what to do, before somebody starts one."""
+    _run(tmp_path, *retrained["linear"])
+    _, said = _run(tmp_path, *retrained["trees"])
+    assert re.search(r"its inputs are FP64: in FP32 \d+ of 600 reference rows are answered otherwise", said)
+    assert "! it cannot stand in for version 1: input 'salary (EUR)': wanted FP32, found FP64" in said
+    assert "under another name, or accept the rows that differ in FP32: --tolerate-rows N" in said
+    assert "rollout start" not in said
+
+
+def test_tolerated_rows_keep_what_clients_send(tmp_path: Path, retrained: dict[str, list[str]]) -> None:
+    """The number that was told makes a version that can be rolled out from the first, though doubles came."""
+    _run(tmp_path, *retrained["linear"])
+    _, said = _run(tmp_path, *retrained["trees"])
+    found = re.search(r"--tolerate-rows (\d+) accepts them", said)
+    assert found is not None
+    _, said = _run(tmp_path, *retrained["trees"], "--tolerate-rows", found[1])
+    assert "rollout start m --to 3" in said
+    assert "! it cannot stand in for version 2: input 'salary (EUR)': wanted FP64, found FP32" in said
+
+
+def test_a_lost_column_is_told(tmp_path: Path, retrained: dict[str, list[str]]) -> None:
+    """A version that no client's request fits is published, and said to be out of a rollout's reach."""
+    _run(tmp_path, *retrained["linear"])
+    _run(tmp_path, *retrained["trees"])
+    code, said = _run(tmp_path, *retrained["fewer"])
+    assert code == 0
+    assert "cannot stand in for version 2 (nor for 1 older): input 'salary (EUR)' is gone" in said
+    assert "tolerate" not in said
+    assert "rollout start" not in said
