@@ -162,6 +162,7 @@ class Intake:
         schema = frame.schema
         _, candidate = self._watch(schema.model, schema.version)
         _, stable = self._watch(schema.model, schema.partner)
+        regression = truth.is_regression(stable.manifest) and truth.is_regression(candidate.manifest)
         identifiers = np.ascontiguousarray(frame.array("id"))
         rows = zip(
             frame.array("revision").tolist(),
@@ -169,9 +170,9 @@ class Intake:
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             frame.array("stable_outcome").tolist(),
-            truth.predictions(frame, stable.manifest, side="stable."),
+            truth.answers(frame, stable.manifest, side="stable."),
             frame.array("candidate_outcome").tolist(),
-            truth.predictions(frame, candidate.manifest, side="candidate."),
+            truth.answers(frame, candidate.manifest, side="candidate."),
             strict=True,
         )
         by_revision: dict[int, list[Paired]] = {}
@@ -184,7 +185,8 @@ class Intake:
             if comparable and sides != (None, None) and revision < _REVISIONS:
                 by_revision.setdefault(revision, []).append(Paired(key, row, identifier, *sides))
         for revision, pairs in by_revision.items():
-            self._ledger.add_pairs((schema.model, revision, schema.partner, schema.version), pairs)
+            pairing = schema.model, revision, schema.partner, schema.version
+            self._ledger.add_pairs(pairing, pairs, regression=regression)
 
     def _deletions(self, frame: Frame) -> None:
         identifiers = np.ascontiguousarray(frame.array("id"))

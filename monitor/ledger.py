@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.settings import LedgerSettings
-from monitor.truth import Value, same
+from monitor.truth import Value, closer, same
 from prediction_log.record import ALL_ROWS
 from prediction_log.sampling import is_drawn, threshold
 
@@ -94,6 +94,7 @@ class Ledger:
         for number, model, version in self._db.execute("SELECT number, model, version FROM versions"):
             self._versions[model, version] = number
             self._names[number] = (model, version)
+        self._closer = {number for (number,) in self._db.execute("SELECT number FROM pairings WHERE closer")}
         self._early = Counter(key for (key,) in self._db.execute("SELECT key FROM early"))
         self._oldest = {table: self._head(table) for table in ("predictions", "pairs", "early")}
 
@@ -198,9 +199,14 @@ class Ledger:
     def _is_drawn(self, model: str, identifier: bytes) -> bool:
         return is_drawn(identifier, threshold(self.rates.get(model, 1.0)))
 
-    def add_pairs(self, pairing: tuple[str, int, str, str], rows: Sequence[Paired]) -> None:
-        """Keep the pairs of one (model, revision, stable, candidate), or count those with a label at once."""
-        number, before = self._pairing(pairing), self._last("pairs")
+    def add_pairs(
+        self, pairing: tuple[str, int, str, str], rows: Sequence[Paired], *, regression: bool = False
+    ) -> None:
+        """Keep the pairs of one (model, revision, stable, candidate), or count those with a label at once.
+
+        Of a `regression` right is who is as close to the label as the other version.
+        """
+        number, before = self._pairing(pairing, regression=regression), self._last("pairs")
         self._db.executemany(
             "INSERT INTO pairs (key, row, id, pairing, aged, stable, candidate) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [(row.key, row.row, row.id, number, self.now, row.stable, row.candidate) for row in rows],
@@ -230,13 +236,18 @@ class Ledger:
         """One more labelled pair; a version that failed was wrong."""
         if label is None or (stable is None and candidate is None):
             return
-        stable_right, candidate_right = bool(same(stable, label)), bool(same(candidate, label))
+        if pairing in self._closer:
+            found = closer(stable, candidate, label)
+            if found is None:
+                return
+        else:
+            found = bool(same(stable, label)), bool(same(candidate, label))
         column = {
             (True, True): "both_right",
             (True, False): "only_stable",
             (False, True): "only_candidate",
             (False, False): "both_wrong",
-        }[stable_right, candidate_right]
+        }[found]
         self._db.execute(f"UPDATE pairings SET {column} = {column} + 1 WHERE number = ?", (pairing,))  # noqa: S608
 
     def delete(self, key: int, identifier: bytes, row: int) -> None:
@@ -296,14 +307,18 @@ class Ledger:
             self._names[number] = (model, version)
         return number
 
-    def _pairing(self, pairing: tuple[str, int, str, str]) -> int:
+    def _pairing(self, pairing: tuple[str, int, str, str], *, regression: bool) -> int:
         self._db.execute(
-            "INSERT OR IGNORE INTO pairings (model, revision, stable, candidate) VALUES (?, ?, ?, ?)", pairing
+            "INSERT OR IGNORE INTO pairings (model, revision, stable, candidate, closer)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (*pairing, regression),
         )
         number: int = self._db.execute(
             "SELECT number FROM pairings WHERE model = ? AND revision = ? AND stable = ? AND candidate = ?",
             pairing,
         ).fetchone()[0]
+        if regression:
+            self._closer.add(number)
         return number
 
     def _started(self, table: str) -> None:

@@ -86,8 +86,10 @@ CREATE TABLE streams (
 ) STRICT, WITHOUT ROWID;
 """
 
-SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS, ""))
-"""Version 3: the ledger's keys follow the order of the ids (`monitor.keys`)."""
+_CLOSER: Final = "ALTER TABLE pairings ADD COLUMN closer INTEGER NOT NULL DEFAULT 0;"
+
+SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS, "", _CLOSER))
+"""3: the keys of the ledger follow the order of the ids (`monitor.keys`). 4: pairs of regressions."""
 NAME: Final = "monitor.db"
 LOCK: Final = "monitor.lock"
 """Held by the one monitor of a data folder."""

@@ -1,4 +1,4 @@
-"""What a version predicted, what the label says, and whether the two are the same.
+"""What a version predicted, what the label says, and whether the two are the same, or which of two is closer.
 
 Rules: whole numbers, truth values and whole floats compare as numbers; texts compare as texts; a text label
 of a number ("1" from a CSV file) is read as that number. What cannot be compared is neither right nor wrong:
@@ -6,6 +6,7 @@ None. The predicted class stands in the output the manifest names, or else in on
 output_label. One that was withheld, hashed or deleted is no value.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
@@ -56,6 +57,25 @@ def same(predicted: Value, label: Value) -> bool | None:
     return predicted == label
 
 
+def closer(one: Value, other: Value, label: Value) -> tuple[bool, bool] | None:
+    """Of two predicted numbers, whether each is as close to the label as the other: one is, or both are.
+
+    What is no number is farther than any; None where the label is none.
+    """
+    true = None if label is None else _number(label)
+    if true is None:
+        return None
+    first, second = _distance(one, true), _distance(other, true)
+    return first <= second, second <= first
+
+
+def _distance(value: Value, true: float) -> float:
+    number = None if value is None else _number(value)
+    if number is None:
+        return math.inf
+    return 0.0 if number == true else abs(number - true)
+
+
 def is_class(value: Value, classes: Collection[str]) -> bool:
     """Whether a label is one of a version's classes, as the manifest names them; no value is none of them.
 
@@ -74,12 +94,20 @@ def _number(value: float | str) -> float | None:
 
 
 def predictions(frame: Frame, manifest: Manifest | None, *, side: str = "") -> list[Value]:
-    """The predicted value of every row; None for each where there is none to compare with a label.
+    """The predicted class of every row; None for each where there is none to be right or wrong about.
 
     `side` is "stable." or "candidate." in a frame of pairs.
     """
-    if manifest is not None and manifest.task == "regression":
-        return [None] * frame.rows
+    return [None] * frame.rows if is_regression(manifest) else answers(frame, manifest, side=side)
+
+
+def is_regression(manifest: Manifest | None) -> bool:
+    """Whether a version predicts numbers, which are not right or wrong but closer or farther."""
+    return manifest is not None and manifest.task == "regression"
+
+
+def answers(frame: Frame, manifest: Manifest | None, *, side: str = "") -> list[Value]:
+    """The predicted class or number of every row, as `predictions`."""
     names = (manifest.label_output,) if manifest is not None and manifest.label_output else _FALLBACK
     for column in frame.schema.columns:
         if (

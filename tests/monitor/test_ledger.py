@@ -50,10 +50,11 @@ class Desk:
         with transaction(self.db):
             return self.ledger.add_label(model, Labelled(key, row, named, client, value), self.tally)
 
-    def pair(self, key: int, stable: Value, candidate: Value) -> None:
+    def pair(self, key: int, stable: Value, candidate: Value, *, regression: bool = False) -> None:
         """One pair."""
+        pair = Paired(key, 0, identifier(key), stable, candidate)
         with transaction(self.db):
-            self.ledger.add_pairs(("m", 3, "1", "2"), [Paired(key, 0, identifier(key), stable, candidate)])
+            self.ledger.add_pairs(("m", 3, "1", "2"), [pair], regression=regression)
 
     def expire(self, time: int) -> None:
         """Let the log's time pass."""
@@ -180,6 +181,20 @@ def test_pairs_count_by_who_was_right_in_any_order(desk: Desk) -> None:
             desk.pair(key, stable, candidate)
     assert desk.totals() == (1, 2, 1, 1)
     assert desk.count("pairs") == 0
+
+
+def test_pairs_of_a_regression_count_by_who_is_closer(desk: Desk) -> None:
+    """Of two numbers the closer is right, or both are; one that failed is wrong, also after a restart."""
+    answered = [(9.5, 11.0), (12.0, 10.25), (9.0, 11), (None, 500.0), (7.5, None)]
+    for key, (stable, candidate) in enumerate(answered, 1):
+        desk.predict(key, None)
+        desk.pair(key, stable, candidate, regression=True)
+        desk.ledger.reload()
+        desk.label(key, 10)
+    assert desk.totals() == (1, 2, 2, 0)
+    desk.pair(6, 1.0, 2.0, regression=True)
+    desk.label(6, "dear")
+    assert desk.totals() == (1, 2, 2, 0)
 
 
 def test_memory_is_bounded_by_age_and_by_number(desk: Desk) -> None:

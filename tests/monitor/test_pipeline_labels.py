@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from prediction_log.labels import LabelRow
 from prediction_log.transport import Offset
 from registry_client.memory import MemoryRegistry
 from tests.monitor import worlds
-from tests.monitor.worlds import MODEL, Traffic, registry
+from tests.monitor.worlds import MODEL, Traffic, pairs, registry
 
 REGISTRY = registry("1")
 
@@ -86,6 +87,27 @@ def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Pa
     (found,) = status(Pipeline(db, worlds.settings(), known, worlds.IDS))["versions"]
     assert (found["accuracy"]["labelled"], found["accuracy"]["right"]) == (50, 30)
     assert found["accuracy"]["unknown_class"] == 30
+    db.close()
+
+
+def test_labels_of_a_regression_compare_its_versions(tmp_path: Path) -> None:
+    """They are neither right nor wrong by themselves; of each pair the closer version is right."""
+    db = open_store(tmp_path)
+    known = MemoryRegistry()
+    for version in "12":
+        found = replace(REGISTRY.manifest(MODEL, "1"), version=version, task="regression")
+        known.publish(replace(found, profile_digest=None), b"model 1", None)
+    pipeline = Pipeline(db, worlds.settings(), known, worlds.IDS)
+    traffic = Traffic()
+    body, labels = traffic.predictions(40, wrong=0.0)
+    ids = np.frombuffer(b"".join(label.id for label in labels), np.uint8).reshape(-1, 16)
+    values = [int(label.value) for label in labels]
+    near, far = [value + 1 for value in values], [value - 10 for value in values]
+    pipeline.feed(numbered([body, pairs(ids, near, far), traffic.labels(labels)]))
+    (total,) = pipeline.pair_totals()
+    assert (total.both_right, total.only_stable, total.only_candidate, total.both_wrong) == (0, 40, 0, 0)
+    (shown,) = [one for one in status(pipeline)["versions"] if one["version"] == "1"]
+    assert shown["accuracy"]["labelled"] == 0
     db.close()
 
 

@@ -11,10 +11,29 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from msgspec.structs import replace
 
-from monitor.truth import Value, is_class, plain, predictions, same
+from monitor.truth import Value, closer, is_class, plain, predictions, same
 from prediction_log.frame import decode, encode
 from prediction_log.record import FIXED_DTYPES, Kind, Validity, prediction_schema
 from tests.monitor.worlds import meta
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "label", "found"),
+    [
+        (2.5, 4, 3, (True, False)),
+        (2, 4, 3, (True, True)),
+        (3.5, 3, 3.0, (False, True)),
+        (1.5, None, "1.75", (True, False)),
+        (float("inf"), 1e300, 0, (False, True)),
+        (float("inf"), 0.0, float("inf"), (True, False)),
+        (1.5, 2.5, "dear", None),
+        (1.5, 2.5, None, None),
+    ],
+)
+def test_which_is_closer(one: Value, other: Value, label: Value, found: tuple[bool, bool] | None) -> None:
+    """Of two numbers one is closer to the label, or both are as close; what is none is farther than any."""
+    assert closer(one, other, label) == found
+    assert closer(other, one, label) == (found and found[::-1])
 
 
 @pytest.mark.parametrize(
