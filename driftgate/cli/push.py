@@ -230,8 +230,14 @@ def _tell(manifest: Manifest, registry: Registry, place: str, told: Iterable[str
 
 
 def _tell_how_it_answers(manifest: Manifest, before: Sequence[str], *, is_welcome: bool) -> None:
+    """What answers: a gateway begins with the highest version, and leaves what it has only by a rollout."""
     if not before:
         click.echo("  the first version of a model answers as soon as a gateway sees it")
-    elif is_welcome:
-        to = f"driftgate rollout start {manifest.name} --to {manifest.version}"
-        click.echo(f"  nothing answers differently yet; bring it to traffic: {to}")
+        return
+    if int(manifest.version) > int(before[-1]):
+        new = f"a gateway that has not seen {manifest.name} yet will answer by this one"
+        click.echo(f"  {new}; one that has goes on as before")
+    else:
+        click.echo("  nothing answers differently yet")
+    if is_welcome:
+        click.echo(f"  bring it to traffic: driftgate rollout start {manifest.name} --to {manifest.version}")

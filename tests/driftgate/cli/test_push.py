@@ -162,3 +162,24 @@ def test_a_lost_column_is_told(tmp_path: Path, retrained: dict[str, list[str]]) 
     assert "cannot stand in for version 2 (nor for 1 older): input 'salary (EUR)' is gone" in said
     assert "tolerate" not in said
     assert "rollout start" not in said
+
+
+def test_what_a_gateway_will_answer_by_is_told(tmp_path: Path) -> None:
+    """One that is new begins with the highest version, whichever came first; others do not move."""
+    for version, factor in (("5", 1.0), ("7", 2.0), ("6", 3.0)):
+        (tmp_path / f"{version}.onnx").write_bytes(a_graph(factor))
+    said = {
+        version: _run(tmp_path, str(tmp_path / f"{version}.onnx"), "--version", version)[1].splitlines()[1:]
+        for version in ("5", "7", "6")
+    }
+    assert said == {
+        "5": ["  the first version of a model answers as soon as a gateway sees it"],
+        "7": [
+            "  a gateway that has not seen m yet will answer by this one; one that has goes on as before",
+            "  bring it to traffic: driftgate rollout start m --to 7",
+        ],
+        "6": [
+            "  nothing answers differently yet",
+            "  bring it to traffic: driftgate rollout start m --to 6",
+        ],
+    }
