@@ -34,6 +34,9 @@ PATIENCE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.005
 HISTORY_LIMIT: Final = 1000
 
+Advised = tuple[verbs.Verb, tuple[str, ...]]
+"""A verb, and advice about what it was asked to do, one line each."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -84,7 +87,7 @@ class Console:
         allow, ConflictError where `revision` no longer stands, LoadError for a candidate that cannot serve.
         """
         began = self._clock.monotonic()
-        verb = await self._verb(model, name, wish)
+        verb, advice = await self._verb(model, name, wish)
         change = await self._off_loop(self._apply, model, verb, name, wish)
         self._follow()
         revision = change.route.revision
@@ -98,6 +101,7 @@ class Console:
             lagging=late,
             seconds=round(self._clock.monotonic() - began, 6),
             status=standing,
+            advice=advice,
         )
 
     async def status(self, model: str) -> Status:
@@ -118,13 +122,13 @@ class Console:
         """Let the thread go."""
         self._thread.shutdown(wait=False)
 
-    async def _verb(self, model: str, name: str, wish: Wish) -> verbs.Verb:
+    async def _verb(self, model: str, name: str, wish: Wish) -> Advised:
         if name == "start":
             return await self._start(model, wish)
         if name == "set-weight":
             if wish.weight is None:
                 raise MalformedError("set-weight needs `weight`, a percentage such as 5 or 0.5")
-            return verbs.set_weight(_share(wish.weight), hold=wish.hold)
+            return verbs.set_weight(_share(wish.weight), hold=wish.hold), ()
         plain: dict[str, verbs.Verb] = {
             "promote": verbs.promote,
             "pause": verbs.pause(wish.why),
@@ -134,9 +138,9 @@ class Console:
             "abort": verbs.abort(wish.why),
             "undo": verbs.undo(wish.why),
         }
-        return plain[name]
+        return plain[name], ()
 
-    async def _start(self, model: str, wish: Wish) -> verbs.Verb:
+    async def _start(self, model: str, wish: Wish) -> Advised:
         """A start whose candidate is known to serve here beside what answers now."""
         spec = spec_file.convert(wish.spec or {})
         candidate = wish.candidate or spec.candidate
@@ -146,7 +150,7 @@ class Console:
             raise MalformedError(f"this rollout file is for model {spec.model!r}, not for {model!r}")
         route = await self._off_loop(self._route, model)
         await self._fleet.load(model, candidate, joins=await self._answering(route))
-        return verbs.start(spec, candidate)
+        return verbs.start(spec, candidate), spec_file.lint(spec)
 
     async def _answering(self, route: Route) -> LoadedModel | None:
         """The stable version, which a candidate must fit; None where it cannot be loaded.

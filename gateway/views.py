@@ -11,7 +11,8 @@ from rollouts.timeline import Moment
 class Done(msgspec.Struct, frozen=True):
     """What came of an acting verb: what stands now, and which workers had not applied it when we answered.
 
-    `revision` is the route's new one; `seconds` is from the arrival of the request to the answer.
+    `revision` is the route's new one; `seconds` is from the arrival of the request to the answer. `advice` is
+    about what was done as it was asked for and is probably not meant.
     """
 
     model: str
@@ -21,6 +22,7 @@ class Done(msgspec.Struct, frozen=True):
     lagging: list[str]
     seconds: float
     status: Status
+    advice: tuple[str, ...] = ()
 
 
 class RunView(msgspec.Struct, frozen=True):

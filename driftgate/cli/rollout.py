@@ -197,13 +197,18 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
     if common["as_json"]:
         show.facts(answer)
         return
-    done = msgspec.convert(answer, Done)
+    tell_done(msgspec.convert(answer, Done))
+
+
+def tell_done(done: Done) -> None:
+    """What came of a verb; advice about it goes to stderr."""
     mark = click.style("✔", fg="green") if done.applied else click.style("!", fg="yellow")
-    click.echo(
-        f"{mark} {verb} {model}: {answers(done.status)}, revision {done.revision}, in {done.seconds:.2f} s"
-    )
-    if verb == "undo" and (said := undone(done)):
+    told = f"{answers(done.status)}, revision {done.revision}, in {done.seconds:.2f} s"
+    click.echo(f"{mark} {done.verb} {done.model}: {told}")
+    if done.verb == "undo" and (said := undone(done)):
         click.echo(f"  {said}")
+    for line in done.advice:
+        click.echo(f"{click.style('!', fg='yellow')} {line}", err=True)
     if done.lagging:
         click.echo(f"  not yet applied by {', '.join(done.lagging)}")
 

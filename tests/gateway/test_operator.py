@@ -135,6 +135,14 @@ async def test_a_rollout_from_start_to_undo(bench: Bench) -> None:
     assert (rows[0]["actor"], rows[0]["reason"]) == ("operator:ada", "spring")
 
 
+async def test_a_start_comes_with_advice(bench: Bench) -> None:
+    """What is probably not meant is done as it was asked for, and said; the defaults need no advice."""
+    begun = await bench.done("start", candidate="2", spec=STEPS)
+    assert any("promotes without proof" in line for line in begun["advice"])
+    await bench.done("abort")
+    assert (await bench.done("start", candidate="2"))["advice"] == []
+
+
 async def test_abort_goes_back(bench: Bench) -> None:
     """An aborted rollout leaves stable alone, and the status says how it ended."""
     await bench.done("start", candidate="2", spec=STEPS)

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from driftgate.__main__ import MISUSED, run
-from driftgate.cli.rollout import answers, tell, undone
+from driftgate.cli.rollout import answers, tell, tell_done
 from gateway.views import Done
 from rollouts.status import Status
 from rollouts.timeline import Moment
@@ -45,7 +45,9 @@ def test_what_answers_is_said_as_it_is() -> None:
         ("3", "2", "candidate 3 is dropped"),
     ],
 )
-def test_an_undo_says_what_it_took_away(candidate: str | None, stable: str, said: str) -> None:
+def test_an_undo_says_what_it_took_away(
+    candidate: str | None, stable: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whoever meant to drop the candidate alone learns that stable went too, and how it comes back."""
     before = Moment(
         sequence=4, at="", model="m", actor="pilot", verb="advance", reason="", verdict="", n=0, evidence={},
@@ -55,11 +57,29 @@ def test_an_undo_says_what_it_took_away(candidate: str | None, stable: str, said
     left = Status(
         model="m", revision=7, stable=stable, candidate=None, previous=None, state="", weight="0", shadow="0"
     )
-    for history, told in (((before, now), said), ((now,), "")):
-        status = msgspec.structs.replace(left, history=history)
-        done = Done(model="m", verb="undo", revision=7, applied=True, lagging=[], seconds=0, status=status)
-        assert undone(done).startswith(told)
-        assert bool(undone(done)) == bool(told)
+    done = Done("m", "undo", 7, applied=True, lagging=[], seconds=0, status=left)
+    tell_done(done)
+    head = f"✔ undo m: version {stable} answers everything, revision 7, in 0.00 s\n"
+    assert capsys.readouterr().out == head
+    tell_done(msgspec.structs.replace(done, status=msgspec.structs.replace(left, history=(before, now))))
+    assert capsys.readouterr().out.startswith(f"{head}  {said}")
+
+
+def test_advice_is_told_beside_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was done goes to stdout, what is probably not meant about it to stderr."""
+    status = Status(
+        model="m", revision=2, stable="1", candidate="2", previous=None, state="", weight="5", shadow="0"
+    )
+    advice = ("the last step promotes without proof; set its hold to until: pass",)
+    tell_done(
+        Done("m", "start", 2, applied=False, lagging=["worker 1"], seconds=2, status=status, advice=advice)
+    )
+    told = capsys.readouterr()
+    assert told.err == f"! {advice[0]}\n"
+    assert told.out.splitlines() == [
+        "! start m: version 2 answers 5 %, version 1 the rest, revision 2, in 2.00 s",
+        "  not yet applied by worker 1",
+    ]
 
 
 def test_history_fits_the_terminal(
