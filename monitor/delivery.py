@@ -25,6 +25,7 @@ from groundwork.tracing import Tracer, Value, parent_of
 from monitor import outbox
 from monitor.outbox import Attempt, Delivery
 from monitor.reports import Report
+from monitor.reports import prune as prune_reports
 from monitor.reports import save as save_report
 from monitor.retries import Next, Response, judge
 from monitor.settings import Webhook
@@ -142,6 +143,7 @@ class Dispatcher:
             return
         with transaction(self._db):
             pruned = outbox.prune(self._db, self._clock.now() - self._keep)
+            prune_reports(self._db)
         # A full batch means that there is more.
         self._pruned = now if pruned == 0 else self._pruned
 

@@ -134,7 +134,8 @@ class Pipeline:
         Whatever it raises, nothing was taken in.
         """
         with self._round():
-            self._intake.reports = store.load_reports(self._db)
+            asked = [watch.asked.event for watch in self.watches if watch.asked is not None]
+            self._intake.reports = store.load_reports(self._db, asked)
             for offset, content in frames:
                 self._take(offset, content)
             for entry in entries:

@@ -4,7 +4,8 @@ Rules:
 1. One synced transaction per checkpoint holds the offset, detector states, incidents, ledger and outbox.
    After a crash the log is read again from that offset, so nothing is counted twice or forgotten.
 2. The pipeline writes what follows from the log; the dispatcher writes only `deliveries` and `endpoints`, and
-   removes events that are long settled; the API writes only `reports` and asks the dispatcher for the rest.
+   removes events that are long settled, and their reports; the API writes only `reports` and asks the
+   dispatcher for the rest.
    Each has a connection of its own.
 
 Refuses to know: what any state means.
@@ -163,6 +164,10 @@ def load_incident(connection: sqlite3.Connection, name: str) -> Incident | None:
     return None if found is None else msgspec.json.decode(found[0], type=Incident)
 
 
-def load_reports(connection: sqlite3.Connection) -> dict[str, str]:
-    """What receivers reported of retrain requests: event id -> running, succeeded or failed."""
-    return dict(connection.execute("SELECT event, state FROM reports").fetchall())
+def load_reports(connection: sqlite3.Connection, events: Iterable[str]) -> dict[str, str]:
+    """What receivers reported of these retrain requests: event id -> running, succeeded or failed."""
+    found = (
+        connection.execute("SELECT event, state FROM reports WHERE event = ?", (event,)).fetchone()
+        for event in events
+    )
+    return dict(row for row in found if row is not None)

@@ -1,13 +1,15 @@
 """Tests of monitor.pipeline with labels that are late, strange, or of another clock's time."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from monitor import metrics
+from groundwork.database import transaction
+from monitor import metrics, reports
 from monitor.pipeline import Pipeline
 from monitor.status import status
 from monitor.store import open_store
@@ -125,4 +127,26 @@ def test_a_label_larger_than_any_integer_of_the_store_is_joined(tmp_path: Path, 
     assert pipeline.tally.counts[metrics.key(metrics.LABELS, **of)] == 2
     stored = db.execute("SELECT label FROM predictions WHERE labelled = 1").fetchall()
     assert stored == [(float(value),)] * 2
+    db.close()
+
+
+@pytest.mark.parametrize(("said", "requests"), [(None, 1), ("running", 1), ("failed", 2)])
+def test_a_retrain_that_failed_is_asked_for_again(tmp_path: Path, said: Any, requests: int) -> None:
+    """What was reported of the last request decides whether there is another, once it has cooled down."""
+    db = open_store(tmp_path)
+    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
+    traffic = Traffic(5)
+    bad = [traffic.predictions(64, wrong=0.7) for _ in range(10)]
+    pipeline.feed(numbered([frame for body, labels in bad for frame in (body, traffic.labels(labels))]))
+    ((event,),) = db.execute("SELECT id FROM events WHERE type = 'retrain.requested'").fetchall()
+    if said is not None:
+        with transaction(db):
+            reports.save(db, event, reports.Report(said), worlds.START)
+            db.execute("INSERT INTO reports VALUES ('another', 'failed', 0, x'')")
+    traffic.time += 61 * 10**9
+    later = [traffic.predictions(64, wrong=0.7) for _ in range(3)]
+    told = [frame for body, labels in later for frame in (body, traffic.labels(labels))]
+    pipeline.feed([(Offset(2, row), frame) for row, frame in enumerate(told, 1)])
+    found = db.execute("SELECT count(*) FROM events WHERE type = 'retrain.requested'").fetchone()
+    assert found == (requests,)
     db.close()
