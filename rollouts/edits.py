@@ -175,4 +175,4 @@ def _settled(route: Route, **changes: object) -> Route:
 
 
 def _next(route: Route, **changes: object) -> Route:
-    return check(replace(route, revision=route.revision + 1, **changes))
+    return check(replace(route, revision=route.revision + 1, **changes), standing=route.revision)

@@ -63,15 +63,16 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(dict.fromkeys(version for version in named if version is not None))
 
 
-def check(route: Route) -> Route:
-    """Return the route when it is one that may stand.
+def check(route: Route, *, standing: int | None = None) -> Route:
+    """Return the route when it is one that may stand; `standing` is the revision that it would follow.
 
     Raises:
         RouteError: It breaks a rule of this module.
     """
     complaint = _complaint(route)
     if complaint is not None:
-        raise RouteError(f"route of {route.model!r} at revision {route.revision}: {complaint}")
+        revision = route.revision if standing is None else standing
+        raise RouteError(f"route of {route.model!r} at revision {revision}: {complaint}")
     return route
 
 

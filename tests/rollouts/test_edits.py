@@ -140,6 +140,12 @@ def test_undo_never_brings_a_candidate_to_everybody() -> None:
             edits.undo(back)
 
 
+def test_a_refused_edit_names_the_revision_that_stands() -> None:
+    """A person reads the number that `rollout status` shows, not one that was never written."""
+    with pytest.raises(RouteError, match="route of 'm' at revision 1: candidate 1 is stable already"):
+        edits.start(edits.first("m", "1"), "1")
+
+
 def test_a_bake_ends_only_without_a_candidate() -> None:
     """What has a candidate is not finished."""
     with pytest.raises(RouteError, match="promote or abort it first"):
