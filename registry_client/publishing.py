@@ -8,7 +8,7 @@ own; this one only puts them in order. The heavy libraries load when they are fi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -57,8 +57,8 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
             as bytes, or as the path of an ``.onnx`` file.
         name: the model's name.
         registry: an open registry, or what ``open_registry`` takes.
-        version: a positive whole number; None means the highest plus one, or the highest itself when it
-            already holds exactly this.
+        version: a positive whole number; None means the highest plus one, or the highest of those that
+            already hold exactly this.
         reference: rows such as the model will see, in the form the estimator was fitted on: a DataFrame or a
             2-D array; for a graph also a mapping of input name to array. Required for an estimator.
         labels: the true values of the reference rows, from which the risk is computed.
@@ -209,12 +209,11 @@ def _place(
         manifest, content = _finish(draft, profile, version)
         return registry.publish(manifest, model, content)
     for _ in range(_RACES):
-        highest = max((int(known) for known in registry.versions(draft.name)), default=0)
-        if highest:
-            same, _ = _finish(draft, profile, str(highest))
-            stored = _readable(registry, draft.name, str(highest))
-            if stored is not None and is_same(stored, same):
-                return stored
+        versions = registry.versions(draft.name)
+        stored = _stored(registry, draft, profile, versions)
+        if stored is not None:
+            return stored
+        highest = max(map(int, versions), default=0)
         manifest, content = _finish(draft, profile, str(highest + 1))
         try:
             return registry.publish(manifest, model, content)
@@ -223,6 +222,22 @@ def _place(
     raise VersionExistsError(
         f"model {draft.name!r}: {_RACES} versions in a row were taken by other publishers; try again"
     )
+
+
+def _stored(
+    registry: Registry, draft: Manifest, profile: Profile | None, versions: Sequence[str]
+) -> Manifest | None:
+    """The highest version that already holds exactly this; None where none does.
+
+    An older one too: who wants that one to answer again starts a rollout to it, and needs no copy of it.
+    """
+    for version in reversed(versions):
+        stored = _readable(registry, draft.name, version)
+        if stored is not None and stored.digest == draft.digest:
+            same, _ = _finish(draft, profile, version)
+            if is_same(stored, same):
+                return stored
+    return None
 
 
 def _finish(draft: Manifest, profile: Profile | None, version: str) -> tuple[Manifest, bytes | None]:

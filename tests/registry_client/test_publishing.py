@@ -85,6 +85,16 @@ def test_same_again() -> None:
     assert registry.versions("loans") == ["1", "2"]
 
 
+def test_an_older_version_again() -> None:
+    """What an older version holds is that version, and no copy under a new number that nobody asked for."""
+    registry = MemoryRegistry()
+    first, _ = (publish(a_graph(factor), name="m", registry=registry) for factor in (1.0, 2.0))
+    assert publish(a_graph(1.0), name="m", registry=registry) == first
+    assert registry.versions("m") == ["1", "2"]
+    assert publish(a_graph(1.0), name="m", registry=registry, version=3).version == "3"
+    assert publish(a_graph(1.0), name="m", registry=registry).version == "3"
+
+
 def test_other_bytes_under_a_version() -> None:
     """Other bytes under a version that exists are refused."""
     registry = MemoryRegistry()
@@ -99,7 +109,7 @@ def test_a_broken_older_version_keeps_nobody_from_publishing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, version: int | None
 ) -> None:
     """With the manifest of the highest version cut, the next is published, and the broken one is named."""
-    first = publish(FITTED, name="loans", registry=tmp_path, reference=FRAME)
+    first = publish(FITTED, name="loans", registry=tmp_path, reference=FRAME[:200])
     publish(FITTED, name="loans", registry=tmp_path, reference=FRAME, version=2)
     (tmp_path / "loans" / "2" / "manifest.json").write_text('{"name": "loans", ')
     third = publish(FITTED, name="loans", registry=tmp_path, reference=FRAME, version=version)

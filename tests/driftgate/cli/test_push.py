@@ -65,6 +65,17 @@ def test_the_same_again_says_that_nothing_was_published(tmp_path: Path, trained:
     assert "already, and is the same: nothing was published" in said
 
 
+def test_an_older_version_again_is_named(tmp_path: Path) -> None:
+    """Whoever pushes the file of an older version is told which one it is."""
+    for factor in (1.0, 2.0):
+        (tmp_path / f"{factor}.onnx").write_bytes(a_graph(factor))
+        _run(tmp_path, str(tmp_path / f"{factor}.onnx"))
+    code, said = _run(tmp_path, str(tmp_path / "1.0.onnx"))
+    assert code == 0
+    assert "m version 1" in said
+    assert "already, and is the same: nothing was published" in said
+
+
 def test_labels_left_among_the_rows_are_refused(tmp_path: Path, trained: list[str]) -> None:
     """Without --labels their column would become an input; it is named instead."""
     code, said = _run(tmp_path, *trained[:3])
