@@ -22,11 +22,15 @@ from driftgate.waiting import doing
 from registry_client.backends import open_registry
 from registry_client.errors import BadNameError, RegistryError
 from registry_client.manifest import check_name, check_version
+from registry_client.onnx_file import what_it_is
 
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
     from registry_client.registry import Registry
     from registry_client.verification import Tolerance
+
+_PICKLED: Final = (b"\x80", b"ccopy", b"x", b"\x1f\x8b", b"BZh", b"]\0", b"\xfd7zXZ", b'\x04"M\x18')
+"""How a file begins that joblib loads: a pickle, of the oldest form too, or one packed in any of its ways."""
 
 _FP64: Final = "found FP64"
 """How a reason ends where doubles are what keeps a version from standing in for another."""
@@ -148,6 +152,7 @@ def _model(file: Path) -> Any:
     """The path of a graph as it is, or the estimator in a joblib file."""
     if file.suffix == ".onnx":
         return file
+    _refuse_other_files(file)
     import joblib  # noqa: PLC0415  part of scikit-learn
 
     try:
@@ -159,6 +164,19 @@ def _model(file: Path) -> Any:
     for said in dict.fromkeys(" ".join(str(one.message).split()) for one in warned):
         click.echo(f"{click.style('!', fg='yellow')} {file}: {said}", err=True)
     return estimator
+
+
+def _refuse_other_files(file: Path) -> None:
+    """CommandError for what is no pickle: read as one, a text would be taken for names of code to import."""
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    if start.startswith(_PICKLED):
+        return
+    if file.suffix == ".py":
+        found = "a program: run it, let it write the fitted estimator with joblib.dump, and push that file"
+    else:
+        found = what_it_is(start) or "neither"
+    raise CommandError(f"{file}: wanted an .onnx file or a joblib file of a fitted estimator, found {found}")
 
 
 def _unreadable(file: Path, error: Exception) -> str:

@@ -1,5 +1,6 @@
 """`driftgate push`: what is told of a publication, and of a file that holds no model."""
 
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -100,6 +101,41 @@ def test_code_that_is_not_here_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert "it needs code that cannot be imported here" in said
     assert "Stranger" in said
     assert "PYTHONPATH" in said
+
+
+@pytest.mark.parametrize(
+    ("called", "content", "said"),
+    [
+        ("train.py", "import numpy as np, joblib\n", "found a program: run it, let it write the fitted"),
+        ("m.joblib", "import numpy as np, joblib\n", "found neither"),
+        ("m.pkl", "version https://git-lfs.github.com/spec/v1\n", "found it is a pointer of Git LFS"),
+        ("m.joblib", "", "found it is empty"),
+        ("m.keras", "PK\x03\x04", "found it is a zip archive"),
+    ],
+)
+def test_a_file_that_is_no_pickle_is_not_read_as_one(
+    tmp_path: Path, called: str, content: str, said: str
+) -> None:
+    """A text has no names of code to import: what is wanted is said, and what was found."""
+    (tmp_path / called).write_text(content)
+    code, told = _run(tmp_path, str(tmp_path / called))
+    assert code == 1
+    assert "wanted an .onnx file or a joblib file of a fitted estimator" in told
+    assert said in told
+    assert "imported" not in told
+
+
+@pytest.mark.parametrize("compress", ["zlib", "gzip", "bz2", "xz", "lzma"])
+def test_an_estimator_in_any_compression(tmp_path: Path, trained: list[str], compress: str) -> None:
+    """Whatever way joblib packs a file, it is taken."""
+    joblib.dump(joblib.load(trained[0]), trained[0], compress=(compress, 3))
+    assert _run(tmp_path, *trained)[0] == 0
+
+
+def test_an_estimator_in_the_oldest_form(tmp_path: Path, trained: list[str]) -> None:
+    """A pickle of text alone is one too."""
+    Path(trained[0]).write_bytes(pickle.dumps(joblib.load(trained[0]), protocol=0))
+    assert _run(tmp_path, *trained)[0] == 0
 
 
 def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
