@@ -35,9 +35,9 @@ class Status(msgspec.Struct, frozen=True):
     """Everything one screen shows about a model; JSON as it stands.
 
     `state` is "steady" without a rollout. Weights are percentages as text; `achieved` is the candidate's
-    share of the step's answered requests, None before the first. `rollback_evidence` is ln e-value of all
-    metrics together against `rollback_threshold`. `waiting` says what the next move waits for, `next` the
-    sentence. An `unloaded` model answers nobody.
+    share of the step's requests answered since its weight is what it is, None before the first.
+    `rollback_evidence` is ln e-value of all metrics together against `rollback_threshold`. `waiting` says
+    what the next move waits for, `next` the sentence. An `unloaded` model answers nobody.
     """
 
     model: str
@@ -115,7 +115,7 @@ def status(
         started=stamp(rollout.started),
         step=rollout.step + 1,
         steps=len(rollout.spec.steps),
-        achieved=_achieved(rollout, seen),
+        achieved=_achieved(seen, max(rollout.step_revision, _weighted_since(route, history))),
         progress=_progress(rollout, route, seen, rollout.waited(now, steady)),
         verdicts=tuple(verdicts),
         rollback_evidence=together.evidence,
@@ -126,10 +126,21 @@ def status(
     )
 
 
-def _achieved(rollout: Rollout, seen: Seen) -> float | None:
-    candidate = arm_total(seen, "candidate", rollout.step_revision).requests
-    everyone = candidate + arm_total(seen, "stable", rollout.step_revision).requests
+def _achieved(seen: Seen, since: int) -> float | None:
+    candidate = arm_total(seen, "candidate", since).requests
+    everyone = candidate + arm_total(seen, "stable", since).requests
     return 100 * candidate / everyone if everyone else None
+
+
+def _weighted_since(route: Route, history: Sequence[Entry]) -> int:
+    """The first revision of the candidate's present weight, as far back as the rows go."""
+    since = route.revision
+    for row in reversed(history):
+        if row.after is not None and row.after.revision <= since:
+            if row.after.weight != route.weight:
+                break
+            since = row.after.revision
+    return since
 
 
 def _progress(rollout: Rollout, route: Route, seen: Seen, waited: float) -> Progress | None:

@@ -87,6 +87,26 @@ def test_a_live_rollout_shows_where_it_stands_and_what_it_waits_for() -> None:
     assert (found.started, found.previous) == ("2023-11-14T22:13:20.000Z", "0")
 
 
+def test_a_share_is_achieved_since_its_weight_was_set() -> None:
+    """Neither a pause nor a resume begins it anew, and what another weight of the step gave is not in it."""
+    forty = msgspec.structs.replace(ROUTE, revision=4, weight=weight_from_percent(40))
+    routes = [ROUTE, forty, *(msgspec.structs.replace(forty, revision=revision) for revision in (5, 6))]
+    rows = [msgspec.structs.replace(ROW, revision=route.revision, after=route) for route in routes]
+    seen = Seen(
+        counts={
+            1: {
+                (3, "stable"): ArmCounts(400),
+                **{(revision, "stable"): ArmCounts(20) for revision in (4, 5, 6)},
+                **{(revision, "candidate"): ArmCounts(10) for revision in (4, 5, 6)},
+            }
+        }
+    )
+    decision = decide(ROLLOUT, forty, (), samples=0, pairs=0, now=START, freshness=Freshness(1.0))
+    for place in range(1, 4):
+        found = status(routes[place], ROLLOUT, (), seen, decision, now=START, history=rows)
+        assert found.achieved == pytest.approx(100 / 3)
+
+
 def test_a_status_is_json_as_it_stands() -> None:
     """What --json prints can be read back into the same value."""
     found = shown()
