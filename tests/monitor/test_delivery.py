@@ -19,14 +19,11 @@ from groundwork.database import transaction
 from groundwork.logs import Log
 from groundwork.tracing import Tracer
 from monitor import outbox
-from monitor.blocks import Mark
 from monitor.delivery import Dispatcher
 from monitor.events import Event, TestData, event_id
-from monitor.incidents import Incident
 from monitor.outbox import Delivery
-from monitor.reports import Report
 from monitor.settings import Webhook
-from monitor.store import load_reports, open_store, save_incident
+from monitor.store import open_store
 from tests.monitor.worlds import SECRET
 
 HOOK = Webhook(url="https://receiver.example/hook", secret=SECRET, name="receiver")
@@ -388,43 +385,3 @@ async def test_what_is_settled_is_forgotten_in_the_end(bench: Bench) -> None:
     await bench.pass_time(60 * 86_400)
     await bench.pass_time(60 * 86_400)
     assert bench.db.execute("SELECT max(sequence) FROM events").fetchone() == (4,)
-
-
-async def test_what_was_reported_of_a_forgotten_request_is_forgotten_with_it(bench: Bench) -> None:
-    """A report goes with its request, but for the one by which an open incident may be asked about again."""
-    gone, held = (bench.promise(number, kind="retrain.requested") for number in (1, 2))
-    for event in (gone, held):
-        await bench.dispatcher.save_report(event, Report("failed"))
-    incident = _incident(held)
-    _keep(bench, incident)
-    await bench.dispatcher.step()
-    await bench.dispatcher.step()
-    last = bench.promise(3, kind="retrain.requested")
-    await bench.dispatcher.save_report(last, Report("running"))
-    await bench.pass_time(31 * 86_400)
-    assert load_reports(bench.db, [gone, held, last]) == {held: "failed", last: "running"}
-    _keep(bench, msgspec.structs.replace(incident, state="resolved"))
-    await bench.pass_time(3_601)
-    assert load_reports(bench.db, [gone, held, last]) == {last: "running"}
-
-
-def _keep(bench: Bench, incident: Incident) -> None:
-    with transaction(bench.db):
-        save_incident(bench.db, incident)
-
-
-def _incident(trigger: str) -> Incident:
-    """An open one that asked for a retrain."""
-    return Incident(
-        id="inc_1",
-        model="m",
-        version="1",
-        opened=Mark(),
-        onset=Mark(),
-        latest=Mark(),
-        groups=("risk",),
-        findings=(),
-        evidence=20.0,
-        threshold=18.0,
-        trigger=trigger,
-    )
