@@ -5,6 +5,7 @@ is counted and skipped. Only rows drawn by the sampling rate and answered by sta
 input detectors; labels of pinned answers are joined and counted, and judge no version.
 """
 
+import bisect
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
@@ -59,8 +60,15 @@ class Intake:
         self._reach = reach
         self._keys = keys
         self.watches: dict[tuple[str, str], Watch] = {}
+        self._of_model: dict[str, list[Watch]] = {}
         self.touched: set[tuple[str, str]] = set()
         self.reports: dict[str, str] = {}
+
+    def add(self, watch: Watch) -> Watch:
+        """Have a version watched from now on; the same watch."""
+        self.watches[watch.model, watch.version] = watch
+        bisect.insort(self._of_model.setdefault(watch.model, []), watch, key=lambda one: one.version)
+        return watch
 
     def take(self, frame: Frame, offset: Offset) -> None:
         """Everything that follows from one frame."""
@@ -127,12 +135,11 @@ class Intake:
 
     def _labels(self, frame: Frame, offset: Offset) -> None:
         identifiers = np.ascontiguousarray(frame.array("label_id"))
-        clients = frame.strings("client_id")
         columns = zip(
             self._keys.of(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
-            clients.tolist(),
+            frame.strings("client_id").tolist(),
             truth.labels(frame),
             strict=True,
         )
@@ -227,7 +234,7 @@ class Intake:
         known = self._catalogue.version(model, version, digest)
         watch = self.watches.get((model, version))
         if watch is None:
-            watch = self.watches[model, version] = Watch(model, version, self._settings)
+            watch = self.add(Watch(model, version, self._settings))
         if known.profile is not None and watch.layout is None:
             watch.attach(known.profile)
         if known.manifest is not None:
@@ -239,8 +246,7 @@ class Intake:
     def _advance(self, frame: Frame) -> Times:
         """Let the log's time pass; the frame's record times, as far as they can be believed."""
         times, held = self._time.take(frame.array("time"))
-        of = {"model": frame.schema.model, "version": frame.schema.version}
-        self._tally.add(metrics.HELD, held, **of)
+        self._tally.add(metrics.HELD, held, model=frame.schema.model, version=frame.schema.version)
         self._ledger.now = self._time.kept
         return times
 
@@ -250,8 +256,7 @@ class Intake:
             incident = watch.incident
             if change == "none" or incident is None:
                 continue
-            of = {"model": watch.model, "version": watch.version}
-            self._tally.add(metrics.ALARMS, 1, change=change, **of)
+            self._tally.add(metrics.ALARMS, 1, change=change, model=watch.model, version=watch.version)
             if change == "opened":
                 self.emit(notices.drift(watch, incident, "detected", self._settings))
             elif change == "resolved":
@@ -263,12 +268,10 @@ class Intake:
         self._ledger.expire(tally)
         for outcome, count in sorted(tally.items()):
             self._tally.add(metrics.LABELS, count, model=frame.schema.model, outcome=outcome)
-        for (model, version), watch in sorted(self.watches.items()):
-            if model != frame.schema.model:
-                continue
+        for watch in self._of_model.get(frame.schema.model, ()):
             if frame.kind == Kind.PREDICTION and watch.is_idle_at(self._time.used):
                 watch.abandon("the version is not used any more")
-                self.touched.add((model, version))
+                self.touched.add((watch.model, watch.version))
                 self._note(watch, ["resolved"])
             if watch.incident is not None and watch.incident.state == "open":
                 self._ask_policy(watch)

@@ -109,7 +109,7 @@ class Pipeline:
             watch = Watch.restore(model, version, self._settings, state, known.profile)
             watch.problem = watch.problem or known.problem
             watch.digest = known.manifest.digest if known.manifest else ""
-            self._intake.watches[model, version] = watch
+            self._intake.add(watch)
         shown = Shown()
         shown.show(self.tally.counts, self.watches)
         self.shown = shown
