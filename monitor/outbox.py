@@ -46,22 +46,14 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wants(webhook: Webhook, kind: str) -> bool:
-    """Whether an endpoint subscribed to a type; a test is for the one endpoint it is sent to."""
+    """Whether an endpoint subscribed to a type."""
     return not webhook.events or any(is_wanted(kind, pattern) for pattern in webhook.events)
 
 
 def append(
-    connection: sqlite3.Connection,
-    event: Event,
-    *,
-    source: str,
-    webhooks: Sequence[Webhook],
-    to: str | None = None,
+    connection: sqlite3.Connection, event: Event, *, source: str, webhooks: Sequence[Webhook]
 ) -> int | None:
-    """Write an event and its deliveries inside the caller's transaction; its sequence, None if it was there.
-
-    `to` names the one endpoint that gets it, whatever it subscribed to.
-    """
+    """Write an event and its deliveries in the caller's transaction; its sequence, None if it was there."""
     if connection.execute("SELECT 1 FROM events WHERE id = ?", (event.id,)).fetchone():
         return None
     sequence: int = connection.execute("SELECT coalesce(max(sequence), 0) + 1 FROM events").fetchone()[0]
@@ -77,10 +69,9 @@ def append(
             encode(event, source=source, sequence=sequence),
         ),
     )
-    chosen = [hook for hook in webhooks if (wants(hook, event.type) if to is None else hook.endpoint == to)]
     connection.executemany(
         "INSERT INTO deliveries (event, endpoint, model) VALUES (?, ?, ?)",
-        [(sequence, hook.endpoint, event.model) for hook in chosen],
+        [(sequence, hook.endpoint, event.model) for hook in webhooks if wants(hook, event.type)],
     )
     return sequence
 

@@ -36,7 +36,7 @@ Verb = Callable[[Route, Rollout | None, int], Change]
 """(what stands, its live rollout, now in unix ns) to what shall stand."""
 
 
-def start(spec: RolloutSpec, candidate: str, *, attempt: int = 1) -> Verb:
+def start(spec: RolloutSpec, candidate: str) -> Verb:
     """Begin a rollout of `candidate` at the spec's first step; refused while another one is live.
 
     The id is MODEL-CANDIDATE-REVISION and also the salt, so each rollout draws its own requests.
@@ -49,7 +49,7 @@ def start(spec: RolloutSpec, candidate: str, *, attempt: int = 1) -> Verb:
                 f"abort it or let it end before {candidate} is started"
             )
         revision = route.revision + 1
-        name = f"{route.model}-{candidate}-{revision}" + (f"-{attempt}" if attempt > 1 else "")
+        name = f"{route.model}-{candidate}-{revision}"
         step = spec.steps[0]
         after = edits.start(
             route,
