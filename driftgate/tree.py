@@ -59,7 +59,8 @@ def _head(status: Status) -> Iterator[str]:
 def _versions(status: Status) -> Iterator[str]:
     yield ""
     yield click.style(f"⟳ {status.model}", bold=True)
-    others = [version for version in (status.previous,) if version not in (None, status.stable)]
+    shown = (None, status.stable, status.candidate)
+    others = [version for version in (status.previous,) if version not in shown]
     if status.candidate is not None:
         yield f"├──# {status.candidate}  {show.word('candidate')}  {status.weight} % of requests"
         yield from _verdicts(status.verdicts)

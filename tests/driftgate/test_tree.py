@@ -61,6 +61,9 @@ def test_it_says_what_answers_and_how_much() -> None:
     assert "# 3  candidate  25 % of requests" in shown
     assert "# 2  stable  75 % of requests" in shown
     assert "# 1  previous  kept warm for undo" in shown
+    tried_again = text(msgspec.structs.replace(STATUS, previous="3"))
+    assert "previous" not in tried_again
+    assert "└──# 2  stable" in tried_again
     assert "set 25 %, achieved 25.12 %" in shown
 
 
