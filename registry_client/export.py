@@ -198,11 +198,8 @@ def _choices(
     estimator: Any, columns: tuple[Column, ...], previous: Signature | None
 ) -> list[tuple[Datatype, ...]]:
     """The distinct choices of datatypes, in the order in which they are tried."""
-    typings = (
-        sorted(TYPINGS, key=lambda typing: typing.real != Datatype.FP64)
-        if needs_doubles(estimator)
-        else TYPINGS
-    )
+    wants_doubles = needs_doubles(estimator)
+    typings = sorted(TYPINGS, key=lambda typing: wants_doubles and typing.real != Datatype.FP64)
     choices = list(dict.fromkeys(typing.of(columns) for typing in typings))
     if previous is None or [spec.name for spec in previous.inputs] != [column.name for column in columns]:
         return choices
@@ -277,7 +274,7 @@ def _answers(estimator: Any, reference: Any, task: Task) -> Answers:
 def _said(estimator: Any, reference: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Values, probabilities where it has them, and what its margin is read from."""
     values = np.asarray(estimator.predict(reference))
-    if _has_scores(estimator):
+    if hasattr(estimator, "predict_proba"):
         scores = np.asarray(estimator.predict_proba(reference))
         return values, scores, scores
     if hasattr(estimator, "decision_function"):
@@ -285,13 +282,8 @@ def _said(estimator: Any, reference: Any) -> tuple[np.ndarray, np.ndarray | None
     return values, None, None
 
 
-def _has_scores(estimator: Any) -> bool:
-    return hasattr(estimator, "predict_proba")
-
-
 def _difference(original: Answers, export: Export, tolerance: Tolerance) -> Disagreement | None:
-    reading = export.reading
-    label, score = reading.label_output or "", reading.score_output
+    label, score = export.reading.label_output or "", export.reading.score_output
     values = export.outputs[label]
     if values.size != original.values.size:
         shapes = (f"shape {list(side.shape)}" for side in (original.values, values))
