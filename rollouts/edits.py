@@ -96,12 +96,11 @@ def abort(route: Route) -> Route:
 
 
 def undo(route: Route) -> Route:
-    """Return the route whose previous version is stable again; a candidate, if any, is dropped with it.
+    """Return the route one change back: without its candidate, else with its previous version stable again.
 
-    A candidate never gains by it: where it is the previous version itself, or none is known, it is dropped
-    and stable answers everything, as after `abort`. RouteError where there is neither.
+    While a candidate is on trial nobody has blamed stable, so it stays. RouteError where there is neither.
     """
-    if route.candidate is not None and route.previous in (None, route.candidate):
+    if route.candidate is not None:
         return abort(route)
     return _settled(route, stable=_previous(route), previous=route.stable)
 

@@ -154,9 +154,9 @@ def abort(reason: str = "") -> Verb:
 
 
 def undo(reason: str = "") -> Verb:
-    """Bring the previous version back, with or without a rollout; the present one becomes previous.
+    """Go back by one change, with or without a rollout: drop the candidate, else bring the previous back.
 
-    A candidate is dropped and never what is gone back to; without another version for that, no more is done.
+    Without a candidate the present version becomes previous.
     """
 
     def verb(route: Route, rollout: Rollout | None, now: int) -> Change:

@@ -149,11 +149,10 @@ def abort(model: str, **common: Any) -> None:
 @click.argument("model")
 @acting
 def undo(model: str, **common: Any) -> None:
-    """Bring the previous version back, with or without a rollout.
+    """Go back by one change, with or without a rollout.
 
-    The previous version is the one that was stable before the present one. A candidate is dropped with the
-    present one; to drop the candidate alone use abort. Where no other version is known to go back to, undo
-    drops the candidate alone too.
+    A candidate, where there is one, is dropped, as by abort. Else the previous version is brought back: the
+    one that was stable before the present one.
     """
     _act(model, "undo", common)
 
@@ -233,12 +232,7 @@ def undone(done: Done) -> str:
     stable, candidate = earlier[-1].stable, earlier[-1].candidate
     if stable == done.status.stable:
         return f"candidate {candidate} is dropped"
-    if candidate is None:
-        return f"undo again brings version {stable} back"
-    return (
-        f"version {stable}, which was stable, is dropped with candidate {candidate}: abort drops a candidate "
-        f"alone, undo again brings version {stable} back"
-    )
+    return f"undo again brings version {stable} back"
 
 
 def _status(api: Api, model: str) -> Status:

@@ -41,14 +41,13 @@ def test_what_answers_is_said_as_it_is() -> None:
     ("candidate", "stable", "said"),
     [
         (None, "1", "undo again brings version 2 back"),
-        ("3", "1", "version 2, which was stable, is dropped with candidate 3: abort drops a candidate alone"),
         ("3", "2", "candidate 3 is dropped"),
     ],
 )
 def test_an_undo_says_what_it_took_away(
     candidate: str | None, stable: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever meant to drop the candidate alone learns that stable went too, and how it comes back."""
+    """Whoever went back learns what was dropped, or how it comes back."""
     before = Moment(
         sequence=4, at="", model="m", actor="pilot", verb="advance", reason="", verdict="", n=0, evidence={},
         revision=6, stable="2", candidate=candidate, weight="5", rollout="m-3-5",
