@@ -54,8 +54,9 @@ async def read_body(
     """
     transfer = headers.get(b"transfer-encoding", _CHUNKED)
     if transfer.lower() != _CHUNKED:
+        said = transfer[:40].decode("latin-1")
         raise MalformedError(
-            f"Transfer-Encoding is {transfer[:40]!r}, wanted chunked or none; compress by Content-Encoding"
+            f"Transfer-Encoding is {said!a}, wanted chunked or none; compress by Content-Encoding"
         )
     length = headers.get(b"content-length", b"0").lstrip(b"0") or b"0"  # any number of them may be before it
     compressed = coding.coding_of(headers.get(b"content-encoding"))
