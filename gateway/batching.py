@@ -251,6 +251,13 @@ class Batcher:
             run, asked = following, ended
 
     def _ended(self, told: Ended) -> None:
+        try:
+            self._conclude(told)
+        finally:
+            if not told.goes_on:
+                self._subject.let_go()
+
+    def _conclude(self, told: Ended) -> None:
         run, outcomes = told.run, told.outcomes
         rows, seconds = sum(entry.rows for entry in run), told.ended - told.began
         self._pace.note(rows, seconds)
@@ -284,8 +291,6 @@ class Batcher:
             else:
                 entry.answer(result)
         self._pace.note_delay(self._monotonic() - told.asked - seconds)
-        if not told.goes_on:
-            self._subject.let_go()
 
     def _enough(self, ran: int) -> int:
         """How many rows the next run waits for, where so many were just answered."""

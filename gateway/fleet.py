@@ -143,6 +143,7 @@ class Fleet:
             self._counters.values[loaded.meters.loaded] -= 1
         self._budget.leave(loaded.size)
         await loaded.idle()
+        loaded.end_runs()
         self._journal.close(loaded)
         if key not in self._loaded and key not in self._loading:  # else its series go on
             forget(self._counters, *key)

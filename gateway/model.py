@@ -67,6 +67,15 @@ class LoadedModel(Interface):
         times = (self.since, self.meters.last_answer() * _MILLISECOND)
         return max((time for time in times if time <= now), default=0)
 
+    def end_runs(self) -> None:
+        """Let the threads of its runs go; nothing may run.
+
+        The batcher holds this version, which holds it: a ring that `gc.freeze` would keep for ever.
+        """
+        if self.batcher is not None:
+            self.batcher.close()
+            self.batcher = None
+
     def hold(self) -> None:
         """A run begins that lasts beyond this turn of the loop."""
         self._holders += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,22 @@ async def test_released_is_forgotten_when_it_is_idle(here: World) -> None:
     assert here.counted("driftgate_version_loaded", version="2") == 0
     again = await here.fleet.load("m", "2")
     assert again is not loaded
+
+
+async def test_a_released_version_leaves_no_thread(here: World) -> None:
+    """What ran off the loop is held by nobody afterwards: nothing needs a collector to be freed."""
+    loaded = await here.fleet.load("m", "1")
+    loaded.inline_rows, loaded.strays = -1, True
+    assert (await here.infer(request())).status_code == 200
+    runs = weakref.ref(loaded.batcher) if loaded.batcher is not None else None
+    assert runs is not None
+    gc.collect()
+    gc.disable()
+    try:
+        await here.fleet.release(loaded)
+        await until(lambda: runs() is None, "its runs are gone")
+    finally:
+        gc.enable()
 
 
 async def test_a_closed_version_runs_no_more(here: World) -> None:
