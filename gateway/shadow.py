@@ -202,6 +202,10 @@ class Shadow:
     def _lose(self, jobs: Sequence[Job], error: Exception) -> None:
         for job in jobs:
             self._let_go(job)
+        self._count_lost(jobs, error)
+
+    def _count_lost(self, jobs: Sequence[Job], error: Exception) -> None:
+        for job in jobs:
             self._drop(job, "fault")
         said = {"message": "shadow runs failed as nobody foresaw", "exception": error}
         asyncio.get_running_loop().call_exception_handler(said)
@@ -290,6 +294,12 @@ class Shadow:
         """Record and count; what was made to wait for this may go on."""
         for job in jobs:  # first, whatever may go wrong with one of them
             self._let_go(job)
+        try:
+            self._record_all(jobs, outcomes)
+        except Exception as error:  # noqa: BLE001  see rule 6
+            self._count_lost(jobs, error)
+
+    def _record_all(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         courses = {(job.answered, job.beside) for job in jobs}
         if len(courses) == 1 and self._plainly(self._courses[courses.pop()], jobs, outcomes):
             return
