@@ -309,8 +309,8 @@ class Ledger:
 
     def _pairing(self, pairing: tuple[str, int, str, str], *, regression: bool) -> int:
         self._db.execute(
-            "INSERT OR IGNORE INTO pairings (model, revision, stable, candidate, closer)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO pairings (model, revision, stable, candidate, closer) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET closer = max(closer, excluded.closer)",
             (*pairing, regression),
         )
         number: int = self._db.execute(

@@ -60,10 +60,10 @@ def same(predicted: Value, label: Value) -> bool | None:
 def closer(one: Value, other: Value, label: Value) -> tuple[bool, bool] | None:
     """Of two predicted numbers, whether each is as close to the label as the other: one is, or both are.
 
-    What is no number is farther than any; None where the label is none.
+    What is no number is farther than any; None where the label is none, or infinite.
     """
     true = None if label is None else _number(label)
-    if true is None:
+    if true is None or not math.isfinite(true):
         return None
     first, second = _distance(one, true), _distance(other, true)
     return first <= second, second <= first
@@ -71,9 +71,7 @@ def closer(one: Value, other: Value, label: Value) -> tuple[bool, bool] | None:
 
 def _distance(value: Value, true: float) -> float:
     number = None if value is None else _number(value)
-    if number is None:
-        return math.inf
-    return 0.0 if number == true else abs(number - true)
+    return math.inf if number is None else abs(number - true)
 
 
 def is_class(value: Value, classes: Collection[str]) -> bool:
@@ -107,7 +105,7 @@ def is_regression(manifest: Manifest | None) -> bool:
 
 
 def answers(frame: Frame, manifest: Manifest | None, *, side: str = "") -> list[Value]:
-    """The predicted class or number of every row, as `predictions`."""
+    """The predicted class or number of every row, as `predictions`; of a regression NaN is infinitely far."""
     names = (manifest.label_output,) if manifest is not None and manifest.label_output else _FALLBACK
     for column in frame.schema.columns:
         if (
@@ -115,14 +113,15 @@ def answers(frame: Frame, manifest: Manifest | None, *, side: str = "") -> list[
             and column.width == 1
             and column.origin in {f"{side}{name}" for name in names}
         ):
-            return _plain_column(frame, column)
+            return _plain_column(frame, column, math.inf if is_regression(manifest) else None)
     return [None] * frame.rows
 
 
-def _plain_column(frame: Frame, column: ColumnSpec) -> list[Value]:
+def _plain_column(frame: Frame, column: ColumnSpec, nan: Value) -> list[Value]:
     if column.hashed or column.withheld:
         return [None] * frame.rows
-    values = [plain(value) for value in _flat(frame.columns[column.name])]
+    flat = _flat(frame.columns[column.name])
+    values = [nan if value != value else plain(value) for value in flat]  # noqa: PLR0124  NaN alone is not itself
     if frame.validity is None:
         return values
     marks = frame.validity[:, frame.schema.values.index(column)].tolist()

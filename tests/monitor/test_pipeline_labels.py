@@ -1,5 +1,6 @@
 """Tests of monitor.pipeline with labels that are late, strange, or of another clock's time."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Pa
 
 
 def test_labels_of_a_regression_compare_its_versions(tmp_path: Path) -> None:
-    """They are neither right nor wrong by themselves; of each pair the closer version is right."""
+    """They are neither right nor wrong by themselves; of each pair the closer is right, and NaN never is."""
     db = open_store(tmp_path)
     known = MemoryRegistry()
     for version in "12":
@@ -104,10 +105,20 @@ def test_labels_of_a_regression_compare_its_versions(tmp_path: Path) -> None:
     body, labels = traffic.predictions(40, wrong=0.0)
     ids = np.frombuffer(b"".join(label.id for label in labels), np.uint8).reshape(-1, 16)
     values = [int(label.value) for label in labels]
-    near, far = [value + 1 for value in values], [value - 10 for value in values]
-    pipeline.feed(numbered([body, pairs(ids, near, far), traffic.labels(labels)]))
-    (total,) = pipeline.pair_totals()
-    assert (total.both_right, total.only_stable, total.only_candidate, total.both_wrong) == (0, 40, 0, 0)
+    near, far = [value + 1.5 for value in values], [value - 10.5 for value in values]
+    lost = [math.nan] * 30 + near[30:]
+    frames = [
+        body,
+        pairs(ids, near, far, dtype="<f8"),
+        pairs(ids, far, lost, first=40, revision=8, dtype="<f8"),
+        traffic.labels(labels),
+    ]
+    pipeline.feed(numbered(frames))
+    totals = pipeline.pair_totals()
+    assert [(one.both_right, one.only_stable, one.only_candidate, one.both_wrong) for one in totals] == [
+        (0, 40, 0, 0),
+        (0, 30, 10, 0),
+    ]
     (shown,) = [one for one in status(pipeline)["versions"] if one["version"] == "1"]
     assert shown["accuracy"]["labelled"] == 0
     db.close()

@@ -182,12 +182,13 @@ def meta(
 
 def pairs(
     ids: np.ndarray,
-    stable: Sequence[int],
-    candidate: Sequence[int],
+    stable: Sequence[float],
+    candidate: Sequence[float],
     *,
     first: int = 0,
     revision: int = 7,
     candidate_outcome: int = 1,
+    dtype: str = "<i8",
 ) -> bytes:
     """A frame of shadow pairs of versions 1 (stable) and 2 (candidate)."""
     rows = len(ids)
@@ -202,5 +203,5 @@ def pairs(
         "stable.label": list(stable),
         "candidate.label": list(candidate),
     }
-    schema = pair_schema(MODEL, "1", "2", [("label", "<i8", ())])
+    schema = pair_schema(MODEL, "1", "2", [("label", dtype, ())])
     return encode(Kind.PAIR, schema, columns, rows=rows, incarnation=1, stream=2_000, first=first)
