@@ -26,7 +26,7 @@ from registry_client.profile import Profile, encode, identify
 from registry_client.profiling import build_profile
 from registry_client.reference import read_labels
 from registry_client.registry import Registry, is_same
-from registry_client.signature import Signature
+from registry_client.signature import Datatype, Signature
 from registry_client.verification import Disagreement, Tolerance
 
 _RACES: Final = 100
@@ -83,7 +83,7 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
     opened = open_registry(registry) if isinstance(registry, (str, Path)) else registry
     if labels is not None and reference is None:
         raise ReferenceDataError("labels were given without the reference rows they belong to")
-    export = _export(model, reference, tolerance, _previous(opened, name, oldest=tolerance.rows > 0))
+    export = _export(model, reference, tolerance, previous(opened, name, single=tolerance.rows > 0))
     if tell is not None and export.single is not None:
         tell(_why_doubles(export.single))
     profile = None if reference is None else _profile(export, labels, held_out=held_out)
@@ -92,18 +92,30 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
     return _place(opened, draft, export.model, profile, wanted)
 
 
-def _previous(registry: Registry, name: str, *, oldest: bool) -> Signature | None:
-    """The signature of the highest version that can be read, or of the oldest, where there is one.
+def previous(registry: Registry, name: str, *, single: bool) -> Signature | None:
+    """The signature whose types are tried first: that of the highest version that can be read and has one.
 
-    Of the oldest where rows may differ: who accepts that wants the types which clients have sent from the
-    start, although another version may have been published with doubles since.
+    With `single`, where rows may differ: that of the newest version with the same inputs and none of them
+    FP64, if there is one. Who accepts such rows wants the types that clients sent before there were doubles.
     """
-    versions = registry.versions(name)
-    for version in versions if oldest else reversed(versions):
+    highest: Signature | None = None
+    for version in reversed(registry.versions(name)):
         manifest = _readable(registry, name, version)
-        if manifest is not None:
-            return manifest.signature
-    return None
+        if manifest is None or manifest.signature is None:
+            continue
+        found = manifest.signature
+        highest = highest or found
+        if not single or (_names(found) == _names(highest) and not _has_doubles(found)):
+            return found
+    return highest
+
+
+def _names(signature: Signature) -> set[str]:
+    return {tensor.name for tensor in signature.inputs}
+
+
+def _has_doubles(signature: Signature) -> bool:
+    return any(tensor.datatype is Datatype.FP64 for tensor in signature.inputs)
 
 
 def _why_doubles(single: Disagreement) -> str:

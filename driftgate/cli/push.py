@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PICKLED: Final = (b"\x80", b"ccopy", b"x", b"\x1f\x8b", b"BZh", b"]\0", b"\xfd7zXZ", b'\x04"M\x18')
 """How a file begins that joblib loads: a pickle, of the oldest form too, or one packed in any of its ways."""
 
-_FP64: Final = "found FP64"
+_FP64: Final = "wanted FP32, found FP64"
 """How a reason ends where doubles are what keeps a version from standing in for another."""
 
 
@@ -118,7 +118,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     else:
         _tell(manifest, opened, models_place, told)
         _tell_how_it_answers(manifest, before, is_welcome=len(clashes) < len(before))
-    _warn_of(clashes)
+    _warn_of(clashes, before, estimator=given is not model)
 
 
 def _check(name: str, version: str | None) -> None:
@@ -216,16 +216,18 @@ def _clashes(manifest: Manifest, registry: Registry, before: Sequence[str]) -> d
     return {version: reason for version, reason in found.items() if reason}
 
 
-def _warn_of(clashes: Mapping[str, str]) -> None:
+def _warn_of(clashes: Mapping[str, str], before: Sequence[str], *, estimator: bool) -> None:
     """Say which rollouts will be refused, before somebody starts one."""
     if not clashes:
         return
     newest, reason = list(clashes.items())[-1]
     others = f" (nor for {len(clashes) - 1} older)" if len(clashes) > 1 else ""
-    rows = ", or accept the rows that differ in FP32: --tolerate-rows N" if _FP64 in reason else ""
+    remedy = ": publish it under another name" if newest == before[-1] else ""
+    if remedy and estimator and reason.startswith("input") and _FP64 in reason:
+        remedy += ", or accept the rows that differ in FP32: --tolerate-rows N"
     click.echo(
         f"{click.style('!', fg='yellow')} it cannot stand in for version {newest}{others}: {reason}; "
-        f"a rollout from there will be refused: publish it under another name{rows}",
+        f"a rollout from there will be refused{remedy}",
         err=True,
     )
 

@@ -17,9 +17,11 @@ from groundwork.clock import FakeClock
 from registry_client import publish
 from registry_client.directory import DirectoryRegistry
 from registry_client.errors import BadNameError, PublishError, ReferenceDataError, VersionExistsError
-from registry_client.manifest import Manifest
+from registry_client.manifest import Manifest, digest_of
 from registry_client.memory import MemoryRegistry
 from registry_client.profile import CategoricalColumn, NumericColumn, Risk
+from registry_client.publishing import previous
+from registry_client.signature import Datatype, Signature, TensorSpec
 from tests.registry_client.support import a_graph, approvals, loans, pipeline, with_gaps
 
 FRAME = with_gaps(loans())
@@ -227,3 +229,31 @@ def test_importing_the_package_loads_nothing() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert ran.stdout.splitlines() == ["[]", "[] True"]
+
+
+def _takes(**inputs: Datatype) -> Signature:
+    tensors = tuple(TensorSpec(name, datatype, (-1, 1)) for name, datatype in inputs.items())
+    return Signature(tensors, (TensorSpec("y", Datatype.FP32, (-1, 1)),))
+
+
+@pytest.mark.parametrize(
+    ("taken", "single", "found"),
+    [
+        ([], True, None),
+        ([None], True, None),
+        ([_takes(a=Datatype.FP32), _takes(a=Datatype.FP64)], False, 1),
+        ([_takes(a=Datatype.FP32), _takes(a=Datatype.FP64), None], True, 0),
+        ([_takes(a=Datatype.FP64)], True, 0),
+        ([_takes(a=Datatype.FP32), _takes(a=Datatype.FP64, b=Datatype.FP64)], True, 1),
+    ],
+)
+def test_which_types_are_tried_first(taken: list[Signature | None], single: bool, found: int | None) -> None:  # noqa: FBT001  a case
+    """Those of the highest version; where rows may differ, of the newest with the same inputs and no doubles."""
+    registry = MemoryRegistry()
+    for version, signature in enumerate(taken, 1):
+        artifact = b"%d" % version
+        manifest = Manifest(
+            name="m", version=str(version), digest=digest_of(artifact), size=1, signature=signature
+        )
+        registry.publish(manifest, artifact, None)
+    assert previous(registry, "m", single=single) == (None if found is None else taken[found])
