@@ -62,16 +62,16 @@ class Suspects:
 
     A round is all or nothing: what one frame raises fails it whole, and fails it again after every start.
 
-    1. What the store, the disk, the registry or the memory fails at is no frame's: the round is begun again.
+    1. What the store, the disk, the registry or the memory fails at is no frame's, and leaves none out.
     2. After any other failure the frames of the round are read one at a time, and nothing else with them.
     3. A frame that failed TRIES times by itself is left out.
-    4. Where IN_A_ROW were left out and none was taken in between, it is not the frames: none is any more.
+    4. Where IN_A_ROW were left out and none was taken in between, it is not the frames: none is any more, nor
+       after a restart.
     """
 
     def __init__(self) -> None:
         self._until = START
         self._tried = (START, 0)
-        self._left_out = 0
 
     def alone(self, offset: Offset) -> bool:
         """Whether the frame after this offset is to be read by itself."""
@@ -80,13 +80,13 @@ class Suspects:
     def clear(self) -> None:
         """Forget where to be careful: the log goes on somewhere else."""
         self._until = START
+        self._tried = (START, 0)
 
-    def took(self) -> None:
-        """Frames were taken in."""
-        self._left_out = 0
+    def failed(self, offsets: Sequence[Offset], left_out: int, *, alone: bool) -> _Verdict:
+        """What to do after frames failed a round, a single one by itself (`alone`) or several.
 
-    def failed(self, offsets: Sequence[Offset], *, alone: bool) -> _Verdict:
-        """What to do after frames failed a round, a single one by itself (`alone`) or several."""
+        `left_out` were left out since the last that was taken in.
+        """
         last = offsets[-1]
         self._until = max(self._until, last)
         if not alone:
@@ -95,9 +95,7 @@ class Suspects:
         self._tried = (last, tries + 1 if offset == last else 1)
         if self._tried[1] < TRIES:
             return "again"
-        if self._tried[1] == TRIES:  # later it is the same frame, and could not be left out on a full disk
-            self._left_out += 1
-        return "leave out" if self._left_out <= IN_A_ROW else "end"
+        return "leave out" if left_out < IN_A_ROW else "end"
 
 
 class Loop:
@@ -210,15 +208,14 @@ class Loop:
             if not frames or not _is_of_frames(error):
                 raise
             offsets = [offset for offset, _ in frames]
-            verdict = self._suspects.failed(offsets, alone=len(frames) == 1 and not entries)
+            single = len(frames) == 1 and not entries
+            verdict = self._suspects.failed(offsets, self._pipeline.left_out, alone=single)
             if verdict == "end":
                 raise
             if verdict == "leave out":
                 self._pipeline.leave_out(offsets[0])
                 self._log.error("frame-left-out", offset=str(offsets[0]), fault=_trace(error))
             raise UnforeseenError(f"{len(frames)} frames up to {offsets[-1]} failed") from error
-        if frames:
-            self._suspects.took()
 
 
 def portion(frames: int, took: float) -> int:

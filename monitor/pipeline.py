@@ -76,6 +76,7 @@ class Pipeline:
     def _load(self) -> None:
         self.offset = store.load_offset(self._db)
         self.history = int(store.load_fact(self._db, "history") or b"0")
+        self.left_out = int(store.load_fact(self._db, "left out") or b"0")
         self._ends = StreamEnds(self._db)
         self.tally = Tally()
         counts = store.load_fact(self._db, "tally")
@@ -141,10 +142,16 @@ class Pipeline:
             for entry in entries:
                 self._intake.emit(notices.rollout(entry))
                 self.history = entry.sequence
+            if frames:
+                self.left_out = 0
 
     def leave_out(self, offset: Offset) -> None:
-        """Go on behind the next frame, the one at this offset, without having taken anything of it."""
+        """Go on behind the next frame, the one at this offset, without having taken anything of it.
+
+        `left_out` counts such frames since the last that was taken in, also over restarts.
+        """
         with self._round():
+            self.left_out += 1
             self.tally.add(metrics.BAD_FRAMES, 1, reason="cannot be taken in")
             self.offset = offset
 
@@ -189,6 +196,7 @@ class Pipeline:
         self._ends.save()
         store.save_fact(self._db, "offset", str(self.offset).encode())
         store.save_fact(self._db, "history", str(self.history).encode())
+        store.save_fact(self._db, "left out", str(self.left_out).encode())
         store.save_fact(self._db, "time", self._time.state())
         store.save_fact(self._db, "tally", self.tally.state())
         store.save_fact(self._db, "reach", self._reach.state())

@@ -106,7 +106,7 @@ def undo(route: Route) -> Route:
 
 
 def take_back(route: Route) -> Route:
-    """Return the route as it was before a promotion that was wrong: what was promoted is not its previous.
+    """Return the route with its previous version stable again, and none previous: the promotion was wrong.
 
     RouteError where no previous version is known.
     """

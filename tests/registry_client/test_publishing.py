@@ -248,7 +248,7 @@ def _takes(**inputs: Datatype) -> Signature:
     ],
 )
 def test_which_types_are_tried_first(taken: list[Signature | None], single: bool, found: int | None) -> None:  # noqa: FBT001  a case
-    """Those of the highest version; where rows may differ, of the newest with the same inputs and no doubles."""
+    """Those of the highest version; where rows may differ, of the newest with the same inputs and no FP64."""
     registry = MemoryRegistry()
     for version, signature in enumerate(taken, 1):
         artifact = b"%d" % version
