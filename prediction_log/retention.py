@@ -14,9 +14,9 @@ A segment is as old as its newest row, or as the beginning of the one behind it 
 came later, whatever its time says, and one that is dated ahead must not keep all that is behind it. A segment
 that cannot be read grows old so too. A beginning is not believed that is ahead of now, or before the
 segment's own: it is of a clock that was wrong, and the next one is asked. So a clock that was behind makes no
-other segment old (but one whose own beginning is ahead of now, or cannot be read), and one that was ahead keeps
-none longer but what it began: that stays longer by as much as the clock was ahead, and by the greatest age at
-most.
+other segment old (but one whose own beginning is ahead of now, or cannot be read), and one that was ahead
+keeps none longer but what it began: that stays longer by as much as the clock was ahead, and by the greatest
+age at most.
 """
 
 import contextlib
