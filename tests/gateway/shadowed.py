@@ -49,6 +49,22 @@ class Gate(Session):
         self._inner.close()
 
 
+class Watched(Gate):
+    """A session whose runs go on at once; how many rows each had, and whether off the loop's thread."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.go.set()
+        self.rows: list[int] = []
+        self.off_the_loop: list[bool] = []
+
+    def run(self, feeds: dict[str, Array]) -> list[Array]:
+        """As the session's own."""
+        self.rows.append(len(feeds["x"]))
+        self.off_the_loop.append(threading.current_thread() is not threading.main_thread())
+        return super().run(feeds)
+
+
 def close_gate(version: LoadedModel) -> Gate:
     """Have all runs of a version wait, off the loop."""
     version.session = gate = Gate(version.session)

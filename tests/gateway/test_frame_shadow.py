@@ -8,32 +8,16 @@ import msgspec
 import pytest
 
 from gateway.frame_shadow import LONGEST_S
-from gateway.inference import Array
 from gateway.log_settings import JournalSettings
 from gateway.run_settings import RunSettings, ShadowSettings
 from gateway.schedule import Schedule
-from gateway.session import Session
 from gateway.settings import GatewaySettings
 from prediction_log.record import Kind
 from rollouts.route import FULL
 from tests.facts import until
-from tests.gateway.shadowed import BAD, CANARY, PLAIN, SETTINGS, SHADOWED, Gate, ask, close_gate
+from tests.gateway.shadowed import BAD, CANARY, PLAIN, SETTINGS, SHADOWED, Watched, ask, close_gate
 from tests.gateway.worlds import ROW, world
 from tests.models import fragile_logistic, logistic
-
-
-class Counted(Gate):
-    """A session that keeps how many rows each of its runs had."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.go.set()
-        self.rows: list[int] = []
-
-    def run(self, feeds: dict[str, Array]) -> list[Array]:
-        """As the session's own."""
-        self.rows.append(len(feeds["x"]))
-        return super().run(feeds)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -82,7 +66,7 @@ async def test_a_version_that_turns_out_dear_is_offered_what_waits(tmp_path: Pat
         await ask(here, [ROW], [ROW] * 2)
         versions["2"].schedule = Schedule()
         await ask(here, [ROW])
-        versions["2"].session = ran = Counted(versions["2"].session)
+        versions["2"].session = ran = Watched(versions["2"].session)
         await here.settle()
         assert here.counted("driftgate_pairs_total", outcome="ok") == 3
         assert ran.rows == [1, 2, 1]
@@ -97,7 +81,7 @@ async def test_exact_runs_are_no_longer_than_those_of_callers(
     async with world(tmp_path, settings, follows=True) as here:
         versions = await here.beside(SHADOWED, v2=logistic())
         versions["2"].schedule = msgspec.structs.replace(versions["2"].schedule, batch_rows=4)
-        versions["2"].session = ran = Counted(versions["2"].session)
+        versions["2"].session = ran = Watched(versions["2"].session)
         await ask(here, *[[ROW]] * 11)
         await here.settle()
         assert ran.rows == runs

@@ -1,7 +1,6 @@
 """Runs beside an answer."""
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +8,15 @@ import msgspec
 import numpy as np
 
 from gateway.beside import AT_ONCE, Job, together
-from gateway.inference import Array
 from gateway.journal import Noted
 from gateway.run_settings import ShadowSettings
 from gateway.schedule import Measured, Schedule, strayed
-from gateway.session import Session
 from gateway.settings import GatewaySettings
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
-from tests.gateway.shadowed import SHADOWED, Gate, ask
+from tests.gateway.shadowed import SHADOWED, Watched, ask
 from tests.gateway.worlds import ROW, World, call, request, world
 from tests.models import fragile_logistic, logistic
-
-
-class Where(Gate):
-    """A session that keeps whether its runs were off the loop's thread."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.go.set()
-        self.off_the_loop: list[bool] = []
-
-    def run(self, feeds: dict[str, Array]) -> list[Array]:
-        """As the session's own."""
-        self.off_the_loop.append(threading.current_thread() is not threading.main_thread())
-        return super().run(feeds)
 
 
 async def test_a_pair_holds_both_outputs(tmp_path: Path) -> None:
@@ -96,7 +79,7 @@ async def test_a_version_that_turned_out_dear_runs_off_the_loop(tmp_path: Path) 
     """How a version is run is looked at for each job, not once."""
     async with world(tmp_path) as here:
         versions = await here.beside(SHADOWED, v2=logistic())
-        versions["2"].session = ran = Where(versions["2"].session)
+        versions["2"].session = ran = Watched(versions["2"].session)
         for _ in range(2):
             await ask(here, [ROW])
             await here.core.shadow.idle()
