@@ -1,7 +1,7 @@
 """The pipeline's thread: read, feed, tell, wait – until it is asked to stop, and then a little further.
 
 A round that fails (a full disk, a locked file) is rolled back, counted and begun again after a growing pause.
-A frame that fails its round as nobody foresaw is left out in the end (`Suspects`): it costs itself,
+A frame that fails its round as nobody foresaw is left out in the end (`monitor.suspects`): it costs itself,
 and not the monitor. An error that is no one's in particular ends the program, with its traceback in the log,
 because going on after it could only be wrong.
 """
@@ -10,8 +10,8 @@ import sqlite3
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
@@ -19,8 +19,9 @@ from groundwork.logs import Log
 from monitor.evidence_out import EvidenceOut
 from monitor.pipeline import Pipeline
 from monitor.priority import Waited
+from monitor.suspects import Frames, Suspects, origin
 from prediction_log.errors import LogError
-from prediction_log.transport import START, Offset, Source
+from prediction_log.transport import Offset, Source
 from rollouts.history import Entry
 
 FRAMES: Final = 64
@@ -31,9 +32,6 @@ LONG_S: Final = 2.0
 """A round that took longer is followed by one of half as many frames, a much shorter one by twice as many."""
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
-TRIES: Final = 3
-IN_A_ROW: Final = 8
-"""What fails more frames than these, one after another, is not to be found in them."""
 _OF_VALUES: Final = (
     sqlite3.DataError,
     sqlite3.IntegrityError,
@@ -42,8 +40,6 @@ _OF_VALUES: Final = (
 )
 """What SQLite raises of a value that it cannot hold; its other errors are of the file."""
 _OF_PLACES: Final = (DriftgateError, sqlite3.Error, OSError, MemoryError)
-
-_Verdict = Literal["again", "leave out", "end"]
 
 
 class UnforeseenError(Exception):
@@ -55,47 +51,6 @@ class History(Protocol):
 
     def history(self, model: str | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Rows above a sequence, ascending."""
-
-
-class Suspects:
-    """Which frame of a round it is that fails it, and when to go on without that frame.
-
-    A round is all or nothing: what one frame raises fails it whole, and fails it again after every start.
-
-    1. What the store, the disk, the registry or the memory fails at is no frame's, and leaves none out.
-    2. After any other failure the frames of the round are read one at a time, and nothing else with them.
-    3. A frame that failed TRIES times by itself is left out.
-    4. Where IN_A_ROW were left out and none was taken in between, it is not the frames: none is any more, nor
-       after a restart.
-    """
-
-    def __init__(self) -> None:
-        self._until = START
-        self._tried = (START, 0)
-
-    def alone(self, offset: Offset) -> bool:
-        """Whether the frame after this offset is to be read by itself."""
-        return offset < self._until
-
-    def clear(self) -> None:
-        """Forget where to be careful: the log goes on somewhere else."""
-        self._until = START
-        self._tried = (START, 0)
-
-    def failed(self, offsets: Sequence[Offset], left_out: int, *, alone: bool) -> _Verdict:
-        """What to do after frames failed a round, a single one by itself (`alone`) or several.
-
-        `left_out` were left out since the last that was taken in.
-        """
-        last = offsets[-1]
-        self._until = max(self._until, last)
-        if not alone:
-            return "again"
-        offset, tries = self._tried
-        self._tried = (last, tries + 1 if offset == last else 1)
-        if self._tried[1] < TRIES:
-            return "again"
-        return "leave out" if left_out < IN_A_ROW else "end"
 
 
 class Loop:
@@ -189,9 +144,11 @@ class Loop:
         alone = self._suspects.alone(self._pipeline.offset)
         most = 1 if alone else self._frames
         frames = self._source.read(self._pipeline.offset, most)
-        entries = [] if alone else self._history.history(None, self._pipeline.history, _ENTRIES)
-        if frames or entries:
-            self._feed(frames, entries)
+        entries = self._history.history(None, self._pipeline.history, _ENTRIES)
+        if entries:
+            self._pipeline.feed((), entries)
+        for part in self._suspects.parts(frames):
+            self._feed(part)
         self.behind = len(frames) == most
         if not alone:
             self._frames = portion(self._frames, self._clock.monotonic() - began)
@@ -200,22 +157,32 @@ class Loop:
             self.errors[said] += 1
         return bool(frames or entries)
 
-    def _feed(self, frames: Sequence[tuple[Offset, bytes]], entries: Sequence[Entry]) -> None:
-        """Hand the round to the pipeline; a frame that failed it by itself often enough is left out."""
+    def _feed(self, frames: Frames) -> None:
+        """Hand frames to the pipeline; one that fails by itself often enough is left out."""
         try:
-            self._pipeline.feed(frames, entries)
+            self._pipeline.feed(frames)
         except Exception as error:
-            if not frames or not _is_of_frames(error):
+            if not _is_of_frames(error):
                 raise
-            offsets = [offset for offset, _ in frames]
-            single = len(frames) == 1 and not entries
-            verdict = self._suspects.failed(offsets, self._pipeline.left_out, alone=single)
+            verdict = self._suspects.failed(frames, self._pipeline.left_out)
             if verdict == "end":
                 raise
-            if verdict == "leave out":
-                self._pipeline.leave_out(offsets[0])
-                self._log.error("frame-left-out", offset=str(offsets[0]), fault=_trace(error))
-            raise UnforeseenError(f"{len(frames)} frames up to {offsets[-1]} failed") from error
+            if verdict != "again":
+                self._pipeline.leave_out(frames[0][0], counts=verdict == "leave out")
+                self._tell(*frames[0], error)
+            if verdict == "go on":
+                return
+            raise UnforeseenError(f"{len(frames)} frames up to {frames[-1][0]} failed") from error
+        self._suspects.taken(frames)
+
+    def _tell(self, offset: Offset, content: bytes, error: Exception) -> None:
+        """Say that a frame was left out; of many in a row the first, and whenever they have doubled."""
+        count = self._suspects.streak(content).frames
+        if count & (count - 1) == 0:
+            of = origin(content)
+            told = {} if of is None else {"model": of.model, "version": of.version}
+            told["offset"] = str(offset)
+            self._log.error("frame-left-out", **told, in_a_row=count, fault=_trace(error))
 
 
 def portion(frames: int, took: float) -> int:

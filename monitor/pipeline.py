@@ -145,13 +145,13 @@ class Pipeline:
             if frames:
                 self.left_out = 0
 
-    def leave_out(self, offset: Offset) -> None:
+    def leave_out(self, offset: Offset, *, counts: bool = True) -> None:
         """Go on behind the next frame, the one at this offset, without having taken anything of it.
 
-        `left_out` counts such frames since the last that was taken in, also over restarts.
+        `left_out` has those that count since the last that was taken in, also over restarts.
         """
         with self._round():
-            self.left_out += 1
+            self.left_out += counts
             self.tally.add(metrics.BAD_FRAMES, 1, reason="cannot be taken in")
             self.offset = offset
 

@@ -12,9 +12,10 @@ from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from monitor import metrics
 from monitor.evidence_out import EvidenceOut
-from monitor.loop import FEWEST, FRAMES, IN_A_ROW, LONG_S, TRIES, Loop, portion
+from monitor.loop import FEWEST, FRAMES, LONG_S, Loop, portion
 from monitor.pipeline import Pipeline
 from monitor.store import open_store
+from monitor.suspects import IN_A_ROW, KNOWN, TRIES
 from prediction_log.errors import FrameError
 from prediction_log.memory import MemoryLog
 from prediction_log.segment_source import SegmentSource
@@ -23,7 +24,7 @@ from tests.monitor import worlds
 from tests.monitor.test_pipeline import retention
 from tests.monitor.test_streams import Quiet
 
-REGISTRY = worlds.registry("1")
+REGISTRY = worlds.registry("1", "2")
 POISON = retention(f"{2**70}:1", 3)
 """A loss of a segment whose number the state has no room for: the round fails at its very end."""
 
@@ -89,6 +90,7 @@ class World:
         self.log, self.told, self.clock = MemoryLog(), io.StringIO(), FakeClock(worlds.START)
         self.db = open_store(folder)
         self.traffic = worlds.Traffic()
+        self.other = worlds.Traffic(stream=2, version="2")
         self.start()
 
     def start(self) -> None:
@@ -102,6 +104,13 @@ class World:
     def write(self, frames: int) -> None:
         """So many frames of a row in the log."""
         self.log.write([self.traffic.predictions(1)[0] for _ in range(frames)])
+
+    def write_both(self, pairs: int) -> list[Offset]:
+        """So many frames of version 1, each followed by one of version 2; the places of the latter."""
+        begins = self.log.end().row
+        for _ in range(pairs):
+            self.log.write([self.traffic.predictions(1)[0], self.other.predictions(1)[0]])
+        return [Offset(1, begins + 2 * place) for place in range(1, pairs + 1)]
 
     def rounds(self, most: int = 200) -> int:
         """Go round until the log is read; how many rounds failed."""
@@ -155,7 +164,7 @@ def test_a_frame_that_fails_every_round_is_left_out(make: Callable[[], World], e
     assert choked.rounds() == 1 + TRIES
     assert choked.count(metrics.BAD_FRAMES, reason="cannot be taken in") == 1
     assert choked.count(metrics.ROWS, **OF_PREDICTIONS) == 9
-    assert choked.told.getvalue().count("frame-left-out offset=000001:4") == 1
+    assert choked.told.getvalue().count("frame-left-out model=loans version=1 offset=000001:4") == 1
     assert str(error) in choked.told.getvalue()
     spared.rounds()
     whole = spared.taken()
@@ -204,3 +213,76 @@ def test_where_every_frame_fails_the_program_ends(make: Callable[[], World]) -> 
     world.rounds()
     assert world.count(metrics.ROWS, **OF_PREDICTIONS) == 3 * IN_A_ROW
     assert world.pipeline.left_out == 0
+
+
+OF_OTHER = {**OF_PREDICTIONS, "version": "2"}
+
+
+def test_a_version_whose_every_frame_fails_does_not_slow_the_others(make: Callable[[], World]) -> None:
+    """After a few in a row its frames are tried once, each alone; every other is taken in, once, in order."""
+    choked, spared = make(), make()
+    for world in (choked, spared):
+        bad = world.write_both(100)
+    choked.pipeline.choke(ValueError("a bug"), *bad)
+    assert choked.rounds() == 1 + KNOWN * TRIES
+    assert choked.count(metrics.BAD_FRAMES, reason="cannot be taken in") == 100
+    assert choked.count(metrics.ROWS, **OF_PREDICTIONS) == 100
+    assert choked.count(metrics.ROWS, **OF_OTHER) == 0
+    spared.rounds()
+    assert choked.taken() == spared.taken()[::2]
+    assert choked.told.getvalue().count("frame-left-out") == len([1, 2, 4, 8, 16, 32, 64])
+    assert "in_a_row=64" in choked.told.getvalue()
+
+
+def test_a_version_that_can_be_taken_in_again_is(make: Callable[[], World]) -> None:
+    """Its first good frame clears it: the next one that fails has all its tries, and the log no gap else."""
+    world = make()
+    world.pipeline.choke(ValueError("a bug"), *world.write_both(10))
+    failed = world.rounds()
+    world.pipeline.choke(ValueError("none"))
+    places = world.write_both(10)
+    world.pipeline.choke(ValueError("another"), places[5])
+    assert world.rounds() == failed + TRIES
+    assert world.count(metrics.ROWS, **OF_OTHER) == 9
+    assert world.count(metrics.ROWS, **OF_PREDICTIONS) == 20
+
+
+def test_frames_of_a_version_that_is_known_to_fail_end_no_program(make: Callable[[], World]) -> None:
+    """However many of them come with none between, for others were taken in; where all fail it does end."""
+    world = make()
+    bad = world.write_both(KNOWN + 1)
+    row = world.log.end().row
+    world.log.write([world.other.predictions(1)[0] for _ in range(3 * IN_A_ROW)])
+    world.pipeline.choke(ValueError("a bug"), *bad, *(Offset(1, row + 1 + one) for one in range(99)))
+    failed = world.rounds()
+    assert failed == 1 + KNOWN * TRIES
+    assert world.count(metrics.BAD_FRAMES, reason="cannot be taken in") == KNOWN + 1 + 3 * IN_A_ROW
+    world.write(2 * IN_A_ROW)
+    with pytest.raises(ValueError, match="a bug"):
+        world.rounds()
+    assert world.count(metrics.BAD_FRAMES, reason="cannot be taken in") == KNOWN + 1 + 4 * IN_A_ROW
+
+
+def test_a_restart_amid_frames_that_fail_takes_every_other_in_once(make: Callable[[], World]) -> None:
+    """Who fails is found anew, and nothing is read twice or left out but what fails."""
+    world = make()
+    bad = world.write_both(60)
+    for most in (5, 14, 15, 40, 200):
+        world.pipeline.choke(ValueError("a bug"), *bad)
+        world.rounds(most)
+        world.start()
+    assert world.count(metrics.ROWS, **OF_PREDICTIONS) == 60
+    assert world.count(metrics.BAD_FRAMES, reason="cannot be taken in") == 60
+
+
+def test_a_full_disk_leaves_nothing_out_of_a_version_that_failed(make: Callable[[], World]) -> None:
+    """A version that is known to fail is tried once, but what fails must be its frame, and not the disk."""
+    world = make()
+    world.pipeline.choke(ValueError("a bug"), *world.write_both(10))
+    failed = world.rounds()
+    more = world.write_both(1)
+    world.pipeline.choke(sqlite3.OperationalError("disk is full"), *more)
+    assert world.rounds(5) == failed + 5
+    world.pipeline.choke(ValueError("none"))
+    world.rounds()
+    assert world.count(metrics.ROWS, **OF_OTHER) == 1
