@@ -17,6 +17,8 @@ from typing import Any, Final
 import click
 import msgspec
 
+from groundwork.dates import unix_ns
+
 COLOURS: Final[Mapping[str, str]] = {
     "PASS": "green",
     "FAIL": "red",
@@ -128,10 +130,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return GAP.join(padded).rstrip()
 
 
-def moment(at_ns: int | None) -> str:
-    """A time of day, local, with its date when that is not today."""
-    if not at_ns:
+def moment(at: int | str | None) -> str:
+    """A time of day, local, with its date when that is not today; of unix ns or RFC 3339."""
+    if not at:
         return "-"
+    at_ns = unix_ns(at) if isinstance(at, str) else at
     then = dt.datetime.fromtimestamp(at_ns / NS, tz=dt.UTC).astimezone()
     today = dt.datetime.now(tz=then.tzinfo).date()
     return f"{then:%H:%M:%S}" if then.date() == today else f"{then:%Y-%m-%d %H:%M:%S}"

@@ -10,6 +10,7 @@ from gateway.places import FRESH_SECONDS, Places, Stage
 from gateway.quarantine import Barred
 from gateway.tally import Tally
 from gateway.wear import IDLE_LOOKS
+from groundwork.dates import rfc3339
 
 State = Literal["starting", "ready", "hung", "draining", "waiting"]
 
@@ -32,19 +33,28 @@ class WorkerView(msgspec.Struct, frozen=True):
     restart_in: float = 0.0
 
 
+class BarredView(msgspec.Struct, frozen=True):
+    """A version that is not loaded before `until` (RFC 3339), and why."""
+
+    model: str
+    version: str
+    until: str
+    reason: str
+
+
 class Roster(msgspec.Struct, frozen=True):
     """Every seat; whether workers are being replaced; versions that are not loaded for a while, and why."""
 
     workers: list[WorkerView]
     replacing: bool
-    barred: tuple[Barred, ...]
+    barred: tuple[BarredView, ...]
 
 
 def roster_of(crew: Crew, places: Places, tally: Tally, barred: tuple[Barred, ...]) -> Roster:
     """The crew as it is now; reads one file of /proc a worker."""
     now = asyncio.get_running_loop().time()
     views = [_view(seat, places, tally, now) for seat in crew.seats]
-    return Roster(views, crew.replacing.locked(), barred)
+    return Roster(views, crew.replacing.locked(), tuple(_barred(one) for one in barred))
 
 
 def _view(seat: Seat, places: Places, tally: Tally, now: float) -> WorkerView:
@@ -67,6 +77,10 @@ def _view(seat: Seat, places: Places, tally: Tally, now: float) -> WorkerView:
         still=round(still, 3),
         restarts=restarts,
     )
+
+
+def _barred(found: Barred) -> BarredView:
+    return BarredView(found.model, found.version, rfc3339(found.until), found.reason)
 
 
 def _state(stage: Stage, *, turns: bool) -> State:

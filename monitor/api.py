@@ -10,8 +10,9 @@
     GET  /v1/retrains[?limit=]
     POST /v1/retrains/EVENT {"state": "running|succeeded|failed", …}
 
-Rules: answers are JSON; an error is {"error": one line, "code": …} with the right status and never a
-traceback; what costs file access runs in a thread; reading uses a read-only connection of its own.
+Rules: answers are JSON, in the forms of `monitor.views`; an error is {"error": one line, "code": …} with the
+right status and never a traceback; what costs file access runs in a thread; reading uses a read-only
+connection of its own.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from groundwork.errors import DriftgateError
 from groundwork.listing import with_root
 from groundwork.metrics import render
 from groundwork.openmetrics import shown
-from monitor import access, events, metrics, outbox, reports, status, store
+from monitor import access, events, metrics, outbox, reports, status, store, views
 from monitor.desk import Desk
 from monitor.errors import RequestError, UnknownError
 
@@ -122,7 +123,7 @@ class Api:
         document = await asyncio.to_thread(status.status, self._desk.pipeline)
         incidents = await self._read(lambda db: store.load_incidents(db, state="open"))
         health = await asyncio.to_thread(self._desk.health)
-        return _json({**document, **health, "incidents": incidents})
+        return _json({**document, **health, "incidents": [*map(views.incident, incidents)]})
 
     async def drift(self, request: Request) -> Response:
         """Every signal: evidence, threshold, effect; and how far the log has been read."""
@@ -154,7 +155,7 @@ class Api:
                 db, model=query.get("model"), state=query.get("state"), limit=limit
             )
         )
-        return _json({"incidents": found})
+        return _json({"incidents": [*map(views.incident, found)]})
 
     async def incident(self, request: Request) -> Response:
         """One by id."""
@@ -162,14 +163,15 @@ class Api:
         found = await self._read(lambda db: store.load_incident(db, name))
         if found is None:
             raise UnknownError(f"no incident {name!r}; GET /v1/incidents lists them")
-        return _json(found)
+        return _json(views.incident(found))
 
     async def webhooks(self, request: Request) -> Response:
         """Endpoints, and deliveries, newest first."""
         state, limit = request.query_params.get("state"), _limit(request)
         found = await self._read(lambda db: outbox.listed(db, state=state, limit=limit))
         switched_off = await self._read(outbox.switched_off)
-        return _json({"endpoints": self._desk.endpoints(switched_off), "deliveries": found})
+        deliveries = [*map(views.delivery, found)]
+        return _json({"endpoints": self._desk.endpoints(switched_off), "deliveries": deliveries})
 
     async def webhook(self, request: Request) -> Response:
         """One event: its body, and every delivery of it with every attempt."""
@@ -178,7 +180,7 @@ class Api:
         content = await self._read(lambda db: outbox.body_of(db, event))
         if content is None:
             raise UnknownError(f"no event {event!r}; GET /v1/webhooks lists deliveries")
-        return _json({"event": msgspec.Raw(content), "deliveries": found})
+        return _json({"event": msgspec.Raw(content), "deliveries": [*map(views.delivery, found)]})
 
     async def replay(self, request: Request) -> Response:
         """Deliver an event again, with the same id."""

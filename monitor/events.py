@@ -8,16 +8,14 @@ Schemas of the data, by type, are served at /v1/schemas.
 import base64
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from groundwork.dates import rfc3339
 from monitor.blocks import Mark
 from monitor.incidents import Finding, Incident
 from monitor.traces import span_id, trace_id, traceparent
-
-_NS: Final = 1_000_000_000
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from", "end": "to"}):
@@ -162,12 +160,6 @@ def event_id(*parts: object) -> str:
     """`evt_` and 26 letters that follow from the parts alone."""
     digest = hashlib.sha256("\n".join(str(part) for part in parts).encode()).digest()
     return "evt_" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
-
-
-def rfc3339(time: int) -> str:
-    """Unix nanoseconds as RFC 3339 in UTC with milliseconds."""
-    whole = datetime.fromtimestamp(time // _NS, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{time % _NS // 1_000_000:03d}Z"
 
 
 def encode(event: Event, *, source: str, sequence: int) -> bytes:

@@ -2,13 +2,13 @@
 
 from typing import Final, Literal
 
+from groundwork.dates import rfc3339
 from monitor.events import (
     DriftData,
     Event,
     RetrainData,
     RolloutData,
     event_id,
-    rfc3339,
     signals,
     window,
 )

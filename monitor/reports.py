@@ -1,12 +1,14 @@
 """What training jobs report of the requests they got, and the small documents the API is sent."""
 
 import sqlite3
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from groundwork.dates import rfc3339
 from monitor.errors import UnknownError
+from monitor.views import RetrainView, Sent, time_of
 
 
 class TestOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,24 +47,24 @@ def prune(connection: sqlite3.Connection) -> None:
     )
 
 
-def listed(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+def listed(connection: sqlite3.Connection, limit: int) -> list[RetrainView]:
     """Requests to retrain, newest first: the event, how its deliveries stand, the latest report."""
     rows = connection.execute(
         "SELECT e.id, e.time, e.body, r.document, r.at,"
-        " (SELECT group_concat(d.endpoint || ': ' || d.state, ', ') FROM deliveries d"
+        " (SELECT json_group_array(json_object('endpoint', d.endpoint, 'state', d.state)) FROM deliveries d"
         " WHERE d.event = e.sequence)"
         " FROM events e LEFT JOIN reports r ON r.event = e.id"
         " WHERE e.type = 'retrain.requested' ORDER BY e.sequence DESC LIMIT ?",
         (limit,),
     )
     return [
-        {
-            "id": identifier,
-            "time": time,
-            "event": msgspec.Raw(bytes(body)),
-            "report": None if document is None else msgspec.Raw(bytes(document)),
-            "reported": at,
-            "deliveries": deliveries or "",
-        }
+        RetrainView(
+            id=identifier,
+            time=rfc3339(time),
+            event=msgspec.Raw(bytes(body)),
+            report=None if document is None else msgspec.Raw(bytes(document)),
+            reported=time_of(at),
+            deliveries=msgspec.json.decode(deliveries, type=tuple[Sent, ...]),
+        )
         for identifier, time, body, document, at, deliveries in rows
     ]

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
+from groundwork.dates import rfc3339
 from monitor import metrics
-from monitor.events import rfc3339
 from monitor.pipeline import Pipeline
 from monitor.watch import Watch
 

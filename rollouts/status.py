@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from groundwork.dates import rfc3339
 from groundwork.steady import UNKNOWN, Steady
 from rollouts.evidence import Seen, arm_total, step_pairs, step_samples
 from rollouts.history import Entry
@@ -14,7 +15,7 @@ from rollouts.judge import rollback
 from rollouts.pilot import Decision
 from rollouts.rollout import Rollout
 from rollouts.route import Route, load_first, percent
-from rollouts.timeline import Moment, moments, stamp
+from rollouts.timeline import Moment, moments
 from rollouts.verdict import Verdict
 
 
@@ -112,7 +113,7 @@ def status(
         shadow=percent(route.shadow_share),
         rollout=rollout.id,
         reason=rollout.reason,
-        started=stamp(rollout.started),
+        started=rfc3339(rollout.started),
         step=rollout.step + 1,
         steps=len(rollout.spec.steps),
         achieved=_achieved(seen, max(rollout.step_revision, _weighted_since(route, history))),

@@ -4,16 +4,13 @@ Pure: rows in, lines out. It shows what history says and computes nothing that h
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 
+from groundwork.dates import rfc3339
 from rollouts.history import Entry
 from rollouts.pilot import Evidence
 from rollouts.route import percent
-
-_NS: Final = 1e9
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -49,7 +46,7 @@ def moment(entry: Entry) -> Moment:
     after = entry.after
     return Moment(
         sequence=entry.sequence,
-        at=stamp(entry.at),
+        at=rfc3339(entry.at),
         model=entry.model,
         actor=entry.actor,
         verb=entry.verb,
@@ -64,8 +61,3 @@ def moment(entry: Entry) -> Moment:
         rollout=entry.rollout,
         unloaded=after is not None and after.unloaded,
     )
-
-
-def stamp(at: int) -> str:
-    """Return unix ns as RFC 3339 in UTC with milliseconds."""
-    return datetime.fromtimestamp(at / _NS, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,6 +20,7 @@ from driftgate.verbs import TaughtGroup
 from driftgate.waiting import doing
 from gateway.settings import GatewaySettings
 from groundwork.clock import SystemClock
+from groundwork.dates import rfc3339
 from groundwork.files import lock_is_held
 from monitor.settings import MonitorSettings
 
@@ -119,7 +120,7 @@ def backup(out: Path, data: Path, *, as_json: bool) -> None:
     with doing(f"copying {data}"):
         held = write_backup(data, out, SystemClock())
     if as_json:
-        show.facts(msgspec.to_builtins(held))
+        show.facts({**msgspec.to_builtins(held), "begun": rfc3339(held.begun)})
         return
     size = sum(part.bytes for part in held.parts)
     click.echo(f"{_mark('ok')} {out}: {len(held.parts)} files, {show.count(size)} bytes of state")
@@ -136,7 +137,7 @@ def restore(file: Path, data: Path, *, as_json: bool) -> None:
     with doing(f"bringing back {file}"):
         held = bring_back(file, data)
     if as_json:
-        show.facts(msgspec.to_builtins(held))
+        show.facts({**msgspec.to_builtins(held), "begun": rfc3339(held.begun)})
         return
     told = f"{len(held.parts)} files as of {show.moment(held.begun)}"
     click.echo(f"{_mark('ok')} {data}: {told}; next: driftgate doctor --data {data}")

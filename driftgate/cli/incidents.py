@@ -11,7 +11,7 @@ from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
-from monitor.incidents import Finding, Incident
+from monitor.views import FindingView, IncidentView
 
 
 @click.group(
@@ -46,7 +46,7 @@ def list_incidents(
         return
     show.table(
         ("INCIDENT", "MODEL", "STATE", "OPENED", "ONSET", "GROUPS", "STRONGEST SIGNALS"),
-        [_row(found) for found in msgspec.convert(answer["incidents"], list[Incident])],
+        [_row(found) for found in msgspec.convert(answer["incidents"], list[IncidentView])],
         none="no incident: nothing has changed that the monitor is sure of"
         if model is state is None
         else "no such incident",
@@ -63,7 +63,7 @@ def show_incident(incident: str, *, as_json: bool, monitor_url: str) -> None:
     if as_json:
         show.facts(answer)
         return
-    found = msgspec.convert(answer, Incident)
+    found = msgspec.convert(answer, IncidentView)
     click.echo(f"{click.style(found.id, bold=True)}   {show.word(found.state)}")
     alarms = f"{found.alarms} alarm{'' if found.alarms == 1 else 's'}"
     facts = (
@@ -83,7 +83,7 @@ def show_incident(incident: str, *, as_json: bool, monitor_url: str) -> None:
     )
 
 
-def _row(found: Incident) -> tuple[Any, ...]:
+def _row(found: IncidentView) -> tuple[Any, ...]:
     strongest = ", ".join(finding.signal for finding in found.findings[:3])
     return (
         found.id,
@@ -96,7 +96,7 @@ def _row(found: Incident) -> tuple[Any, ...]:
     )
 
 
-def _finding(finding: Finding) -> tuple[Any, ...]:
+def _finding(finding: FindingView) -> tuple[Any, ...]:
     effect = finding.effect
     return (
         finding.signal,

@@ -66,4 +66,5 @@ def _row(found: dict[str, Any]) -> tuple[Any, ...]:
     told = found["report"]
     report = f"{told['state']} {told['version']} {told['message']}".strip() if told else None
     model = f"{data['model']} {data['version']}"
-    return found["id"], show.moment(found["time"]), model, data["reason"], found["deliveries"] or None, report
+    sent = ", ".join(f"{one['endpoint']}: {one['state']}" for one in found["deliveries"]) or None
+    return found["id"], show.moment(found["time"]), model, data["reason"], sent, report

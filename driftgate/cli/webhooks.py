@@ -69,9 +69,16 @@ def show_webhook(event: str, *, as_json: bool, monitor_url: str) -> None:
         return
     show.facts(answer["event"])
     rows = [
-        (found["endpoint"], place, show.moment(at), status or None, f"{took} ms", said)
+        (
+            found["endpoint"],
+            place,
+            show.moment(tried["at"]),
+            tried["status"] or None,
+            f"{tried['took_ms']} ms",
+            tried["said"],
+        )
         for found in answer["deliveries"]
-        for place, (at, status, said, took) in enumerate(found["history"], start=1)
+        for place, tried in enumerate(found["history"], start=1)
     ]
     show.table(("TO", "ATTEMPT", "AT", "STATUS", "TOOK", "SAID"), rows)
 
@@ -116,10 +123,9 @@ def last_said(found: dict[str, Any]) -> str | None:
     """What became of the latest attempt, and when the next one is planned."""
     if not found["history"]:
         return None
-    at, status = found["history"][-1][:2]
-    said = f"{status or 'no answer'} at {show.moment(at)}"
-    again = found["state"] == "pending" and found["next_at"] > at
-    return f"{said}, again at {show.moment(found['next_at'])}" if again else said
+    last = found["history"][-1]
+    said = f"{last['status'] or 'no answer'} at {show.moment(last['at'])}"
+    return f"{said}, again at {show.moment(found['next_at'])}" if found["next_at"] else said
 
 
 def _delivery(found: dict[str, Any]) -> tuple[Any, ...]:

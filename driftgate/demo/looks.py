@@ -23,7 +23,6 @@ from driftgate.demo.retraining import Result
 from driftgate.demo.sources import unix
 
 PILOT: Final = "pilot"
-NS: Final = 1e9
 GOOD_ENOUGH: Final = 0.02
 """After the retraining users may be answered this much worse than before the change (share of rows)."""
 CALM_SECONDS: Final = 3.0
@@ -54,7 +53,7 @@ async def incident(play: Play, version: str) -> Found | str:
     for found in await play.sources.incidents():
         if found.version == version:
             strongest = ", ".join(finding.signal for finding in found.findings[:3])
-            opened = found.opened.time / NS
+            opened = unix(found.opened.time or "")
             late = opened - play.marks["change"]
             evidence = f"evidence {found.evidence:.1f} of {found.threshold:.1f} nats"
             detail = f"{found.id}, {late:.1f} s after the change; {evidence}; strongest: {strongest}"

@@ -15,7 +15,7 @@ import msgspec
 
 from driftgate.demo.receiver import Note
 from driftgate.demo.training import MODEL
-from monitor.incidents import Incident
+from monitor.views import IncidentView
 
 TIMEOUT: Final = 10.0
 
@@ -51,10 +51,10 @@ class Sources:
         """All that the monitor says of itself."""
         return await _json(self._monitor, "/v1/status")
 
-    async def incidents(self) -> list[Incident]:
+    async def incidents(self) -> list[IncidentView]:
         """Every incident, newest first."""
         found = await _json(self._monitor, "/v1/incidents")
-        return msgspec.convert(found["incidents"], list[Incident])
+        return msgspec.convert(found["incidents"], list[IncidentView])
 
     async def deliveries(self) -> list[dict[str, Any]]:
         """Every delivery of a webhook, newest first."""

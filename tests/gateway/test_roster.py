@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from gateway.places import FRESH_SECONDS
+from gateway.quarantine import Barred
+from gateway.roster import BarredView, roster_of
 from gateway.settings import WorkerSettings
 from tests.facts import until
 from tests.gateway.supervised import HANGS, Bench
@@ -28,4 +30,13 @@ async def test_a_worker_whose_loop_stands_still_is_shown_as_hung(tmp_path: Path)
     assert states() == ["ready", "ready"]
     bench.supervisor.stop()
     await running
+    bench.close()
+
+
+async def test_a_version_that_is_left_out_is_shown_with_its_time(tmp_path: Path) -> None:
+    """Until when is told as every time is: RFC 3339 in UTC."""
+    bench = Bench(tmp_path, HANGS)
+    barred = Barred("m", "3", 1_793_874_131_402_999_999, "it crashed")
+    told = roster_of(bench.supervisor.crew, bench.places, bench.tally, (barred,)).barred
+    assert told == (BarredView("m", "3", "2026-11-05T10:22:11.402Z", "it crashed"),)
     bench.close()

@@ -68,7 +68,7 @@ async def test_versions_that_kill_in_their_load_are_left_out(tmp_path: Path) -> 
     running = bench.run()
     await until(lambda: bench.ready.is_set() or running.done(), "every worker answers", seconds=60.0)
     barred = bench.supervisor.roster().barred
-    assert [one.key for one in barred] == [("a", "1"), ("b", "1"), ("c", "1")]
+    assert [(one.model, one.version) for one in barred] == [("a", "1"), ("b", "1"), ("c", "1")]
     assert "it was being loaded when" in barred[0].reason
     bench.supervisor.stop()
     assert await running == 0

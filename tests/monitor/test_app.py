@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from groundwork.clock import SystemClock
+from groundwork.dates import rfc3339, unix_ns
 from groundwork.errors import LockedError, NewerStoreError, SettingsError
 from groundwork.files import FolderLock
 from groundwork.openmetrics import OPEN_CONTENT_TYPE
@@ -33,6 +34,8 @@ from tests.prediction_log import samples
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
+DATED_NS = 10**15
+"""A larger number is a time in nanoseconds; nothing else that is told is so large."""
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -142,10 +145,14 @@ def test_drift_in_the_log_reaches_the_receiver_and_survives_kills(tmp_path: Path
     (incident,) = client.get("/v1/incidents").json()["incidents"]
     assert client.get(f"/v1/incidents/{incident['id']}").json() == incident
     (request,) = client.get("/v1/retrains").json()["retrains"]
+    assert request["deliveries"] == [{"endpoint": "receiver", "state": "delivered"}]
     assert client.post(f"/v1/retrains/{request['id']}", json={"state": "running"}).status_code == 200
     assert client.get("/v1/retrains").json()["retrains"][0]["report"]["state"] == "running"
     assert client.get("/v1/status").json()["versions"][0]["incident"] == incident["id"]
     assert client.get("/v1/drift").json()["versions"][0]["signals"]
+    event = f"/v1/webhooks/{request['id']}"
+    for path in ("/v1/status", "/v1/drift", "/v1/incidents", "/v1/webhooks", "/v1/retrains", event):
+        assert [*_bare_times(client.get(path).json())] == []
     until(lambda: client.get("/v1/status").json()["lag"]["frames"] == 0)
     assert client.get("/v1/drift").json()["lag"] == {"frames": 0, "rows": 0, "bytes": 0, "seconds": 0.0}
     store = SqliteStore(running.data / "rollouts.db", SystemClock())
@@ -154,6 +161,19 @@ def test_drift_in_the_log_reaches_the_receiver_and_survives_kills(tmp_path: Path
     sink.close()
     client.close()
     assert running.stop() == 0
+
+
+def _bare_times(document: Any, name: str = "") -> Iterator[str]:
+    """The names of numbers in it that would be nanoseconds, and of times that are not RFC 3339 in UTC."""
+    if isinstance(document, dict | list):
+        parts = document.items() if isinstance(document, dict) else ((name, part) for part in document)
+        for key, part in parts:
+            yield from _bare_times(part, key)
+    elif isinstance(document, int | float):
+        if document > DATED_NS:
+            yield name
+    elif name in {"time", "at", "latest", "next_at", "expires", "reported"} and document is not None:
+        assert rfc3339(unix_ns(document)) == document
 
 
 @pytest.mark.system

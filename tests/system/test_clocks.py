@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import numpy as np
 import pytest
 
-from monitor.events import rfc3339
+from groundwork.dates import rfc3339
 from prediction_log.record import Kind, Outcome
 from tests import models
 from tests.facts import until

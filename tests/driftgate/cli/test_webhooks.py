@@ -7,26 +7,31 @@ import pytest
 from driftgate import show
 from driftgate.cli.webhooks import last_said
 
-AT = 1_700_000_000_000_000_000
-LATER = AT + 30 * show.NS
+AT = "2023-11-14T22:13:20.000Z"
+LATER = "2023-11-14T22:13:50.000Z"
+
+
+def tried(at: str, status: int) -> dict[str, Any]:
+    """One attempt as the monitor tells it."""
+    return {"at": at, "status": status, "said": "", "took_ms": 3}
 
 
 @pytest.mark.parametrize(
     ("state", "history", "next_at", "said"),
     [
-        ("pending", [], AT, None),
+        ("pending", [], None, None),
         (
             "pending",
-            [[AT, 0, "refused", 3]],
+            [tried(AT, 0)],
             LATER,
             f"no answer at {show.moment(AT)}, again at {show.moment(LATER)}",
         ),
-        ("pending", [[AT, 503, "busy", 3]], 0, f"503 at {show.moment(AT)}"),
-        ("delivered", [[AT, 0, "", 3], [LATER, 202, "", 3]], LATER + 1, f"202 at {show.moment(LATER)}"),
+        ("pending", [tried(AT, 503)], None, f"503 at {show.moment(AT)}"),
+        ("delivered", [tried(AT, 0), tried(LATER, 202)], None, f"202 at {show.moment(LATER)}"),
     ],
 )
 def test_a_delivery_says_when_it_is_tried_again(
-    state: str, history: list[Any], next_at: int, said: str | None
+    state: str, history: list[Any], next_at: str | None, said: str | None
 ) -> None:
     """The latest attempt, and the next one only where there is one to come."""
     assert last_said({"state": state, "history": history, "next_at": next_at}) == said
