@@ -257,6 +257,7 @@ class App:
         self._seat.beat()
         self._core.lag.beat(self._pace())
         self._lookout.follow()
+        self._journal.bound(self._clock.monotonic())
         self._flusher.look()
 
     async def _guard(self) -> None:

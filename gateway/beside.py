@@ -14,10 +14,10 @@ import msgspec
 
 from gateway.inference import Array, bytes_held
 from gateway.joining import settle
-from gateway.journal import Noted
 from gateway.meters import Evidence
 from gateway.model import LoadedModel
 from gateway.schedule import Schedule, seconds_for
+from gateway.stream import Noted
 from prediction_log.record import Arm
 
 AT_ONCE: Final = 8

@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 
 from gateway.inference import InferenceRequest
-from gateway.journal import NO_TRACE
 from gateway.lanes import Bound
 from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
 from gateway.protocols.codec import MOST_JSON, Codec, Headers
 from gateway.responses import ANSWER_ARM, ANSWER_VERSION, Header
+from gateway.stream import NO_TRACE
 from gateway.ways import Way
 from prediction_log.record import Arm
 

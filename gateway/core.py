@@ -31,7 +31,7 @@ from gateway.dispatch import Dispatch
 from gateway.errors import InvalidInputError, OverloadedError, RunError
 from gateway.inference import Array
 from gateway.interface import extent_of
-from gateway.journal import Journal, Noted
+from gateway.journal import Journal
 from gateway.lanes import Bound, Lanes
 from gateway.large import LargeAnswers
 from gateway.large_bodies import LargeBodies
@@ -46,6 +46,7 @@ from gateway.routing import Lane, assign, draw_for_key, draw_for_request
 from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
 from gateway.sizing import LEAST_RUNS
+from gateway.stream import Noted
 from gateway.translating import Translators
 from groundwork.clock import Clock
 from groundwork.counters import Counters

@@ -8,7 +8,7 @@ that was pinned to its version is no evidence.
 from typing import Final
 
 from gateway.call import Work
-from gateway.journal import Noted
+from gateway.stream import Noted
 from prediction_log.record import Arm
 
 _NANOSECONDS: Final = 1e9

@@ -21,8 +21,8 @@ import numpy as np
 from gateway.beside import Job, size_of
 from gateway.errors import InvalidInputError, RunError
 from gateway.inference import Array
-from gateway.journal import Noted
 from gateway.model import LoadedModel
+from gateway.stream import Noted
 from gateway.ways import Way
 from prediction_log.frame import Frame
 from prediction_log.record import ColumnSpec, Outcome

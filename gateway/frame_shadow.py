@@ -141,6 +141,7 @@ class FrameShadow:
         _hold(way)
         stream = self._journal.stream(way.answered)
         self._ways[stream] = (*self._ways.get(stream, ()), way)
+        self._journal.follow(way.answered, followed=True)
         self._reached.setdefault(stream, self._journal.standing(way.answered))
 
     def _end(self, way: Way) -> None:
@@ -149,6 +150,7 @@ class FrameShadow:
         self._ways[stream] = rest
         if not rest:
             del self._ways[stream], self._reached[stream]
+            self._journal.follow(way.answered, followed=False)
         self._leaving.pop(way, None)
         _let_go(way)
 

@@ -12,6 +12,8 @@ Rules:
    refused instead, for its sender can keep it.
 5. A version whose model is sampled records what is drawn (`prediction_log.sampling`), and besides it
    failures, candidates and what a shadow pair will follow; those are marked as no sample of the traffic.
+6. A version that would write more than its share of `journal.max_rate` (`gateway.log_rate`) is sampled as
+   well, unless somebody follows its rows in the log.
 
 It does not know when buffers are flushed, or to where.
 """
@@ -24,13 +26,15 @@ import numpy as np
 
 from gateway.errors import LogFullError
 from gateway.inference import Array
+from gateway.log_rate import Flow, LogRate
 from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
-from gateway.recording import PairPlan, PredictionPlan, capacity
+from gateway.pair_streams import PairStreams
+from gateway.recording import PredictionPlan
 from gateway.rejecting import cut, row, texts
 from gateway.run_settings import ANY_MODEL
-from gateway.slot_streams import Large, SlotStreams
-from gateway.stream import Stream, StreamSpec
+from gateway.slot_streams import Large
+from gateway.stream import Noted, Stream, StreamSpec
 from gateway.withholding import NOT_SHOWN, Policy
 from groundwork.clock import Clock
 from groundwork.slots import Slot
@@ -40,7 +44,6 @@ from prediction_log.record import Arm, Kept, Kind, Outcome, label_schema, reject
 from prediction_log.sampling import FULL as EVERYTHING
 from prediction_log.sampling import is_drawn, threshold
 
-NO_TRACE: Final = bytes(16)
 # An enumeration's `value` costs a request 0.1 µs each.
 _OK: Final = int(Outcome.OK)
 _FAILED: Final = int(Outcome.FAILED)
@@ -53,27 +56,24 @@ Filled = tuple[dict[str, Any], Any]
 
 
 class PredictionStream(msgspec.Struct, frozen=True):
-    """The stream of one version, its ids and which of them are drawn, and the plan of its columns."""
+    """The stream of one version, its ids and which of them are drawn, and the plan of its columns.
+
+    `rate` is what the settings say is drawn, `limit` the threshold of what is drawn now.
+    """
 
     stream: Stream
     ids: StreamIds
+    rate: float
     limit: int
     plan: PredictionPlan
 
-
-class Noted(msgspec.Struct, frozen=True, gc=False):
-    """What is recorded of a request whatever came of it; `time` in unix ns, `latency` in whole µs."""
-
-    identifier: bytes
-    time: int
-    latency: int
-    arm: Arm
-    revision: int
-    client_id: str | None = None
-    trace_id: bytes = NO_TRACE
+    @property
+    def bounded(self) -> bool:
+        """Whether less is drawn than the settings say, for want of room."""
+        return self.limit != threshold(self.rate)
 
 
-class Journal(SlotStreams):
+class Journal(PairStreams):
     """The row files of one worker's slot, and what goes into them."""
 
     def __init__(
@@ -85,17 +85,15 @@ class Journal(SlotStreams):
         *,
         reserve_bytes: int = 0,
     ) -> None:
-        super().__init__(slot, reserve_bytes)
-        self._policy = Policy(settings.columns, ids)
+        super().__init__(slot, Policy(settings.columns, ids), settings, reserve_bytes)
         self._remarks: dict[tuple[str, str], list[str]] = {}
         self._ids = ids
         self._clock = clock
-        self._settings = settings
         self._predicted = self._meters.accepted[Kind.PREDICTION]
-        self._paired = self._meters.accepted[Kind.PAIR]
         self._rejected = self._meters.accepted[Kind.REJECT]
         self._predictions: dict[LoadedModel, PredictionStream] = {}
-        self._pairs: dict[tuple[LoadedModel, LoadedModel], tuple[Stream, PairPlan]] = {}
+        self._log_rate = LogRate(settings.max_rate)
+        self._followed: set[LoadedModel] = set()
         self._labels: dict[str, Stream] = {}
         self._rejects = self._open(StreamSpec(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
 
@@ -116,7 +114,13 @@ class Journal(SlotStreams):
     def remarks(self) -> list[str]:
         """What is not recorded as somebody may expect, one line each."""
         policy = [line for lines in list(self._remarks.values()) for line in lines]
-        return [*self.unlogged(), *dict.fromkeys(policy)]
+        bounded = [
+            f"{loaded.name} {loaded.version}: its predictions would write more than journal.max_rate "
+            f"({self._settings.max_rate} bytes a second) has room for: an even sample of them is recorded"
+            for loaded, prediction in list(self._predictions.items())
+            if prediction.bounded
+        ]
+        return [*self.unlogged(), *dict.fromkeys(policy), *bounded]
 
     def open(self, loaded: LoadedModel) -> None:
         """Give a version its stream; where the disk has no room it serves unlogged."""
@@ -127,15 +131,7 @@ class Journal(SlotStreams):
         stream = self._open(StreamSpec(Kind.PREDICTION, plan.schema, settings.buffer_bytes, rate))
         self._remarks[loaded.name, loaded.version] = self._policy.remarks(loaded.name, columns)
         ids = StreamIds(self._ids, self.incarnation, stream.number)
-        self._predictions[loaded] = PredictionStream(stream, ids, threshold(rate), plan)
-
-    def open_pairs(self, stable: LoadedModel, candidate: LoadedModel) -> None:
-        """Give the shadow pairs of two versions their stream, once, however many threads ask for it."""
-        with self._opening:
-            if (stable, candidate) not in self._pairs:
-                plan = PairPlan(stable, candidate, self._policy.of(stable.name, stable.outputs))
-                stream = self._open(StreamSpec(Kind.PAIR, plan.schema, self._settings.side_buffer_bytes))
-                self._pairs[stable, candidate] = (stream, plan)
+        self._predictions[loaded] = PredictionStream(stream, ids, rate, threshold(rate), plan)
 
     def open_labels(self, model: str) -> None:
         """Give the labels of a model their stream, once, however many threads ask for it."""
@@ -150,11 +146,38 @@ class Journal(SlotStreams):
 
     def close(self, loaded: LoadedModel) -> None:
         """End the streams of a released version; a file leaves when what it holds is in the log."""
-        for pair in [pair for pair in list(self._pairs) if loaded in pair]:
-            self._end(self._pairs.pop(pair)[0])
+        self._close_pairs(loaded)
         self._remarks.pop((loaded.name, loaded.version), None)
         if loaded in self._predictions:
             self._end(self._predictions.pop(loaded).stream)
+
+    def bound(self, now: float) -> None:
+        """Draw as much of each version as `journal.max_rate` has room for; `now` in monotonic seconds.
+
+        Some 2 µs a version, five times a second; called as often as anybody likes.
+        """
+        if not self._log_rate.due(now):
+            return
+        flows = {
+            loaded: Flow(each.stream.number, each.stream.next_sequence(), each.stream.row_bytes * each.rate)
+            for loaded, each in list(self._predictions.items())
+            if loaded not in self._followed
+        }
+        shares = self._log_rate.look(now, flows.values())
+        for loaded, flow in flows.items():
+            self._draw(loaded, shares[flow.stream])
+
+    def _draw(self, loaded: LoadedModel, share: float) -> None:
+        """Record this share of what the settings say from here on."""
+        prediction = self._predictions[loaded]
+        limit = threshold(prediction.rate * share)
+        if limit != prediction.limit:
+            self._predictions[loaded] = msgspec.structs.replace(prediction, limit=limit)
+            prediction.stream.thin(prediction.rate * share)
+
+    def follow(self, loaded: LoadedModel, *, followed: bool) -> None:
+        """Whether somebody needs every row of this version in the log: then it is not bounded."""
+        (self._followed.add if followed else self._followed.discard)(loaded)
 
     def identify(self, loaded: LoadedModel) -> bytes:
         """The id of the request whose rows this version records next. A fifth of a microsecond."""
@@ -271,7 +294,7 @@ class Journal(SlotStreams):
         quick, file = prediction.plan.quick, prediction.stream.file
         if quick is None or file is None or outputs is None or noted.client_id:
             return False
-        if prediction.limit != EVERYTHING:
+        if prediction.limit != EVERYTHING and not is_drawn(noted.identifier, prediction.limit):
             return False
         values: Sequence[bytes | memoryview] | None
         values = quick.values(feeds, outputs) if rows == 1 else quick.many(feeds, outputs, rows)
@@ -291,81 +314,6 @@ class Journal(SlotStreams):
         else:
             self._append(stream, row(identifier, now, latency, status, said), 1, None)
         return identifier
-
-    def paired(
-        self,
-        pair: tuple[LoadedModel, LoadedModel],
-        noted: Noted,
-        stable: Sequence[Array] | None,
-        candidate: Sequence[Array] | None,
-        rows: int,
-    ) -> None:
-        """Record both sides of a shadow pair (stable, candidate); None stands for a run that failed."""
-        stream, plan = self._pairs[pair]
-        columns: dict[str, Any] = {
-            "id": noted.identifier,
-            "row": 0 if rows == 1 else np.arange(rows, dtype=np.uint32),
-            "time": noted.time,
-            "revision": noted.revision,
-            "answered_by": noted.arm.value,
-            "stable_outcome": (Outcome.OK if stable is not None else Outcome.FAILED).value,
-            "candidate_outcome": (Outcome.OK if candidate is not None else Outcome.FAILED).value,
-        }
-        validity = plan.fill(columns, stable, candidate, rows)
-        self._append(stream, columns, rows, validity, promised=False)
-
-    def pairs_at_once(self, pair: tuple[LoadedModel, LoadedModel]) -> int:
-        """How many rows of a pair's stream may be recorded where it `has_room`: a quarter of a buffer."""
-        schema = self._pairs[pair][1].schema
-        return capacity(schema, self._settings.side_buffer_bytes)[0] // 4
-
-    def has_room(self, pair: tuple[LoadedModel, LoadedModel]) -> bool:
-        """Whether so many are recorded now without loss; where the stream has no file, nothing is to gain."""
-        file = self._pairs[pair][0].file
-        return file is None or not (file.full_enough and file.waits)
-
-    def paired_rows(
-        self,
-        pair: tuple[LoadedModel, LoadedModel],
-        answered_by: Arm,
-        meta: Mapping[str, Array],
-        stable: Sequence[Array],
-        candidate: Sequence[Array],
-    ) -> None:
-        """Record pairs whose runs were all well, of any number of requests.
-
-        `meta` has their `id`, `row`, `time` and `revision`. Some 20 µs and a copy.
-        """
-        stream, plan = self._pairs[pair]
-        columns: dict[str, Any] = {
-            **meta, "answered_by": answered_by.value, "stable_outcome": _OK, "candidate_outcome": _OK
-        }  # fmt: skip
-        rows = len(meta["row"])
-        validity = plan.fill(columns, stable, candidate, rows)
-        self._append(stream, columns, rows, validity, promised=False)
-
-    def paired_plainly(
-        self,
-        pair: tuple[LoadedModel, LoadedModel],
-        noted: Sequence[Noted],
-        stable: Sequence[Sequence[Array]],
-        candidate: Sequence[Sequence[Array]],
-    ) -> bool:
-        """Record pairs of one row each, both runs well; False, and nothing done, where one is not plain."""
-        stream, plan = self._pairs[pair]
-        values = None if stream.file is None else plan.plainly(stable, candidate)
-        if values is None or stream.file is None:
-            return False
-        meta = (
-            [one.identifier for one in noted],
-            [one.time for one in noted],
-            [one.revision for one in noted],
-            [one.arm for one in noted],
-        )
-        if not stream.file.append_pairs(meta, values):
-            return False
-        self._values[self._paired] += len(noted)
-        return True
 
     def labelled(self, model: str, labels: Sequence[LabelRow]) -> None:
         """Record all of these labels, or none and raise LogFullError; `open_labels` was called."""

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 from gateway.call import Work
 from gateway.inference import Array
-from gateway.journal import Filled, Journal, Noted
+from gateway.journal import Filled, Journal
 from gateway.meters import ARM_NAMES
 from gateway.model import LoadedModel
 from gateway.protocols.codec import Answer
 from gateway.recording import PredictionPlan
 from gateway.responses import Header, Response
+from gateway.stream import Noted
 from gateway.translating import Translators
 from gateway.ways import Way
 from groundwork.errors import DriftgateError

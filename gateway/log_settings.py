@@ -31,6 +31,13 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "to 1; errors, candidates and shadowed requests are recorded whatever the draw"
         ),
     ] = {}
+    max_rate: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="bytes a second that the predictions of a worker write; of versions that would "
+            "write more an even sample is recorded, of all others everything; 0: no limit"
+        ),
+    ] = 64 * MIB
     columns: Annotated[
         dict[str, dict[str, Treatment]],
         msgspec.Meta(

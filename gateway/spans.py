@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 from gateway.call import Call, Work
 from gateway.core import Core, Pending
 from gateway.durable import DurableCore
-from gateway.journal import Noted
 from gateway.responses import ANSWER_ARM, ANSWER_VERSION, PREDICTION_ID, Response
+from gateway.stream import Noted
 from groundwork.tracing import OpenSpan, Parent, Tracer, Value, parent_of
 
 _TRACEPARENT: Final = b"traceparent"

@@ -8,11 +8,24 @@ from typing import Final
 
 import msgspec
 
-from prediction_log.record import Kind, Schema
+from prediction_log.record import Arm, Kind, Schema
 from prediction_log.rows import RowFile
 
 UNLOGGED: Final = "unlogged"
 """Why rows were lost that had no file to go to."""
+NO_TRACE: Final = bytes(16)
+
+
+class Noted(msgspec.Struct, frozen=True, gc=False):
+    """What is recorded of a request whatever came of it; `time` in unix ns, `latency` in whole µs."""
+
+    identifier: bytes
+    time: int
+    latency: int
+    arm: Arm
+    revision: int
+    client_id: str | None = None
+    trace_id: bytes = NO_TRACE
 
 
 class StreamSpec(msgspec.Struct, frozen=True):
@@ -34,6 +47,7 @@ class Stream:
         self.file = file
         self.unlogged = unlogged
         self.lost = 0
+        self._rate = spec.rate
         self._lost_without = 0
         self._skipped_without = 0
 
@@ -48,6 +62,17 @@ class Stream:
             return self._lost_without + self._skipped_without
         return self.file.next_sequence
 
+    @property
+    def row_bytes(self) -> float:
+        """What a row takes of the log; 0 where none is recorded."""
+        return 0.0 if self.file is None else self.file.row_bytes
+
+    def thin(self, rate: float) -> None:
+        """From here on requests are drawn at this rate."""
+        self._rate = rate
+        if self.file is not None:
+            self.file.thin(rate)
+
     def pass_by(self, rows: int) -> None:
         """Use up the sequence numbers of rows that have no file."""
         self._lost_without += rows
@@ -61,6 +86,7 @@ class Stream:
 
     def adopt(self, file: RowFile) -> None:
         """Go on with a file of our own, which first tells what was lost without one."""
+        file.thin(self._rate)
         if self._lost_without:
             file.lose(self._lost_without, UNLOGGED)
         if self._skipped_without:

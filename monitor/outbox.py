@@ -137,14 +137,17 @@ def next_due(connection: sqlite3.Connection) -> int | None:
 _OLD: Final = (
     "SELECT sequence FROM events e WHERE time < ?1 AND sequence < (SELECT max(sequence) FROM events)"
     " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.sequence"
-    " AND (d.state = 'pending' OR d.next_at >= ?1)) ORDER BY sequence LIMIT ?2"
+    " AND (d.state = 'pending' OR d.next_at >= ?1))"
+    " AND sequence NOT IN (SELECT max(sequence) FROM events WHERE type = 'retrain.requested'"
+    " GROUP BY json_extract(CAST(body AS TEXT), '$.subject')) ORDER BY sequence LIMIT ?2"
 )
 
 
 def prune(connection: sqlite3.Connection, before: int, limit: int = 1000) -> int:
     """Forget events from before a time (unix ns) that nobody waits for any more; how many. In a transaction.
 
-    What is pending stays whatever its age; the newest event stays, so that no sequence is given twice.
+    What is pending stays whatever its age; the newest event stays, so that no sequence is given twice, and the
+    latest request to retrain each version, for policy goes by what is reported of it.
     """
     old = connection.execute(_OLD, (before, limit)).fetchall()
     connection.executemany("DELETE FROM deliveries WHERE event = ?", old)

@@ -39,12 +39,8 @@ def save(connection: sqlite3.Connection, event: str, report: Report, at: int) ->
 
 
 def prune(connection: sqlite3.Connection) -> None:
-    """Forget reports of forgotten requests, unless an open incident goes by them; in a transaction."""
-    connection.execute(
-        "DELETE FROM reports WHERE event NOT IN (SELECT id FROM events) AND event NOT IN"
-        " (SELECT coalesce(json_extract(CAST(document AS TEXT), '$.trigger'), '') FROM incidents"
-        " WHERE state = 'open')"
-    )
+    """Forget reports of forgotten requests; inside a transaction."""
+    connection.execute("DELETE FROM reports WHERE event NOT IN (SELECT id FROM events)")
 
 
 def listed(connection: sqlite3.Connection, limit: int) -> list[RetrainView]:

@@ -166,7 +166,11 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll: Annotated[Seconds, Meta(description="how long an idle monitor waits before it looks again")] = 0.2
     catch_up: Annotated[Seconds, Meta(description="how long a stopping monitor may read on")] = 10.0
     keep_events: Annotated[
-        Seconds, Meta(description="how long events are kept once they are delivered or given up")
+        Seconds,
+        Meta(
+            description="how long events are kept once they are delivered or given up; "
+            "the latest request to retrain each version stays"
+        ),
     ] = 30 * 86_400.0
 
 

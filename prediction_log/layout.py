@@ -31,6 +31,7 @@ TABLE_ENTRY: Final = struct.Struct("<QQ")
 FIRST_AT: Final = 16
 END_AT: Final = 24
 ROWS_AT: Final = 32
+RATE_AT: Final = 40
 SKIPPED_AT: Final = 48
 _PIECE: Final = 1 << 18
 FLAGS_AT: Final = 72

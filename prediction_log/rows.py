@@ -59,7 +59,8 @@ class RowFile:
 
     `lost` counts the rows lost here since creation, `lost_by` by reason: FULL (both buffers), OVERSIZED (no
     room for these rows in an empty buffer, nor on the disk for a file of their own), and whatever reasons
-    `lose` is given: what a gateway lost before it had this file, it tells by its own.
+    `lose` is given: what a gateway lost before it had this file, it tells by its own. `row_bytes` is what a
+    row takes of the log, by the last frame taken.
     """
 
     def __init__(self, path: Path, active: SlotBuffer, spare: SlotBuffer, spills: Spills) -> None:
@@ -68,6 +69,8 @@ class RowFile:
         self.lost_by: dict[str, int] = {FULL: 0, OVERSIZED: 0}
         self._active = active
         self._spare = spare
+        self._rate = active.rate
+        self.row_bytes = len(active.memory) / active.capacity
         self._state = _Spare.FREE
         self._finishing = False
         self._spilling = False
@@ -233,7 +236,7 @@ class RowFile:
         except (NoRoomError, OSError):  # the disk cannot hold it: no other loss than one
             return OVERSIZED
         self._active.clear()
-        self._active.begin(following)
+        self._active.begin(following, self._rate)
         return ""
 
     def skip(self, rows: int = 1) -> int:
@@ -249,6 +252,11 @@ class RowFile:
         self.lost_by[reason] = self.lost_by.get(reason, 0) + rows
         return sequence
 
+    def thin(self, rate: float) -> None:
+        """From here on requests are drawn at this rate; every frame says the lowest that it was filled at."""
+        self._rate = rate
+        self._active.thin(rate)
+
     def finish(self) -> None:
         """Nothing more is appended: the last frame may hold nothing but numbers that were not drawn."""
         self._finishing = True
@@ -258,7 +266,7 @@ class RowFile:
         filled, fresh = self._active, self._spare
         if self._state is not _Spare.FREE or self._spills or not self._holds(filled):
             return False
-        fresh.begin(filled.end)
+        fresh.begin(filled.end, self._rate)
         self._active, self._spare = fresh, filled
         self._state = _Spare.FILLED  # last: from here on the flush thread may take it
         return True
@@ -270,7 +278,10 @@ class RowFile:
             self._spilling = body is not None
             return body
         self._state = _Spare.TAKEN
-        return frame.compact(self._spare.memory)
+        body = frame.compact(self._spare.memory)
+        if self._spare.rows:
+            self.row_bytes = len(body) / self._spare.rows
+        return body
 
     def release(self) -> None:
         """The frame taken is in the log; its buffer is free again. LogError when none was taken."""

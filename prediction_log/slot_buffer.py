@@ -36,6 +36,7 @@ _END: Final = layout.END_AT // 8
 _SKIPPED: Final = layout.SKIPPED_AT // 8
 _ROWS: Final = layout.ROWS_AT // 4
 _FLAGS: Final = layout.FLAGS_AT // 4
+_RATE: Final = layout.RATE_AT // 8
 
 
 class Scalar(NamedTuple):
@@ -74,6 +75,7 @@ class SlotBuffer:
         self.capacity = head.capacity
         self._u32 = memory.cast("I")
         self._u64 = memory.cast("Q")
+        self._f64 = memory.cast("d")
         preamble = layout.preamble(head, places)
         memory[: len(preamble)] = preamble
         self._scalars: list[Scalar] = []
@@ -133,6 +135,12 @@ class SlotBuffer:
         """How many rows of this buffer's range were lost."""
         lost: int = self._u64[_SKIPPED]
         return lost
+
+    @property
+    def rate(self) -> float:
+        """The lowest sampling rate that this buffer was filled at."""
+        lowest: float = self._f64[_RATE]
+        return lowest
 
     @property
     def passed(self) -> bool:
@@ -238,8 +246,13 @@ class SlotBuffer:
         """Count rows as lost whose sequence numbers were passed over."""
         self._u64[_SKIPPED] += rows
 
-    def begin(self, first: int) -> None:
-        """Start an empty frame at sequence `first`; the buffer must have been cleared."""
+    def thin(self, rate: float) -> None:
+        """From here on requests are drawn at this rate; the frame says the lowest that it was filled at."""
+        self._f64[_RATE] = min(self._f64[_RATE], rate)
+
+    def begin(self, first: int, rate: float) -> None:
+        """Start an empty frame at sequence `first`, drawn at `rate`; the buffer must have been cleared."""
+        self._f64[_RATE] = rate
         self._u64[_END] = first
         self._u64[_FIRST] = first
 

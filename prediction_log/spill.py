@@ -125,7 +125,8 @@ class Spills:
         """
         before = frame.compact(active.memory)
         holds = active.rows or active.skipped
-        large = self._large(active.end if holds else active.first, active.end, columns, rows, validity)
+        span = active.end if holds else active.first, active.end
+        large = self._large(span, columns, rows, validity, active.rate)
         path = self._path_of(active.end)
         self._write(path, before, large)
         _aside(path).rename(path)
@@ -136,15 +137,15 @@ class Spills:
 
     def begin(self, active: SlotBuffer, columns: Mapping[str, Any], rows: int, validity: Any) -> Spill:
         """Rows that come next, to be written; `active`, which holds none, passes their numbers over."""
-        first, sequence, empty = active.first, active.end, frame.compact(active.memory)
-        path = self._path_of(sequence)
+        span, rate, empty = (active.first, active.end), active.rate, frame.compact(active.memory)
+        path = self._path_of(active.end)
 
         def make() -> bytes:
-            large = self._large(first, sequence, columns, rows, validity)
+            large = self._large(span, columns, rows, validity, rate)
             self._write(path, empty, large)
             return large
 
-        begun = Spill.begun(path, sequence + rows, make)
+        begun = Spill.begun(path, active.end + rows, make)
         self._waiting.append(begun)
         active.pass_over(rows)
         return begun
@@ -176,17 +177,18 @@ class Spills:
             )
 
     def _large(
-        self, first: int, sequence: int, columns: Mapping[str, Any], rows: int, validity: Any
+        self, span: tuple[int, int], columns: Mapping[str, Any], rows: int, validity: Any, rate: float
     ) -> bytes:
-        """The frame of these rows, which begins at `first` with numbers that were not drawn."""
+        """The frame of these rows, behind a `span` of numbers that were not drawn at `rate`."""
+        first, sequence = span
         arenas = SlotBuffer.needs(self._schema, columns, rows)
         places = layout.plan(self._schema, rows, arenas, validity=True)
         of = self._head
-        head = empty_head(of.kind, of.incarnation, of.stream, rows, of.rate, places)
+        head = empty_head(of.kind, of.incarnation, of.stream, rows, rate, places)
         # Pages that are there when they are written to: to clear them first would keep other threads waiting.
         memory = memoryview(mmap.mmap(-1, places.length))
         buffer = SlotBuffer(memory, head, self._schema, places)
-        buffer.begin(first)
+        buffer.begin(first, rate)
         buffer.pass_over(sequence - first)
         buffer.write(columns, rows, validity)
         return frame.compact(buffer.memory)

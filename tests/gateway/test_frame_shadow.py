@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from gateway.frame_shadow import LONGEST_S
+from gateway.log_rate import LOOK_SECONDS
 from gateway.log_settings import JournalSettings
 from gateway.run_settings import RunSettings, ShadowSettings
 from gateway.schedule import Schedule
 from gateway.settings import GatewaySettings
 from prediction_log.record import Kind
-from rollouts.route import FULL
+from rollouts.route import FULL, Route
 from tests.facts import until
 from tests.gateway.shadowed import BAD, CANARY, PLAIN, SETTINGS, SHADOWED, Watched, ask, close_gate
 from tests.gateway.worlds import ROW, world
@@ -114,6 +115,22 @@ async def test_a_released_version_is_kept_until_its_rows_were_run_again(tmp_path
         await release
         assert here.counted("driftgate_pairs_total") == 1
         assert here.journal.unlogged() == []
+
+
+async def test_what_is_followed_is_in_the_log_whole_however_much_it_is(tmp_path: Path) -> None:
+    """`journal.max_rate` bounds a version again when nothing follows its rows any more."""
+    settings = GatewaySettings(journal=JournalSettings(max_rate=1000))
+    async with world(tmp_path, settings, follows=True) as here:
+        versions = await here.beside(SHADOWED, v2=logistic())
+        for route, whole in ((SHADOWED, True), (Route(model="m", revision=9, stable="1"), False)):
+            await here.serve(route)
+            await here.settle()
+            for _ in range(20):
+                await ask(here, [ROW])
+                here.clock.advance(LOOK_SECONDS * 1.01)
+                here.journal.bound(here.clock.monotonic())
+            assert here.journal.keeps_whole(versions["1"]) is whole
+        assert here.counted("driftgate_pairs_total", outcome="ok") == 20
 
 
 async def test_no_version_waits_for_a_log_that_cannot_be_written(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.journal import Journal, Noted
+from gateway.journal import Journal
 from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
 from gateway.settings import GatewaySettings
-from gateway.stream import StreamSpec
+from gateway.stream import Noted, StreamSpec
 from groundwork.clock import FakeClock
 from groundwork.errors import NoRoomError
 from groundwork.slots import Slot

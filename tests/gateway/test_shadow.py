@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from gateway.beside import AT_ONCE, Job, together
-from gateway.journal import Noted
 from gateway.run_settings import ShadowSettings
 from gateway.schedule import Measured, Schedule, strayed
 from gateway.settings import GatewaySettings
+from gateway.stream import Noted
 from prediction_log.record import Arm, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
 from tests.gateway.shadowed import SHADOWED, Watched, ask

@@ -75,14 +75,20 @@ class Bench:
         return httpx.Response(told.status_code, headers=told.headers, stream=httpx.ByteStream(told.content))
 
     def promise(
-        self, number: int, *, kind: str = "drift.detected", model: str = "m", expires: int | None = None
+        self,
+        number: int,
+        *,
+        kind: str = "drift.detected",
+        model: str = "m",
+        subject: str = "models/m",
+        expires: int | None = None,
     ) -> str:
         """An event in the outbox."""
         event = Event(
             id=event_id(number),
             type=kind,
             model=model,
-            subject="models/m",
+            subject=subject,
             time=self.clock.now(),
             data=TestData(),
             expires=expires,

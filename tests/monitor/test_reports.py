@@ -2,54 +2,34 @@
 
 from pathlib import Path
 
-import msgspec
-
-from groundwork.database import transaction
-from monitor.blocks import Mark
-from monitor.incidents import Incident
-from monitor.reports import Report
-from monitor.store import load_reports, save_incident
+from monitor import outbox
+from monitor.reports import Report, listed
+from monitor.store import load_reports
 from tests.monitor.test_delivery import Bench
 
+ONE, TWO = "models/m/versions/1", "models/m/versions/2"
 
-async def test_what_was_reported_of_a_forgotten_request_is_forgotten_with_it(tmp_path: Path) -> None:
-    """A report goes with its request, but for the one by which an open incident may be asked about again."""
+
+async def test_what_was_reported_of_a_versions_latest_request_is_never_forgotten(tmp_path: Path) -> None:
+    """Policy goes by it, however short events are kept; other reports go with their requests."""
     bench = Bench(tmp_path)
-    gone, held = (bench.promise(number, kind="retrain.requested") for number in (1, 2))
-    for event in (gone, held):
+    gone, held, other = (
+        bench.promise(number, kind="retrain.requested", subject=subject)
+        for number, subject in ((1, ONE), (2, ONE), (3, TWO))
+    )
+    for event in (gone, held, other):
         await bench.dispatcher.save_report(event, Report("failed"))
-    incident = _incident(held)
-    _keep(bench, incident)
-    await bench.dispatcher.step()
-    await bench.dispatcher.step()
-    last = bench.promise(3, kind="retrain.requested")
-    await bench.dispatcher.save_report(last, Report("running"))
+    last = bench.promise(4)
+    for _ in range(4):  # one delivery of a model after the other
+        await bench.dispatcher.step()
     await bench.pass_time(31 * 86_400)
-    assert load_reports(bench.db, [gone, held, last]) == {held: "failed", last: "running"}
-    _keep(bench, msgspec.structs.replace(incident, state="resolved"))
+    assert load_reports(bench.db, [gone, held, other]) == {held: "failed", other: "failed"}
+    assert [found.id for found in listed(bench.db, 9)] == [other, held]
+    await bench.dispatcher.save_report(held, Report("succeeded"))
+    assert load_reports(bench.db, [held]) == {held: "succeeded"}
+    bench.promise(5, subject=ONE)
     await bench.pass_time(3_601)
-    assert load_reports(bench.db, [gone, held, last]) == {last: "running"}
+    assert outbox.body_of(bench.db, last) is None
+    assert load_reports(bench.db, [held]) == {held: "succeeded"}
     await bench.dispatcher.close()
     bench.db.close()
-
-
-def _keep(bench: Bench, incident: Incident) -> None:
-    with transaction(bench.db):
-        save_incident(bench.db, incident)
-
-
-def _incident(trigger: str) -> Incident:
-    """An open one that asked for a retrain."""
-    return Incident(
-        id="inc_1",
-        model="m",
-        version="1",
-        opened=Mark(),
-        onset=Mark(),
-        latest=Mark(),
-        groups=("risk",),
-        findings=(),
-        evidence=20.0,
-        threshold=18.0,
-        trigger=trigger,
-    )

@@ -144,6 +144,48 @@ def test_sampling_leaves_a_gap_that_is_no_loss(tmp_path: Path) -> None:
     assert file.next_sequence == 6
 
 
+def test_a_frame_says_the_lowest_rate_that_it_was_filled_at(tmp_path: Path) -> None:
+    """A rate that changes holds for the frames that come, and at once where it is lower."""
+    file = samples.row_file(tmp_path)
+    rates = []
+    for changes in ((0.5, 0.25), (0.75,), (), (1.0,), ()):
+        file.append(samples.columns(0, 1))
+        for rate in changes:
+            file.thin(rate)
+        rates.append(decode(flush(file)).rate)
+    assert rates == [0.25, 0.25, 0.75, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_large_request_s_frame_says_the_rate_too(tmp_path: Path, *, aside: bool) -> None:
+    """Whether it is written at once or in a thread, and so does what comes behind it."""
+    file = samples.row_file(tmp_path, row_capacity=4)
+    file.thin(0.5)
+    if aside:
+        begun = file.begin_large(samples.columns(0, 9), 9)
+        assert begun is not None
+        begun.write()
+        file.end_large(begun, 9)
+    else:
+        file.append(samples.columns(0, 9), 9)
+    large = decode(flush_filled(file))
+    file.append(samples.columns(0, 1))
+    after = decode(flush(file))
+    assert ((large.rate, large.rows), (after.rate, after.rows)) == ((0.5, 9), (0.5, 1))
+
+
+def test_what_a_row_takes_is_what_it_took_last(tmp_path: Path) -> None:
+    """At first what there is room for; later what the last frame had, texts as long as they were."""
+    file = samples.row_file(tmp_path)
+    assert file.row_bytes > 0
+    file.append(samples.columns(0, 3), 3)
+    body = flush(file)
+    assert file.row_bytes == len(body) / 3
+    file.lose(2, "full")
+    flush(file)
+    assert file.row_bytes == len(body) / 3
+
+
 def test_half_full_is_full_enough(tmp_path: Path) -> None:
     """Half of the rows, or half of any arena, says that it is time to flush."""
     file = samples.row_file(tmp_path, row_capacity=8)
