@@ -146,8 +146,8 @@ _OLD: Final = (
 def prune(connection: sqlite3.Connection, before: int, limit: int = 1000) -> int:
     """Forget events from before a time (unix ns) that nobody waits for any more; how many. In a transaction.
 
-    What is pending stays whatever its age; the newest event stays, so that no sequence is given twice, and the
-    latest request to retrain each version, for policy goes by what is reported of it.
+    What is pending stays whatever its age; the newest event stays, so that no sequence is given twice, and
+    the latest request to retrain each version, for policy goes by what is reported of it.
     """
     old = connection.execute(_OLD, (before, limit)).fetchall()
     connection.executemany("DELETE FROM deliveries WHERE event = ?", old)
