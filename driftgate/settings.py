@@ -8,6 +8,7 @@ says (`gateway.platforms`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 
 from driftgate.variables import CLIENT_VARIABLES
 from gateway import platforms
+from gateway.named_models import strangers
 from gateway.settings import GatewaySettings
 from gateway.settings import checked as checked_gateway
 from groundwork import settings as groundwork_settings
@@ -26,6 +28,7 @@ from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 from monitor.signing import secrets_of
 from registry_client.backends import open_registry
+from registry_client.errors import RegistryError
 
 MONITOR: Final = "monitor"
 SHARED: Final = frozenset({"data", "models", "keys", "limits", "messages", "traces"})
@@ -142,6 +145,17 @@ def check_together(value: msgspec.Struct) -> None:
     open_registry(gateway.models)
     for webhook in monitor.webhooks:
         secrets_of(webhook)
+
+
+def doubts(value: msgspec.Struct) -> list[str]:
+    """What can be honoured and is probably not meant: models that are named and are not in the registry.
+
+    Nothing where the registry cannot be read: a check may run elsewhere.
+    """
+    gateway = gateway_settings(value)
+    with contextlib.suppress(RegistryError, OSError):
+        return [str(found) for found in strangers(gateway, open_registry(gateway.models).models())]
+    return []
 
 
 def all_settings() -> list[Setting]:

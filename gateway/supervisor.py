@@ -20,10 +20,11 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from gateway import named_models
 from gateway.aftermath import Aftermath
 from gateway.children import Children
 from gateway.chores import Chores
@@ -53,6 +54,7 @@ from prediction_log.recovery import take_over
 from prediction_log.segment_file import numbers, refuse_newer
 from prediction_log.segment_sink import SegmentSink
 from registry_client.backends import open_registry
+from registry_client.errors import RegistryError
 from rollouts.store import SqliteStore
 
 __all__ = ["StartError", "Supervisor", "run"]
@@ -79,10 +81,10 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
         with ours(data):
             claim(data)
             refuse_newer(data / "log")
-        refuse_nothing_to_serve(settings.models, data)
+        known = known_models(settings, data)
         listeners = Listeners.open(settings)
         try:
-            return asyncio.run(_supervise(settings, listeners, ready, reload))
+            return asyncio.run(_supervise(settings, known, listeners, ready, reload))
         finally:
             ignore_stops()
             listeners.close()
@@ -90,20 +92,28 @@ def run(settings: GatewaySettings, ready: Callable[[Addresses], None], reload: R
         lock.release()
 
 
-def refuse_nothing_to_serve(models: str, data: Path) -> None:
-    """Raise RegistryError where the registry cannot be read and no model was ever routed here.
+def known_models(settings: GatewaySettings, data: Path) -> Collection[str]:
+    """Models that were ever routed here, and those of the registry where a setting names others.
 
-    That is a mistyped place, or a volume that is not mounted. Where there are routes the gateway starts all
-    the same: what was served before is served from copies, and the registry may come back.
+    RegistryError where that cannot be read and no model was ever routed here: a mistyped place, or a volume
+    that is not mounted. Where there are routes the gateway starts all the same: what was served before is
+    served from copies, and the registry may come back.
     """
     with contextlib.closing(SqliteStore(data / "rollouts.db", SystemClock())) as store:
-        known = bool(store.routes())
-    if not known:
-        open_registry(models, data / "cache").models()
+        routed = store.routes()
+    if routed and not named_models.strangers(settings, routed):
+        return routed
+    try:
+        return {*routed, *open_registry(settings.models, data / "cache").models()}
+    except RegistryError:
+        if not routed:
+            raise
+        return routed
 
 
 async def _supervise(
     settings: GatewaySettings,
+    known: Collection[str],
     listeners: Listeners,
     ready: Callable[[Addresses], None],
     reload: Reload | None,
@@ -113,6 +123,7 @@ async def _supervise(
     log = program_log(settings.messages, clock)
     capture(log)
     warn_of_a_lost_key(data, log)
+    named_models.warn(settings, known, log)
     sink = SegmentSink(data / "log", segment_bytes=settings.log.segment_bytes, clock=clock)
     places = Places.create(settings.workers + 1)
     if listeners.strayed:

@@ -84,7 +84,8 @@ def show_settings(
 def check(file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
     """Check that every setting in FILE can be honoured; exit code 1 names the first that cannot.
 
-    FILE may be given as --config too. Secrets of webhooks are looked up as the monitor will do it.
+    FILE may be given as --config too. Secrets of webhooks are looked up as the monitor will do it. A model
+    that a setting names and the registry lacks is a warning, for it may be published later.
     """
     if (file is None) == (config_file is None):
         raise click.UsageError("wanted one FILE")
@@ -93,12 +94,17 @@ def check(file: Path | None, config_file: Path | None, *, as_json: bool) -> None
     settings.check_together(loaded.value)
     sources = {name: source for name, source in loaded.sources.items() if source != "default"}
     given = [name for name, source in sources.items() if source.startswith("file ")]
+    warnings = settings.doubts(loaded.value)
     if as_json:
-        show.facts({"file": str(file), "ok": True, "settings": given, "sources": sources})
+        show.facts(
+            {"file": str(file), "ok": True, "settings": given, "sources": sources, "warnings": warnings}
+        )
         return
     click.echo(f"{click.style('✔', fg='green')} {file}: {len(given)} settings, all can be honoured")
     for name in sorted(sources.keys() - {*given}):
         click.echo(f"  {name} is set by {sources[name]}")
+    for warning in warnings:
+        click.echo(f"{click.style('!', fg='yellow')} {warning}")
 
 
 @config.command(

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,8 @@ from gateway.settings import GatewaySettings
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.settings import fields
 from monitor.settings import MonitorSettings
+from registry_client.directory import DirectoryRegistry
+from tests.monitor import worlds
 
 
 def test_the_gateways_settings_are_at_the_top_and_the_monitors_below_monitor() -> None:
@@ -145,3 +148,17 @@ def test_a_check_finds_what_only_a_start_would(tmp_path: Path, text: str, said: 
     file.write_text("http: {port: 0}\noperator: {port: 0}\n")
     assert CliRunner().invoke(check, ["--config", str(file)]).exit_code == 0
     assert CliRunner().invoke(check, []).exit_code == 2
+
+
+def test_a_check_warns_of_models_that_are_not_there(tmp_path: Path) -> None:
+    """A mistyped name is told, to programs too; a registry that is elsewhere tells of none."""
+    worlds.fill(DirectoryRegistry(tmp_path / "models"), "1")
+    file = tmp_path / "driftgate.yaml"
+    file.write_text(f"models: {tmp_path}/models\nplatform: {{default_model: loan}}\n")
+    said = "platform.default_model names 'loan', and there is no such model (yet); did you mean 'loans'?"
+    result = CliRunner().invoke(check, [str(file)])
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, f"! {said}")
+    told = CliRunner().invoke(check, [str(file), "--json"])
+    assert msgspec.json.decode(told.output)["warnings"] == [said]
+    file.write_text("models: /not/there\nplatform: {default_model: loan}\n")
+    assert "loan" not in CliRunner().invoke(check, [str(file)]).output
