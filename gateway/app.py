@@ -44,6 +44,7 @@ from groundwork.clock import SystemClock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
+from groundwork.slots import SlotsReader
 from groundwork.steady import steady
 from groundwork.tracing import open_tracer
 from prediction_log.ids import PredictionIds, load_key
@@ -78,6 +79,7 @@ class App:
             told.settings, told.place, told.workers, self.slot.counters, self._clock, self._log
         )
         self._store = SqliteStore(self._data / "rollouts.db", self._clock)
+        self._slots = SlotsReader(self._data / "slots")
         self._open_log()
         self._open_models(told)
         self._steering = Steering(
@@ -134,7 +136,7 @@ class App:
 
     def _open_front(self, told: Order) -> Front:
         """What operators do, and the ports."""
-        clock, slots, faults = self._clock, self._data / "slots", self._lookout.faults
+        clock, slots, faults = self._clock, self._slots, self._lookout.faults
         self._console = Console(self._store, slots, self._fleet, self._lookout.follow, clock)
         catalogue = Catalogue(
             self._registry, self._store, slots, faults, self._fleet.schedules, self._settings.runs
@@ -144,7 +146,7 @@ class App:
             self._console,
             self._store,
             self._discovery,
-            slots_folder=slots,
+            slots=slots,
             clock=clock,
             faults=faults,
         )
@@ -240,6 +242,7 @@ class App:
         self._sink.close()
         self._lookout.close()
         self._store.close()
+        self._slots.close()
         self.slot.close()
 
     def _pace(self) -> float:

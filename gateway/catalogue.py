@@ -4,7 +4,6 @@ Everything is read when it is asked for, in the caller's thread; nothing is kept
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -16,7 +15,7 @@ from gateway.run_settings import RunSettings
 from gateway.schedule import Schedule, seconds_for
 from gateway.views import Models, ModelView, RunView
 from groundwork.errors import DriftgateError
-from groundwork.slots import read_slots
+from groundwork.slots import SlotsReader
 from registry_client.registry import Registry
 from rollouts.route import Route, percent
 
@@ -58,14 +57,14 @@ class Catalogue:
         self,
         registry: Registry,
         store: Routes,
-        slots_folder: Path,
+        slots: SlotsReader,
         faults: Callable[[], Faults],
         schedules: Callable[[], Schedules] = dict,
         runs: RunSettings = RUNS,
     ) -> None:
         self._registry = registry
         self._store = store
-        self._slots_folder = slots_folder
+        self._slots = slots
         self._faults = faults
         self._schedules = schedules
         self._runs = runs
@@ -128,7 +127,7 @@ class Catalogue:
     def _copies(self) -> dict[tuple[str, str], int]:
         """In how many live workers each (model, version) is in memory."""
         copies: dict[tuple[str, str], int] = {}
-        for slot in read_slots(self._slots_folder):
+        for slot in self._slots.read():
             for key, value in slot.series.items():
                 if slot.alive and key.name == LOADED:
                     labels = dict(key.labels)

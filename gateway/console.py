@@ -9,7 +9,6 @@ import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ from gateway.presence import lagging
 from gateway.reconcile import Fleet
 from gateway.views import Done, History
 from groundwork.clock import Clock
+from groundwork.slots import SlotsReader
 from groundwork.steady import steady
 from rollouts import spec_file, verbs
 from rollouts.errors import ConflictError, RouteError
@@ -67,13 +67,13 @@ class Console:
     def __init__(
         self,
         store: SqliteStore,
-        slots_folder: Path,
+        slots: SlotsReader,
         fleet: Fleet,
         follow: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._store = store
-        self._slots_folder = slots_folder
+        self._slots = slots
         self._fleet = fleet
         self._follow = follow
         self._clock = clock
@@ -188,7 +188,7 @@ class Console:
         """Wait for every answering worker, but not beyond our patience; those that were late."""
         deadline = self._clock.monotonic() + self.patience
         while True:
-            late = await self._off_loop(lagging, self._slots_folder, model, revision)
+            late = await self._off_loop(lagging, self._slots, model, revision)
             if not late or self._clock.monotonic() >= deadline:
                 return late
             await asyncio.sleep(POLL_SECONDS)

@@ -4,7 +4,6 @@ Rules: a name is part of the public interface. Evidence series and gauges about 
 pilot, the guards and the supervisor straight from the slots; those that only they need are not rendered.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -200,17 +199,15 @@ def exposition(slots_folder: Path, facts: Facts = dict) -> bytes:
 
 
 class Scrapes:
-    """The same again and again, from any thread: tables stay mapped, names are read once."""
+    """The same again and again, from any thread, by what `slots` remembers."""
 
-    def __init__(self, slots_folder: Path, facts: Facts) -> None:
-        self._slots = SlotsReader(slots_folder)
+    def __init__(self, slots: SlotsReader, facts: Facts) -> None:
+        self._slots = slots
         self._facts = facts
-        self._reading = threading.Lock()
 
     def __call__(self) -> bytes:
         """The text now."""
-        with self._reading:
-            return render(INSTRUMENTS, {**self._slots.totals(), **self._facts()})
+        return render(INSTRUMENTS, {**self._slots.totals(), **self._facts()})
 
 
 def disk(data: Path, floor_bytes: int) -> dict[SeriesKey, int]:

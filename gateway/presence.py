@@ -6,12 +6,11 @@ following when an edit was made has read that edit before it answers anybody. Th
 ports are open.
 """
 
-from pathlib import Path
 from typing import Final
 
 from gateway.metrics import ANSWERING, APPLIED_REVISION, CONNECTIONS, FAILED, FOLLOWING
 from groundwork.counters import Counters, SeriesKey
-from groundwork.slots import read_slots
+from groundwork.slots import SlotsReader
 
 _FOLLOWING_KEY: Final = SeriesKey(FOLLOWING, (), "gauge")
 
@@ -48,11 +47,11 @@ class Presence:
         self._counters.values[index] = int(now)
 
 
-def lagging(slots_folder: Path, model: str, revision: int) -> list[str]:
+def lagging(slots: SlotsReader, model: str, revision: int) -> list[str]:
     """The following workers that do not yet answer `model` by `revision` or a later one; reads every slot."""
     key = SeriesKey(APPLIED_REVISION, (("model", model),), "gauge")
     return [
         f"worker {reading.place} (slot {reading.incarnation})"
-        for reading in read_slots(slots_folder)
+        for reading in slots.read()
         if reading.alive and reading.series.get(_FOLLOWING_KEY, 0) and reading.series.get(key, 0) < revision
     ]

@@ -11,7 +11,6 @@ way refuses an unload.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from gateway.catalogue import Catalogue, Faults, Routes
@@ -19,6 +18,7 @@ from gateway.console import Console, Wish
 from gateway.errors import LoadError, NotReadyError, UnknownModelError
 from gateway.presence import lagging
 from groundwork.clock import Clock
+from groundwork.slots import SlotsReader
 from rollouts.route import Route
 
 PATIENCE_SECONDS: Final = 60.0
@@ -44,7 +44,7 @@ class Repository:
         routes: Routes,
         discovery: Discover,
         *,
-        slots_folder: Path,
+        slots: SlotsReader,
         clock: Clock,
         faults: Callable[[], Faults],
     ) -> None:
@@ -52,7 +52,7 @@ class Repository:
         self._console = console
         self._routes = routes
         self._discovery = discovery
-        self._slots_folder = slots_folder
+        self._slots = slots
         self._clock = clock
         self._faults = faults
         self.patience = PATIENCE_SECONDS
@@ -89,7 +89,7 @@ class Repository:
         else:
             revision = route.revision
         deadline = self._clock.monotonic() + self.patience
-        while await asyncio.to_thread(lagging, self._slots_folder, model, revision):
+        while await asyncio.to_thread(lagging, self._slots, model, revision):
             fault = self._faults().get((model, route.stable))
             if fault is not None:
                 raise LoadError(fault)

@@ -53,6 +53,7 @@ class SeriesKey(msgspec.Struct, frozen=True):
     kind: str = "counter"
 
 
+_DECODER: Final = msgspec.msgpack.Decoder(tuple[str, tuple[tuple[str, str], ...], Kind])
 RESERVED: Final = 64
 """Cells without a series; also the longest block."""
 LABEL_BYTES: Final = 96
@@ -346,7 +347,7 @@ def _encoded(key: SeriesKey) -> bytes:
 def _decoded(label: bytes) -> SeriesKey | None:
     """The key in these bytes, or None when there is none to be had."""
     try:
-        return SeriesKey(*msgspec.msgpack.decode(label, type=tuple[str, tuple[tuple[str, str], ...], Kind]))
+        return SeriesKey(*_DECODER.decode(label))
     except msgspec.DecodeError:
         return None
 

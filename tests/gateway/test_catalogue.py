@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.catalogue import Catalogue
 from gateway.schedule import Measured, Schedule
+from groundwork.slots import SlotsReader
 from registry_client.memory import MemoryRegistry
 from rollouts.route import Route
 from tests.models import logistic, publish
@@ -29,7 +30,9 @@ def test_the_way_a_version_is_run_is_shown_with_its_measures(tmp_path: Path) -> 
     publish(registry, "m", "1", logistic())
     measured = Measured(((1, 0.8e-3), (16, 1.2e-3)), 20e-6, "close", 1e-7)
     schedules = {("m", "1"): Schedule("batched", -1, 16, "why", measured)}
-    view = Catalogue(registry, NoRoutes(), tmp_path / "slots", dict, lambda: schedules).model("m")
+    view = Catalogue(registry, NoRoutes(), SlotsReader(tmp_path / "slots"), dict, lambda: schedules).model(
+        "m"
+    )
     run = view.runs["1"]
     assert (run.mode, run.batch_rows, run.reason, run.agreement) == ("batched", 16, "why", "close")
     assert (run.run_seconds, run.row_seconds, run.handoff_seconds) == (0.8e-3, 1.2e-3 / 16, 20e-6)

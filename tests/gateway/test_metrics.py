@@ -10,7 +10,7 @@ from gateway import metrics
 from gateway.meters import ModelMeters
 from groundwork.counters import Counters, SeriesKey
 from groundwork.metrics import render
-from groundwork.slots import Slot, retire
+from groundwork.slots import Slot, SlotsReader, retire
 from prediction_log.record import Arm
 
 
@@ -36,7 +36,7 @@ def test_scrapes_say_what_one_look_says(tmp_path: Path) -> None:
     """A reader that remembers names tells the same as one that reads all, slots that come and go included."""
     folder = tmp_path / "slots"
     facts = {SeriesKey(metrics.DISK_FREE, (), "gauge"): 7}
-    scrapes = metrics.Scrapes(folder, lambda: facts)
+    scrapes = metrics.Scrapes(SlotsReader(folder), lambda: facts)
     for place in range(3):
         slot = Slot.create(folder, place=place)
         ModelMeters(slot.counters, "m", str(place)).observe[Arm.PINNED](30)

@@ -21,7 +21,7 @@ from groundwork.clock import FakeClock
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.logs import Log
 from groundwork.openmetrics import OPEN_CONTENT_TYPE
-from groundwork.slots import Slot
+from groundwork.slots import Slot, SlotsReader
 from registry_client.memory import MemoryRegistry
 from rollouts.follower import Follower
 from rollouts.store import SqliteStore
@@ -60,8 +60,8 @@ class Bench:
             here.core.lanes, here.fleet, PaceSettings(), here.clock, self.presence, log
         )
         self._follower = Follower(self.store)
-        self.console = Console(self.store, here.slots, here.fleet, self.follow, here.clock)
-        self.catalogue = Catalogue(here.registry, self.store, here.slots, self.faults)
+        self.console = Console(self.store, SlotsReader(here.slots), here.fleet, self.follow, here.clock)
+        self.catalogue = Catalogue(here.registry, self.store, SlotsReader(here.slots), self.faults)
         self.supervisor = FakeSupervisor()
         app = build_operator(self.console, self.catalogue, lambda: exposition(here.slots), self.supervisor)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -334,7 +334,7 @@ def test_a_registry_that_is_gone_hides_no_route(tmp_path: Path) -> None:
 
     store = SqliteStore(tmp_path / "rollouts.db", FakeClock())
     store.ensure_first("m", "1", "gateway")
-    found = Catalogue(Gone("", None), store, tmp_path / "slots", dict).models()
+    found = Catalogue(Gone("", None), store, SlotsReader(tmp_path / "slots"), dict).models()
     assert found.faults == ["the registry's disk is gone"]
     assert [(view.name, view.stable, view.faults) for view in found.models] == [("m", "1", {"": "m: gone"})]
     store.close()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gateway.presence import Presence, lagging
-from groundwork.slots import Slot
+from groundwork.slots import Slot, SlotsReader
 
 
 def test_lagging_names_those_who_answer_by_an_older_route(tmp_path: Path) -> None:
@@ -13,9 +13,9 @@ def test_lagging_names_those_who_answer_by_an_older_route(tmp_path: Path) -> Non
         presence = Presence(slot.counters)
         presence.following(now=True)
         presence.applied("m", revision)
-    assert lagging(tmp_path, "m", 4) == [f"worker 1 (slot {second.incarnation})"]
-    assert lagging(tmp_path, "m", 3) == []
-    assert len(lagging(tmp_path, "other", 1)) == 2
+    assert lagging(SlotsReader(tmp_path), "m", 4) == [f"worker 1 (slot {second.incarnation})"]
+    assert lagging(SlotsReader(tmp_path), "m", 3) == []
+    assert len(lagging(SlotsReader(tmp_path), "other", 1)) == 2
     first.close()
     second.close()
 
@@ -29,7 +29,7 @@ def test_who_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     leaving.following(now=False)
     Presence(dead.counters).following(now=True)
     dead.close()
-    assert lagging(tmp_path, "m", 1) == []
+    assert lagging(SlotsReader(tmp_path), "m", 1) == []
     starting.close()
     draining.close()
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,27 @@ def test_a_reader_that_stays_finds_what_a_new_one_finds(tmp_path: Path) -> None:
     reader.close()
     assert reader.totals()[HITS] == 4
     slots[-1].close()
+
+
+def test_many_threads_look_by_one_reader(tmp_path: Path) -> None:
+    """A look in the middle of another's finds whole tables, though slots die and are retired meanwhile."""
+    reader, slots = SlotsReader(tmp_path), [worker(tmp_path, hits=1) for _ in range(6)]
+    ended = threading.Event()
+
+    def look() -> set[int]:
+        found = {reader.totals()[HITS]}
+        while not ended.is_set():
+            found.add(reader.totals()[HITS])
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        looks = [pool.submit(look) for _ in range(4)]
+        for slot in slots:
+            slot.close()
+            retire(tmp_path, slot.incarnation)
+        ended.set()
+        assert {total for one in looks for total in one.result()} == {6}
+    reader.close()
 
 
 class Interleaving(RuleBasedStateMachine):

@@ -22,6 +22,7 @@ from groundwork.denials import Audit
 from groundwork.gate import Gate, Keys
 from groundwork.keys import OPERATE, KeyBook, create
 from groundwork.logs import Log
+from groundwork.slots import SlotsReader
 from registry_client.memory import MemoryRegistry
 from tests.gateway.test_operator import STEPS, Bench
 from tests.gateway.worlds import World
@@ -47,7 +48,7 @@ class Shelf(Bench):
             self.console,
             self.store,
             Discovery(here.registry, self.store, Log(here.lines, here.clock)),
-            slots_folder=here.slots,
+            slots=SlotsReader(here.slots),
             clock=here.clock,
             faults=self.faults,
         )
@@ -120,7 +121,7 @@ async def test_metadata_lists_every_version_that_can_be_asked_for(shelf: Shelf) 
     assert (await shelf.data.get("/v2/models/m")).json()["versions"] == ["1", "2", "10"]
     assert (await shelf.data.get("/v2/models/m/versions/10")).status_code == 200
     gone = Shelved(shelf.here.registry)
-    shelf.catalogue = Catalogue(gone, shelf.store, shelf.here.slots, shelf.faults)
+    shelf.catalogue = Catalogue(gone, shelf.store, SlotsReader(shelf.here.slots), shelf.faults)
     shelf.repository = shelf.make()
     async with shelf.port(shelf.here) as client:
         assert (await client.get("/v2/models/m")).json()["versions"] == ["1"]
