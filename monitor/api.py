@@ -123,7 +123,8 @@ class Api:
         document = await asyncio.to_thread(status.status, self._desk.pipeline)
         incidents = await self._read(lambda db: store.load_incidents(db, state="open"))
         health = await asyncio.to_thread(self._desk.health)
-        return _json({**document, **health, "incidents": [*map(views.incident, incidents)]})
+        told = {"labels": await self._labels(), "incidents": [*map(views.incident, incidents)]}
+        return _json({**document, **health, **told})
 
     async def drift(self, request: Request) -> Response:
         """Every signal: evidence, threshold, effect; and how far the log has been read."""
@@ -132,7 +133,13 @@ class Api:
         if model and not versions and not await asyncio.to_thread(self._desk.pipeline.knows, model, version):
             named = f"model {model[:100]!r}" + (f" version {version[:100]!r}" if version else "")
             raise UnknownError(f"there is no {named} in the registry, and the monitor has seen no rows of it")
-        return _json({"versions": versions, "lag": await asyncio.to_thread(self._desk.lag)})
+        labels = await self._labels(model)
+        lag = await asyncio.to_thread(self._desk.lag)
+        return _json({"versions": versions, "labels": labels, "lag": lag})
+
+    async def _labels(self, model: str | None = None) -> list[dict[str, Any]]:
+        waiting = await self._read(store.load_waiting)
+        return status.labels(self._desk.pipeline.shown.series, waiting, model)
 
     async def schemas(self, request: Request) -> Response:
         """JSON schemas of the data of every event type."""

@@ -266,10 +266,8 @@ class Intake:
 
     def _settle(self, frame: Frame) -> None:
         """After a frame: end what is idle, ask policy, forget what is old."""
-        tally: Counter[str] = Counter()
-        self._ledger.expire(tally)
-        for outcome, count in sorted(tally.items()):
-            self._tally.add(metrics.LABELS, count, model=frame.schema.model, outcome=outcome)
+        for model, count in sorted(self._ledger.expire().items()):
+            self._tally.add(metrics.LABELS, count, model=model, outcome="unmatched")
         for watch in self._of_model.get(frame.schema.model, ()):
             if frame.kind == Kind.PREDICTION and watch.is_idle_at(self._time.used):
                 watch.abandon("the version is not used any more")

@@ -258,8 +258,12 @@ class Ledger:
                 (key, identifier, row, ALL_ROWS),
             )
 
-    def expire(self, tally: Counter[str]) -> None:
-        """Forget what is older than `keep`, and the oldest of what is too many."""
+    def expire(self) -> Counter[str]:
+        """Forget what is older than `keep`, and the oldest of what is too many.
+
+        Returns how many labels of each model were given up whose prediction should have come.
+        """
+        unmatched: Counter[str] = Counter()
         limits = {
             "predictions": self._settings.max_rows,
             "pairs": self._settings.max_rows,
@@ -267,14 +271,16 @@ class Ledger:
         }
         for table, most in limits.items():
             while self._oldest[table] is not None and self._due(table, self.now - self._keep, most):
-                self._drop_oldest(table, self.now - self._keep, most, tally)
+                unmatched += self._drop_oldest(table, self.now - self._keep, most)
+        return unmatched
 
     def _due(self, table: str, cutoff: int, most: int) -> bool:
         oldest = self._oldest[table]
         return oldest is not None and (oldest[1] < cutoff or self._last(table) - oldest[0] >= most)
 
-    def _drop_oldest(self, table: str, cutoff: int, most: int, tally: Counter[str]) -> None:
-        """Drop from the head up to the first row that is neither too old nor too many."""
+    def _drop_oldest(self, table: str, cutoff: int, most: int) -> Counter[str]:
+        """Drop from the head up to the first row that is neither too old nor too many; as `expire`."""
+        unmatched: Counter[str] = Counter()
         floor = self._last(table) - most
         alive = self._db.execute(
             f"SELECT seq FROM {table} WHERE seq > ? AND aged >= ? ORDER BY seq LIMIT 1",  # noqa: S608  our own
@@ -285,11 +291,12 @@ class Ledger:
             gone = self._db.execute(
                 "SELECT seq, key, model, id FROM early WHERE seq < ?", (bound,)
             ).fetchall()
-            tally["unmatched"] += sum(self._is_drawn(model, identifier) for *_, model, identifier in gone)
+            unmatched.update(model for *_, model, identifier in gone if self._is_drawn(model, identifier))
             self._forget_early((seq, key) for seq, key, *_ in gone)
         else:
             self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (bound,))  # noqa: S608  our own table names
         self._oldest[table] = self._head(table)
+        return unmatched
 
     def _forget_early(self, rows: Iterable[tuple[int, int]]) -> None:
         for seq, key in rows:

@@ -1,12 +1,26 @@
 """What the monitor knows, as documents: read under the pipeline's lock, changed by nobody."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from groundwork.counters import SeriesKey
 from groundwork.dates import rfc3339
 from monitor import metrics
 from monitor.pipeline import Pipeline
 from monitor.watch import Watch
+
+OUTCOMES: Final = (
+    "matched",
+    "unscored",
+    "early",
+    "not drawn",
+    "unmatched",
+    "late",
+    "duplicate",
+    "ambiguous",
+)
+"""What may become of a label (docs/monitoring.md); in JSON with an underscore for the space."""
 
 
 def status(pipeline: Pipeline) -> dict[str, Any]:
@@ -28,6 +42,26 @@ def drift(pipeline: Pipeline, model: str | None, version: str | None) -> list[di
             for watch in pipeline.watches
             if model in {None, watch.model} and version in {None, watch.version}
         ]
+
+
+def labels(
+    counts: Mapping[SeriesKey, int], waiting: Mapping[str, int], model: str | None
+) -> list[dict[str, Any]]:
+    """What became of each model's labels, where there were any; `waiting` are kept for what is to come."""
+    found: dict[str, dict[str, int]] = {name: {} for name in waiting}
+    for series, count in counts.items():
+        if series.name == metrics.LABELS:
+            of = dict(series.labels)
+            found.setdefault(of["model"], {})[of["outcome"]] = count
+    return [
+        {
+            "model": name,
+            **{outcome.replace(" ", "_"): found[name].get(outcome, 0) for outcome in OUTCOMES},
+            "waiting": waiting.get(name, 0),
+        }
+        for name in sorted(found)
+        if model in {None, name}
+    ]
 
 
 def _version(pipeline: Pipeline, watch: Watch) -> dict[str, Any]:

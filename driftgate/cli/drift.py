@@ -13,6 +13,17 @@ from driftgate.verbs import TaughtGroup
 
 BAR: Final = 12
 SIGNALS: Final = 3
+LABELS: Final = (
+    ("matched", "matched"),
+    ("unscored", "matched but neither right nor wrong"),
+    ("waiting", "waiting for their predictions"),
+    ("not_drawn", "of predictions left out by sampling"),
+    ("unmatched", "given up without a prediction"),
+    ("late", "late"),
+    ("duplicate", "of rows that had one"),
+    ("ambiguous", "by a client id used twice"),
+)
+"""What became of labels and how it is called; early ones wait, or have been matched or given up since."""
 LATE_SECONDS: Final = 5.0
 """A lag below this is the way of things: rows wait for their flush and for the monitor's next look."""
 
@@ -45,7 +56,8 @@ def status(
     """Show evidence of change against its threshold, the strongest signals, and accuracy where labels came.
 
     Evidence is one number for the whole version; an alarm is evidence that reaches the threshold, which a
-    version that has not changed reaches once in the budget of rows.
+    version that has not changed reaches once in the budget of rows. Below stands what became of each model's
+    labels: matched with their predictions, waiting for them, or why not.
     """
     api = Api("monitor's API", monitor_url)
     answer = api.get("/v1/drift", model=model, version=version)
@@ -66,6 +78,8 @@ def status(
         tell_strange_labels(found)
         for column, why in found.get("unwatched", {}).items():
             click.echo(f"{found['model']} {found['version']}: {column} is not watched: {why}")
+    for found in answer.get("labels", ()):
+        tell_labels(found)
     lag = answer.get("lag")
     if lag is not None and lag["seconds"] > LATE_SECONDS:
         click.echo(f"the monitor is {show.count(lag['rows'])} rows ({lag['seconds']:.0f} s) behind the log")
@@ -103,6 +117,13 @@ def tell_strange_labels(found: dict[str, Any]) -> None:
     if strange:
         name = f"{found['model']} {found['version']}"
         click.echo(f"{name}: {show.count(strange)} labels are none of the classes in its manifest")
+
+
+def tell_labels(found: dict[str, Any]) -> None:
+    """A line about a model's labels: what became of them, and how many wait for their predictions."""
+    said = ", ".join(f"{show.count(found.get(key, 0))} {word}" for key, word in LABELS if found.get(key))
+    if said:
+        click.echo(f"{found['model']} labels: {said}")
 
 
 def tell_signals(found: dict[str, Any], most: int) -> None:

@@ -150,6 +150,10 @@ def test_drift_in_the_log_reaches_the_receiver_and_survives_kills(tmp_path: Path
     assert client.get("/v1/retrains").json()["retrains"][0]["report"]["state"] == "running"
     assert client.get("/v1/status").json()["versions"][0]["incident"] == incident["id"]
     assert client.get("/v1/drift").json()["versions"][0]["signals"]
+    (labels,) = client.get("/v1/drift").json()["labels"]
+    assert (labels["model"], labels["matched"], labels["waiting"]) == (worlds.MODEL, 2560, 0)
+    assert client.get("/v1/status").json()["labels"] == [labels]
+    assert client.get("/v1/drift?model=none").status_code == 404
     event = f"/v1/webhooks/{request['id']}"
     for path in ("/v1/status", "/v1/drift", "/v1/incidents", "/v1/webhooks", "/v1/retrains", event):
         assert [*_bare_times(client.get(path).json())] == []

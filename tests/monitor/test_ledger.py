@@ -24,6 +24,7 @@ class Desk:
         self.db = open_store(folder)
         self.ledger = Ledger(self.db, SETTINGS)
         self.tally: Counter[str] = Counter()
+        self.given_up: Counter[str] = Counter()
 
     def predict(
         self, key: int, value: Value = 1, *, time: int = 0, client: bytes = b"", row: int = 0
@@ -60,7 +61,7 @@ class Desk:
         """Let the log's time pass."""
         self.ledger.now = time * SECOND
         with transaction(self.db):
-            self.ledger.expire(self.tally)
+            self.given_up += self.ledger.expire()
 
     def totals(self) -> tuple[int, ...] | None:
         """Pairs by who was right."""
@@ -209,10 +210,19 @@ def test_memory_is_bounded_by_age_and_by_number(desk: Desk) -> None:
         desk.label(key, time=80)
         desk.expire(80)
     assert desk.count("early") <= 5
-    assert desk.tally["unmatched"] == 10 - desk.count("early")
+    assert desk.given_up == {"m": 10 - desk.count("early")}
     desk.expire(1_000)
     assert desk.count("predictions") == desk.count("early") == 0
-    assert desk.tally["unmatched"] == 10
+    assert desk.given_up == {"m": 10}
+
+
+def test_a_label_that_is_given_up_is_its_own_models(desk: Desk) -> None:
+    """Whichever model's frame passes as its time is over."""
+    desk.label(1, model="m")
+    desk.label(2, model="n")
+    desk.label(3, model="n")
+    desk.expire(500)
+    assert desk.given_up == {"m": 1, "n": 2}
 
 
 def test_a_deleted_prediction_is_forgotten(desk: Desk) -> None:
@@ -237,4 +247,5 @@ def test_labels_of_what_was_not_drawn_are_counted_as_that(desk: Desk) -> None:
     assert desk.tally == {"early": 1, "not drawn": 2}
     assert [found.right for found in desk.predict(left_out)] == [True]
     desk.expire(500)
-    assert desk.tally == {"early": 1, "not drawn": 2, "matched": 1, "unmatched": 1}
+    assert desk.tally == {"early": 1, "not drawn": 2, "matched": 1}
+    assert desk.given_up == {"m": 1}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from driftgate.cli.drift import nothing_seen, tell_signals, tell_strange_labels
+from driftgate.cli.drift import nothing_seen, tell_labels, tell_signals, tell_strange_labels
 from driftgate.show import count
 
 
@@ -34,6 +34,17 @@ def test_labels_of_unknown_classes_are_told(capsys: pytest.CaptureFixture[str]) 
     for accuracy in ({"unknown_class": 1200}, {"unknown_class": 0}, {}):
         tell_strange_labels({"model": "m", "version": "1", "accuracy": accuracy})
     assert capsys.readouterr().out == f"m 1: {count(1200)} labels are none of the classes in its manifest\n"
+
+
+def test_what_became_of_labels_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the words of the reader, what there is none of left out; nothing of a model without any."""
+    tell_labels({"model": "m", "matched": 1200, "early": 5, "waiting": 3, "not_drawn": 0, "duplicate": 2})
+    tell_labels({"model": "n", "matched": 0, "waiting": 0})
+    tell_labels({"model": "o", "matched": 0, "early": 1, "unmatched": 1})
+    assert capsys.readouterr().out.splitlines() == [
+        f"m labels: {count(1200)} matched, 3 waiting for their predictions, 2 of rows that had one",
+        "o labels: 1 given up without a prediction",
+    ]
 
 
 def test_nothing_seen_is_said_of_what_was_asked_for() -> None:
