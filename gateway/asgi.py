@@ -106,16 +106,24 @@ def _too_large(settings: RequestSettings) -> TooLargeError:
     )
 
 
-def coding_for(answer: Response, accepts: bytes, settings: RequestSettings) -> str | None:
-    """The coding that the client asks for by `Accept-Encoding`, where it is worth it."""
+def coding_for(
+    answer: Response, accepts: bytes, settings: RequestSettings, *, is_page: bool = False
+) -> str | None:
+    """The coding that the client asks for by `Accept-Encoding`, where it is worth it.
+
+    A page goes out in a coding to who takes no other: tritonclient's asyncio client offers several, as its
+    library does unasked, and inflates the answers to predictions only.
+    """
     name, alone = coding.accepted(accepts[:_MOST_ACCEPTS])
     size = len(answer.body)
-    return name if size and (alone or size > settings.compress_bytes) else None
+    return name if size and (alone or (size > settings.compress_bytes and not is_page)) else None
 
 
-async def compressed(answer: Response, accepts: bytes, settings: RequestSettings) -> Response:
+async def compressed(
+    answer: Response, accepts: bytes, settings: RequestSettings, *, is_page: bool = False
+) -> Response:
     """The answer in the coding that the client asks for, or as it is where `coding_for` has none."""
-    name = coding_for(answer, accepts, settings)
+    name = coding_for(answer, accepts, settings, is_page=is_page)
     if name is None:
         return answer
     if len(answer.body) > settings.inline_body_bytes:

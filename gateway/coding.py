@@ -2,8 +2,8 @@
 
 Rules: no more is ever inflated than may be kept, so a body that grows a thousandfold costs its limit. What is
 named and not known is refused. An answer is compressed for a client that takes one coding and nothing else,
-and for one that offers several (libraries do so unasked) when it is large enough to be worth it. Both ways
-cost milliseconds per megabyte: large bodies belong off the event loop.
+and, where it answers a prediction, for one that offers several (libraries do so unasked) when it is large
+enough to be worth it. Both ways cost milliseconds per megabyte: large bodies belong off the event loop.
 """
 
 import functools

@@ -111,7 +111,8 @@ class DataPort:
                 gate.keys.leave(passed)
         accepts = headers.get(b"accept-encoding")
         if accepts is not None and answer.status == OK:
-            answer = await compressed(answer, accepts, self._requests)
+            is_page = target is not None and isinstance(target.entry.leads, Page)
+            answer = await compressed(answer, accepts, self._requests, is_page=is_page)
         await deliver(answer, send, bodiless=scope["method"] == "HEAD")
 
     def quick(self, path: bytes) -> Target | None:

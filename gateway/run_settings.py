@@ -36,8 +36,8 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compress_bytes: Annotated[
         Bytes,
         msgspec.Meta(
-            description="answers above this are compressed for clients that offer several codings; one that "
-            "asks for gzip or deflate alone always gets it"
+            description="predictions above this are compressed for clients that offer several codings; one "
+            "that asks for gzip or deflate alone always gets it"
         ),
     ] = 16 * 1024
     fast: Annotated[

@@ -109,7 +109,8 @@ def configuration(model: LoadedModel, max_body_bytes: int) -> dict[str, Any]:
     """The configuration document of a version.
 
     A request may have as many rows as its body may have bytes for; where there is no batch axis
-    `max_batch_size` is 0 and `dims` are whole shapes, as in Triton.
+    `max_batch_size` is 0 and `dims` are whole shapes, as in Triton. `dims` are never empty, for Triton's are
+    not and its clients refuse that: what has one value a row has [1], and requests may send it as a column.
     """
     most = 0
     if model.batched:
@@ -140,7 +141,7 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 
 def _configured(tensor: Tensor, *, batched: bool) -> dict[str, Any]:
     name = "STRING" if tensor.datatype is Datatype.BYTES else tensor.datatype.value
-    dims = list(tensor.shape[1:] if batched else tensor.shape)
+    dims = list(tensor.shape[1:] if batched else tensor.shape) or [1]
     return {"name": tensor.name, "data_type": f"TYPE_{name}", "dims": dims}
 
 

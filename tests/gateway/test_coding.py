@@ -118,3 +118,11 @@ async def test_bodies_are_inflated_and_answers_compressed(here: World) -> None:
     response = await here.post("/v2/models/m/infer", large, accept_encoding="gzip, deflate")
     assert response.headers["content-encoding"] == "gzip"
     assert len(response.json()["outputs"][0]["data"]) == 2000
+
+
+async def test_a_page_is_compressed_for_who_takes_nothing_else(here: World) -> None:
+    """A client that offers several codings gets a long page as it is: tritonclient's would not inflate it."""
+    for offered, told in (("gzip, deflate", None), ("gzip, deflate, br", None), ("gzip", "gzip")):
+        page = await here.client.get("/openapi.json", headers={"accept-encoding": offered})
+        assert len(page.content) > 16 << 10
+        assert page.headers.get("content-encoding") == told

@@ -24,6 +24,18 @@ async def test_a_configuration_is_the_signature(here: World) -> None:
     assert (await here.client.get("/v2/models/nobody/config")).status_code == 404
 
 
+async def test_configured_dimensions_are_never_empty(here: World) -> None:
+    """A vector is configured as the column that requests may send it as, for clients refuse to see none."""
+    await here.add("v", identity([("a", "FP32", [None])]))
+    vector = (await here.client.get("/v2/models/v/config")).json()
+    assert vector["input"] == [{"name": "a", "data_type": "TYPE_FP32", "dims": [1]}]
+    assert vector["output"][0]["dims"] == [1]
+    assert vector["max_batch_size"] > 0
+    column = {"name": "a", "datatype": "FP32", "shape": [2, 1], "data": [1, 2]}
+    answer = (await here.infer({"inputs": [column]}, model="v")).json()
+    assert answer["outputs"][0]["data"] == [1, 2]
+
+
 async def test_statistics_count_requests_rows_and_time(here: World) -> None:
     """Answers, rows and failures are counted by version; the parts of the time make up its sum."""
     await here.add("k", lookup())
