@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.errors import MalformedError
 from gateway.interface import Interface
+from gateway.missing import decoded
 from gateway.protocols.naming import OutputChoice, Parameters
 
 _NOTHING: Final = msgspec.Raw(b"")
@@ -116,7 +117,7 @@ def read_lists(model: Interface, body: bytes) -> Any:
 def read_document(body: bytes | memoryview) -> RequestDocument:
     """The request with its data as text; MalformedError where the body is none."""
     try:
-        return decode_text(body)
+        return decoded(decode_text, body)
     except msgspec.DecodeError as error:
         raise MalformedError(f"the body is not an inference request: {error}") from None
     except (RecursionError, UnicodeDecodeError):

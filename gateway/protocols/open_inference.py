@@ -4,7 +4,8 @@ Our reading of what the specification leaves open:
 
 * fields that are null are absent; fields we do not know are ignored; a request needs no Content-Type;
 * `data` is flat or nested like `shape`; the shape's rank and fixed sizes are the model's, always explicit;
-* NaN and infinities have no JSON: they are written as null, and null in a floating input is NaN;
+* NaN and infinities have no JSON: they are written as null, and null in a floating input is NaN, as is the
+  bare word NaN that tritonclient writes;
 * BYTES elements are strings in JSON, or base64 where `parameters.content_type` is "base64"; FP16 and BF16
   travel in binary only;
 * an output travels in binary when it asks for it, or else when the request does (`binary_data_output`).

@@ -7,8 +7,8 @@
 
 Rules: a string may be written as {"b64": "…"}; a model without a batch axis takes exactly one row. A table's
 columns are found by name: the inputs, or the elements of the only input (`x[0]`, `x[1]` …); only where they
-have none of these names, and are as many as the elements, they are taken in order. An answer writes NaN and
-infinities as null. It knows no protocol's field names.
+have none of these names, and are as many as the elements, they are taken in order. A missing number is null
+or a bare NaN; an answer writes NaN and infinities as null. It knows no protocol's field names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from gateway.bulk import check_lists, check_rows
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import Array
 from gateway.interface import Interface
+from gateway.missing import decoded
 from gateway.tensors import Tensor
 from gateway.text import escaped, from_base64, to_base64
 from groundwork.elements import element_names
@@ -35,7 +36,7 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
     """The document in `body`; MalformedError says that it is no `what`, TooLargeError that it is too much."""
     check_lists(body)
     try:
-        return decoder.decode(body)
+        return decoded(decoder.decode, body)
     except msgspec.DecodeError as error:
         raise MalformedError(f"the body is not {what}: {error}") from None
     except (RecursionError, UnicodeDecodeError):

@@ -46,6 +46,9 @@ async def test_one_output_is_bare(here: World) -> None:
     }
     assert (await here.post("/v1/models/r:predict", {"inputs": [[4.0]]})).json() == {"outputs": [[0.25]]}
     assert (await here.post("/v1/models/r:predict", {"instances": [0]})).json() == {"predictions": [[None]]}
+    for missing in (b"null", b"NaN"):
+        body = b'{"instances": [2, %b]}' % missing
+        assert (await here.post("/v1/models/r:predict", body)).json() == {"predictions": [[0.5], [None]]}
 
 
 async def test_named_tensors_and_text_in_base64(here: World) -> None:

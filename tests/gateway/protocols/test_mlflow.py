@@ -123,6 +123,22 @@ async def test_columns_are_inputs(here: World) -> None:
         assert (await here.post("/invocations", lacking, content_type="text/csv")).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"dataframe_split": {"columns": ["x"], "data": [[2.0], [NaN]]}}',
+        b'{"dataframe_records": [{"x": 2}, {"x": NaN}]}',
+        b'{"instances": [2, NaN]}',
+        b'{"inputs": {"x": [2, NaN]}}',
+    ],
+)
+async def test_a_missing_number_may_be_a_bare_nan(here: World, body: bytes) -> None:
+    """MLflow's client writes the missing cells of a data frame so, as Python's json does."""
+    await here.add("r", reciprocal())
+    here.core.lanes.table = {"r": here.core.lanes.table["r"]}
+    assert (await here.post("/invocations", body)).json() == {"predictions": [[0.5], [None]]}
+
+
 async def test_one_output_is_a_list(here: World) -> None:
     """A model of one output gives its list."""
     await here.add("r", reciprocal())

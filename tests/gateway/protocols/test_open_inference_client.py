@@ -120,3 +120,20 @@ def test_the_client_reads_our_errors(client: InferenceServerClient) -> None:
     tensor.set_data_from_numpy(np.zeros((1, 29), np.float32), binary_data=False)
     with pytest.raises(InferenceServerException, match="has shape"):
         client.infer("m", [tensor])
+
+
+@pytest.mark.parametrize("missing", [[0], [1, 29]])
+def test_a_missing_number_travels_in_json(url: str, missing: list[int]) -> None:
+    """What the client writes for NaN in JSON, which is no JSON, means what it means in binary."""
+    rows = np.array([ROW, ROW], np.float32)
+    rows[1, missing] = np.nan
+    answers = []
+    with InferenceServerClient(url) as client:
+        for binary in (True, False):
+            given = InferInput("x", [2, 30], "FP32")
+            given.set_data_from_numpy(rows, binary_data=binary)
+            answer = client.infer("m", [given]).as_numpy("probabilities")
+            assert answer is not None
+            answers.append(answer)
+    assert np.array_equal(answers[0], answers[1], equal_nan=True)
+    assert np.isnan(answers[1][1]).all()
