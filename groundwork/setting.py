@@ -23,6 +23,8 @@ REQUIRED: Final = msgspec.NODEFAULT
 """The default of a setting that has none."""
 _QUANTITIES: Final = types.MappingProxyType({"duration": parse_duration, "bytes": parse_bytes})
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
+_EXPONENT: Final = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+"""A number to everybody but YAML 1.1, which wants a point in it; our own reference page writes 1e+08."""
 _WORDS: Final = types.MappingProxyType({"yes": True, "on": True, "no": False, "off": False})
 _LISTS: Final = (list, tuple, set, frozenset)
 _PLAIN: Final = types.MappingProxyType(
@@ -144,9 +146,9 @@ def _read(setting: Setting, value: Any, *, is_text: bool) -> Any:
     if quantity is not None and value.strip():
         is_bare = quantity == "duration" and _NUMBER.fullmatch(value.strip())
         return float(value) if is_bare else _QUANTITIES[quantity](value)
-    if not is_text:
-        return value
     choices = _choices(setting.annotation)
+    if not is_text:
+        return float(value) if float in choices and _EXPONENT.fullmatch(value) else value
     if not value and type(None) in choices:
         return None
     if bool in choices and value.lower() in _WORDS:

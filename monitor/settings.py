@@ -23,6 +23,8 @@ from groundwork.quantities import Seconds
 from groundwork.tracing import TraceSettings
 
 Group = Literal["inputs", "risk"]
+MOST_ROWS: Final = 10**12
+"""More than any disk holds, and few enough to be reckoned with in 64 bits."""
 EVENTS: Final = (
     "drift.detected",
     "drift.resolved",
@@ -132,12 +134,12 @@ class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long, and for how many rows, predictions wait for their labels."""
 
     keep: Annotated[Seconds, Meta(description="how long a prediction waits for its label")] = 35 * 86_400.0
-    max_rows: Annotated[int, Meta(ge=1, description="predictions waiting at most; the oldest go first")] = (
-        5_000_000
-    )
-    max_early: Annotated[int, Meta(ge=1, description="labels that came before their prediction, at most")] = (
-        50_000
-    )
+    max_rows: Annotated[
+        int, Meta(ge=1, le=MOST_ROWS, description="predictions waiting at most; the oldest go first")
+    ] = 5_000_000
+    max_early: Annotated[
+        int, Meta(ge=1, le=MOST_ROWS, description="labels that came before their prediction, at most")
+    ] = 50_000
 
 
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,8 +180,12 @@ def checked(settings: MonitorSettings) -> MonitorSettings:
     """The same settings, once they are known to be honourable, the keys last; SettingsError otherwise."""
     check_reach("monitor.host", settings.host, settings.keys)
     check_tls("monitor.tls", settings.tls)
+    if not settings.poll:
+        raise SettingsError("monitor.poll is 0, wanted a time such as 200ms; it would take a whole processor")
+    _check_source(settings.source)
     for webhook in settings.webhooks:
         _check_url(webhook)
+        _check_content_type(webhook)
         _check_events(webhook)
     names = [webhook.endpoint for webhook in settings.webhooks]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -208,10 +214,33 @@ def _check_events(webhook: Webhook) -> None:
             )
 
 
+def _check_source(source: str) -> None:
+    if not source or not _is_plain(source):
+        raise SettingsError(
+            f"monitor.source is {source!r}, wanted a URI or a path such as /driftgate/monitor; receivers of "
+            "CloudEvents refuse events without one"
+        )
+
+
+def _check_content_type(webhook: Webhook) -> None:
+    kind = webhook.content_type
+    if not (kind.isascii() and kind.isprintable() and "/" in kind):
+        raise SettingsError(
+            f"monitor.webhooks: content_type of {webhook.endpoint} is {kind!r}, wanted one such as "
+            "application/json; nothing could be sent with it"
+        )
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it has neither spaces nor characters that cannot be seen."""
+    return text.isprintable() and " " not in text
+
+
 def _check_url(webhook: Webhook) -> None:
     try:
         url = urlsplit(webhook.url)
         reachable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        reachable = reachable and _is_plain(webhook.url)
     except ValueError:
         reachable = False
     if not reachable:

@@ -1,12 +1,13 @@
 """What a version predicted, what the label says, and whether the two are the same, or which of two is closer.
 
 Rules: whole numbers, truth values and whole floats compare as numbers; texts compare as texts; a text label
-of a number ("1" from a CSV file) is read as that number. What cannot be compared is neither right nor wrong:
-None. The predicted class stands in the output the manifest names, or else in one called label or
-output_label. One that was withheld, hashed or deleted is no value.
+of a number ("1" from a CSV file) is read as that number, and one of "nan" as no value. What cannot be
+compared is neither right nor wrong: None. The predicted class stands in the output the manifest names, or
+else in one called label or output_label. One that was withheld, hashed or deleted is no value.
 """
 
 import math
+import re
 from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +24,7 @@ Value: TypeAlias = int | float | str | None
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
 """What SQLite holds as an integer; a larger number, whole or not, is kept as a float."""
+_WHOLE: Final = re.compile(r"\s*[-+]?[0-9]{1,19}\s*")
 _FALLBACK: Final = ("label", "output_label")
 
 
@@ -83,12 +85,18 @@ def is_class(value: Value, classes: Collection[str]) -> bool:
 
 
 def _number(value: float | str) -> float | None:
+    """The number that is meant; a text is read as that of a CSV file is, a whole one exactly."""
     if not isinstance(value, str):
         return value
+    if "_" in value or not value.isascii():
+        return None  # numbers to Python, and to nobody else
+    if _WHOLE.fullmatch(value):
+        return int(value)
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return None
+    return None if math.isnan(number) else number  # NaN is how tables write that nothing is known
 
 
 def predictions(frame: Frame, manifest: Manifest | None, *, side: str = "") -> list[Value]:

@@ -116,6 +116,18 @@ def test_variables_are_texts_and_are_converted(
 
 
 @pytest.mark.parametrize(
+    ("written", "rate"), [("1e8", 1e8), ("1e+08", 1e8), ("-2E-2", -0.02), ("1.0e+8", 1e8), ("3", 3.0)]
+)
+def test_a_number_is_written_with_or_without_a_point(tmp_path: Path, written: str, rate: float) -> None:
+    """As the reference page writes it: for YAML 1.1 an exponent alone makes no number."""
+    assert settings(tmp_path, f"rate: {written}").value.rate == rate
+    for text in ("1e999", "e8", "1e8 rows"):
+        with pytest.raises(SettingsError, match="rate"):
+            settings(tmp_path, f"rate: {text}")
+    assert settings(tmp_path, "path: 1e8").value.path == "1e8"
+
+
+@pytest.mark.parametrize(
     ("yaml", "size", "keep"),
     [
         ("log: {segment_bytes: 64MiB, keep: 1h}", 2**26, 3600.0),

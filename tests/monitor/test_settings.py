@@ -2,8 +2,10 @@
 
 import ast
 import inspect
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from groundwork.errors import SettingsError
 from monitor.events import DATA
@@ -34,6 +36,38 @@ def test_events_that_nobody_sends_are_refused(pattern: str, meant: str) -> None:
         checked(settings("retrain.requested", pattern))
     assert f"events of training has {pattern!r}" in str(refused.value)
     assert f"the closest known is {meant!r}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"poll": 0.0}, "monitor.poll is 0"),
+        ({"source": ""}, "monitor.source is ''"),
+        ({"source": "our monitor"}, "monitor.source is 'our monitor'"),
+        ({"source": "a\nb"}, "monitor.source"),
+    ],
+)
+def test_what_nobody_could_go_by_is_refused(changes: dict[str, Any], said: str) -> None:
+    """A look without a pause would never end, and an event without a source is none."""
+    with pytest.raises(SettingsError, match=said):
+        checked(replace(settings(), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"url": "https://jobs.example/a b"}, "url is 'https://jobs.example/a b'"),
+        ({"url": "https://jobs.example/\r\nx: y"}, "url is"),
+        ({"content_type": "application/json\r\nx: y"}, "content_type of training"),
+        ({"content_type": "jsön/x"}, "content_type of training"),
+        ({"content_type": ""}, "content_type of training"),
+    ],
+)
+def test_a_webhook_that_no_request_can_be_made_of_is_refused(changes: dict[str, str], said: str) -> None:
+    """Every attempt would fail, and the event be a dead letter a day later."""
+    webhook = replace(settings().webhooks[0], **changes)
+    with pytest.raises(SettingsError, match=said):
+        checked(replace(settings(), webhooks=(webhook,)))
 
 
 @pytest.mark.parametrize("pattern", [*EVENTS, "drift.*", "retrain.*", "rollout.*", "webhook.*"])
