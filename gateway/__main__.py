@@ -22,6 +22,7 @@ from gateway.listeners import Addresses
 from gateway.reload import RestartError, with_ports_of
 from gateway.renewal import Reload
 from gateway.settings import GatewaySettings
+from groundwork import decoders
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.files import said_of, write_atomic
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomic(ready_file, msgspec.json.encode(addresses))
 
     try:
-        settings = msgspec.json.decode(given.settings.read_bytes(), type=GatewaySettings)
+        settings = decoders.json_of(GatewaySettings).decode(given.settings.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201  the one line of a program that cannot run
         return 1
@@ -78,7 +79,7 @@ def _asking() -> Reload:
 
     def read(current: GatewaySettings) -> GatewaySettings:
         line.sendall(b"read\n")
-        offer = msgspec.json.decode(answers.readline() or _GONE, type=_Offer)
+        offer = decoders.json_of(_Offer).decode(answers.readline() or _GONE)
         if offer.error:
             raise (RestartError if offer.code == RestartError.code else SettingsError)(offer.error)
         return with_ports_of(offer.settings, offer.given, current)
@@ -91,7 +92,7 @@ def _reading(file: Path) -> Reload:
 
     def read(_current: GatewaySettings) -> GatewaySettings:
         try:
-            return msgspec.json.decode(file.read_bytes(), type=GatewaySettings)
+            return decoders.json_of(GatewaySettings).decode(file.read_bytes())
         except msgspec.DecodeError as error:
             raise SettingsError(f"{file}: {error}") from error
 

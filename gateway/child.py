@@ -17,6 +17,7 @@ import msgspec
 from gateway.order import Ask, Order, Word, encode
 from gateway.quarantine import Barred
 from gateway.wear import Allotment, Pulse, Use
+from groundwork import decoders
 
 Responder = Callable[[Ask], Awaitable[Word]]
 """What the supervisor answers to a worker's Ask; never raises."""
@@ -120,7 +121,7 @@ class Child:
         """Answer what it asks, until it ends or says what nobody understands."""
         with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):
             while line := await reader.readline():
-                task = asyncio.create_task(self._reply(msgspec.json.decode(line, type=Ask), answer))
+                task = asyncio.create_task(self._reply(decoders.json_of(Ask).decode(line), answer))
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
 

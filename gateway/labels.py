@@ -21,6 +21,7 @@ from gateway.bulk import check_lists
 from gateway.core import Core
 from gateway.errors import LogFullError, MalformedError
 from gateway.responses import Response, document
+from groundwork import decoders
 from prediction_log.errors import IdError, LabelError
 from prediction_log.ids import parse
 from prediction_log.labels import NO_ID, LabelRow, Value
@@ -46,7 +47,7 @@ class LabelsDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: Annotated[list[LabelDocument], msgspec.Meta(min_length=1, max_length=MOST_LABELS)]
 
 
-_decode: Final = msgspec.json.Decoder(LabelsDocument).decode
+_decode: Final = decoders.json_of(LabelsDocument).decode
 
 
 def read(body: bytes, now_ns: int) -> list[LabelRow]:

@@ -18,6 +18,7 @@ import msgspec
 from gateway.order import Ask, Verb, Word, encode
 from gateway.quarantine import Barred
 from gateway.reload import RestartError
+from groundwork import decoders
 from groundwork.errors import DriftgateError, SettingsError
 
 PATIENCE_SECONDS: Final = 90.0
@@ -125,7 +126,7 @@ class Line:
             while block := os.read(self._descriptor, _BLOCK):
                 *lines, kept = (kept + block).split(b"\n")
                 for line in lines:
-                    word = msgspec.json.decode(line, type=Word)
+                    word = decoders.json_of(Word).decode(line)
                     self._call_soon(self._heard, word)
         except (OSError, msgspec.DecodeError):
             pass  # a supervisor that says nothing that can be read is as good as gone

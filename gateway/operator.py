@@ -33,6 +33,7 @@ from gateway.line import BusyError, SupervisorError
 from gateway.order import Verb
 from gateway.reload import RestartError
 from gateway.responses import status_of
+from groundwork import decoders
 from groundwork.errors import DriftgateError, LockedError, NoRoomError, SettingsError
 from groundwork.listing import with_root
 from groundwork.openmetrics import shown
@@ -161,7 +162,7 @@ async def _wish(request: Request) -> Wish:
         if len(body) > BODY_BYTES:
             raise TooLargeError(f"a command has at most {BODY_BYTES} bytes")
     try:
-        wish = msgspec.json.decode(body or b"{}", type=Wish)
+        wish = decoders.json_of(Wish).decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"this is not a command: {error}") from None
     header = request.headers.get

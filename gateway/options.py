@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from gateway.run_settings import ANY_MODEL, ModelOptions, Optimisation, RunSettings
+from groundwork import decoders
 
 CPU: Final = "CPUExecutionProvider"
 
@@ -48,7 +49,7 @@ def options_of(runs: RunSettings, model: str) -> RunOptions:
     chosen: dict[str, object] = {"threads": runs.threads}
     for entry in (runs.models.get(ANY_MODEL), runs.models.get(model)):
         chosen |= {} if entry is None else _said(entry)
-    return msgspec.convert(chosen, RunOptions)
+    return decoders.converted(chosen, RunOptions)
 
 
 def _said(entry: ModelOptions) -> dict[str, object]:

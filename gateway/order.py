@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.quarantine import Barred
 from gateway.settings import GatewaySettings
+from groundwork import decoders
 
 _BLOCK: Final = 65536
 Verb = Literal["workers", "recycle", "config", "reload"]
@@ -74,4 +75,4 @@ def read(descriptor: int) -> Order:
         if not block:
             break
         line += block
-    return msgspec.json.decode(bytes(line.partition(b"\n")[0]), type=Order)
+    return decoders.json_of(Order).decode(bytes(line.partition(b"\n")[0]))

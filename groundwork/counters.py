@@ -36,6 +36,7 @@ from typing import Final, Literal, Self
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.errors import NewerStoreError, NoRoomError, StoreError
 from groundwork.files import allocate, allocate_parts
 from groundwork.spans import Spans
@@ -53,7 +54,7 @@ class SeriesKey(msgspec.Struct, frozen=True):
     kind: str = "counter"
 
 
-_DECODER: Final = msgspec.msgpack.Decoder(tuple[str, tuple[tuple[str, str], ...], Kind])
+_DECODER: Final = decoders.msgpack_of(tuple[str, tuple[tuple[str, str], ...], Kind])
 RESERVED: Final = 64
 """Cells without a series; also the longest block."""
 LABEL_BYTES: Final = 96

@@ -24,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from groundwork import marks
+from groundwork import decoders, marks
 from groundwork.errors import SettingsError
 from groundwork.files import write_atomic
 from groundwork.keys import Key, KeyBook
@@ -66,7 +66,7 @@ def _decoded(path: Path, content: bytes) -> KeyBook:
     try:
         # In two steps: a moment may stand there as YAML's own kind or as a text.
         document = msgspec.yaml.decode(content) if content.strip() else ()
-        return KeyBook(msgspec.convert(document, tuple[Key, ...]))
+        return KeyBook(decoders.converted(document, tuple[Key, ...]))
     except msgspec.ValidationError as error:
         found = f"wanted a list of keys, but {marks.misfit(error, content)}"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -24,6 +24,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.errors import SettingsError
 
 Scope = Literal["infer", "labels:write", "read", "operate"]
@@ -89,7 +90,7 @@ def create(
         "concurrency": concurrency,
     }
     try:
-        return msgspec.convert(parts, Key), f"dg_{identifier}_{secret}"
+        return decoders.converted(parts, Key), f"dg_{identifier}_{secret}"
     except msgspec.ValidationError as error:
         raise SettingsError(f"key {name[:80]!r}: {error}") from None
 

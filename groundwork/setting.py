@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.errors import SettingsError
 from groundwork.quantities import parse_bytes, parse_duration
 
@@ -113,7 +114,7 @@ def convert(setting: Setting, found: Any, source: str, *, is_text: bool) -> Any:
     """
     try:
         value = _read(setting, found, is_text=is_text)
-        value = msgspec.convert(value, setting.annotation, strict=not is_text, dec_hook=_custom)
+        value = decoders.converted(value, setting.annotation, strict=not is_text, dec_hook=_custom)
         _check_number(setting, value)
     except (msgspec.ValidationError, msgspec.DecodeError, SettingsError) as error:
         wanted = f"{setting.name} ({source}): wanted {setting.type}, found"

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.errors import NewerStoreError, StoreError
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ def read_document(path: Path, kind: type[T], *, what: str, steps: Sequence[Step]
             raise StoreError(f"{path}: wanted {what} of format 1 to {newest}, found {found!r}; {RESTORE}")
         for step in steps[found - 1 :]:
             document = step(document)
-        return msgspec.convert(document, kind)
+        return decoders.converted(document, kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise StoreError(f"{path}: wanted {what}, found damage ({error}); {RESTORE}") from error
 
@@ -51,7 +52,7 @@ class _Formed(msgspec.Struct, frozen=True):
 def later_format(content: bytes, newest: int) -> int | None:
     """The format that a document names, where it is later than the newest known; None for any other."""
     try:
-        found = msgspec.json.decode(content, type=_Formed).format
+        found = decoders.json_of(_Formed).decode(content).format
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return found if found > newest else None

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from groundwork import decoders
 from prediction_log import layout, record
 from prediction_log.errors import FrameError
 from prediction_log.layout import HEAD, TABLE_ENTRY, Head
@@ -85,7 +86,7 @@ def check_counts(head: Head) -> None:
 def parse_schema(kind: int, data: bytes) -> Schema:
     """The schema in these bytes; FrameError where it is none for `kind`. The last few are remembered."""
     try:
-        schema = msgspec.msgpack.decode(data, type=Schema)
+        schema = decoders.msgpack_of(Schema).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"frame's schema cannot be read: {error}") from error
     check_schema(kind, schema)

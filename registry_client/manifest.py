@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.versioned import later_format, newer
 from registry_client.errors import BadNameError, ManifestError
 from registry_client.signature import Signature
@@ -109,7 +110,7 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
         ManifestError: not JSON, cut, an unknown field, a value that breaks a rule, or of a later format.
     """
     try:
-        return msgspec.json.decode(content, type=Manifest)
+        return decoders.json_of(Manifest).decode(content)
     except msgspec.DecodeError as error:
         later = later_format(content, FORMAT)
         if later is not None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.versioned import later_format, newer
 from registry_client.errors import ProfileError
 from registry_client.manifest import digest_of
@@ -143,7 +144,7 @@ def decode(content: bytes, *, where: str = "reference profile") -> Profile:
         ProfileError: cut, malformed, of a later format, or contradicting itself.
     """
     try:
-        profile = msgspec.json.decode(content, type=Profile)
+        profile = decoders.json_of(Profile).decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         later = later_format(content, FORMAT)
         if later is not None:

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from groundwork import decoders
 from rollouts.errors import ChainError
 from rollouts.route import Route
 
@@ -131,4 +132,4 @@ def _names(body: bytes, sequence: int, model: str) -> bool:
 
 
 def _entry(body: bytes, chain: str) -> Entry:
-    return replace(msgspec.json.decode(body, type=Entry), chain=chain)
+    return replace(decoders.json_of(Entry).decode(body), chain=chain)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from groundwork import decoders
 from rollouts import betting
 from rollouts.errors import EvidenceError, SpecError
 from rollouts.evidence import ArmCounts, Counts, Observation, PairTotals, Seen, counts_for
@@ -126,7 +127,7 @@ def decode(spec: RolloutSpec, state: bytes, seen: bytes) -> tuple[State, Seen]:
         EvidenceError: The bytes are damaged, newer than this program, or of another specification.
     """
     try:
-        checkpoint = msgspec.msgpack.decode(state, type=_Checkpoint)
+        checkpoint = decoders.msgpack_of(_Checkpoint).decode(state)
         if checkpoint.version != _VERSION:
             raise EvidenceError(
                 f"evidence checkpoint: version {_VERSION} was wanted, {checkpoint.version} found; "
@@ -134,9 +135,9 @@ def decode(spec: RolloutSpec, state: bytes, seen: bytes) -> tuple[State, Seen]:
             )
         names = [one.name for one in spec.metrics]
         metrics = {
-            name: msgspec.msgpack.decode(checkpoint.metrics[name], type=metric(name).state) for name in names
+            name: decoders.msgpack_of(metric(name).state).decode(checkpoint.metrics[name]) for name in names
         }
-        return metrics, msgspec.msgpack.decode(seen, type=Seen)
+        return metrics, decoders.msgpack_of(Seen).decode(seen)
     except (msgspec.DecodeError, KeyError) as error:
         raise EvidenceError(
             f"evidence checkpoint: it cannot be read ({error}); the rollout's evidence starts anew"

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 import yaml
 
-from groundwork import marks
+from groundwork import decoders, marks
 from rollouts.errors import SpecError
 from rollouts.judge import settings
 from rollouts.rollout import Bake, Errors, Guards, Hold, MetricSpec, OnMax, RolloutSpec, Step, Until
@@ -72,7 +72,7 @@ def convert(document: Any, *, name: str = "rollout") -> RolloutSpec:
         SpecError: As for `parse`.
     """
     try:
-        spec = msgspec.convert(document, RolloutSpec)
+        spec = decoders.converted(document, RolloutSpec)
     except msgspec.ValidationError as error:
         raise SpecError(f"{name}: {_friendly(str(error))}") from error
     except SpecError as error:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.database import Schema
 from rollouts.evidence import PairTotals
 from rollouts.history import HISTORY_TABLE
@@ -63,7 +64,7 @@ SCHEMA: Final = Schema(name="rollouts", migrations=(_TABLES + HISTORY_TABLE, "")
 def read_routes(connection: sqlite3.Connection) -> dict[str, Route]:
     """Return every route by model name."""
     rows = connection.execute("SELECT model, document FROM routes ORDER BY model")
-    return {model: msgspec.json.decode(document, type=Route) for model, document in rows}
+    return {model: decoders.json_of(Route).decode(document) for model, document in rows}
 
 
 def read_revisions(connection: sqlite3.Connection) -> dict[str, int]:
@@ -74,7 +75,7 @@ def read_revisions(connection: sqlite3.Connection) -> dict[str, int]:
 def read_route(connection: sqlite3.Connection, model: str) -> Route | None:
     """Return a model's route, or None."""
     row = connection.execute("SELECT document FROM routes WHERE model = ?", (model,)).fetchone()
-    return msgspec.json.decode(row[0], type=Route) if row is not None else None
+    return decoders.json_of(Route).decode(row[0]) if row is not None else None
 
 
 def write_route(connection: sqlite3.Connection, route: Route) -> None:
@@ -144,7 +145,7 @@ def read_pairs(connection: sqlite3.Connection, model: str) -> list[PairTotals]:
     rows = connection.execute(
         "SELECT document FROM pairs WHERE model = ? ORDER BY revision, stable, candidate", (model,)
     )
-    return [msgspec.json.decode(document, type=PairTotals) for (document,) in rows]
+    return [decoders.json_of(PairTotals).decode(document) for (document,) in rows]
 
 
 def write_checkpoint(connection: sqlite3.Connection, rollout_id: str, state: bytes, seen: bytes) -> None:
@@ -205,4 +206,4 @@ def read_beat(connection: sqlite3.Connection, name: str) -> int | None:
 
 
 def _rollout(document: bytes) -> Rollout:
-    return msgspec.json.decode(document, type=Rollout)
+    return decoders.json_of(Rollout).decode(document)

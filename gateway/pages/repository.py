@@ -8,6 +8,7 @@ from gateway.bulk import check_lists
 from gateway.errors import MalformedError, UnsupportedError
 from gateway.pages.page import Exchange, commanded, post, repository_of
 from gateway.responses import JSON, OK, Response, document
+from groundwork import decoders
 
 
 class IndexDocument(msgspec.Struct, gc=False):
@@ -22,8 +23,8 @@ class CommandDocument(msgspec.Struct, gc=False):
     parameters: dict[str, Any] | None = None
 
 
-_INDEX: Final = msgspec.json.Decoder(IndexDocument)
-_COMMAND: Final = msgspec.json.Decoder(CommandDocument)
+_INDEX: Final = decoders.json_of(IndexDocument)
+_COMMAND: Final = decoders.json_of(CommandDocument)
 _DEPENDENTS: Final = "unload_dependents"
 _BLANKS: Final = b" \t\r\n"  # those of JSON
 _EMPTY: Final = Response(OK, (JSON,), b"{}")
