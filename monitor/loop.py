@@ -95,7 +95,7 @@ class Loop:
         try:
             while not self._stopping.is_set():
                 waited = Waited()
-                pause = _following(pause, poll, busy=self._try_round())
+                pause = following(pause, poll, busy=self._try_round())
                 if enough(waited.seconds):
                     return False
                 if pause:
@@ -197,7 +197,7 @@ def _is_of_frames(error: Exception) -> bool:
     return isinstance(error, (LogError, *_OF_VALUES)) or not isinstance(error, _OF_PLACES)
 
 
-def _following(pause: float, poll: float, *, busy: bool | None) -> float:
+def following(pause: float, poll: float, *, busy: bool | None) -> float:
     """How long to wait after a round: not at all while there is more, ever longer while it fails (None)."""
     if busy:
         return 0.0

@@ -53,10 +53,8 @@ def same(predicted: Value, label: Value) -> bool | None:
         return None
     if isinstance(predicted, str) and isinstance(label, str):
         return predicted == label
-    if isinstance(predicted, str) or isinstance(label, str):
-        left, right = _number(predicted), _number(label)
-        return None if left is None or right is None else left == right
-    return predicted == label
+    left, right = _number(predicted), _number(label)
+    return None if left is None or right is None else left == right
 
 
 def closer(one: Value, other: Value, label: Value) -> tuple[bool, bool] | None:

@@ -12,7 +12,7 @@ from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from monitor import metrics
 from monitor.evidence_out import EvidenceOut
-from monitor.loop import FEWEST, FRAMES, LONG_S, Loop, portion
+from monitor.loop import FEWEST, FRAMES, LONG_S, Loop, following, portion
 from monitor.pipeline import Pipeline
 from monitor.store import open_store
 from monitor.suspects import IN_A_ROW, KNOWN, TRIES
@@ -68,6 +68,16 @@ def test_cheap_frames_are_read_in_large_rounds_again() -> None:
     for _ in range(6):
         frames = portion(frames, 0.001)
     assert frames == FRAMES
+
+
+def test_a_round_that_fails_is_begun_again_after_a_growing_pause() -> None:
+    """Twice as long each time, 10 s at most; at once while there is more, as set where there is none."""
+    assert following(3.0, 0.2, busy=True) == 0.0
+    assert following(3.0, 0.2, busy=False) == 0.2
+    pauses = [0.0]
+    for _ in range(9):
+        pauses.append(following(pauses[-1], 0.2, busy=None))
+    assert pauses[1:] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
 
 
 class Choking(Pipeline):

@@ -72,7 +72,7 @@ def test_a_known_origin_is_fed_by_itself_between_the_others() -> None:
     sizes = [[content == BAD for _, content in part] for part in suspects.parts(log)]
     assert sizes == [[True], [False, False], [True], [True], [False]]
     assert [frame for part in suspects.parts(log) for frame in part] == log
-    assert suspects.parts([]) == []
+    assert suspects.parts([]) == Suspects().parts([]) == []
     assert suspects.failed(frames(BAD, first=9), IN_A_ROW) == "go on"
     suspects.taken(frames(BAD, first=10))
     assert suspects.parts(log) == [log]
@@ -83,6 +83,13 @@ def test_who_is_known_must_fail_while_others_do_not(others: bytes) -> None:
     """Its own frames prove nothing of the others, nor does what is skipped; frames of another kind do."""
     suspects = known(others)
     assert suspects.streak(BAD).is_known == (origin(others) is not None and others != BAD)
+
+
+def test_what_is_skipped_clears_nobody() -> None:
+    """Who is known stays so while nothing is read that could be taken in."""
+    suspects = known()
+    suspects.taken(frames(b"no frame", first=9))
+    assert suspects.streak(BAD).is_known
 
 
 def test_too_few_failures_make_nobody_known() -> None:
