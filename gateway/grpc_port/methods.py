@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import UnsupportedError
+from gateway.errors import NotFoundError, UnsupportedError
 from gateway.pages.open_inference import askable, configuration, describe, extensions, statistics
 from gateway.pages.page import Premises, commanded, repository_of
 from groundwork.errors import DriftgateError
@@ -85,10 +85,12 @@ async def _model_statistics(asked: Asked) -> Fields:
 
 
 async def _index(asked: Asked) -> Fields:
+    _unnamed(asked)
     return {"models": await repository_of(asked.here).index(ready_only=asked.message.ready)}
 
 
 async def _load(asked: Asked) -> Fields:
+    _unnamed(asked)
     repository = commanded(asked.here)
     for name in asked.message.parameters:
         raise UnsupportedError(f"load: parameter {name[:40]!r} is not offered; publish a version instead")
@@ -97,6 +99,7 @@ async def _load(asked: Asked) -> Fields:
 
 
 async def _unload(asked: Asked) -> Fields:
+    _unnamed(asked)
     repository = commanded(asked.here)
     for name, value in asked.message.parameters.items():
         if name != _DEPENDENTS or value.WhichOneof("parameter_choice") != "bool_param":
@@ -105,6 +108,12 @@ async def _unload(asked: Asked) -> Fields:
             )
     await repository.unload(asked.message.model_name, asked.who)
     return {}
+
+
+def _unnamed(asked: Asked) -> None:
+    name = asked.message.repository_name
+    if name:
+        raise NotFoundError(f"there is no repository {name[:40]!r}; there is one, which has no name")
 
 
 METHODS: Final[Mapping[str, Rpc]] = MappingProxyType(

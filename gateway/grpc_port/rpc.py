@@ -20,6 +20,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from grpc.aio import AbortError
 
+from gateway import asgi
 from gateway.call import Call
 from gateway.core import Core
 from gateway.errors import MalformedError
@@ -101,10 +102,13 @@ class Calls:
         It says so to the first request. A released client whose stream has ended before raises, at that
         request, that its stream is not valid, and tells nobody why.
         """
-        await self.admit(INFER, "ModelStreamInfer", headers_of(context), context)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STREAM_SECONDS):
-                await anext(aiter(requests), None)
+        passed = await self.admit(INFER, "ModelStreamInfer", headers_of(context), context)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STREAM_SECONDS):
+                    await anext(aiter(requests), None)
+        finally:
+            self.leave(passed)
         sentence = b"streams are not offered; send each request with ModelInfer"
         await _abort(context, Response(501, (), sentence))
 
@@ -159,11 +163,13 @@ class Calls:
 
 
 def headers_of(context: Context) -> dict[bytes, bytes]:
-    """A call's metadata as headers: lower-case names, of a repeated one the last."""
-    return {
-        name.encode(): value.encode() if isinstance(value, str) else value
-        for name, value in context.invocation_metadata() or ()
-    }
+    """A call's metadata as headers: lower-case names, several of one name with commas between them."""
+    return asgi.headers_of(
+        [
+            (name.encode(), value.encode() if isinstance(value, str) else value)
+            for name, value in context.invocation_metadata() or ()
+        ]
+    )
 
 
 def _message(method: Method, name: str, body: bytes) -> Any:

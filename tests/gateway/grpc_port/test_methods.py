@@ -146,6 +146,8 @@ async def _use(made: Served) -> None:
     assert (await client.ask("RepositoryModelUnload", wrong)).code is CODES.INVALID_ARGUMENT
     fine = {"model_name": "m", "parameters": {"unload_dependents": {"bool_param": True}}}
     assert (await client.ask("RepositoryModelUnload", fine)).code is CODES.OK
+    for name in ("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"):
+        assert (await client.ask(name, {"repository_name": "r"})).code is CODES.NOT_FOUND
 
 
 async def test_a_port_for_everybody_takes_no_commands(tmp_path: Path) -> None:

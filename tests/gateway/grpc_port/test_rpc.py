@@ -197,6 +197,32 @@ async def test_a_keys_bounds_hold(tmp_path: Path) -> None:
         assert answers[-1].metadata["retry-after"] == "1"
 
 
+async def test_a_stream_gives_its_key_s_share_back(tmp_path: Path) -> None:
+    """A stream that was refused is under way no more, so a key with one call at once has its next."""
+    book, text = one_key(INFER, most=1)
+    metadata = tuple(bearer(text).items())
+    async with served(tmp_path, None, book) as there:
+        stream = there.client.channel.stream_stream(f"/{SERVICE.service}/ModelStreamInfer")(metadata=metadata)
+        await stream.write(b"")
+        assert await stream.code() is CODES.UNIMPLEMENTED
+        assert (await there.client.infer(raw(), bearer(text))).code is CODES.OK
+
+
+async def test_of_keys_and_versions_that_differ_none_counts(tmp_path: Path) -> None:
+    """Metadata of one name are one value, as headers are: nobody before us can have taken another of two."""
+    book, text = one_key(INFER)
+    async with served(tmp_path, None, book) as there:
+        stub = there.client.channel.unary_unary(f"/{SERVICE.service}/ModelInfer")
+        body = SERVICE.messages["ModelInferRequest"](**raw()).SerializeToString()
+        shown = ("x-api-key", text)
+        for metadata, code in (
+            ((("x-api-key", "dg_00000000_a"), shown), CODES.UNAUTHENTICATED),
+            ((shown, ("x-driftgate-version", "2"), ("x-driftgate-version", "1")), CODES.NOT_FOUND),
+            ((shown,), CODES.OK),
+        ):
+            assert await stub(body, metadata=metadata).code() is code
+
+
 async def test_a_client_that_leaves_takes_its_call_back(tmp_path: Path) -> None:
     """Cancelled calls leave nothing behind: others are answered, and the version is let go of."""
     async with served(tmp_path, IN_A_THREAD) as there:
