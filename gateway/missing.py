@@ -1,9 +1,9 @@
-"""Missing numbers in JSON that is none: Python's json writes NaN where JSON has null, and so do clients.
+"""What clients write that is no JSON, and what it means: a byte order mark, and NaN for a missing number.
 
-MLflow's client, tritonclient in JSON and whoever sends `json.dumps` of a table with missing cells write it;
-MLflow's server, Triton and TensorFlow Serving read it. Rules: it is null, which is NaN in a floating tensor
-and refused in any other. Only a body that is no JSON is looked at, so what is JSON costs nothing here.
-Infinities stay refused: null is none of them.
+MLflow's client, tritonclient in JSON and whoever sends `json.dumps` of a table with missing cells write NaN;
+MLflow's server, Triton and TensorFlow Serving read it, and the mark, which .NET puts before its texts. Rules:
+NaN is null, which is NaN in a floating tensor and refused in any other; a mark is nothing. Only a body that
+is no JSON is looked at, so what is JSON costs nothing here. Infinities stay refused: null is none of them.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+_MARK: Final = b"\xef\xbb\xbf"
 _NAN: Final = b"NaN"
 _NULL: Final = b"null"
 _MOST: Final = 1 << 20
@@ -20,14 +21,15 @@ T = TypeVar("T")
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes | memoryview) -> T:
-    """What `decode` makes of a body, and of one with missing numbers; raises as msgspec does."""
+    """What `decode` makes of a body, or of what it means; raises as msgspec does."""
     try:
         return decode(body)  # type: ignore[arg-type]  # msgspec takes a view as well
     except msgspec.DecodeError:
-        text = bytes(body)
-        if not 0 < text.count(_NAN) <= _MOST:
+        text = bytes(body).removeprefix(_MARK)
+        found = text.count(_NAN)
+        if found > _MOST or (not found and len(text) == len(body)):
             raise
-    return decode(with_nulls(text))
+    return decode(with_nulls(text) if found else text)
 
 
 def with_nulls(text: bytes) -> bytes:

@@ -102,6 +102,6 @@ def _binary_size(document: Any, blobs: memoryview | None, at: int) -> int:
         raise InvalidInputError(f"input {document.name!r} has both data and binary_data_size; send one")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= left:
         raise MalformedError(
-            f"input {document.name!r} has binary_data_size {str(size)[:40]}, wanted a number up to {left}"
+            f"input {document.name!r} has binary_data_size {size!r:.40}, wanted a number up to {left}"
         )
     return size

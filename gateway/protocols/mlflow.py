@@ -1,7 +1,7 @@
 """MLflow's scoring protocol: data frames, rows or columns in, predictions out.
 
     {"dataframe_split": {"columns": […], "data": [[…], …]}}     {"dataframe_records": [{…}, …]}
-    {"instances": [ROW, …]}                                      {"inputs": TENSORS}
+    {"instances": [ROW, …]}                                      {"inputs": TENSORS, rows, or one row}
     text/csv, whose first line names the columns; without names, as SageMaker's serializers write it, where
     its first line has nothing but numbers (other than 0, 1, 2 …, which is how pandas names columns)
 
@@ -35,6 +35,9 @@ from registry_client.signature import Datatype
 
 FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _UTF8: Final = ("utf-8", "utf8")
+_WORDS: Final = ("NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None")
+_MISSING: Final = frozenset(("", *_WORDS, "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"))
+"""What stands for no number in CSV, besides NaN: as pandas, and so MLflow's server, reads it; R writes NA."""
 _TRUTH: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "false": False, "1": True, "0": False})
 _FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatype.FP64})
 _ERROR_CODES: Final[Mapping[int, str]] = MappingProxyType(
@@ -132,7 +135,19 @@ def feeds_of(model: Interface, document: ScoringDocument) -> dict[str, Array]:
         return from_records(model, document.dataframe_records)
     if document.instances is not None:
         return from_rows(model, document.instances)
-    return from_columns(model, document.inputs)
+    return _from_inputs(model, document.inputs)
+
+
+def _from_inputs(model: Interface, inputs: Any) -> dict[str, Array]:
+    """The inputs of a model in whole tensors, or, as MLflow's client writes lists of objects, in rows.
+
+    An object without any list is one row.
+    """
+    if isinstance(inputs, list) and any(isinstance(one, dict) for one in inputs):
+        return from_rows(model, inputs, what="inputs")
+    if isinstance(inputs, dict) and inputs and not any(isinstance(one, list) for one in inputs.values()):
+        return from_rows(model, [inputs], what="inputs")
+    return from_columns(model, inputs)
 
 
 def from_split(model: Interface, frame: SplitFrame) -> dict[str, Array]:
@@ -172,9 +187,12 @@ def _from_csv(model: Interface, body: bytes) -> dict[str, Array]:
 
 
 def _are_names(line: Sequence[str]) -> bool:
-    """Whether a table's first line names its columns; else it is a row as all others."""
-    return any(isinstance(_number(float, cell), str) for cell in line) or all(
-        cell.strip() == str(place) for place, cell in enumerate(line)
+    """Whether a table's first line names its columns; else it is a row as all others, with some number."""
+    cells = [_number(float, cell) for cell in line]
+    return (
+        any(isinstance(cell, str) for cell in cells)
+        or (any(map(str.strip, line)) and all(cell is None for cell in cells))
+        or all(cell.strip() == str(place) for place, cell in enumerate(line))
     )
 
 
@@ -212,7 +230,7 @@ def _cell_reader(datatype: Datatype) -> Callable[[str], Any]:
 
 
 def _number(number: Callable[[str], Any], cell: str) -> Any:
-    if not cell.strip():
+    if cell.strip() in _MISSING:
         return None
     if "_" in cell:  # Python's own way to write 1000 as 1_000, and nobody else's
         return cell

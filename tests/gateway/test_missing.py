@@ -1,4 +1,4 @@
-"""Missing numbers in bodies that are no JSON for them."""
+"""Bodies that are no JSON, and mean some."""
 
 import json
 from typing import Any
@@ -26,16 +26,18 @@ def null(_word: str) -> None:
 @settings(max_examples=count(200, 20_000))
 @given(VALUES, st.booleans())
 def test_what_python_writes_is_read(value: Any, ascii_only: bool) -> None:  # noqa: FBT001  hypothesis gives it
-    """Whatever strings stand around them, NaN and nothing else is null."""
+    """Whatever strings stand around them, NaN and nothing else is null, also behind a byte order mark."""
     body = json.dumps(value, ensure_ascii=ascii_only).encode()
     wanted = json.loads(body, parse_constant=null)
     assert json.loads(with_nulls(body)) == wanted
     assert decoded(msgspec.json.decode, body) == wanted
     assert decoded(msgspec.json.decode, memoryview(body)) == wanted
+    assert decoded(msgspec.json.decode, b"\xef\xbb\xbf" + body) == wanted
 
 
 @pytest.mark.parametrize(
-    "body", [b"[NaNs]", b"[-NaN]", b"[nan]", b"[Infinity]", b'["NaN" NaN', b"NaN" * 3, b'["NaN']
+    "body",
+    [b"[NaNs]", b"[-NaN]", b"[nan]", b"[Infinity]", b'["NaN" NaN', b"NaN" * 3, b'["NaN', b"\xef\xbb\xbf" * 2],
 )
 def test_what_is_no_json_besides_stays_so(body: bytes) -> None:
     """Nothing but the word itself is read, in its place."""

@@ -22,6 +22,7 @@ CSV = (",".join(NAMES) + "\n" + ",".join(map(str, ROW)) + "\n").encode()
         {"instances": [ROW]},
         {"inputs": [ROW]},
         {"inputs": {"x": [ROW]}, "params": {"unused": 1}},
+        {"inputs": [{"x": ROW}]},
         {"instances": [ROW], "inputs": None, "else": 1},
     ],
 )
@@ -53,6 +54,35 @@ async def test_csv_may_lack_names(here: World, names: str) -> None:
     for row in ("1,2,3", "1,a", "1,1_0"):
         bad = await here.post("/invocations", f"1,2\n{row}".encode(), content_type="text/csv")
         assert bad.status_code == 400
+
+
+async def test_inputs_may_be_rows(here: World) -> None:
+    """MLflow's client sends a list of objects as inputs; an object without a list is one row, as there."""
+    await here.add("c", identity([("x", "FP32", [None, 1]), ("s", "BYTES", [None])]))
+    here.core.lanes.table = {"c": here.core.lanes.table["c"]}
+    row, wanted = {"x": 1.5, "s": "ü"}, {"x_out": [[1.5]], "s_out": ["ü"]}
+    good: list[Any] = [row, [row], {"x": [1.5], "s": ["ü"]}]
+    for inputs in good:
+        answer = await here.post("/invocations", {"inputs": inputs})
+        assert answer.json() == {"predictions": wanted}, inputs
+    bad: list[Any] = [{}, [{}], [row, 1], {"x": 1.5}, {"x": 1.5, "s": ["ü"]}, [{**row, "s": None}]]
+    for inputs in bad:
+        assert (await here.post("/invocations", {"inputs": inputs})).status_code == 400, inputs
+
+
+async def test_words_for_a_missing_number_in_csv(here: World) -> None:
+    """What pandas takes for missing is no number, also in the first row without names; a text is a text."""
+    await here.add("p", identity([("x", "FP32", [None, 2])]))
+    await here.add("s", identity([("x", "FP32", [None]), ("s", "BYTES", [None])]))
+    table = here.core.lanes.table
+    here.core.lanes.table = {"p": table["p"]}
+    answer = await here.post("/invocations", b"NA,1\n2,\n3,null\nnan,#N/A\n", content_type="text/csv")
+    assert answer.json() == {"predictions": [[None, 1.0], [2.0, None], [3.0, None], [None, None]]}
+    named = await here.post("/invocations", b"NA,None\n2,3\n", content_type="text/csv")
+    assert named.json() == {"predictions": [[2.0, 3.0]]}
+    here.core.lanes.table = {"s": table["s"]}
+    answer = await here.post("/invocations", b"x,s\nNA,NA\n", content_type="text/csv")
+    assert answer.json() == {"predictions": {"x_out": [None], "s_out": ["NA"]}}
 
 
 @pytest.mark.parametrize(
