@@ -27,7 +27,7 @@ from monitor.outbox import Attempt, Delivery
 from monitor.reports import Report
 from monitor.reports import prune as prune_reports
 from monitor.reports import save as save_report
-from monitor.retries import Next, Response, judge
+from monitor.retries import Next, Response, judge, printable
 from monitor.settings import Webhook
 from monitor.signing import secrets_of, sign
 from monitor.traces import span_id, trace_id, trace_of, traceparent
@@ -172,8 +172,7 @@ class Dispatcher:
             self._log.error(
                 "delivery-failed", delivery=delivery.event, endpoint=delivery.endpoint, fault=fault
             )
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            response = Response(0, said[:_SHOWN])
+            response = Response(0, printable(f"{type(error).__name__}: {error}")[:_SHOWN])
             return response, self._judged(delivery, response)
 
     def _judged(self, delivery: Delivery, response: Response) -> Next:

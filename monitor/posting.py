@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from monitor.retries import Response
+from monitor.retries import Response, printable
 
 _READ: Final = 4_096
 _SHOWN: Final = 400
@@ -39,7 +39,7 @@ class Poster:
                 said = await _start_of(response)
                 return Response(response.status_code, said, response.headers.get("retry-after", ""))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return Response(0, f"{type(error).__name__}: {error}"[:_SHOWN])
+            return Response(0, printable(f"{type(error).__name__}: {error}")[:_SHOWN])
 
 
 async def _start_of(response: httpx.Response) -> str:
@@ -49,5 +49,4 @@ async def _start_of(response: httpx.Response) -> str:
         content += piece
         if len(content) >= _READ:
             break
-    text = content[:_SHOWN].decode("utf-8", errors="replace")
-    return " ".join(text.split())
+    return printable(content[:_SHOWN].decode("utf-8", errors="replace"))

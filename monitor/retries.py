@@ -39,6 +39,11 @@ class Next(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+def printable(text: str) -> str:
+    """What somebody else wrote as one line that is harmless on a terminal."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def judge(response: Response, *, attempt: int, now: int, expires: int | None, draw: float) -> Next:
     """What follows from the response to attempt number `attempt` (from 1); `draw` is uniform in [0, 1)."""
     status = response.status

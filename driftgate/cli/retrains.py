@@ -10,6 +10,7 @@ from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
+from monitor.retries import printable
 
 
 @click.group(
@@ -64,7 +65,7 @@ def report(event: str, state: str, *, version: str, message: str, as_json: bool,
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:
     data = found["event"]["data"]
     told = found["report"]
-    report = f"{told['state']} {told['version']} {told['message']}".strip() if told else None
+    report = printable(f"{told['state']} {told['version']} {told['message']}") if told else None
     model = f"{data['model']} {data['version']}"
     sent = ", ".join(f"{one['endpoint']}: {one['state']}" for one in found["deliveries"]) or None
     return found["id"], show.moment(found["time"]), model, data["reason"], sent, report

@@ -329,13 +329,14 @@ async def test_a_bare_failure_opens_the_breaker(bench: Bench) -> None:
 
 
 async def test_an_answer_is_read_no_further_than_shown(bench: Bench) -> None:
-    """A huge answer is cut, and its text kept as one line."""
-    bench.answer = lambda _: httpx.Response(400, content=b"no\n" * 1_000_000)
+    """A huge answer is cut, and its text kept as one line that does nothing to a terminal."""
+    bench.answer = lambda _: httpx.Response(400, content=b"\x1b[2Jno\n\x00" * 1_000_000)
     event = bench.promise(1)
     await bench.dispatcher.step()
     said = bench.delivery(event).history[0].said
     assert len(said) < 500
-    assert "\n" not in said
+    assert said.startswith("[2Jno [2Jno ")
+    assert said.isprintable()
 
 
 async def test_what_nobody_foresaw_is_a_failed_attempt(bench: Bench) -> None:
@@ -345,7 +346,7 @@ async def test_what_nobody_foresaw_is_a_failed_attempt(bench: Bench) -> None:
     assert await bench.dispatcher.step() == pytest.approx(5.0)
     astonished, other = (bench.delivery(event_id(1), name) for name in ("receiver", "other"))
     assert (astonished.state, astonished.attempts) == (outbox.PENDING, 1)
-    assert astonished.history[-1].said == "ZeroDivisionError: of all things"
+    assert astonished.history[-1].said == "ZeroDivisionError: of all [1m things"
     assert other.state == outbox.DELIVERED
     assert "delivery-failed" in bench.told.getvalue()
     bench.answer = lambda _: httpx.Response(204)
@@ -355,7 +356,7 @@ async def test_what_nobody_foresaw_is_a_failed_attempt(bench: Bench) -> None:
 
 def _astonishing(request: httpx.Request) -> httpx.Response:
     if request.url.host == "receiver.example":
-        raise ZeroDivisionError("of\nall things")
+        raise ZeroDivisionError("of\nall\x1b[1m things")
     return httpx.Response(204)
 
 

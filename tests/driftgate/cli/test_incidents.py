@@ -25,8 +25,8 @@ ANSWERS: dict[str, Any] = {
                 "id": "evt_1",
                 "time": TOLD,
                 "event": {"data": {"model": "m", "version": "1", "reason": "risk"}},
-                "report": None,
-                "reported": None,
+                "report": {"state": "failed", "version": "", "message": "no \x1b[2Jdisk"},
+                "reported": TOLD,
                 "deliveries": [{"endpoint": "a", "state": "dead"}, {"endpoint": "b", "state": "pending"}],
             }
         ]
@@ -75,5 +75,5 @@ def test_an_incident_is_shown_at_local_times(url: str) -> None:
 
 
 def test_a_request_to_retrain_says_how_each_delivery_stands(url: str) -> None:
-    """Every endpoint with its state, in a cell."""
-    assert "a: dead, b: pending" in run(retrains, "list", "--monitor", url)
+    """Every endpoint with its state, in a cell; what a job reports does nothing to a terminal."""
+    assert "a: dead, b: pending  failed no [2Jdisk" in run(retrains, "list", "--monitor", url)
