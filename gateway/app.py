@@ -110,6 +110,7 @@ class App:
             self._journal.files, self._sink, self.slot.counters, settings.pace.flush, self._log
         )
         self._journal.spooled = self._flusher.committed if durable else None
+        self._journal.hurry = self._flusher.hurry
 
     def _open_models(self, told: Order) -> None:
         """What answers, and what keeps it to the routes."""

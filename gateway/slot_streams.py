@@ -42,15 +42,21 @@ class Large(msgspec.Struct, frozen=True):
             self.begun.write()
 
 
+def _nothing() -> None:
+    """Hurry nobody."""
+
+
 class SlotStreams:
     """The streams of one worker's slot, and their row files.
 
     A file is allocated only where it leaves `reserve_bytes` of the disk free. `spooled` is set where an
     answer has to wait until its row cannot be lost any more; `missed` then gathers the ids of rows that were.
+    `hurry` is called where a buffer was full before anybody looked, so that only the other one is left.
     """
 
     def __init__(self, slot: Slot, reserve_bytes: int) -> None:
         self.spooled: Spooled | None = None
+        self.hurry: Callable[[], None] = _nothing
         self.missed: set[bytes] = set()
         self.incarnation = slot.incarnation
         self._slot = slot
@@ -113,6 +119,8 @@ class SlotStreams:
             self._miss(identifier)
             return
         file.append(columns, rows, validity)
+        if file.handed_over:
+            self.hurry()
         self._count(stream, file, identifier, rows)
 
     def _count(self, stream: Stream, file: RowFile, identifier: bytes | None, rows: int) -> None:

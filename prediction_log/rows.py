@@ -131,6 +131,11 @@ class RowFile:
         return self._active.half_full or self._spills.take() is not None
 
     @property
+    def handed_over(self) -> bool:
+        """Whether a buffer was handed over and no flush has taken it yet."""
+        return self._state is _Spare.FILLED
+
+    @property
     def waits(self) -> bool:
         """Whether something is left here when the next frame is taken and in the log."""
         before = (self._state is not _Spare.FREE) + len(self._spills)

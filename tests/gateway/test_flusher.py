@@ -134,6 +134,7 @@ async def test_full_buffers_hurry_no_disk(bench: Bench) -> None:
     running = asyncio.create_task(slow.run())
     for _ in range(20):
         slow.look()
+        slow.hurry()
         await asyncio.sleep(0)
     assert len(begun) == 1
     bench.full = False
@@ -169,6 +170,19 @@ async def test_runs_by_itself_and_hurries_when_half_full(bench: Bench) -> None:
     while not bench.rows.full_enough:
         bench.rows.append({})
     slow.look()
+    await until(lambda: bool(bench.sequences()), "the rows are in the log")
+    await slow.close()
+    await running
+
+
+async def test_a_buffer_that_was_full_before_anybody_looked_is_flushed_at_once(bench: Bench) -> None:
+    """Who appends says that only the other buffer is left."""
+    slow = Flusher(lambda: [bench.rows], bench, bench.counters, 3600.0, Log(bench.lines, FakeClock()))
+    running = asyncio.create_task(slow.run())
+    await asyncio.sleep(0)
+    while not bench.rows.handed_over:
+        bench.rows.append({})
+    slow.hurry()
     await until(lambda: bool(bench.sequences()), "the rows are in the log")
     await slow.close()
     await running
