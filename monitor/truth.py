@@ -49,8 +49,6 @@ def plain(value: Any) -> Value:
 
 def same(predicted: Value, label: Value) -> bool | None:
     """Whether the prediction was right; None when the two cannot be compared."""
-    if predicted is None or label is None:
-        return None
     if isinstance(predicted, str) and isinstance(label, str):
         return predicted == label
     left, right = _number(predicted), _number(label)
@@ -62,7 +60,7 @@ def closer(one: Value, other: Value, label: Value) -> tuple[bool, bool] | None:
 
     What is no number is farther than any; None where the label is none, or infinite.
     """
-    true = None if label is None else _number(label)
+    true = _number(label)
     if true is None or not math.isfinite(true):
         return None
     first, second = _distance(one, true), _distance(other, true)
@@ -70,7 +68,7 @@ def closer(one: Value, other: Value, label: Value) -> tuple[bool, bool] | None:
 
 
 def _distance(value: Value, true: float) -> float:
-    number = None if value is None else _number(value)
+    number = _number(value)
     return math.inf if number is None else abs(number - true)
 
 
@@ -82,7 +80,7 @@ def is_class(value: Value, classes: Collection[str]) -> bool:
     return (value is not None and str(value) in classes) or any(same(name, value) for name in classes)
 
 
-def _number(value: float | str) -> float | None:
+def _number(value: Value) -> float | None:
     """The number that is meant; a text is read as that of a CSV file is, a whole one exactly."""
     if not isinstance(value, str):
         return value

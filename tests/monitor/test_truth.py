@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from msgspec.structs import replace
 
-from monitor.truth import Value, closer, is_class, plain, predictions, same
-from prediction_log.frame import decode, encode
-from prediction_log.record import FIXED_DTYPES, Kind, Validity, prediction_schema
-from tests.monitor.worlds import meta
+from monitor.truth import Value, answers, closer, is_class, labels, plain, predictions, same
+from prediction_log.frame import Frame, decode, encode
+from prediction_log.labels import LabelRow
+from prediction_log.labels import Value as Told
+from prediction_log.record import FIXED_DTYPES, Kind, Validity, ValueKind, prediction_schema
+from registry_client.manifest import Manifest
+from tests.monitor.worlds import Traffic, meta
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,9 @@ def test_what_is_the_same(predicted: Value, label: Value, right: bool | None) ->
         ("No", ("no", "yes"), False),
         (1, ("no", "yes"), False),
         (None, ("no", "yes"), False),
+        (None, ("None",), False),
+        (1, ("0.0", "1.0"), True),
+        ("1", ("1.0",), False),
     ],
 )
 def test_what_is_a_class(value: Value, classes: tuple[str, ...], known: bool) -> None:  # noqa: FBT001  a case
@@ -97,6 +103,9 @@ def test_what_is_a_class(value: Value, classes: tuple[str, ...], known: bool) ->
     ("value", "stored"),
     [
         (True, 1),
+        (5, 5),
+        (2**63 - 1, 2**63 - 1),
+        (-(2**63), -(2**63)),
         (2.0, 2),
         (2.5, 2.5),
         (float("nan"), None),
@@ -157,3 +166,64 @@ def test_what_the_log_does_not_hold_is_no_prediction(
     (*others, last) = frame.schema.columns
     schema = replace(frame.schema, columns=(*others, replace(last, **column)))
     assert predictions(replace(frame, schema=schema), None) == expected
+
+
+def answered(**outputs: list[Any]) -> Frame:
+    """A frame of two rows with these outputs; a list in a row is an element of a tensor."""
+    given = [(name, *_kind_of(values)) for name, values in outputs.items()]
+    schema = prediction_schema("m", "1", "", [("x", "<i8", ())], given)
+    columns = {**meta(2, np.zeros((2, 16), "|u1"), np.arange(2)), "x": [8, 9], **outputs}
+    return decode(encode(Kind.PREDICTION, schema, columns, rows=2, incarnation=1, stream=1, first=0))
+
+
+def _kind_of(values: list[Any]) -> tuple[str, tuple[int, ...]]:
+    if isinstance(values[0], bytes):
+        return "bytes", ()
+    return "<f8", np.shape(values)[1:]
+
+
+def manifest(task: Any = "classification", output: str = "") -> Manifest:
+    """A manifest with these words."""
+    return Manifest(name="m", version="1", digest="", size=0, task=task, label_output=output)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "of", "found"),
+    [
+        ({"label": [1.0, 2.0]}, None, [1, 2]),
+        ({"output_label": [b"no", b"yes"]}, None, ["no", "yes"]),
+        ({"label": [[1.0], [2.0]]}, None, [1, 2]),
+        ({"label": [[1.0, 5.0], [2.0, 5.0]]}, None, [None, None]),
+        ({"score": [0.5, 0.6]}, None, [None, None]),
+        ({"label": [1.0, 2.0], "class": [3.0, 4.0]}, manifest(output="class"), [3, 4]),
+        ({"label": [1.0, 2.0], "class": [3.0, 4.0]}, manifest(), [1, 2]),
+        ({"label": [1.0, 2.0]}, manifest(output="x"), [None, None]),
+        ({"label": [float("nan"), 2.0]}, manifest(), [None, 2]),
+        ({"label": [float("nan"), 2.0]}, manifest("regression"), [float("inf"), 2]),
+    ],
+)
+def test_which_output_is_the_answer(
+    outputs: dict[str, list[Any]], of: Manifest | None, found: list[Value]
+) -> None:
+    """The one that the manifest names, or a single element that is called label; never an input."""
+    assert answers(answered(**outputs), of) == found
+
+
+def test_numbers_of_a_regression_are_right_or_wrong_of_nothing() -> None:
+    """They are no predictions that a label could be the same as."""
+    frame = answered(label=[1.0, 2.0])
+    assert predictions(frame, manifest("regression")) == [None, None]
+    assert predictions(frame, manifest("classification")) == predictions(frame, None) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [(7, 7), (True, 1), (False, 0), (2.5, 2.5), (3.0, 3), ("", ""), ("yes", "yes"), (-(2**63), -(2**63))],
+)
+def test_a_label_is_read_as_it_was_sent(sent: Told, read: Value) -> None:
+    """Each kind by its own column; where its kind is not known it is no value."""
+    frame = decode(Traffic().labels([LabelRow(value=sent, time=1, client_id=b"c")]))
+    (value,) = labels(frame)
+    assert (value, type(value)) == (read, type(read))
+    unknown = {**frame.columns, "value_kind": np.array([max(ValueKind) + 1], "|u1")}
+    assert labels(replace(frame, columns=unknown)) == [None]
