@@ -61,7 +61,10 @@ async def _model_ready(asked: Exchange) -> Response:
 async def _config(asked: Exchange) -> Response:
     core = asked.premises.core
     model = await core.find(asked.model, asked.version)
-    return document(configuration(model, core.settings.requests.max_body_bytes))
+    told = configuration(model, core.settings.requests.max_body_bytes)
+    for tensor in told["input"]:
+        tensor["optional"] = False  # as Triton says in JSON, where what is false is told too; clients read it
+    return document(told)
 
 
 async def _statistics(asked: Exchange) -> Response:

@@ -12,15 +12,15 @@ from tests.models import identity, logistic, lookup
 
 
 async def test_a_configuration_is_the_signature(here: World) -> None:
-    """Dimensions stand without the batch axis where there is one, and whole where there is none."""
+    """Dimensions stand without the batch axis where there is one, else whole; no input is optional."""
     config = (await here.client.get("/v2/models/m/config")).json()
-    assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [30]}]
+    assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [30], "optional": False}]
     assert config["output"][1] == {"name": "probabilities", "data_type": "TYPE_FP32", "dims": [2]}
     assert config["max_batch_size"] == (64 << 20) // 120
     await here.add("f", identity([("a", "BYTES", [2])]))
     fixed = (await here.client.get("/v2/models/f/versions/1/config")).json()
     assert fixed["max_batch_size"] == 0
-    assert fixed["input"] == [{"name": "a", "data_type": "TYPE_STRING", "dims": [2]}]
+    assert fixed["input"] == [{"name": "a", "data_type": "TYPE_STRING", "dims": [2], "optional": False}]
     assert (await here.client.get("/v2/models/nobody/config")).status_code == 404
 
 
@@ -28,7 +28,7 @@ async def test_configured_dimensions_are_never_empty(here: World) -> None:
     """A vector is configured as the column that requests may send it as, for clients refuse to see none."""
     await here.add("v", identity([("a", "FP32", [None])]))
     vector = (await here.client.get("/v2/models/v/config")).json()
-    assert vector["input"] == [{"name": "a", "data_type": "TYPE_FP32", "dims": [1]}]
+    assert vector["input"][0]["dims"] == [1]
     assert vector["output"][0]["dims"] == [1]
     assert vector["max_batch_size"] > 0
     column = {"name": "a", "datatype": "FP32", "shape": [2, 1], "data": [1, 2]}
