@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from groundwork.counters import SeriesKey
-from groundwork.errors import DriftgateError
+from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.listing import with_root
 from groundwork.metrics import render
 from groundwork.openmetrics import shown
@@ -39,7 +39,7 @@ from monitor.errors import RequestError, UnknownError
 T = TypeVar("T")
 _MOST: Final = 1_000
 _LARGEST_BODY: Final = 65_536
-_STATUS: Final = {RequestError.code: 400, UnknownError.code: 404}
+_STATUS: Final = {RequestError.code: 400, UnknownError.code: 404, NoRoomError.code: 507}
 _CODES: Final = {404: UnknownError.code, 405: "wrong-method"}
 
 

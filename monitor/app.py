@@ -14,11 +14,10 @@ import contextlib
 import random
 import signal
 import socket
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -26,7 +25,6 @@ import uvicorn
 from groundwork.clock import SystemClock
 from groundwork.connection import Sweep
 from groundwork.data_folder import ours, read_stamp
-from groundwork.errors import DriftgateError
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
 from groundwork.terminal import ignore_stops, open_terminal
@@ -41,6 +39,7 @@ from monitor.loop import Loop
 from monitor.pipeline import Pipeline
 from monitor.priority import in_turns
 from monitor.rereading import Reread, Rereading
+from monitor.sending import send, send_last
 from monitor.settings import MonitorSettings, checked
 from monitor.store import LOCK, open_store
 from prediction_log.ids import PredictionIds, load_key
@@ -49,9 +48,6 @@ from prediction_log.segment_source import SegmentSource
 from registry_client.backends import open_registry
 from registry_client.remembered import Remembered
 from rollouts.store import SqliteStore
-
-_LAST_TRY_S: Final = 3.0
-_SOON_S: Final = 0.2
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -117,7 +113,7 @@ async def _run(
         guarding = asyncio.create_task(_guard(access, server))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         pipeline = _start_pipeline(parts, lambda: _wake(running, stop))
-        dispatching = asyncio.create_task(_dispatch(parts.dispatcher, stop, log))
+        dispatching = asyncio.create_task(send(parts.dispatcher, stop, log))
         await asyncio.to_thread(parts.loop.went_round.wait)
         if not stop.is_set():
             host, port = listener.getsockname()[:2]
@@ -128,7 +124,7 @@ async def _run(
             # Whatever ended the wait, the pipeline ends its round before its connection is closed.
             parts.loop.stop()
             await asyncio.to_thread(pipeline.join)
-        await _end_deliveries(dispatching, parts.dispatcher, log)
+        await send_last(dispatching, parts.dispatcher, log)
         server.should_exit = True
         await serving
         guarding.cancel()
@@ -189,33 +185,6 @@ def _start_pipeline(parts: Parts, ended: Callable[[], None]) -> threading.Thread
     thread = threading.Thread(target=work, name="pipeline", daemon=True)
     thread.start()
     return thread
-
-
-async def _dispatch(dispatcher: Dispatcher, stop: asyncio.Event, log: Log) -> None:
-    """Deliver what is due; look again soon, because the pipeline tells nobody what it wrote."""
-    while not stop.is_set():
-        due = await _step(dispatcher, log)
-        pause = _SOON_S if due is None else min(max(due, 0.01), _SOON_S)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
-
-
-async def _end_deliveries(dispatching: asyncio.Task[None], dispatcher: Dispatcher, log: Log) -> None:
-    """Deliver once more what the last round wrote, for a few seconds at most; the rest waits for a start."""
-    dispatching.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await dispatching
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(_step(dispatcher, log), _LAST_TRY_S)
-
-
-async def _step(dispatcher: Dispatcher, log: Log) -> float | None:
-    """One step of it; on a full disk or a locked file what is pending stays pending."""
-    try:
-        return await dispatcher.step()
-    except (DriftgateError, sqlite3.OperationalError) as error:
-        log.error("deliveries-wait", fault=error)  # noqa: TRY400  our own log writes one line
-        return None
 
 
 async def _guard(access: AccessControl, server: uvicorn.Server) -> None:

@@ -3,8 +3,8 @@
 Rules: at least once, always with the same id; at most four posts at a time and endpoint, so that one which
 does not answer keeps the others waiting for one post's time at most. An endpoint that failed ten times in a
 row is tried once a minute until it answers. An attempt that fails as nobody foresaw is a failed attempt, and
-told in the log. Storage is touched in threads of its own, so that a commit of the pipeline never holds up the
-API.
+told in the log. Nothing is posted while what comes of it cannot be written. Storage is touched in threads of
+its own, so that a commit of the pipeline never holds up the API.
 
 Refuses to know: what an event means.
 """
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from groundwork.clock import Clock
-from groundwork.database import transaction
+from groundwork.database import is_without_room, transaction
+from groundwork.errors import LockedError, NoRoomError
 from groundwork.logs import Log
 from groundwork.tracing import Tracer, Value, parent_of
 from monitor import outbox
@@ -30,6 +31,7 @@ from monitor.reports import save as save_report
 from monitor.retries import Next, Response, judge, printable
 from monitor.settings import Webhook
 from monitor.signing import secrets_of, sign
+from monitor.store import NAME
 from monitor.traces import span_id, trace_id, trace_of, traceparent
 
 if TYPE_CHECKING:
@@ -112,8 +114,14 @@ class Dispatcher:
         await self._stored(lambda: self._changed(lambda: save_report(self._db, event, told, now)))
 
     def _changed(self, work: Callable[[], T]) -> T:
-        with transaction(self._db):
-            return work()
+        """Do what somebody asked for, in a transaction; NoRoomError or LockedError where that cannot be."""
+        try:
+            with transaction(self._db):
+                return work()
+        except sqlite3.OperationalError as error:
+            if is_without_room(error):
+                raise NoRoomError(f"{NAME}: the disk is full; free disk space and ask again") from error
+            raise LockedError(f"{NAME}: cannot be written now ({error}); ask again in a moment") from error
 
     async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Response:
         """Post a body now, outside the outbox, signed as any other."""
@@ -125,7 +133,11 @@ class Dispatcher:
         if outbox.is_stuck(self._db):
             with transaction(self._db):
                 outbox.bury(self._db)
-        return outbox.due(self._db, self._clock.now(), _AT_ONCE)
+        found = outbox.due(self._db, self._clock.now(), _AT_ONCE)
+        if found:
+            with transaction(self._db):
+                outbox.claim(self._db, found)
+        return found
 
     def _plan_by_the_clock(self) -> None:
         """Where the wall clock was set back since the last look, mend what was planned by it."""

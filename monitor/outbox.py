@@ -105,6 +105,17 @@ def due(connection: sqlite3.Connection, now: int, most: int) -> list[Delivery]:
     return [_delivery(row) for row in connection.execute(_DUE, (now, most))]
 
 
+def claim(connection: sqlite3.Connection, deliveries: Sequence[Delivery]) -> None:
+    """Write these as they are, inside a transaction: where that fails nothing may be posted.
+
+    What came of an attempt could not be written either, and the receiver would get it again and again.
+    """
+    connection.executemany(
+        "UPDATE deliveries SET attempts = attempts WHERE event = ? AND endpoint = ?",
+        [(delivery.sequence, delivery.endpoint) for delivery in deliveries],
+    )
+
+
 def plan_again(connection: sqlite3.Connection, now: int, probe: int) -> None:
     """Mend what a clock that has been set back planned: nothing waits for longer than it was to wait.
 

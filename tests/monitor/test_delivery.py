@@ -58,8 +58,9 @@ class Bench:
 
     def make(self, tracer: Tracer | None = None) -> Dispatcher:
         """A dispatcher as a new process would make it."""
+        self.sending = open_store(self.folder)
         return Dispatcher(
-            open_store(self.folder),
+            self.sending,
             (HOOK, OTHER),
             self.clock,
             lambda: 0.5,
@@ -101,6 +102,12 @@ class Bench:
         """How one delivery stands."""
         return next(d for d in outbox.listed(self.db, event=event) if d.endpoint == endpoint)
 
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.dispatcher.close()
+        self.sending.close()
+        self.db.close()
+
     async def pass_time(self, seconds: float) -> float | None:
         """Advance the clock and try what is due."""
         self.clock.advance(seconds)
@@ -112,8 +119,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """A bench in a folder of its own."""
     made = Bench(tmp_path)
     yield made
-    await made.dispatcher.close()
-    made.db.close()
+    await made.close()
 
 
 async def test_an_event_is_posted_once_and_verifies(bench: Bench) -> None:
