@@ -4,7 +4,8 @@ Rules: each body is bounded by itself (`requests.max_body_bytes`), and all that 
 until they are answered. What has come counts, not what was announced: a client that announces much and sends
 nothing takes nothing from the others. One that would find no room now is refused before it is read, for a
 client can ask again, and a worker out of memory answers nobody. What is small is not counted: there is no
-more of that than connections.
+more of that than connections. Messages of gRPC, of which a connection has many, are counted by
+`gateway.grpc_port.incoming`.
 """
 
 from gateway.errors import OverloadedError
@@ -36,17 +37,18 @@ class BodyShare:
 
     def expect(self, size: int) -> None:
         """OverloadedError where a body of so many bytes has no room now; takes none."""
-        room = self._room
-        if size > room.small and room.held - self.size + size > room.limit:
-            raise OverloadedError(
-                f"a body of {size} bytes has no room now: of the {room.limit} bytes for large bodies "
-                f"{room.held} are taken; try again in a moment, or send less at a time"
-            )
+        if size > self._room.small:
+            self._check(size)
 
     def reach(self, size: int) -> None:
         """Let the share be of so many bytes, if it is smaller; OverloadedError where there is no room."""
-        if size > self._room.small and size > self.size:
-            self.expect(size)
+        if size > self._room.small:
+            self.take(size)
+
+    def take(self, size: int) -> None:
+        """As `reach`, of what is small too."""
+        if size > self.size:
+            self._check(size)
             self._room.held += size - self.size
             self.size = size
 
@@ -54,3 +56,11 @@ class BodyShare:
         """The request has ended."""
         self._room.held -= self.size
         self.size = 0
+
+    def _check(self, size: int) -> None:
+        room = self._room
+        if room.held - self.size + size > room.limit:
+            raise OverloadedError(
+                f"a body of {size} bytes has no room now: of the {room.limit} bytes for large bodies "
+                f"{room.held} are taken; try again in a moment, or send less at a time"
+            )

@@ -21,7 +21,6 @@ from gateway.endpoints import DataPort, Exposition
 from gateway.fast import connections
 from gateway.operator import Supervised, build_operator
 from gateway.order import Order
-from gateway.pages.page import Premises
 from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.repository import Repository
@@ -74,7 +73,7 @@ class Front:
             repository=behind.repository,
         )
         self._http = self._http_port(told, data)
-        self._grpc = None if told.grpc_fd is None else self._grpc_port(told.grpc_fd, slot, data.premises)
+        self._grpc = None if told.grpc_fd is None else self._grpc_port(told.grpc_fd, slot, data)
         self._operator = self._operator_port(told.operator_fd, behind)
 
     async def open(self) -> None:
@@ -109,7 +108,7 @@ class Front:
             connect=connections(app, self._log) if fast else Connection,
         )
 
-    def _grpc_port(self, listener: int, slot: Path, premises: Premises) -> "GrpcPort":
+    def _grpc_port(self, listener: int, slot: Path, data: DataPort) -> "GrpcPort":
         # A stranger's bytes must not fill the log; gRPC's core reads this when it is loaded.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from gateway.grpc_port.port import GrpcPort  # noqa: PLC0415  an extra, and 16 MB of memory
@@ -117,9 +116,10 @@ class Front:
         return GrpcPort(
             socket.socket(fileno=listener),
             slot,
-            premises,
+            data.premises,
             self._access.gate("grpc"),
             self._log,
+            room=data.room,
             tls=self._access.tls["grpc"],
             refused=self._access.refused("grpc"),
             crowded=lambda: self._grpc is not None and self._seat.called_more(self._grpc.connections),

@@ -1,5 +1,6 @@
 """HTTP/2 as far as the relay knows it: where frames end, and the one frame that it says itself (RFC 9113)."""
 
+from collections.abc import Callable
 from typing import Final
 
 HEAD: Final = 9
@@ -8,10 +9,19 @@ GOAWAY: Final = bytes((0, 0, 8, 7, 0, 0, 0, 0, 0)) + (2**31 - 1).to_bytes(4) + b
 """On stream 0: NO_ERROR, and the highest stream there is, so that every call under way is answered."""
 
 
-class Frames:
-    """Where frames end in a stream of bytes; nothing of them is kept but a head that was cut."""
+_HEADERS: Final = 1
+_RESET: Final = 3
+_END_STREAM: Final = 1
 
-    def __init__(self) -> None:
+
+class Frames:
+    """Where frames end in a stream of bytes; nothing of them is kept but a head that was cut.
+
+    `over` is called with each stream that ends here.
+    """
+
+    def __init__(self, over: Callable[[int], None] = lambda _stream: None) -> None:
+        self._over = over
         self._left = 0
         self._head = b""
 
@@ -29,12 +39,21 @@ class Frames:
             if size < missing:
                 self._head += data
                 return -1
-            at = missing + int.from_bytes((self._head + data[:missing])[:3])
+            head = self._head + data[:missing]
+            at = missing + int.from_bytes(head[:3])
+            self._look(head, 0)
             self._head = b""
         first = at
         while at + HEAD <= size:
+            self._look(data, at)
             at += HEAD + (data[at] << 16 | data[at + 1] << 8 | data[at + 2])
         self._left = max(0, at - size)
         if at < size:
             self._head = data[at:]
         return first if first <= size else -1
+
+    def _look(self, data: bytes, at: int) -> None:
+        """Whether the frame whose head is there ends its stream."""
+        kind = data[at + 3]
+        if kind == _RESET or (kind <= _HEADERS and data[at + 4] & _END_STREAM):
+            self._over(int.from_bytes(data[at + 5 : at + HEAD]) & 0x7FFFFFFF)

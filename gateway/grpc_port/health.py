@@ -15,7 +15,11 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from gateway.core import Core
+from gateway.errors import MalformedError
+from gateway.grpc_port.incoming import Incomings
+from gateway.grpc_port.rpc import aborted, headers_of
 from gateway.grpc_port.schema import Schema
+from groundwork.errors import DriftgateError
 
 LOOK_SECONDS: Final = 0.1
 MOST_WATCHES: Final = 256
@@ -28,32 +32,34 @@ _SERVICE_UNKNOWN: Final = 3
 class Health:
     """Answers health checks; owned by one worker's loop."""
 
-    def __init__(self, core: Core, schema: Schema, services: frozenset[str]) -> None:
-        """`services` are those of the port, by their full names."""
+    def __init__(self, core: Core, schema: Schema, services: frozenset[str], incomings: Incomings) -> None:
+        """`services` are those of the port, by their full names; messages are those of `incomings`."""
         self._core = core
+        self._incomings = incomings
         self._schema = schema
         self._services = services | {""}
         self._closing = asyncio.Event()
         self._watches = 0
 
-    async def check(self, body: bytes, context: Any) -> bytes:
+    async def check(self, _messages: Any, context: Any) -> bytes:
         """How it is now; NOT_FOUND for what is no service and no model."""
-        service = await self._service(body, context)
+        service = await self._service(context)
         status = self._status(service)
         if status == _SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {service[:100]!r} here")
         return self._message(status)
 
-    async def listing(self, _body: bytes, _context: Any) -> bytes:
+    async def listing(self, _messages: Any, context: Any) -> bytes:
         """Every service of the port and how it is now."""
+        await self._message_of(context)
         answer = self._schema.messages["HealthListResponse"]()
         for service in self._services:
             answer.statuses[service].status = self._status(service)
         return bytes(answer.SerializeToString())
 
-    async def watch(self, body: bytes, context: Any) -> AsyncIterator[bytes]:
+    async def watch(self, _messages: Any, context: Any) -> AsyncIterator[bytes]:
         """How it is now, and again whenever that changes; what is unknown may come to be known."""
-        service = await self._service(body, context)
+        service = await self._service(context)
         if self._watches >= MOST_WATCHES:
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, f"this worker has {MOST_WATCHES} watches; use Check"
@@ -82,12 +88,19 @@ class Health:
             return _SERVING if core.ready else _NOT_SERVING
         return _NOT_SERVING if service in core.lanes.unserved else _SERVICE_UNKNOWN
 
-    async def _service(self, body: bytes, context: Any) -> str:
+    async def _service(self, context: Any) -> str:
+        body = await self._message_of(context)
         try:
             return str(self._schema.messages["HealthCheckRequest"].FromString(body).service)
         except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "these bytes are no HealthCheckRequest")
+            await aborted(context, MalformedError("these bytes are no HealthCheckRequest"))
             raise
+
+    async def _message_of(self, context: Any) -> bytes:
+        try:
+            return await self._incomings.read(context, headers_of(context))
+        except DriftgateError as error:
+            return await aborted(context, error)
 
     def _message(self, status: int) -> bytes:
         return bytes(self._schema.messages["HealthCheckResponse"](status=status).SerializeToString())

@@ -14,8 +14,10 @@ import grpc
 import msgspec
 from grpc import aio
 
+from gateway.body_room import BodyRoom
 from gateway.grpc_port import schema
 from gateway.grpc_port.health import Health
+from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.methods import METHODS
 from gateway.grpc_port.relay import Relay
 from gateway.grpc_port.rpc import Calls
@@ -59,13 +61,18 @@ class GrpcPort:
         gate: Gate | None,
         log: Log,
         *,
+        room: BodyRoom,
         tls: Tls | None = None,
         refused: Count = lambda _reason: None,
         crowded: Callable[[], bool] = lambda: False,
         changed: Callable[[int], None] = lambda _count: None,
     ) -> None:
-        """Answer on `listener` from `open` on; `folder` is private to this worker. The rest is `Port`'s."""
+        """Answer on `listener` from `open` on; `folder` is private to this worker. The rest is `Port`'s.
+
+        Large messages take `room` beside other large bodies.
+        """
         settings = premises.core.settings
+        incomings = Incomings(room, settings.limits.body_time)
         local = is_loopback(settings.grpc.host)
         keyed = premises.keyed
         premises = msgspec.structs.replace(premises, commands=lambda: local or keyed())
@@ -74,14 +81,16 @@ class GrpcPort:
             listener,
             folder,
             log,
+            incomings,
             limits=settings.limits,
             tls=tls,
             refused=refused,
             crowded=crowded,
             changed=changed,
         )
-        self._calls = Calls(premises, gate, inference, log)
-        self._health = Health(premises.core, health, frozenset((inference.service, health.service)))
+        self._calls = Calls(premises, gate, inference, log, incomings)
+        services = frozenset((inference.service, health.service))
+        self._health = Health(premises.core, health, services, incomings)
         self._server = aio.server(options=options(settings))
         self._server.add_generic_rpc_handlers(
             (
@@ -89,9 +98,9 @@ class GrpcPort:
                 grpc.method_handlers_generic_handler(
                     health.service,
                     {
-                        "Check": grpc.unary_unary_rpc_method_handler(self._health.check),
-                        "List": grpc.unary_unary_rpc_method_handler(self._health.listing),
-                        "Watch": grpc.unary_stream_rpc_method_handler(self._health.watch),
+                        "Check": grpc.stream_unary_rpc_method_handler(self._health.check),
+                        "List": grpc.stream_unary_rpc_method_handler(self._health.listing),
+                        "Watch": grpc.stream_stream_rpc_method_handler(self._health.watch),
                     },
                 ),
             )
@@ -120,14 +129,15 @@ class GrpcPort:
         self._relay.close()
 
     def _inference(self) -> dict[str, Any]:
+        """Every method takes a stream, so that nothing of its message is read before it is called."""
         calls = self._calls
         handlers = {
-            name: grpc.unary_unary_rpc_method_handler(calls.handler(name, calls.schema.methods[name], rpc))
+            name: grpc.stream_unary_rpc_method_handler(calls.handler(name, calls.schema.methods[name], rpc))
             for name, rpc in METHODS.items()
         }
         return {
             **handlers,
-            "ModelInfer": grpc.unary_unary_rpc_method_handler(calls.infer),
+            "ModelInfer": grpc.stream_unary_rpc_method_handler(calls.infer),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(calls.stream),
         }
 
@@ -145,6 +155,7 @@ def options(settings: GatewaySettings) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
         ("grpc.server_handshake_timeout_ms", int(limits.header_time * _MILLISECONDS)),
         ("grpc.max_connection_idle_ms", int(limits.idle * _MILLISECONDS)),
+        ("grpc.http2.bdp_probe", 0),  # else the window of messages that nobody has read yet grows
         ("grpc.keepalive_time_ms", _KEEPALIVE),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _FASTEST_PINGS),

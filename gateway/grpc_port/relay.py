@@ -5,7 +5,8 @@ what it has read and not handed over, and what comes before a client has heard o
 server listens where only this process comes (a socket in the slot's folder), and we stand between:
 
 1. connections come from the supervisor's socket, shared out fairly, bounded, TLS ended by our own rules;
-2. bytes pass unread, but for the lengths of the server's frames: we know where one ends;
+2. bytes pass unread, but for the heads of frames: we know where one ends, which call begins and ends, and how
+   much of its message has come (`gateway.grpc_port.incoming`);
 3. who is to leave is told so there (GOAWAY, RFC 9113 6.8: no new calls, all that were sent are answered)
    while the server serves on. It is stopped when nobody is left, or after a bound: clients that heed GOAWAY
    lose no call.
@@ -25,6 +26,8 @@ from typing import Final, cast
 
 from gateway.arrivals import Arrivals
 from gateway.grpc_port.frames import GOAWAY, Frames
+from gateway.grpc_port.inbound import Inbound
+from gateway.grpc_port.incoming import Incomings
 from groundwork.connection import Count
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
@@ -46,7 +49,7 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._link.server.is_closing():
-            self._link.server.write(data)
+            self._link.server.writelines(self._link.inbound.take(data))
 
     def pause_writing(self) -> None:
         if not self._link.server.is_closing():
@@ -96,11 +99,14 @@ class Link:
 
     server: asyncio.Transport
 
-    def __init__(self, came: Callable[["Link"], None], gone: Callable[["Link"], None]) -> None:
+    def __init__(
+        self, came: Callable[["Link"], None], gone: Callable[["Link"], None], incomings: Incomings
+    ) -> None:
+        self.inbound = Inbound(incomings)
         self.client: asyncio.Transport | None = None
         self._came = came
         self._gone = gone
-        self._frames = Frames()
+        self._frames = Frames(self.inbound.over)
         self._early = b""
         """What gRPC has sent before the client's handshake was over: its settings, a few bytes."""
         self._silent = True
@@ -140,6 +146,7 @@ class Link:
     def lost(self) -> None:
         """The client has gone."""
         self.server.abort()
+        self.inbound.close()
         self._gone(self)
 
     def cut(self) -> None:
@@ -167,11 +174,12 @@ class Link:
 class Relay:
     """Every client of the port of one worker; owned by its loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts of a port, each its own
         self,
         listener: socket.socket,
         folder: Path,
         log: Log,
+        incomings: Incomings,
         *,
         limits: LimitSettings,
         tls: Tls | None,
@@ -181,8 +189,9 @@ class Relay:
     ) -> None:
         """Take clients from `listener`; gRPC's server is to listen at `inside`, in the private `folder`.
 
-        The rest is as `gateway.arrivals.Arrivals`.
+        Messages are counted by `incomings`. The rest is as `gateway.arrivals.Arrivals`.
         """
+        self._incomings = incomings
         self._limits = limits
         self._tls = tls
         self._links: set[Link] = set()
@@ -238,7 +247,7 @@ class Relay:
 
     async def _greet(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        link = Link(self._come, self._lose)
+        link = Link(self._come, self._lose, self._incomings)
         context = None if self._tls is None else self._tls.context
         timeout = None if context is None else self._limits.header_time
         with contextlib.ExitStack() as undo:

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. Keys come first, before a byte of the message is read; metadata are the headers of HTTP.
+1. Keys come first, before the message is read (`gateway.grpc_port.incoming`); metadata are HTTP's headers.
 2. A message is parsed here (a large one where large bodies are), never by gRPC, which would call a
    malformed one an error of ours.
 3. A request that was to be predicted and is refused is in the prediction log, as on the data port.
@@ -14,7 +14,7 @@ Rules:
 import asyncio
 import contextlib
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -25,6 +25,7 @@ from gateway.call import Call
 from gateway.core import Core
 from gateway.errors import MalformedError
 from gateway.grpc_port.codec import InferCodec, WireCodec, parse
+from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.methods import Asked, Rpc
 from gateway.grpc_port.relay import address_of
 from gateway.grpc_port.schema import Method, Schema
@@ -50,8 +51,11 @@ _INTERNAL: Final = "internal error; see the log"
 class Calls:
     """Answers calls; owned by one worker's loop."""
 
-    def __init__(self, premises: Premises, gate: Gate | None, schema: Schema, log: Log) -> None:
-        """`gate` None asks nobody for a key."""
+    def __init__(
+        self, premises: Premises, gate: Gate | None, schema: Schema, log: Log, incomings: Incomings
+    ) -> None:
+        """`gate` None asks nobody for a key; messages are those of `incomings`."""
+        self._incomings = incomings
         self.premises = premises
         self.schema = schema
         self._core: Core = premises.core
@@ -60,15 +64,18 @@ class Calls:
         self._inline = self._core.settings.requests.inline_body_bytes
         self._response = schema.messages["ModelInferResponse"]
 
-    async def infer(self, body: bytes, context: Context) -> bytes:
+    async def infer(self, _messages: Any, context: Context) -> bytes:
         """ModelInfer: the serialized answer, or an abort."""
         started = self._core.clock.monotonic()
         headers = headers_of(context)
         passed = await self.admit(INFER, "ModelInfer", headers, context)
         try:
+            body = await self._incomings.read(context, headers, most=None)
             answer = self._begin(body, headers, context.time_remaining(), started)
             if not isinstance(answer, Response):
                 answer = await answer
+        except DriftgateError as error:
+            answer = self._core.refuse(error, "", None, started, InferCodec.fault)
         except Exception:  # noqa: BLE001  a mistake of ours costs one call, not the worker
             answer = self._mistake("ModelInfer")
         finally:
@@ -81,9 +88,11 @@ class Calls:
     def handler(self, name: str, method: Method, rpc: Rpc) -> Handler:
         """What answers a method that is not inference."""
 
-        async def answer(body: bytes, context: Context) -> bytes:
-            passed = await self.admit(rpc.scope, name, headers_of(context), context)
+        async def answer(_messages: Any, context: Context) -> bytes:
+            headers = headers_of(context)
+            passed = await self.admit(rpc.scope, name, headers, context)
             try:
+                body = await self._incomings.read(context, headers)
                 asked = Asked(self.premises, _message(method, name, body), passed.name)
                 return bytes(method.answered(**await rpc.answers(asked)).SerializeToString())
             except DriftgateError as error:
@@ -96,17 +105,17 @@ class Calls:
 
         return answer
 
-    async def stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
+    async def stream(self, _messages: Any, context: Context) -> None:
         """ModelStreamInfer is not offered, and says so: a client that waits would wait for ever.
 
         It says so to the first request. A released client whose stream has ended before raises, at that
         request, that its stream is not valid, and tells nobody why.
         """
-        passed = await self.admit(INFER, "ModelStreamInfer", headers_of(context), context)
+        headers = headers_of(context)
+        passed = await self.admit(INFER, "ModelStreamInfer", headers, context)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STREAM_SECONDS):
-                    await anext(aiter(requests), None)
+            with contextlib.suppress(DriftgateError):
+                await self._incomings.read(context, headers, most=None, seconds=STREAM_SECONDS)
         finally:
             self.leave(passed)
         sentence = b"streams are not offered; send each request with ModelInfer"
@@ -177,6 +186,11 @@ def _message(method: Method, name: str, body: bytes) -> Any:
         return method.asked.FromString(body)
     except DecodeError:
         raise MalformedError(f"the {len(body)} bytes sent are no request of {name}") from None
+
+
+async def aborted(context: Context, error: DriftgateError) -> bytes:
+    """End the call with an error's status; never returns."""
+    return await _abort(context, refused(error, InferCodec.fault))
 
 
 async def _abort(context: Context, answer: Response) -> bytes:

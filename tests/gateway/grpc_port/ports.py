@@ -103,8 +103,16 @@ class Served:
         here.slots.mkdir(exist_ok=True)
         tls = Tls("grpc.tls", settings.tls, log, HTTP_2)
         self.refused: list[str] = []
+        self.room = port.room
         self.port = GrpcPort(
-            self.place, here.slots, port.premises, gate, log, tls=tls, refused=self.refused.append
+            self.place,
+            here.slots,
+            port.premises,
+            gate,
+            log,
+            room=self.room,
+            tls=tls,
+            refused=self.refused.append,
         )
         self.client = Client(self.address)
 

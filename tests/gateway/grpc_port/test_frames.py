@@ -40,6 +40,21 @@ def test_frames_end_where_they_do_however_they_are_cut(payloads: list[bytes], cu
         assert frames.between == (done in ends)
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 255), st.integers(0, 2**31 - 1))), CUTS)
+def test_streams_end_where_they_do_however_they_are_cut(
+    heads: list[tuple[int, int, int]], cuts: list[int]
+) -> None:
+    """A stream ends with RST_STREAM, or with DATA or HEADERS that say so; each is told once, in order."""
+    over: list[int] = []
+    frames = Frames(over.append)
+    stream = b"".join(
+        bytes((0, 0, 3, kind, flags)) + number.to_bytes(4) + b"abc" for kind, flags, number in heads
+    )
+    for piece in pieces(stream, cuts):
+        frames.take(piece)
+    assert over == [number for kind, flags, number in heads if kind == 3 or (kind < 2 and flags & 1)]
+
+
 def test_the_goodbye_names_every_stream() -> None:
     """GOAWAY on stream 0 with NO_ERROR and the highest stream: nothing under way is given up by it."""
     assert bytes((0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0)) == GOAWAY

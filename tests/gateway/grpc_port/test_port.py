@@ -2,83 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
 
-import msgspec
 import pytest
 
 from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw
-
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """One frame as it travelled."""
-
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
-
-
-class Wire:
-    """A connection whose client is this test."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._send(SETTINGS, 0, 0, b"", before=PREFACE)
-
-    def _send(self, kind: int, flags: int, stream: int, payload: bytes, before: bytes = b"") -> None:
-        head = len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4)
-        self._writer.write(before + head + payload)
-
-    def begin(self, path: str, stream: int) -> None:
-        """The headers of a call."""
-        fields = {
-            b":method": b"POST",
-            b":scheme": b"http",
-            b":path": path.encode(),
-            b":authority": b"x",
-            b"te": b"trailers",
-            b"content-type": b"application/grpc",
-        }
-        block = b"".join(
-            b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
-            for name, value in fields.items()
-        )
-        self._send(HEADERS, END_HEADERS, stream, block)
-
-    def message(self, part: bytes, stream: int, *, last: bool) -> None:
-        """Some bytes of a call's message."""
-        self._send(DATA, END_STREAM if last else 0, stream, part)
-
-    async def heard(self) -> None:
-        """Until the other side has read everything that was sent."""
-        self._send(PING, 0, 0, b"up to me")
-        async for frame in self.frames():
-            if frame.kind == PING and frame.payload == b"up to me":
-                return
-        raise AssertionError
-
-    async def frames(self) -> AsyncIterator[Frame]:
-        """What comes, until the connection ends; pings and settings are answered."""
-        while True:
-            try:
-                head = await self._reader.readexactly(9)
-            except asyncio.IncompleteReadError:
-                return
-            payload = await self._reader.readexactly(int.from_bytes(head[:3]))
-            frame = Frame(head[3], head[4], int.from_bytes(head[5:]), payload)
-            if frame.kind in (PING, SETTINGS) and not frame.flags & ACK:
-                self._send(frame.kind, ACK, 0, payload if frame.kind == PING else b"")
-            yield frame
-
-    def close(self) -> None:
-        """End it."""
-        self._writer.transport.abort()
+from tests.gateway.grpc_port.wires import DATA, END_STREAM, GOAWAY, RST_STREAM, Frame, Wire
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""What of each call's message is here: counted where the relay passes it on, bounded where it is read.
+
+gRPC says nothing of a message before all of it is in memory, and of ten thousand at once it keeps ten
+thousand. So:
+
+1. every call is handed over when its headers are here. gRPC takes no more of its message than the window it
+   opens for every stream (64 KiB) until it is read: who has no key gets no further;
+2. the relay counts the bytes of each call's message as they pass. What is large takes room where large bodies
+   over HTTP do (`gateway.body_room`), by what has come, and so does what is small where a connection has more
+   of it than one small body; a message that finds no room is refused while it comes;
+3. a method that needs no large message takes none, and none may take longer than a body over HTTP;
+4. a compressed message is counted as it came, and once more when it is inflated.
+
+A call is known to both by a mark: the relay adds it to the call's metadata (`gateway.grpc_port.inbound`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from grpc import aio
+
+from gateway.body_room import BodyRoom, BodyShare
+from gateway.errors import ExpiredError, MalformedError, TooLargeError
+from gateway.protocols.codec import Headers
+from groundwork.errors import DriftgateError
+
+MARK: Final = b"x-driftgate-stream"
+"""The metadata that name a call; a client's own count for nothing, for ours come last."""
+SMALL_MESSAGE: Final = 256 << 10
+"""Bytes of a message that asks for something, and has no tensors."""
+
+
+class Incoming:
+    """The message of one call as far as it is here; `finished` when nothing more of it will come."""
+
+    __slots__ = ("_crowded", "_ended", "_fault", "_most", "_room", "_share", "_told", "finished", "size")
+
+    def __init__(self, room: BodyRoom, *, ended: bool = False) -> None:
+        """`ended` of a call that is over already: it takes no room."""
+        self._room = room
+        self._share: BodyShare | None = None
+        self._fault: DriftgateError | None = None
+        self._told: asyncio.Future[None] | None = None
+        self._most: int | None = None
+        self._ended = ended
+        self._crowded = False
+        self.finished = ended
+        self.size = 0
+
+    def grew(self, more: int, *, crowded: bool) -> None:
+        """So many bytes more have come, on a connection that has more than its share of small ones or not."""
+        self.size += more
+        self._crowded = crowded
+        self._look()
+
+    def bound(self, most: int | None) -> None:
+        """Let it be no longer than `most` bytes, None: as long as there is room."""
+        self._most = most
+        self._look()
+
+    def inflated(self, size: int) -> None:
+        """It is of so many bytes now that all of it is here; OverloadedError where there is no room."""
+        self._reach(size)
+
+    def end(self) -> None:
+        """The call has ended: what comes of it now goes nowhere."""
+        self._ended = self.finished = True
+        if self._share is not None:
+            self._share.give_back()
+
+    async def whole(self, read: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+        """What `read` gives, unless the message is refused while it comes, or takes longer than that."""
+        if self._fault is not None:
+            raise self._fault
+        if self.finished:
+            return await read()
+        reading = asyncio.ensure_future(read())
+        # It ends with the call. Were it cancelled, gRPC would not let go of a message that has just come.
+        reading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._told = asyncio.get_running_loop().create_future()
+        await asyncio.wait((reading, self._told), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._fault is not None:
+            raise self._fault
+        if not reading.done():
+            raise ExpiredError(f"the message took longer than {seconds:g} seconds to come")
+        return reading.result()
+
+    def _look(self) -> None:
+        if self._fault is not None:
+            return
+        try:
+            if self._most is not None and self.size > self._most:
+                raise TooLargeError(f"the message is longer than the {self._most} bytes that are read here")
+            self._reach(self.size)
+        except DriftgateError as error:
+            self._fault = error
+            if self._told is not None and not self._told.done():
+                self._told.set_result(None)
+
+    def _reach(self, size: int) -> None:
+        if self._ended or (size <= self._room.small and not self._crowded):
+            return
+        if self._share is None:
+            self._share = self._room.share()
+        self._share.take(size)
+
+
+class Incomings:
+    """Those of one worker, by their marks; owned by its loop."""
+
+    def __init__(self, room: BodyRoom, seconds: float) -> None:
+        """A message may take so many `seconds` to come."""
+        self.small = room.small
+        self._room = room
+        self._seconds = seconds
+        self._by_mark: dict[bytes, Incoming] = {}
+
+    def begin(self, mark: bytes) -> Incoming:
+        """A call has come."""
+        made = self._by_mark[mark] = Incoming(self._room)
+        return made
+
+    def end(self, mark: bytes) -> None:
+        """It is over; harmless when repeated."""
+        ended = self._by_mark.pop(mark, None)
+        if ended is not None:
+            ended.end()
+
+    async def read(
+        self, context: Any, headers: Headers, most: int | None = SMALL_MESSAGE, seconds: float | None = None
+    ) -> bytes:
+        """The message of a call, whose `headers` have its mark; of `most` bytes, None: as there is room.
+
+        Raises:
+            TooLargeError: it is longer than that.
+            OverloadedError: there is no room for it beside other large ones.
+            ExpiredError: it took longer than `seconds`, or than a body may.
+            MalformedError: there is none.
+        """
+        incoming = self._by_mark.get(headers.get(MARK, b"").rpartition(b", ")[2])
+        if incoming is None:
+            incoming = Incoming(self._room, ended=True)
+        incoming.bound(most)
+        message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
+        if message is aio.EOF:
+            raise MalformedError("the call has no message")
+        incoming.inflated(len(message))
+        return bytes(message)
