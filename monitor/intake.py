@@ -188,10 +188,9 @@ class Intake:
         for revision, key, row, identifier, first, left, second, right in rows:
             sides = (left if first == Outcome.OK else None, right if second == Outcome.OK else None)
             # An answer without a class to compare proves nothing; a version that failed was wrong.
-            comparable = (first != Outcome.OK or left is not None) and (
-                second != Outcome.OK or right is not None
-            )
-            if comparable and sides != (None, None) and revision < _REVISIONS:
+            failed = (first != Outcome.OK, second != Outcome.OK)
+            comparable = failed == (sides[0] is None, sides[1] is None)
+            if comparable and failed != (True, True) and revision < _REVISIONS:
                 by_revision.setdefault(revision, []).append(Paired(key, row, identifier, *sides))
         for revision, pairs in by_revision.items():
             pairing = schema.model, revision, schema.partner, schema.version

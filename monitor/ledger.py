@@ -43,7 +43,7 @@ class Predicted(msgspec.Struct, frozen=True):
 
 
 class Paired(msgspec.Struct, frozen=True):
-    """One shadow pair: what both versions said; None for one that failed."""
+    """One shadow pair: what both versions said; None for one that failed, which not both of them did."""
 
     key: int
     row: int
@@ -155,7 +155,7 @@ class Ledger:
     def _find(self, model: str, label: Labelled, tally: Counter[str]) -> tuple[Any, ...] | None:
         """The prediction a label names: by id, or by the client's own id where that is unique."""
         columns = "seq, version, arm, time, aged, predicted, labelled, key, row, id"
-        if label.id == _NO_ID and label.client:
+        if label.id == _NO_ID:
             found = self._db.execute(
                 f"SELECT {columns} FROM predictions WHERE client = ? AND row = ?",  # noqa: S608  our own columns
                 (_client(label.client), label.row),
@@ -200,7 +200,7 @@ class Ledger:
         return is_drawn(identifier, threshold(self.rates.get(model, 1.0)))
 
     def add_pairs(
-        self, pairing: tuple[str, int, str, str], rows: Sequence[Paired], *, regression: bool = False
+        self, pairing: tuple[str, int, str, str], rows: Sequence[Paired], *, regression: bool
     ) -> None:
         """Keep the pairs of one (model, revision, stable, candidate), or count those with a label at once.
 
@@ -234,7 +234,7 @@ class Ledger:
 
     def _score(self, pairing: int, stable: Value, candidate: Value, label: Value) -> None:
         """One more labelled pair; a version that failed was wrong."""
-        if label is None or (stable is None and candidate is None):
+        if label is None:
             return
         if pairing in self._closer:
             found = closer(stable, candidate, label)

@@ -135,8 +135,67 @@ def test_a_label_of_another_model_is_not_taken(desk: Desk) -> None:
 def test_a_label_too_late_is_counted_as_late(desk: Desk) -> None:
     """A label after the time predictions are kept is late, even if the row is still there."""
     desk.predict(1, time=0)
+    desk.predict(2, time=0)
+    assert len(desk.label(2, time=100)) == 1
     assert desk.label(1, time=101) == []
-    assert desk.tally == {"late": 1}
+    assert desk.tally == {"matched": 1, "late": 1}
+
+
+def test_a_label_that_names_nothing_is_nobodys(desk: Desk) -> None:
+    """What is left of a deleted one: it meets no prediction without a client id, and waits for none."""
+    nameless = Labelled(0, 0, bytes(16), b"", 1)
+    desk.predict(1)
+    with transaction(desk.db):
+        assert desk.ledger.add_label("m", nameless, desk.tally) == []
+    assert desk.predict(2) == []
+    assert desk.tally == {}
+    assert desk.count("early") == 0
+
+
+def test_a_label_that_is_named_twice_goes_by_our_id(desk: Desk) -> None:
+    """The client's own id beside it, which another prediction has, does not count."""
+    desk.predict(1, client=b"order-1")
+    desk.predict(2, 0, client=b"order-2")
+    with transaction(desk.db):
+        both = Labelled(1, 0, identifier(1), b"order-2", 1)
+        (joined,) = desk.ledger.add_label("m", both, desk.tally)
+    assert joined.right is True
+
+
+def test_early_labels_of_rows_of_one_id_all_wait(desk: Desk) -> None:
+    """They are no duplicates of one another, and each meets its own row."""
+    for row in range(3):
+        desk.label(1, 1, row=row)
+    assert desk.tally == {"early": 3}
+    assert [len(desk.predict(1, row=row)) for row in range(3)] == [1, 1, 1]
+
+
+def test_pairs_are_bounded_by_age_and_by_number(desk: Desk) -> None:
+    """As predictions are; a label that comes then finds nothing to be counted."""
+    for key in range(80):
+        desk.pair(key, 1, 0)
+        desk.expire(0)
+    assert desk.count("pairs") == 50
+    desk.expire(101)
+    assert desk.count("pairs") == 0
+
+
+def test_a_label_without_a_value_counts_no_pair(desk: Desk) -> None:
+    """It was deleted: neither version was right or wrong by it."""
+    desk.predict(1)
+    desk.pair(1, 1, 0)
+    desk.label(1, None)
+    assert desk.totals() == (0, 0, 0, 0)
+
+
+def test_a_pair_of_a_regression_is_known_for_it_at_once(desk: Desk) -> None:
+    """Before any restart; a text is close to nothing and ends no round."""
+    labels: tuple[Value, ...] = (10, "dear")
+    for key, label in enumerate(labels, 1):
+        desk.predict(key, None)
+        desk.pair(key, 9.5, 20.0, regression=True)
+        desk.label(key, label)
+    assert desk.totals() == (0, 1, 0, 0)
 
 
 def test_a_clients_own_id_works_where_it_is_unique(desk: Desk) -> None:

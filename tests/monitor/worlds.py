@@ -10,7 +10,7 @@ from monitor.settings import DetectionSettings, LedgerSettings, MonitorSettings,
 from prediction_log.frame import encode
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
-from prediction_log.record import Kind, label_schema, pair_schema, prediction_schema
+from prediction_log.record import Kind, deletion_schema, label_schema, pair_schema, prediction_schema
 from registry_client.manifest import Manifest, digest_of
 from registry_client.memory import MemoryRegistry
 from registry_client.profile import encode as encode_profile
@@ -187,6 +187,7 @@ def pairs(
     *,
     first: int = 0,
     revision: int = 7,
+    stable_outcome: int = 1,
     candidate_outcome: int = 1,
     dtype: str = "<i8",
 ) -> bytes:
@@ -198,10 +199,23 @@ def pairs(
         "time": START,
         "revision": revision,
         "answered_by": 1,
-        "stable_outcome": 1,
+        "stable_outcome": stable_outcome,
         "candidate_outcome": candidate_outcome,
         "stable.label": list(stable),
         "candidate.label": list(candidate),
     }
     schema = pair_schema(MODEL, "1", "2", [("label", dtype, ())])
     return encode(Kind.PAIR, schema, columns, rows=rows, incarnation=1, stream=2_000, first=first)
+
+
+def deletion(ids: Sequence[bytes]) -> bytes:
+    """A frame that says that the first row of each of these predictions was deleted."""
+    columns = {
+        "id": np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 16),
+        "row": 0,
+        "time": START,
+        "reason": [b"asked for"] * len(ids),
+        "actor": [b"operator"] * len(ids),
+    }
+    schema = deletion_schema(MODEL)
+    return encode(Kind.DELETION, schema, columns, rows=len(ids), incarnation=0, stream=0, first=0)
