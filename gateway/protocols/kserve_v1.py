@@ -63,7 +63,10 @@ class KServeV1:
             )
         if by_row and not isinstance(document.instances, list):
             raise MalformedError('Expected "instances" to be a list')
-        feeds = from_rows(model, document.instances) if by_row else from_columns(model, document.inputs)
+        if by_row:
+            feeds = from_rows(model, document.instances, exact=True)
+        else:
+            feeds = from_columns(model, document.inputs)
         client_id = None if event is None else event.identifier.decode("utf-8", "replace")
         return InferenceRequest(feeds, rows_of(model, feeds), client_id, form=Form(by_row, event))
 

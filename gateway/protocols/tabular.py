@@ -11,7 +11,7 @@ have none of these names, and are as many as the elements, they are taken in ord
 or a bare NaN; an answer writes NaN and infinities as null. It knows no protocol's field names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -43,8 +43,10 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
         raise MalformedError(f"the body is not {what}: it is nested too deep or not UTF-8") from None
 
 
-def from_rows(model: Interface, rows: Sequence[Any], *, what: str = "instances") -> dict[str, Array]:
-    """The inputs of a model from one element per row; further names in an element are left aside."""
+def from_rows(
+    model: Interface, rows: Sequence[Any], *, what: str = "instances", exact: bool = False
+) -> dict[str, Array]:
+    """The inputs of a model from one element per row; further names in it are passed over, if not `exact`."""
     if not rows:
         raise InvalidInputError(f"{what} is empty; wanted one element per row")
     if not model.batched and len(rows) != 1:
@@ -60,6 +62,8 @@ def from_rows(model: Interface, rows: Sequence[Any], *, what: str = "instances")
             raise InvalidInputError(
                 f"row {place} of {what} lacks {absent[0]!r}; wanted {_listed(model.inputs)}"
             )
+        if exact and len(row) != len(model.inputs):
+            _refuse_unknown(model, row)
     return {
         name: _tensor(tensor, [row[name] for row in rows] if model.batched else rows[0][name])
         for name, tensor in model.inputs.items()
@@ -69,11 +73,7 @@ def from_rows(model: Interface, rows: Sequence[Any], *, what: str = "instances")
 def from_columns(model: Interface, columns: Any, *, what: str = "inputs") -> dict[str, Array]:
     """The inputs of a model from whole tensors: an object of them, or the bare list of the only one."""
     if isinstance(columns, dict) and not (set(columns) == {_B64} and _B64 not in model.inputs):
-        for name in columns:
-            if name not in model.inputs:
-                raise InvalidInputError(
-                    f"input {name[:100]!r} is unknown; the model has {_listed(model.inputs)}"
-                )
+        _refuse_unknown(model, columns)
         absent = [name for name in model.inputs if name not in columns]
         if absent:
             raise InvalidInputError(f"{what} lacks {absent[0]!r}; wanted {_listed(model.inputs)}")
@@ -147,6 +147,12 @@ def plain_text(value: Any) -> Any:
     if isinstance(value, str):
         return escaped(value)
     return from_base64(value[_B64]) if isinstance(value, dict) and set(value) == {_B64} else value
+
+
+def _refuse_unknown(model: Interface, names: Iterable[str]) -> None:
+    for name in names:
+        if name not in model.inputs:
+            raise InvalidInputError(f"input {name[:100]!r} is unknown; the model has {_listed(model.inputs)}")
 
 
 def _names_inputs(row: Any) -> bool:

@@ -78,6 +78,7 @@ async def test_named_tensors_and_text_in_base64(here: World) -> None:
         {"instances": [[[0.1]] * 30]},
         {"instances": [{"y": ROW}]},
         {"instances": [{"x": ROW}, ROW]},
+        {"instances": [{"x": ROW}, {"x": ROW, "y": 1}]},
         {"instances": [ROW], "signature_name": "other"},
         {"instances": [ROW], "signature_name": 7},
         {"inputs": {"y": [ROW]}},
