@@ -8,7 +8,8 @@ thousand. So:
 2. the relay counts the bytes of each call's message as they pass. What is large takes room where large bodies
    over HTTP do (`gateway.body_room`), by what has come, and so does what is small where a connection has more
    of it than one small body; a message that finds no room is refused while it comes;
-3. a method that needs no large message takes none, and none may take longer than a body over HTTP;
+3. a method that needs no large message takes none, and none may take longer than a body over HTTP; so many
+   calls may wait for theirs;
 4. a compressed message is counted as it came, and once more when it is inflated.
 
 A call is known to both by a mark: the relay adds it to the call's metadata (`gateway.grpc_port.inbound`).
@@ -21,7 +22,7 @@ from typing import Any, Final
 from grpc import aio
 
 from gateway.body_room import BodyRoom, BodyShare
-from gateway.errors import ExpiredError, MalformedError, TooLargeError
+from gateway.errors import ExpiredError, MalformedError, OverloadedError, TooLargeError
 from gateway.protocols.codec import Headers
 from groundwork.errors import DriftgateError
 
@@ -29,6 +30,8 @@ MARK: Final = b"x-driftgate-stream"
 """The metadata that name a call; a client's own count for nothing, for ours come last."""
 SMALL_MESSAGE: Final = 256 << 10
 """Bytes of a message that asks for something, and has no tensors."""
+MOST_WAITING: Final = 10_000
+"""Calls of one worker whose message is not whole; each costs it some 26 kB besides."""
 
 
 class Incoming:
@@ -109,11 +112,13 @@ class Incoming:
 class Incomings:
     """Those of one worker, by their marks; owned by its loop."""
 
-    def __init__(self, room: BodyRoom, seconds: float) -> None:
-        """A message may take so many `seconds` to come."""
+    def __init__(self, room: BodyRoom, seconds: float, most: int = MOST_WAITING) -> None:
+        """A message may take so many `seconds` to come, and so many calls at most may wait for theirs."""
         self.small = room.small
         self._room = room
         self._seconds = seconds
+        self._most = most
+        self._waiting = 0
         self._by_mark: dict[bytes, Incoming] = {}
 
     def begin(self, mark: bytes) -> Incoming:
@@ -134,7 +139,7 @@ class Incomings:
 
         Raises:
             TooLargeError: it is longer than that.
-            OverloadedError: there is no room for it beside other large ones.
+            OverloadedError: there is no room for it beside other large ones, or too many are waited for.
             ExpiredError: it took longer than `seconds`, or than a body may.
             MalformedError: there is none.
         """
@@ -142,7 +147,13 @@ class Incomings:
         if incoming is None:
             incoming = Incoming(self._room, ended=True)
         incoming.bound(most)
-        message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
+        if self._waiting >= self._most and not incoming.finished:
+            raise OverloadedError(f"{self._most} calls have not sent their messages; try again in a moment")
+        self._waiting += 1
+        try:
+            message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
+        finally:
+            self._waiting -= 1
         if message is aio.EOF:
             raise MalformedError("the call has no message")
         incoming.inflated(len(message))

@@ -7,7 +7,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.grpc_port.incoming import MARK, SMALL_MESSAGE
+from gateway.body_room import BodyRoom
+from gateway.errors import OverloadedError
+from gateway.grpc_port.incoming import MARK, SMALL_MESSAGE, Incomings
 from gateway.grpc_port.schema import Schema
 from gateway.run_settings import RequestSettings
 from gateway.settings import GatewaySettings
@@ -119,6 +121,33 @@ async def test_a_message_that_is_too_slow_is_given_up(tmp_path: Path) -> None:
         slow = there.client.channel.stream_unary(INFERENCE)()
         assert await slow.code() is CODES.DEADLINE_EXCEEDED
         assert "longer than 0.1 seconds" in await slow.details()
+
+
+class Slow:
+    """A call whose message comes when it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def read(self) -> bytes:
+        """As gRPC's context has it."""
+        await self.let_go.wait()
+        return b"message"
+
+
+async def test_so_many_calls_may_wait_for_their_messages() -> None:
+    """One more is refused, unless its message is whole; when one has come, another may wait."""
+    incomings, slow = Incomings(BodyRoom(SETTINGS.requests), 30.0, most=1), Slow()
+    for mark in (b"1-1", b"1-3", b"1-5"):
+        incomings.begin(mark).finished = mark == b"1-5"
+    first = asyncio.create_task(incomings.read(slow, {MARK: b"1-1"}))
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError, match="1 calls have not sent"):
+        await incomings.read(slow, {MARK: b"1-3"})
+    slow.let_go.set()
+    assert await incomings.read(slow, {MARK: b"1-5"}) == b"message"
+    assert await first == b"message"
+    assert await incomings.read(slow, {MARK: b"1-3"}) == b"message"
 
 
 async def test_a_mark_of_a_client_s_own_counts_for_nothing(tmp_path: Path) -> None:
