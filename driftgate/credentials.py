@@ -27,7 +27,7 @@ import click
 import msgspec
 
 from driftgate.errors import CommandError
-from groundwork import marks
+from groundwork import decoders, marks
 
 KEY_VARIABLE: Final = "DRIFTGATE_KEY"
 CA_VARIABLE: Final = "DRIFTGATE_CA"
@@ -106,7 +106,7 @@ def _read(file: Path) -> Credentials:
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
         content = file.read_bytes() or b"{}"
-        found = msgspec.yaml.decode(content, type=Credentials)
+        found = decoders.converted(msgspec.yaml.decode(content), Credentials)
     except OSError as error:
         raise CommandError(f"client file {file}: {error.strerror}; see {FILE_VARIABLE}") from None
     except msgspec.ValidationError as error:

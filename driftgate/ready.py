@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from driftgate.errors import CommandError
+from groundwork import decoders
 from groundwork.files import write_atomic
 
 
@@ -60,7 +61,7 @@ def _clear(path: Path) -> None:
 def _lives(content: bytes) -> bool:
     """Whether another process wrote this and is still there."""
     try:
-        pid = msgspec.json.decode(content, type=_Written).pid
+        pid = decoders.json_of(_Written).decode(content).pid
         os.kill(pid, 0)
     except PermissionError:
         return True

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.files import FolderLock, lock_is_held
 
 PREFIX: Final = "up-"
@@ -79,8 +80,8 @@ def addresses(data: Path) -> dict[str, tuple[str, int]]:
 def _place(file: Path, section: str) -> tuple[str, int] | None:
     """Host and port in a section of a settings file ("": at its top); None where it names none."""
     try:
-        document = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        place = msgspec.convert(document[section] if section else document, type=_Place)
+        document = decoders.json_of(dict[str, Any]).decode(file.read_bytes())
+        place = decoders.converted(document[section] if section else document, _Place)
     except (OSError, KeyError, msgspec.DecodeError):
         return None
     return None if place.port is None else (place.host, place.port)

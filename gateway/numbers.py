@@ -20,6 +20,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from groundwork import decoders
+
 try:
     from simdjson import Parser
 except ImportError:  # the extra is not installed
@@ -41,8 +43,8 @@ _MARK: Final = 0xCB
 _PACKED: Final = np.dtype([("mark", "u1"), ("value", ">f8")])
 _LONGEST_HEAD: Final = 5
 _pack: Final = msgspec.msgpack.Encoder().encode
-_doubles: Final = msgspec.json.Decoder(list[float]).decode
-_wholes: Final = msgspec.json.Decoder(list[int]).decode
+_doubles: Final = decoders.json_of(list[float]).decode
+_wholes: Final = decoders.json_of(list[int]).decode
 
 
 def read(

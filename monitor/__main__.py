@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.files import said_of, write_atomic
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _read(file: Path) -> MonitorSettings:
-    return msgspec.json.decode(file.read_bytes(), type=MonitorSettings)
+    return decoders.json_of(MonitorSettings).decode(file.read_bytes())
 
 
 def _in_force(named: list[str]) -> Callable[[], Any]:

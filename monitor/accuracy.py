@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from groundwork import decoders
 from monitor.river_parts import accuracy, rolling_accuracy
 
 WINDOW: Final = 1_000
@@ -56,7 +57,7 @@ class LabelAccuracy:
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`."""
-        saved = msgspec.msgpack.decode(state, type=_Saved)
+        saved = decoders.msgpack_of(_Saved).decode(state)
         self._metrics = None
         self.right, self.wrong = saved.right, saved.wrong
         self._bits = deque(saved.window, maxlen=WINDOW)

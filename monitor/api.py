@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from groundwork import decoders
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.listing import with_root
@@ -231,7 +232,7 @@ async def _body(request: Request, kind: type[T]) -> T:
         if len(content) > _LARGEST_BODY:
             raise RequestError(f"the body is larger than {_LARGEST_BODY} bytes; send less")
     try:
-        return msgspec.json.decode(content, type=kind)
+        return decoders.json_of(kind).decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"the body cannot be read: {error}") from None
 

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from groundwork import decoders
 from monitor.errors import DetectorStateError
 
 PRESENT: Final = 0
@@ -148,7 +149,7 @@ class BlockBuilder:
 
     def restore(self, state: bytes) -> None:
         """Continue from `state`; DetectorStateError when it was made for other columns or sizes."""
-        saved = msgspec.msgpack.decode(state, type=_Saved)
+        saved = decoders.msgpack_of(_Saved).decode(state)
         shape = (self._size, self._rows.numeric.shape[1], self._rows.codes.shape[1])
         if saved.shape != shape:
             raise DetectorStateError(

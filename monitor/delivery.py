@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.clock import Clock
 from groundwork.database import is_without_room, transaction
 from groundwork.errors import LockedError, NoRoomError
@@ -287,5 +288,5 @@ class _Traced(msgspec.Struct, frozen=True):
 
 def _context(body: bytes, identifier: str, endpoint: str, attempt: int) -> str:
     """The trace context of one attempt: the event's trace, a span of the attempt's own."""
-    trace = trace_of(msgspec.json.decode(body, type=_Traced).traceparent) or trace_id(identifier)
+    trace = trace_of(decoders.json_of(_Traced).decode(body).traceparent) or trace_id(identifier)
     return traceparent(trace, span_id(identifier, endpoint, attempt))

@@ -20,6 +20,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from groundwork import decoders
+
 Times = npt.NDArray[np.int64]
 
 NEAR: Final = 3_600 * 10**9
@@ -99,7 +101,7 @@ class LogTime:
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`."""
-        self._state = msgspec.msgpack.decode(state, type=_Saved)
+        self._state = decoders.msgpack_of(_Saved).decode(state)
 
 
 def later(before: int, now: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from groundwork import decoders
 from monitor.events import Event, encode
 from monitor.retries import in_time
 from monitor.settings import Webhook, is_wanted
@@ -247,7 +248,7 @@ def counts(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
 
 
 def _history(written: bytes) -> tuple[Attempt, ...]:
-    return msgspec.msgpack.decode(written, type=tuple[Attempt, ...])
+    return decoders.msgpack_of(tuple[Attempt, ...]).decode(written)
 
 
 def _put_off(history: tuple[Attempt, ...]) -> int:

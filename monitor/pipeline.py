@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.database import transaction
 from groundwork.errors import StoreError
 from monitor import metrics, notices, store
@@ -92,7 +93,7 @@ class Pipeline:
             self._time.restore(passed)
         self._ledger.now = self._time.kept
         rates = store.load_fact(self._db, "rates")
-        self._ledger.rates = msgspec.msgpack.decode(rates, type=dict[str, float]) if rates else {}
+        self._ledger.rates = decoders.msgpack_of(dict[str, float]).decode(rates) if rates else {}
         reach = store.load_fact(self._db, "reach")
         self._reach = Reach(self.offset) if reach is None else Reach.restore(reach)
         self._intake = Intake(

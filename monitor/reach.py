@@ -7,6 +7,7 @@ the log and its order alone.
 
 import msgspec
 
+from groundwork import decoders
 from prediction_log.transport import START, Offset
 
 
@@ -68,7 +69,7 @@ class Reach:
     @classmethod
     def restore(cls, state: bytes) -> "Reach":
         """The reach that `state` was taken of."""
-        saved = msgspec.msgpack.decode(state, type=_Saved)
+        saved = decoders.msgpack_of(_Saved).decode(state)
         reach = cls(Offset.parse(saved.since))
         reach._dropped, reach._damaged = saved.dropped, set(saved.damaged)
         reach._read = {segment: (row, rows) for segment, row, rows in saved.segments}

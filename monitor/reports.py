@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from groundwork import decoders
 from groundwork.dates import rfc3339
 from monitor.errors import UnknownError
 from monitor.views import RetrainView, Sent, time_of
@@ -60,7 +61,7 @@ def listed(connection: sqlite3.Connection, limit: int) -> list[RetrainView]:
             event=msgspec.Raw(bytes(body)),
             report=None if document is None else msgspec.Raw(bytes(document)),
             reported=time_of(at),
-            deliveries=msgspec.json.decode(deliveries, type=tuple[Sent, ...]),
+            deliveries=decoders.json_of(tuple[Sent, ...]).decode(deliveries),
         )
         for identifier, time, body, document, at, deliveries in rows
     ]

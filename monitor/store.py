@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from groundwork import decoders
 from groundwork.database import Schema, open_database
 from monitor.incidents import Incident
 from prediction_log.transport import START, Offset
@@ -155,13 +156,13 @@ def load_incidents(
         " ORDER BY opened DESC, id LIMIT ?3",
         (model, state, limit),
     )
-    return [msgspec.json.decode(document, type=Incident) for (document,) in rows]
+    return [decoders.json_of(Incident).decode(document) for (document,) in rows]
 
 
 def load_incident(connection: sqlite3.Connection, name: str) -> Incident | None:
     """One incident by id, or None."""
     found = connection.execute("SELECT document FROM incidents WHERE id = ?", (name,)).fetchone()
-    return None if found is None else msgspec.json.decode(found[0], type=Incident)
+    return None if found is None else decoders.json_of(Incident).decode(found[0])
 
 
 def load_waiting(connection: sqlite3.Connection) -> dict[str, int]:

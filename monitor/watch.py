@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from groundwork import decoders
 from monitor.accuracy import LabelAccuracy
 from monitor.blocks import PRESENT, Block, Mark, Rows
 from monitor.columns import Layout
@@ -261,7 +262,7 @@ class Watch:
         cls, model: str, version: str, settings: MonitorSettings, state: bytes, profile: Profile | None
     ) -> "Watch":
         """The watch that `state` was taken of."""
-        saved = msgspec.msgpack.decode(state, type=Saved)
+        saved = decoders.msgpack_of(Saved).decode(state)
         watch = cls(model, version, settings)
         watch._instruments = Instruments(settings.detection, saved.blocks, saved.detectors)
         watch._labelled = LabelTimes(saved.label_times, saved.labelled)

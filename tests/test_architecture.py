@@ -176,6 +176,27 @@ def test_a_program_loads_only_what_it_needs(program: str, spared: str) -> None:
     assert finished.stdout.split() == []
 
 
+NO_STRUCT_OF_OTHERS = {
+    "groundwork/decoders.py",  # where they are made
+    "gateway/json_elements.py",  # lists of numbers and texts, which are no structs
+}
+"""Who may make a decoder of its own."""
+
+
+def test_decoders_are_made_one_at_a_time() -> None:
+    """Two threads that first meet a struct together crash in msgspec: `groundwork.decoders` says how."""
+    own = re.compile(
+        r"msgspec\.(json|msgpack)\.(Decoder\(|decode\([^\n]*type=)|msgspec\.(convert\(|yaml\.decode\(.*type=)"
+    )
+    makers = {
+        str(file.relative_to(sources.ROOT))
+        for package in sources.PACKAGES
+        for file in sorted((sources.ROOT / package).rglob("*.py"))
+        if own.search(file.read_text())
+    }
+    assert makers == NO_STRUCT_OF_OTHERS
+
+
 def test_names_of_modules_say_something() -> None:
     """No module is named by a word that fits everything."""
     words = {

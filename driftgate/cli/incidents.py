@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 
 from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
+from groundwork import decoders
 from monitor.views import FindingView, IncidentView
 
 
@@ -46,7 +46,7 @@ def list_incidents(
         return
     show.table(
         ("INCIDENT", "MODEL", "STATE", "OPENED", "ONSET", "GROUPS", "STRONGEST SIGNALS"),
-        [_row(found) for found in msgspec.convert(answer["incidents"], list[IncidentView])],
+        [_row(found) for found in decoders.converted(answer["incidents"], list[IncidentView])],
         none="no incident: nothing has changed that the monitor is sure of"
         if model is state is None
         else "no such incident",
@@ -63,7 +63,7 @@ def show_incident(incident: str, *, as_json: bool, monitor_url: str) -> None:
     if as_json:
         show.facts(answer)
         return
-    found = msgspec.convert(answer, IncidentView)
+    found = decoders.converted(answer, IncidentView)
     click.echo(f"{click.style(found.id, bold=True)}   {show.word(found.state)}")
     alarms = f"{found.alarms} alarm{'' if found.alarms == 1 else 's'}"
     facts = (

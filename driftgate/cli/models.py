@@ -12,6 +12,7 @@ from driftgate.cli.options import json_option, operator_option
 from driftgate.remote import Api
 from driftgate.verbs import TaughtGroup
 from gateway.views import Models, ModelView
+from groundwork import decoders
 from rollouts.route import UNLOADED
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def list_models(*, place: str | None, as_json: bool, operator: str) -> None:
     if as_json:
         show.facts(answer)
         return
-    found = msgspec.convert(answer, Models)
+    found = decoders.converted(answer, Models)
     show.table(
         ("MODEL", "VERSIONS", "STABLE", "CANDIDATE", "REVISION", "FAULTS"),
         map(listed, found.models),
@@ -85,7 +86,7 @@ def show_model(model: str, *, place: str | None, version: str | None, as_json: b
     if as_json:
         show.facts(answer)
     else:
-        _tell_view(msgspec.convert(answer, ModelView))
+        _tell_view(decoders.converted(answer, ModelView))
 
 
 def _tell_registry(place: str, *, as_json: bool) -> None:

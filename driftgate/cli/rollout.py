@@ -16,6 +16,7 @@ from driftgate.remote import Api, default_actor
 from driftgate.verbs import TaughtGroup
 from driftgate.waiting import redraw
 from gateway.views import Done
+from groundwork import decoders
 from rollouts import spec_file
 from rollouts.errors import RouteError
 from rollouts.route import UNLOADED, load_first, weight_from_percent
@@ -89,7 +90,7 @@ def status(model: str, *, watch: bool, as_json: bool, operator: str) -> int:
     if as_json:
         answer = api.get(f"/v1/rollouts/{model}")
         show.facts(answer)
-        return _code(msgspec.convert(answer, Status))
+        return _code(decoders.converted(answer, Status))
     if watch:
         return _code(
             redraw(look, tree.lines, lambda found: found.state in ("progressing", "paused", "baking"))
@@ -168,7 +169,7 @@ def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
     if as_json:
         show.facts(answer)
         return
-    for moment in msgspec.convert(answer["history"], list[Moment]):
+    for moment in decoders.converted(answer["history"], list[Moment]):
         tell(moment)
 
 
@@ -196,7 +197,7 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
     if common["as_json"]:
         show.facts(answer)
         return
-    tell_done(msgspec.convert(answer, Done))
+    tell_done(decoders.converted(answer, Done))
 
 
 def tell_done(done: Done) -> None:
@@ -236,7 +237,7 @@ def undone(done: Done) -> str:
 
 
 def _status(api: Api, model: str) -> Status:
-    return msgspec.convert(api.get(f"/v1/rollouts/{model}"), Status)
+    return decoders.converted(api.get(f"/v1/rollouts/{model}"), Status)
 
 
 def _code(found: Status) -> int:

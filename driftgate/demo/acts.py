@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from driftgate import show
 from driftgate.demo import looks, policies, retraining, training
 from driftgate.demo.play import Play
 from driftgate.demo.retraining import Result
 from driftgate.demo.world import AFTER, BEFORE, Stream
+from groundwork import decoders
 
 FIRST_ROWS: Final = 6000
 QUIET_LABELS: Final = 1500
@@ -91,7 +90,7 @@ async def the_world_changes(play: Play) -> None:
         functools.partial(looks.noted, play, "published", looks.published_words),
         seconds=TRAINING_SECONDS,
     )
-    play.results["2"] = msgspec.convert(result, Result)
+    play.results["2"] = decoders.converted(result, Result)
     play.incident = event["incident"]
     play.refits = asyncio.create_task(refit(play))
 

@@ -21,6 +21,7 @@ from driftgate.demo.facts import Found, Impossible
 from driftgate.demo.play import Play
 from driftgate.demo.retraining import Result
 from driftgate.demo.sources import unix
+from groundwork import decoders
 
 PILOT: Final = "pilot"
 GOOD_ENOUGH: Final = 0.02
@@ -80,7 +81,7 @@ async def refitted(play: Play, file: Path) -> Found | str:
         content = await asyncio.to_thread(file.read_bytes)
     except FileNotFoundError:
         return "the job is not done"
-    found = msgspec.json.decode(content, type=Result)
+    found = decoders.json_of(Result).decode(content)
     return Found(time.time(), published_words(msgspec.to_builtins(found)), found)
 
 

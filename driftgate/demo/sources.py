@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import msgspec
 
 from driftgate.demo.receiver import Note
 from driftgate.demo.training import MODEL
+from groundwork import decoders
 from monitor.views import IncidentView
 
 TIMEOUT: Final = 10.0
@@ -54,7 +54,7 @@ class Sources:
     async def incidents(self) -> list[IncidentView]:
         """Every incident, newest first."""
         found = await _json(self._monitor, "/v1/incidents")
-        return msgspec.convert(found["incidents"], list[IncidentView])
+        return decoders.converted(found["incidents"], list[IncidentView])
 
     async def deliveries(self) -> list[dict[str, Any]]:
         """Every delivery of a webhook, newest first."""
@@ -72,7 +72,7 @@ class Sources:
         if not self._notes.exists():
             return []
         lines = self._notes.read_bytes().splitlines()
-        found = [msgspec.json.decode(line, type=Note) for line in lines]
+        found = [decoders.json_of(Note).decode(line) for line in lines]
         return [note for note in found if note.what == what]
 
 

@@ -22,7 +22,7 @@ import msgspec
 
 from driftgate.doctor.archive import CONTENTS, FORMAT, NAMES, Contents
 from driftgate.errors import CommandError
-from groundwork import data_folder
+from groundwork import data_folder, decoders
 from groundwork.errors import NewerStoreError, StoreError
 from groundwork.files import sync_folder
 from groundwork.versioned import newer
@@ -107,10 +107,10 @@ def _checked(file: Path, listed: bytes, found: dict[str, tuple[int, str]]) -> Co
     if not listed:
         raise StoreError(f"{file}: has no {CONTENTS} at its end, so it was cut; use another copy of it")
     try:
-        form = msgspec.json.decode(listed, type=dict[str, object]).get("format")
+        form = decoders.json_of(dict[str, object]).decode(listed).get("format")
         if type(form) is int and form > FORMAT:
             raise NewerStoreError(newer(file, "a backup", form, FORMAT))
-        contents = msgspec.json.decode(listed, type=Contents)
+        contents = decoders.json_of(Contents).decode(listed)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise StoreError(f"{file}: its {CONTENTS} is damaged ({error}); use another copy of it") from error
     wanted = {part.name: (part.bytes, part.digest) for part in contents.parts}

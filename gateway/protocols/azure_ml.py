@@ -18,6 +18,7 @@ from gateway.protocols import mlflow
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.tabular import from_columns, from_rows, read, to_columns
 from gateway.responses import JSON, Header, plain_fault
+from groundwork import decoders
 
 
 class AzureDocument(mlflow.ScoringDocument, gc=False):
@@ -26,7 +27,7 @@ class AzureDocument(mlflow.ScoringDocument, gc=False):
     input_data: Any = None
 
 
-_DECODER: Final = msgspec.json.Decoder(AzureDocument)
+_DECODER: Final = decoders.json_of(AzureDocument)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -63,7 +64,7 @@ def _input_data(model: Interface, data: Any) -> dict[str, Array]:
         return from_rows(model, data, what="input_data")
     if isinstance(data, dict) and "data" in data and "data" not in model.inputs:
         try:
-            return mlflow.from_split(model, msgspec.convert(data, mlflow.SplitFrame))
+            return mlflow.from_split(model, decoders.converted(data, mlflow.SplitFrame))
         except msgspec.ValidationError as error:
             raise MalformedError(f"input_data is not a table: {error}") from None
     return from_columns(model, data, what="input_data")

@@ -19,6 +19,7 @@ from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.tabular import read
 from gateway.responses import Header
 from gateway.text import bytes_of, from_base64
+from groundwork import decoders
 from groundwork.clock import SystemClock
 
 STRUCTURED: Final = "application/cloudevents+json"
@@ -48,7 +49,7 @@ class Event(msgspec.Struct, frozen=True):
     structured: bool = False
 
 
-_DECODER: Final = msgspec.json.Decoder(Envelope)
+_DECODER: Final = decoders.json_of(Envelope)
 _encode: Final = msgspec.json.Encoder().encode
 
 

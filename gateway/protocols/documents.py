@@ -16,6 +16,7 @@ from gateway.errors import MalformedError
 from gateway.interface import Interface
 from gateway.missing import decoded
 from gateway.protocols.naming import OutputChoice, Parameters
+from groundwork import decoders
 
 _NOTHING: Final = msgspec.Raw(b"")
 _DATA: Final = b'"data"'
@@ -84,10 +85,11 @@ def _typed(leaf: Any, depth: int) -> Callable[[bytes], Any]:
     request = msgspec.defstruct(
         "TypedRequestDocument", [("inputs", inputs)], bases=(_Rest,), gc=False, kw_only=True
     )
-    return msgspec.json.Decoder(request).decode
+    decode: Callable[[bytes], Any] = decoders.json_of(request).decode
+    return decode
 
 
-decode_text: Final = msgspec.json.Decoder(RequestDocument).decode
+decode_text: Final = decoders.json_of(RequestDocument).decode
 """A document whose inputs keep their data as text; raises as msgspec does."""
 _DECODERS: Final = MappingProxyType(
     {(leaf, depth): _typed(leaf, depth) for leaf in (float, int, bool, str) for depth in (1, 2)}

@@ -19,6 +19,7 @@ from gateway.protocols.cloud_event import Event, closed, opened
 from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.tabular import from_columns, from_rows, read, to_columns, to_rows
 from gateway.responses import JSON, Header, plain_fault
+from groundwork import decoders
 
 SIGNATURES: Final = (None, "", "serving_default")
 
@@ -39,7 +40,7 @@ class Form(msgspec.Struct, frozen=True):
     event: Event | None
 
 
-_DECODER: Final = msgspec.json.Decoder(PredictDocument)
+_DECODER: Final = decoders.json_of(PredictDocument)
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -30,6 +30,7 @@ from gateway.protocols.codec import Answer, Headers
 from gateway.protocols.content_type import ContentType, content_type
 from gateway.protocols.tabular import from_columns, from_rows, from_table, read, to_columns
 from gateway.responses import JSON, Header
+from groundwork import decoders
 from groundwork.elements import element_names
 from registry_client.signature import Datatype
 
@@ -72,7 +73,7 @@ class ScoringDocument(msgspec.Struct, gc=False):
     params: dict[str, Any] | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(ScoringDocument)
+_DECODER: Final = decoders.json_of(ScoringDocument)
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -16,6 +16,7 @@ from gateway.protocols.content_type import content_type
 from gateway.protocols.open_inference import CODEC as OPEN_INFERENCE
 from gateway.protocols.tabular import from_rows, read, to_rows
 from gateway.responses import JSON, Header, plain_fault
+from groundwork import decoders
 
 BINARY: Final = "application/vnd.vertex-ai-triton.binary+json"
 
@@ -27,7 +28,7 @@ class VertexDocument(msgspec.Struct, gc=False):
     parameters: Any = None
 
 
-_DECODER: Final = msgspec.json.Decoder(VertexDocument)
+_DECODER: Final = decoders.json_of(VertexDocument)
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 import numpy as np
 
+from groundwork import decoders
 from monitor.blocks import Block, Mark
 from monitor.detectors.detector import Effect, Feed
 from monitor.errors import DetectorStateError
@@ -113,7 +114,7 @@ class AdwinDetector:
     def restore(self, state: bytes) -> None:
         """Take the epoch's inputs, for a new ADWIN."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = decoders.msgpack_of(_Saved).decode(state)
         except msgspec.DecodeError as error:
             raise DetectorStateError(
                 f"an ADWIN's inputs cannot be read ({error}); it starts afresh"

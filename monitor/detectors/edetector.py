@@ -24,6 +24,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from groundwork import decoders
 from monitor.blocks import MISSING, PRESENT, Block, Floats, Mark
 from monitor.columns import Layout
 from monitor.detectors.detector import Effect, Feed
@@ -187,7 +188,7 @@ class InputDetector:
     def restore(self, state: bytes) -> None:
         """Go on from `state`; DetectorStateError when it was made with another profile or other settings."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = decoders.msgpack_of(_Saved).decode(state)
         except msgspec.DecodeError as error:
             raise DetectorStateError(
                 f"an input detector's state cannot be read ({error}); it starts afresh"

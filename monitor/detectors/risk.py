@@ -15,6 +15,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from groundwork import decoders
 from monitor.blocks import Block, Mark
 from monitor.detectors.bounds import upper_share
 from monitor.detectors.detector import Effect, Feed
@@ -116,7 +117,7 @@ class RiskDetector:
     def restore(self, state: bytes) -> None:
         """Go on from `state`; DetectorStateError when it was made for another allowed risk."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = decoders.msgpack_of(_Saved).decode(state)
         except msgspec.DecodeError as error:
             raise DetectorStateError(
                 f"a risk detector's state cannot be read ({error}); it starts afresh"

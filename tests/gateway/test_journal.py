@@ -44,25 +44,6 @@ async def test_a_full_log_delays_nobody_and_counts(tmp_path: Path) -> None:
         assert second.skipped == lost
 
 
-@pytest.mark.parametrize("share", [1.0, 0.99])
-async def test_a_full_buffer_is_told_of_at_once(tmp_path: Path, share: float) -> None:
-    """Nobody waits for the next look while only the other buffer is left, whichever way the rows went."""
-    settings = GatewaySettings(journal=JournalSettings(buffer_bytes=1, sampling={"m": share}))
-    async with world(tmp_path, settings) as here:
-        told: list[str] = []
-        here.journal.hurry = lambda: told.append("hurry")
-        here.core.begin(call())
-        assert told == []
-        for _ in range(100):
-            here.core.begin(call())
-        assert told
-        here.frames(Kind.PREDICTION)
-        here.frames(Kind.PREDICTION)
-        told.clear()
-        here.core.begin(call())
-        assert told == []
-
-
 async def test_a_request_larger_than_its_buffers_is_recorded(tmp_path: Path) -> None:
     """However many rows a request has, they are accepted, and in the log with their id and their order."""
     async with world(tmp_path, SMALL) as here:
