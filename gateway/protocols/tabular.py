@@ -8,7 +8,8 @@
 Rules: a string may be written as {"b64": "…"}; a model without a batch axis takes exactly one row. A table's
 columns are found by name: the inputs, or the elements of the only input (`x[0]`, `x[1]` …); only where they
 have none of these names, and are as many as the elements, they are taken in order. A missing number is null
-or a bare NaN; an answer writes NaN and infinities as null. It knows no protocol's field names.
+or a bare NaN, in a table a missing text too; an answer writes NaN and infinities as null. It knows no
+protocol's field names.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -171,8 +172,15 @@ def _tensor(tensor: Tensor, values: Any) -> Array:
 
 
 def _column(model: Interface, tensor: Tensor, index: int, rows: Sequence[Sequence[Any]]) -> Array:
-    cells = [row[index] for row in rows]
+    cells = _filled(tensor, [row[index] for row in rows])
     return _tensor(tensor, cells if model.batched or not isinstance(cells[0], list) else cells[0])
+
+
+def _filled(tensor: Tensor, cells: list[Any]) -> list[Any]:
+    """Cells of a table; a missing text is the empty one, as in CSV and for the pipelines that we publish."""
+    if tensor.datatype is not Datatype.BYTES:
+        return cells
+    return ["" if cell is None else cell for cell in cells]
 
 
 def _elements(tensor: Tensor, place: Mapping[str, int], width: int) -> list[int]:
@@ -193,7 +201,7 @@ def _elements(tensor: Tensor, place: Mapping[str, int], width: int) -> list[int]
 def _reshaped(tensor: Tensor, cells: list[list[Any]]) -> Array:
     """Rows of elements as a tensor; their order within a row is row-major."""
     shape = tensor.row_shape or ()
-    values: list[Any] = [cell for row in cells for cell in row]
+    values = _filled(tensor, [cell for row in cells for cell in row])
     for size in reversed(shape if tensor.batched else shape[1:]):
         values = [values[at : at + size] for at in range(0, len(values), size)]
     return _tensor(tensor, values)

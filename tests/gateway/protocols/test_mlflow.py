@@ -70,6 +70,28 @@ async def test_inputs_may_be_rows(here: World) -> None:
         assert (await here.post("/invocations", {"inputs": inputs})).status_code == 400, inputs
 
 
+@pytest.mark.parametrize(
+    ("tensors", "table", "wanted"),
+    [
+        (
+            [("n", "INT64", [None]), ("s", "BYTES", [None])],
+            b'{"columns": ["n", "s"], "data": [[1, null], [2, NaN]]}',
+            {"n_out": [1, 2], "s_out": ["", ""]},
+        ),
+        ([("s", "BYTES", [None, 2])], b'{"columns": ["s[0]", "s[1]"], "data": [["a", null]]}', [["a", ""]]),
+    ],
+    ids=["columns", "elements"],
+)
+async def test_a_missing_text_of_a_table_is_the_empty_one(
+    here: World, tensors: list[Any], table: bytes, wanted: Any
+) -> None:
+    """A data frame's missing text comes as null or as a bare NaN, and is what an empty cell of CSV is."""
+    await here.add("c", identity(tensors))
+    here.core.lanes.table = {"c": here.core.lanes.table["c"]}
+    answer = await here.post("/invocations", b'{"dataframe_split": %s}' % table)
+    assert answer.json() == {"predictions": wanted}
+
+
 async def test_words_for_a_missing_number_in_csv(here: World) -> None:
     """What pandas takes for missing is no number, also in the first row without names; a text is a text."""
     await here.add("p", identity([("x", "FP32", [None, 2])]))
