@@ -17,7 +17,7 @@ connection of its own.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -36,6 +36,7 @@ from groundwork.openmetrics import shown
 from monitor import access, events, metrics, outbox, reports, status, store, views
 from monitor.desk import Desk
 from monitor.errors import RequestError, UnknownError
+from monitor.incidents import STATES as INCIDENT_STATES
 
 T = TypeVar("T")
 _MOST: Final = 1_000
@@ -157,11 +158,9 @@ class Api:
 
     async def incidents(self, request: Request) -> Response:
         """The newest first."""
-        query, limit = request.query_params, _limit(request)
+        query, limit, state = request.query_params, _limit(request), _state(request, INCIDENT_STATES)
         found = await self._read(
-            lambda db: store.load_incidents(
-                db, model=query.get("model"), state=query.get("state"), limit=limit
-            )
+            lambda db: store.load_incidents(db, model=query.get("model"), state=state, limit=limit)
         )
         return _json({"incidents": [*map(views.incident, found)]})
 
@@ -175,7 +174,7 @@ class Api:
 
     async def webhooks(self, request: Request) -> Response:
         """Endpoints, and deliveries, newest first."""
-        state, limit = request.query_params.get("state"), _limit(request)
+        state, limit = _state(request, outbox.STATES), _limit(request)
         found = await self._read(lambda db: outbox.listed(db, state=state, limit=limit))
         switched_off = await self._read(outbox.switched_off)
         deliveries = [*map(views.delivery, found)]
@@ -223,6 +222,14 @@ def _limit(request: Request) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MOST):
         raise RequestError(f"limit: wanted a whole number from 1 to {_MOST}, found {text[:40]!r}")
     return int(text)
+
+
+def _state(request: Request, states: Sequence[str]) -> str | None:
+    """The one asked for, None for any; a state that nothing is ever in would look like good news."""
+    state = request.query_params.get("state")
+    if state is not None and state not in states:
+        raise RequestError(f"state: wanted {' or '.join(states)}, found {state[:40]!r}")
+    return state
 
 
 async def _body(request: Request, kind: type[T]) -> T:

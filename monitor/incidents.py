@@ -7,6 +7,7 @@ hundredth of the budget for `gather_rows` rows – or when its version is not us
 
 import hashlib
 import math
+import typing
 from typing import Final, Literal
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 from monitor.blocks import Mark
 from monitor.detectors.detector import Effect
 
+State = Literal["open", "resolved"]
+STATES: Final[tuple[State, ...]] = typing.get_args(State)
 LOW: Final = math.log(100.0)
 """Nats below the threshold at which evidence counts as gone."""
 
@@ -38,7 +41,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     model: str
     version: str
-    state: Literal["open", "resolved"] = "open"
+    state: State = "open"
     opened: Mark
     onset: Mark
     latest: Mark

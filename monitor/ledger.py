@@ -270,7 +270,7 @@ class Ledger:
             "early": self._settings.max_early,
         }
         for table, most in limits.items():
-            while self._oldest[table] is not None and self._due(table, self.now - self._keep, most):
+            while self._due(table, self.now - self._keep, most):
                 unmatched += self._drop_oldest(table, self.now - self._keep, most)
         return unmatched
 

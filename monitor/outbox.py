@@ -18,6 +18,7 @@ from monitor.settings import Webhook, is_wanted
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 DEAD: Final = "dead"
+STATES: Final = (PENDING, DELIVERED, DEAD)
 _MILLISECOND: Final = 1_000_000
 
 

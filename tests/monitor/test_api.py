@@ -25,6 +25,10 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         ("GET", "/v1/nope", 404, "not-found", "GET /v1/nope: Not Found"),
         ("POST", "/v1/drift", 405, "wrong-method", "POST /v1/drift: Method Not Allowed"),
         ("GET", "/v1/retrains?limit=x", 400, "bad-request", "limit: wanted a whole number"),
+        ("GET", "/v1/incidents?state=opened", 400, "bad-request", "state: wanted open or resolved, found"),
+        ("GET", "/v1/incidents?state=", 400, "bad-request", "state: wanted open or resolved, found ''"),
+        ("GET", "/v1/webhooks?state=lost", 400, "bad-request", "state: wanted pending or delivered or dead"),
+        ("GET", "/v1/incidents?state=open", 500, "error", "GET /v1/incidents: internal error"),
         ("GET", "/v1/status", 500, "error", "GET /v1/status: internal error; the log says more"),
     ],
 )

@@ -190,3 +190,47 @@ def test_only_what_was_answered_waits_for_a_label(bench: Bench) -> None:
     columns = {**frame.columns, "outcome": outcomes}
     bench.feed(encode(Kind.PREDICTION, frame.schema, columns, rows=4, incarnation=1, stream=1, first=0))
     assert len(bench.rows("predictions")) == 2
+
+
+def named(clients: list[bytes], stream: int = 1) -> bytes:
+    """A frame of predictions whose clients gave them these ids."""
+    frame = decode(Traffic(stream=stream).predictions(len(clients))[0])
+    columns = {**frame.columns, "client_id": clients}
+    return encode(
+        Kind.PREDICTION, frame.schema, columns, rows=len(clients), incarnation=1, stream=stream, first=0
+    )
+
+
+def test_a_label_finds_its_prediction_by_the_clients_own_id(bench: Bench) -> None:
+    """Each row by its own; one without any is found by ours alone."""
+    bench.feed(named([b"", b"order-1", b"order-2"]))
+    rows = [LabelRow(value=1, time=worlds.START, row=0, client_id=name) for name in (b"order-2", b"order-9")]
+    bench.feed(Traffic().labels(rows))
+    assert bench.count(metrics.LABELS, outcome="matched") == 1
+    assert bench.count(metrics.LABELS, outcome="early") == 1
+    (labelled,) = bench.db.execute("SELECT seq FROM predictions WHERE labelled = 1").fetchall()
+    assert labelled == (3,)
+    nameless = bench.db.execute("SELECT count(*) FROM predictions WHERE client IS NULL").fetchone()
+    assert nameless == (1,)
+
+
+def test_inputs_are_compared_where_there_is_something_to_compare_with(tmp_path: Path) -> None:
+    """A version without a profile, or one that the registry does not have, is counted as that."""
+    bare = MemoryRegistry()
+    manifest = REGISTRY.manifest(MODEL, "1")
+    bare.publish(msgspec.structs.replace(manifest, profile_digest=None), b"model 1", None)
+    bench = Bench(tmp_path, bare)
+    bench.feed(Traffic().predictions(8)[0], Traffic(stream=2, version="2").predictions(5)[0])
+    assert bench.count(metrics.INPUTS, version="1", use="no reference profile") == 8
+    assert bench.count(metrics.INPUTS, version="2", use="no manifest") == 5
+    assert bench.count(metrics.INPUTS) == 13
+    assert [watch.evidence for watch in bench.pipeline.watches] == [{}, {}]
+    bench.db.close()
+
+
+def test_traces_of_requests_are_remembered(bench: Bench) -> None:
+    """Those of samples, for an incident to come."""
+    bench.feed(Traffic().predictions(4, trace=bytes(range(16)))[0])
+    bench.feed(Traffic(stream=2).predictions(4, trace=bytes([9] * 16), arm=Arm.PINNED)[0])
+    (watch,) = bench.pipeline.watches
+    assert watch.traces == (bytes(range(16)).hex(),)
