@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor import metrics
-from monitor.pipeline import Pipeline
+from groundwork.database import transaction
+from monitor import metrics, reports
+from monitor.pipeline import Pipeline, states
+from monitor.settings import PolicySettings
 from monitor.store import open_store
 from prediction_log.frame import decode, encode
 from prediction_log.labels import LabelRow
@@ -234,3 +236,31 @@ def test_traces_of_requests_are_remembered(bench: Bench) -> None:
     bench.feed(Traffic(stream=2).predictions(4, trace=bytes([9] * 16), arm=Arm.PINNED)[0])
     (watch,) = bench.pipeline.watches
     assert watch.traces == (bytes(range(16)).hex(),)
+
+
+def test_every_loss_but_a_damaged_segment_is_one_of_its_own(bench: Bench) -> None:
+    """Of a segment it is told once how many rows went; two other losses are both counted."""
+    bench.feed(*[retention("", rows, b"unreadable") for rows in (3, 4)])
+    assert bench.count(metrics.LOST, reason="unreadable") == 7
+    bench.feed(*[retention("000007:9", 5, b"damaged") for _ in range(2)])
+    assert bench.count(metrics.LOST, reason="damaged") == 5
+
+
+def test_what_policy_decides_at_anothers_frame_is_kept(tmp_path: Path) -> None:
+    """A version that nobody asks any more asks for a retrain anew after a failure, and knows it later."""
+    bench = Bench(tmp_path)
+    settings = worlds.settings(policy=PolicySettings(min_labelled=50, cooldown=0.0))
+    bench.pipeline = Pipeline(bench.db, settings, REGISTRY, worlds.IDS)
+    traffic, other = Traffic(), Traffic(stream=2, version="2")
+    for _ in range(12):
+        body, labels = traffic.predictions(64, shift=2.0, wrong=0.6)
+        bench.feed(body, traffic.labels(labels))
+    (first,) = bench.db.execute("SELECT id FROM events WHERE type = 'retrain.requested'").fetchall()
+    with transaction(bench.db):
+        reports.save(bench.db, first[0], reports.Report("failed"), worlds.START)
+    bench.feed(other.predictions(1)[0])
+    asked = bench.db.execute("SELECT id FROM events WHERE type = 'retrain.requested'").fetchall()
+    assert len(asked) == 2
+    again = Pipeline(bench.db, settings, REGISTRY, worlds.IDS)
+    assert states(again) == states(bench.pipeline)
+    bench.db.close()
