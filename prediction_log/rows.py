@@ -35,7 +35,7 @@ from prediction_log.quick_row import Buffer, Meta
 from prediction_log.record import VARIABLE, Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
 from prediction_log.spill import Spill, Spills
-from prediction_log.validation import check_schema
+from prediction_log.validation import check_schema, read_head
 
 SUFFIX: Final = ".rows"
 """What the name of every row file in a slot ends with."""
@@ -60,7 +60,7 @@ class RowFile:
     `lost` counts the rows lost here since creation, `lost_by` by reason: FULL (both buffers), OVERSIZED (no
     room for these rows in an empty buffer, nor on the disk for a file of their own), and whatever reasons
     `lose` is given: what a gateway lost before it had this file, it tells by its own. `row_bytes` is what a
-    row takes of the log, by the last frame taken.
+    row takes of the log, by the frames taken lately.
     """
 
     def __init__(self, path: Path, active: SlotBuffer, spare: SlotBuffer, spills: Spills) -> None:
@@ -71,6 +71,7 @@ class RowFile:
         self._spare = spare
         self._rate = active.rate
         self.row_bytes = len(active.memory) / active.capacity
+        self._weighed = (0.0, 0.0)  # bytes and rows of the frames taken, each time halved
         self._state = _Spare.FREE
         self._finishing = False
         self._spilling = False
@@ -281,12 +282,20 @@ class RowFile:
         if self._state is _Spare.FREE:
             body = self._spills.take()
             self._spilling = body is not None
-            return body
-        self._state = _Spare.TAKEN
-        body = frame.compact(self._spare.memory)
-        if self._spare.rows:
-            self.row_bytes = len(body) / self._spare.rows
+        else:
+            self._state = _Spare.TAKEN
+            body = frame.compact(self._spare.memory)
+        if body is not None:
+            self._weigh(body)
         return body
+
+    def _weigh(self, body: bytes) -> None:
+        """Learn what a row takes of the log: from many rows more than from few."""
+        rows = read_head(memoryview(body)).rows
+        if rows:
+            before, counted = self._weighed
+            self._weighed = before / 2 + len(body), counted / 2 + rows
+            self.row_bytes = self._weighed[0] / self._weighed[1]
 
     def release(self) -> None:
         """The frame taken is in the log; its buffer is free again. LogError when none was taken."""

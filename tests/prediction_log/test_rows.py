@@ -174,8 +174,8 @@ def test_a_large_request_s_frame_says_the_rate_too(tmp_path: Path, *, aside: boo
     assert ((large.rate, large.rows), (after.rate, after.rows)) == ((0.5, 9), (0.5, 1))
 
 
-def test_what_a_row_takes_is_what_it_took_last(tmp_path: Path) -> None:
-    """At first what there is room for; later what the last frame had, texts as long as they were."""
+def test_what_a_row_takes_is_what_it_took_lately(tmp_path: Path) -> None:
+    """At first what there is room for; later what frames of rows had, texts as long as they were."""
     file = samples.row_file(tmp_path)
     assert file.row_bytes > 0
     file.append(samples.columns(0, 3), 3)
@@ -184,6 +184,17 @@ def test_what_a_row_takes_is_what_it_took_last(tmp_path: Path) -> None:
     file.lose(2, "full")
     flush(file)
     assert file.row_bytes == len(body) / 3
+
+
+def test_a_request_with_a_file_of_its_own_weighs_as_its_rows_do(tmp_path: Path) -> None:
+    """Long texts that fit no buffer are counted too, and the latest frame for no more than its rows."""
+    file = samples.row_file(tmp_path)
+    file.append(samples.columns(0, 4), 4)
+    small = len(flush(file))
+    file.append(samples.columns(4, 1) | {"city": [b"x" * 100_000]})
+    large = len(flush_filled(file))
+    assert large > 100_000
+    assert file.row_bytes == pytest.approx((small / 2 + large) / (4 / 2 + 1))
 
 
 def test_half_full_is_full_enough(tmp_path: Path) -> None:
