@@ -97,10 +97,13 @@ class Health:
             raise
 
     async def _message_of(self, context: Any) -> bytes:
+        headers = headers_of(context)
         try:
-            return await self._incomings.read(context, headers_of(context))
+            return await self._incomings.read(context, headers)
         except DriftgateError as error:
             return await aborted(context, error)
+        finally:
+            self._incomings.answered(headers)
 
     def _message(self, status: int) -> bytes:
         return bytes(self._schema.messages["HealthCheckResponse"](status=status).SerializeToString())

@@ -10,7 +10,8 @@ thousand. So:
    of it than one small body; a message that finds no room is refused while it comes;
 3. a method that needs no large message takes none, and none may take longer than a body over HTTP; so many
    calls may wait for theirs;
-4. a compressed message is counted as it came, and once more when it is inflated.
+4. a compressed message is counted as it came, and once more when it is inflated;
+5. a message leaves the room when its call is answered, whether or not the client reads the answer.
 
 A call is known to both by a mark: the relay adds it to the call's metadata (`gateway.grpc_port.inbound`).
 """
@@ -37,7 +38,9 @@ MOST_WAITING: Final = 10_000
 class Incoming:
     """The message of one call as far as it is here; `finished` when nothing more of it will come."""
 
-    __slots__ = ("_crowded", "_ended", "_fault", "_most", "_room", "_share", "_told", "finished", "size")
+    __slots__ = (
+        "_crowded", "_ended", "_fault", "_most", "_past", "_room", "_share", "_told", "finished", "size"
+    )  # fmt: skip
 
     def __init__(self, room: BodyRoom, *, ended: bool = False) -> None:
         """`ended` of a call that is over already: it takes no room."""
@@ -48,6 +51,7 @@ class Incoming:
         self._most: int | None = None
         self._ended = ended
         self._crowded = False
+        self._past: int | None = None
         self.finished = ended
         self.size = 0
 
@@ -64,7 +68,16 @@ class Incoming:
 
     def inflated(self, size: int) -> None:
         """It is of so many bytes now that all of it is here; OverloadedError where there is no room."""
+        self._past = 0
         self._reach(size)
+
+    def answered(self) -> None:
+        """Where all of it was here nobody needs it any more: only what comes from now on takes room."""
+        if self._past is None:
+            return
+        self._past = self.size
+        if self._share is not None:
+            self._share.give_back()
 
     def end(self) -> None:
         """The call has ended: what comes of it now goes nowhere."""
@@ -95,7 +108,7 @@ class Incoming:
         try:
             if self._most is not None and self.size > self._most:
                 raise TooLargeError(f"the message is longer than the {self._most} bytes that are read here")
-            self._reach(self.size)
+            self._reach(self.size - (self._past or 0))
         except DriftgateError as error:
             self._fault = error
             if self._told is not None and not self._told.done():
@@ -132,6 +145,12 @@ class Incomings:
         if ended is not None:
             ended.end()
 
+    def answered(self, headers: Headers) -> None:
+        """The call with these headers has its answer, which its client may read late or never."""
+        incoming = self._find(headers)
+        if incoming is not None:
+            incoming.answered()
+
     async def read(
         self, context: Any, headers: Headers, most: int | None = SMALL_MESSAGE, seconds: float | None = None
     ) -> bytes:
@@ -143,9 +162,7 @@ class Incomings:
             ExpiredError: it took longer than `seconds`, or than a body may.
             MalformedError: there is none.
         """
-        incoming = self._by_mark.get(headers.get(MARK, b"").rpartition(b", ")[2])
-        if incoming is None:
-            incoming = Incoming(self._room, ended=True)
+        incoming = self._find(headers) or Incoming(self._room, ended=True)
         incoming.bound(most)
         if self._waiting >= self._most and not incoming.finished:
             raise OverloadedError(f"{self._most} calls have not sent their messages; try again in a moment")
@@ -158,3 +175,6 @@ class Incomings:
             raise MalformedError("the call has no message")
         incoming.inflated(len(message))
         return bytes(message)
+
+    def _find(self, headers: Headers) -> Incoming | None:
+        return self._by_mark.get(headers.get(MARK, b"").rpartition(b", ")[2])

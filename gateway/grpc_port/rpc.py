@@ -79,6 +79,7 @@ class Calls:
         except Exception:  # noqa: BLE001  a mistake of ours costs one call, not the worker
             answer = self._mistake("ModelInfer")
         finally:
+            self._incomings.answered(headers)
             self.leave(passed)
         if answer.status == OK:
             context.set_trailing_metadata(metadata_of(answer.headers))
@@ -100,6 +101,7 @@ class Calls:
             except Exception:  # noqa: BLE001  as in `infer`
                 fault = self._mistake(name)
             finally:
+                self._incomings.answered(headers)
                 self.leave(passed)
             return await _abort(context, fault)
 

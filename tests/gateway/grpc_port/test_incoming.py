@@ -28,6 +28,8 @@ SETTINGS = GatewaySettings(
 INFERENCE = f"/{SERVICE.service}/ModelInfer"
 LARGE = raw([ROW] * 200)
 """24 kB."""
+UNKNOWN = b"\x7a" + bytes((0xA0, 0x9C, 0x01)) + bytes(20_000)
+"""A field of 20 kB that no message has."""
 
 
 async def wire(there: Served) -> Wire:
@@ -73,6 +75,32 @@ async def test_a_message_has_the_room_of_what_came_of_it(tmp_path: Path) -> None
         second.close()
         await until(lambda: there.room.held == 90_000, "the second one has gone")
         first.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (INFERENCE, SERVICE.messages["ModelInferRequest"](**LARGE).SerializeToString()),
+        (f"/{SERVICE.service}/ServerLive", UNKNOWN),
+        (f"/{HEALTH.service}/Check", UNKNOWN),
+    ],
+)
+async def test_who_reads_no_answer_keeps_no_room(tmp_path: Path, path: str, body: bytes) -> None:
+    """A message leaves the room when it is answered; what its client sends behind it takes room again."""
+    async with served(tmp_path, SETTINGS) as there:
+        one = await wire(there)
+        one.read_nothing()
+        one.begin(path, 1)
+        said = b"\0" + len(body).to_bytes(4) + body
+        for at in range(0, len(said), 16_000):
+            one.message(said[at : at + 16_000], 1, last=False)
+        await one.heard()
+        await until(lambda: there.room.held == 0, "it is answered")
+        one.message(bytes(16_000), 1, last=False)
+        await one.heard()
+        assert there.room.held == 16_000
+        one.close()
+        await until(lambda: there.room.held == 0, "the client has gone")
 
 
 async def test_a_stranger_is_refused_before_its_message(tmp_path: Path) -> None:

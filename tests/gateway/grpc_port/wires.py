@@ -49,6 +49,10 @@ class Wire:
         self._send(HEADERS, 0, stream, block[:20])
         self._send(CONTINUATION, END_HEADERS, stream, block[20:])
 
+    def read_nothing(self) -> None:
+        """Open no window for the answers of calls that begin from now on (RFC 9113 6.5.2)."""
+        self._send(SETTINGS, 0, 0, (4).to_bytes(2) + bytes(4))
+
     def message(self, part: bytes, stream: int, *, last: bool) -> None:
         """Some bytes of a call's message."""
         self._send(DATA, END_STREAM if last else 0, stream, part)
