@@ -9,7 +9,7 @@ thousand. So:
    over HTTP do (`gateway.body_room`), by what has come, and so does what is small where a connection has more
    of it than one small body; a message that finds no room is refused while it comes;
 3. a method that needs no large message takes none, and none may take longer than a body over HTTP; so many
-   calls may wait for theirs;
+   calls may wait for theirs, half as many of such a method: whoever needs no key keeps no tensors out;
 4. a compressed message is counted as it came, and once more when it is inflated;
 5. a message leaves the room when its call is answered, whether or not the client reads the answer.
 
@@ -164,8 +164,9 @@ class Incomings:
         """
         incoming = self._find(headers) or Incoming(self._room, ended=True)
         incoming.bound(most)
-        if self._waiting >= self._most and not incoming.finished:
-            raise OverloadedError(f"{self._most} calls have not sent their messages; try again in a moment")
+        places = self._most if most is None else (self._most + 1) // 2
+        if self._waiting >= places and not incoming.finished:
+            raise OverloadedError(f"{places} calls have not sent their messages; try again in a moment")
         self._waiting += 1
         try:
             message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)

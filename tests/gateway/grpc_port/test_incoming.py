@@ -178,6 +178,21 @@ async def test_so_many_calls_may_wait_for_their_messages() -> None:
     assert await incomings.read(slow, {MARK: b"1-3"}) == b"message"
 
 
+async def test_calls_that_need_no_key_keep_no_tensors_out() -> None:
+    """Of the places of those that wait for their messages, calls without tensors have half."""
+    incomings, slow = Incomings(BodyRoom(SETTINGS.requests), 30.0, most=2), Slow()
+    for mark in (b"1-1", b"1-3", b"1-5"):
+        incomings.begin(mark)
+    first = asyncio.create_task(incomings.read(slow, {MARK: b"1-1"}))
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError, match="1 calls have not sent"):
+        await incomings.read(slow, {MARK: b"1-3"})
+    tensors = asyncio.create_task(incomings.read(slow, {MARK: b"1-5"}, most=None))
+    await asyncio.sleep(0)
+    slow.let_go.set()
+    assert (await first, await tensors) == (b"message", b"message")
+
+
 async def test_a_mark_of_a_client_s_own_counts_for_nothing(tmp_path: Path) -> None:
     """Nobody takes another call's message, or hides its own, by metadata of that name."""
     async with served(tmp_path, SETTINGS) as there:
