@@ -1,11 +1,13 @@
 """What a worker looks at again and again beside its requests: the routes, the registry, the room for its log.
 
-Rules: what is out of order is said once, and again when it has changed; whoever asks for all of it (`faults`)
+Rules: what is out of order is said once, and again when it has changed; what the journal does not record may
+come and go by the second, and is said again when it was away for long. Whoever asks for all of it (`faults`)
 may be a thread. It changes nothing itself: the reconciler loads, the journal opens files.
 """
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.discover import Discovery
 from gateway.journal import Journal
@@ -13,6 +15,9 @@ from gateway.reconcile import Reconciler
 from groundwork.logs import Log
 from registry_client.remembered import Remembered
 from rollouts.follower import Follower
+
+REMEMBERED: Final = 600
+"""For so many looks after it was last true, a remark of the journal is not made again: ten minutes."""
 
 
 class Lookout:
@@ -33,7 +38,7 @@ class Lookout:
         self._reconciler = reconciler
         self._journal = journal
         self._log = log
-        self._remarked: set[str] = set()
+        self._remarked: dict[str, int] = {}  # for how many looks each is remembered
         self._copied: Mapping[tuple[str, str], str] = {}
 
     def follow(self) -> None:
@@ -53,10 +58,11 @@ class Lookout:
 
     async def tend(self) -> None:
         """Say what is not recorded; give versions that serve unlogged their log when there is room."""
-        remarks = set(self._journal.remarks())
-        for remark in sorted(remarks - self._remarked):
+        remarks = self._journal.remarks()
+        for remark in sorted({*remarks} - self._remarked.keys()):
             self._log.warning("not-recorded", what=remark)
-        self._remarked = remarks
+        remembered = {remark: looks - 1 for remark, looks in self._remarked.items() if looks > 1}
+        self._remarked = remembered | dict.fromkeys(remarks, REMEMBERED)
         self._journal.adopt(await asyncio.to_thread(self._journal.retry))
 
     def faults(self) -> dict[tuple[str, str], str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.discover import Discovery
-from gateway.lookout import Lookout
+from gateway.lookout import REMEMBERED, Lookout
 from groundwork.logs import Log
 from registry_client.remembered import Remembered
 from rollouts.follower import Follower
@@ -66,4 +66,25 @@ async def test_what_is_not_recorded_is_said_once(post: Post) -> None:
     await post.lookout.tend()
     said = [line for line in post.here.lines.written if "not-recorded" in line]
     assert len(said) == 1
+    post.lookout.close()
+
+
+async def test_what_comes_and_goes_is_said_again_after_a_while(post: Post) -> None:
+    """A version that is bounded every other second is no line every other second."""
+    remarks = post.here.journal._remarks
+
+    def said() -> int:
+        return sum("not-recorded" in line for line in post.here.lines.written)
+
+    for _ in range(5):
+        remarks["m", "1"] = ["input x is cut"]
+        await post.lookout.tend()
+        remarks.clear()
+        await post.lookout.tend()
+    assert said() == 1
+    for _ in range(REMEMBERED):
+        await post.lookout.tend()
+    remarks["m", "1"] = ["input x is cut"]
+    await post.lookout.tend()
+    assert said() == 2
     post.lookout.close()
