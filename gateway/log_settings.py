@@ -37,7 +37,7 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="bytes a second that the predictions of a worker write; of versions that would "
             "write more an even sample is recorded, of all others everything; 0: no limit"
         ),
-    ] = 64 * MIB
+    ] = 32 * MIB
     columns: Annotated[
         dict[str, dict[str, Treatment]],
         msgspec.Meta(
