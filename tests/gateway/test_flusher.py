@@ -182,8 +182,10 @@ async def test_a_buffer_that_was_full_before_anybody_looked_is_flushed_at_once(b
     await asyncio.sleep(0)
     while not bench.rows.handed_over:
         bench.rows.append({})
+    handed_over = bench.rows.next_sequence - 1
     slow.hurry()
     await until(lambda: bool(bench.sequences()), "the rows are in the log")
+    assert bench.sequences()[:handed_over] == list(range(handed_over))
     await slow.close()
     await running
 
