@@ -1,6 +1,6 @@
 """What a version is seen to do when it is loaded; and whether onnxruntime gives joined rows bit for bit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +105,37 @@ def test_rows_that_all_come_out_alike_show_nothing(tmp_path: Path) -> None:
     assert study(session, None, 8, SECONDS).agreement == "alike"
 
 
+class Slow(Session):
+    """A session whose runs take the seconds that `cost` says, of a clock that only they move."""
+
+    def __init__(self, path: Path, cost: Callable[[Array], float]) -> None:
+        made = open_session(path, PLAIN, title="m")
+        super().__init__(made, signature_of(made.get_inputs(), made.get_outputs()))
+        self.now = 0.0
+        self._cost = cost
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """Run, and let the time pass."""
+        self.now += self._cost(feeds["x"])
+        return super().run(feeds)
+
+
+def slow(folder: Path, model: bytes, cost: Callable[[Array], float]) -> Slow:
+    """A session of these bytes that keeps its own time."""
+    path = folder / "model.onnx"
+    path.write_bytes(model)
+    return Slow(path, cost)
+
+
 @pytest.mark.parametrize("shape", [(None, None), (1, None)])
 def test_a_long_row_is_timed_where_a_request_chooses_its_length(
     tmp_path: Path, shape: tuple[int | None, ...]
 ) -> None:
     """With a batch axis or without one, a row that may be long is known to cost more than a short one."""
-    found = study(opened(tmp_path, attending(shape)), None, 8, SECONDS)
-    assert found.steep > 0
-    assert study(opened(tmp_path, logistic()), None, 8, SECONDS).steep == 0
+    session = slow(tmp_path, attending(shape), lambda x: x.size**2 / 1e6)
+    assert study(session, None, 8, lambda: session.now).steep > 1e-6
+    session = slow(tmp_path, logistic(), lambda x: len(x) / 1e6)
+    assert study(session, None, 8, lambda: session.now).steep == 0
 
 
 def test_matrix_products_stay_within_the_tolerance(tmp_path: Path) -> None:
@@ -137,32 +160,15 @@ def test_made_up_rows_that_are_refused_condemn_nothing(tmp_path: Path) -> None:
     assert study(opened(tmp_path, lookup()), None, 4, SECONDS).agreement in ("exact", "unknown")
 
 
-class Slow(Session):
-    """A session whose runs take so many seconds a row, of a clock that only they move."""
-
-    def __init__(self, path: Path, row_seconds: float) -> None:
-        made = open_session(path, PLAIN, title="m")
-        super().__init__(made, signature_of(made.get_inputs(), made.get_outputs()))
-        self.now = 0.0
-        self._row_seconds = row_seconds
-
-    def run(self, feeds: Feeds) -> list[Array]:
-        """Run, and let the time pass."""
-        self.now += len(feeds["x"]) * self._row_seconds
-        return super().run(feeds)
-
-
 @pytest.mark.parametrize(
     ("row_seconds", "agreement"),
     [(0.001, "exact"), (0.01, "exact"), (0.05, "exact"), (0.1, "exact"), (0.3, "untried"), (3.0, "untried")],
 )
 def test_a_study_ends_in_time(tmp_path: Path, row_seconds: float, agreement: str) -> None:
     """However long runs take, a version is studied within a second, or two runs where one is longer."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(logistic())
-    slow = Slow(path, row_seconds)
-    found = study(slow, None, 64, lambda: slow.now)
-    assert slow.now <= max(1.0, 2 * row_seconds)
+    session = slow(tmp_path, logistic(), lambda x: len(x) * row_seconds)
+    found = study(session, None, 64, lambda: session.now)
+    assert session.now <= max(1.0, 2 * row_seconds)
     assert found.agreement == agreement
     assert found.times[0][1] == pytest.approx(row_seconds)
 
