@@ -225,7 +225,7 @@ class FastConnection(Connection):
             if self.timeout_keep_alive_task is not None:
                 self._unset_keepalive_if_required()
             self._since = self._now()
-            self.transport.write(wire(answer))
+            self.transport.write(wire(answer, self.server_state.date))
         elif isinstance(answer, Away):
             self._let_run(answer, known.target, asked)
         else:
@@ -238,6 +238,7 @@ class FastConnection(Connection):
             self._waiting = cycle = self._cycle()
         else:
             cycle.response_started = cycle.response_complete = False
+            cycle.default_headers = self.server_state.default_headers
             self.cycle = cycle
             self._unset_keepalive_if_required()
         self._away = away
@@ -308,7 +309,7 @@ class FastConnection(Connection):
         cycle.response_started = cycle.response_complete = True
         self.server_state.total_requests += 1
         self._since = self._now()
-        self.transport.write(wire(answer))
+        self.transport.write(wire(answer, self.server_state.date))
         self.flow.resume_reading()
         return True
 

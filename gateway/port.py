@@ -9,12 +9,15 @@ then cut what is left.
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any, Final
 
 from uvicorn.server import ServerState
 
 from gateway.arrivals import Arrivals
+from gateway.responses import Header
 from groundwork.connection import BoundedConnection, Count, Sweep, config_of
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
@@ -26,11 +29,18 @@ LIMITS: Final = LimitSettings()
 class PortState(ServerState):
     """What the connections of one port share: uvicorn's own state, and ours."""
 
-    def __init__(self, parted: Callable[[], None]) -> None:
-        """Call `parted` whenever a connection has gone."""
+    def __init__(self, parted: Callable[[], None], now: Callable[[], float]) -> None:
+        """Call `parted` whenever a connection has gone; `now` is in Unix seconds."""
         super().__init__()
         self.parted = parted
         self.closing = False
+        self._now = now
+        self.tell_time()
+
+    def tell_time(self) -> None:
+        """Date answers by this second from now on (RFC 9110, section 6.6.1)."""
+        self.date: Header = (b"date", formatdate(self._now(), usegmt=True).encode())
+        self.default_headers = [self.date]
 
 
 class Connection(BoundedConnection):
@@ -71,12 +81,13 @@ class Port:
         tls: Tls | None = None,
         refused: Count = lambda _reason: None,
         connect: Callable[..., Connection] = Connection,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Serve `app` on `listener`, over what `connect` makes of its connections.
 
         `crowded` says that another worker should take the next connection; `changed` is told the number of
         open connections whenever it changes; `refused` the reason for each connection that is refused.
-        Plain HTTP without `tls`.
+        Plain HTTP without `tls`. Answers are dated by `now`, in Unix seconds.
         """
         self._limits = limits
         self._tls = tls
@@ -93,8 +104,8 @@ class Port:
             crowded=crowded,
             changed=changed,
         )
-        self._state = PortState(self._arrivals.part)
-        self._sweep = Sweep(self._state.connections)
+        self._state = PortState(self._arrivals.part, now)
+        self._sweep = Sweep(self._state.connections, self._state.tell_time)
 
     @property
     def connections(self) -> int:

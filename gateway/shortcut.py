@@ -60,15 +60,15 @@ def meaning_of(head: bytes, path: str, target: Target, headers: Headers, size: i
     return Known(head, path, target, headers, len(head) + size, views)
 
 
-def wire(answer: Response) -> bytes:
+def wire(answer: Response, date: Header) -> bytes:
     """The bytes of an answer, in the words and the order in which uvicorn would write them."""
     headers, body = answer.headers, answer.body
-    lead, (name, value) = _lead(answer.status, headers[:-1]), headers[-1]
+    lead, (name, value) = _lead(answer.status, date, headers[:-1]), headers[-1]
     return b"%b%b: %b\r\ncontent-length: %d\r\n\r\n%b" % (lead, name, value, len(body), body)
 
 
 @functools.lru_cache(maxsize=_MOST_LEADS)
-def _lead(status: int, headers: tuple[Header, ...]) -> bytes:
-    """The status line and these headers: all but the last, an id, is the same in most answers."""
-    lines = [b"%b: %b\r\n" % header for header in headers]
+def _lead(status: int, date: Header, headers: tuple[Header, ...]) -> bytes:
+    """The status line and these headers: all but the last, an id, is the same in a second's answers."""
+    lines = [b"%b: %b\r\n" % header for header in (date, *headers)]
     return b"".join((httptools_impl.STATUS_LINE[status], *lines))

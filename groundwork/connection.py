@@ -225,7 +225,9 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
             return
         self.flow.resume_reading()
-        self.transport.write(answer)
+        line, _, rest = answer.partition(b"\r\n")
+        standing = [b"%b: %b" % header for header in self.server_state.default_headers]
+        self.transport.write(b"\r\n".join((line, *standing, rest)))
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
@@ -302,9 +304,16 @@ class BoundedConnection(HttpToolsProtocol):
 class Sweep:
     """Looks at all connections of a port once a second; owned by the loop it is begun on."""
 
-    def __init__(self, connections: set[Any], seconds: float = SWEEP_SECONDS) -> None:
-        """`connections` is uvicorn's live set."""
+    def __init__(
+        self,
+        connections: set[Any],
+        first: Callable[[], None] = lambda: None,
+        *,
+        seconds: float = SWEEP_SECONDS,
+    ) -> None:
+        """`connections` is uvicorn's live set; `first` is called before each look."""
         self._connections = connections
+        self._first = first
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -320,6 +329,7 @@ class Sweep:
             self._timer = None
 
     def _look(self) -> None:
+        self._first()
         now = self._loop.time()
         for connection in list(self._connections):
             connection.look(now)

@@ -24,7 +24,7 @@ from gateway.fast import connections
 from gateway.port import PortState
 from gateway.protocols.codec import JSON_LENGTH, Answer
 from gateway.protocols.open_inference import CODEC
-from gateway.responses import Response
+from gateway.responses import JSON, Response
 from gateway.shortcut import wire
 from groundwork.clock import SystemClock
 from groundwork.logs import Log
@@ -100,7 +100,7 @@ def measure(here: World, rows: int, *, binary: bool) -> dict[str, float]:
     config.load()
     connection = connections(here.port, Log(here.lines, here.clock))(
         config=config,
-        server_state=PortState(lambda: None),
+        server_state=PortState(lambda: None, time.time),
         app_state={},
         limits=LimitSettings(),
         count=lambda _reason: None,
@@ -116,7 +116,7 @@ def measure(here: World, rows: int, *, binary: bool) -> dict[str, float]:
         "    run": lambda: model.session.run(request.feeds),
         "    identify": lambda: core.journal.identify(model),
         "    encode": lambda: CODEC.encode(request, answer),
-        "  answer's bytes": lambda: wire(response),
+        "  answer's bytes": lambda: wire(response, JSON),
     }
     return {name: quickest(stage, times, lambda: drain(here)) for name, stage in stages.items()}
 

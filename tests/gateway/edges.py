@@ -105,6 +105,7 @@ class Edge:
             limits=LIMITS,
             refused=self.refused.append,
             connect=EDGES[connect](app, self.log),
+            now=lambda: here.clock.now() / 1e9,
         )
         self.clients: list[Client] = []
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.run_settings import RequestSettings, RunSettings
 from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings, PlatformSettings
+from groundwork.clock import FakeClock
 from groundwork.keys import INFER, READ, KeyBook, Scope, create
 from prediction_log.record import Kind
 from rollouts.route import FULL, Route
@@ -27,6 +29,8 @@ from tests.models import fragile_logistic
 
 SETTINGS: Final = GatewaySettings(requests=RequestSettings(max_body_bytes=100_000, inline_body_bytes=20_000))
 IN_A_THREAD: Final = GatewaySettings(runs=RunSettings(inline=0))
+OK: Final = 200
+TODAY: Final = formatdate(FakeClock().now() / 1e9, usegmt=True)
 A_SECOND: Final = Schedule("batched", -1, 16, "", Measured(((1, 1.0), (16, 1.0))))
 """What never runs on the loop, not even for one who is alone."""
 
@@ -58,6 +62,7 @@ async def test_both_edges_give_the_same_answers(tmp_path: Path, name: str) -> No
 
     answers = await on_both(tmp_path, asked)
     assert [answer.status for answer in answers] == statuses
+    assert all(answer.header("date") == TODAY for answer in answers if answer.status >= OK)
 
 
 @pytest.mark.parametrize("name", ENDS)
@@ -72,6 +77,7 @@ async def test_both_edges_end_the_same_connections(tmp_path: Path, name: str) ->
 
     answers = await on_both(tmp_path, asked)
     assert [answer.status for answer in answers] == statuses
+    assert all(answer.header("date") == TODAY for answer in answers)
     assert answers[-1].header("connection") == "close" or name == "close, then more"
 
 

@@ -14,6 +14,7 @@ from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from tests.facts import until
 
+DAYS = (b"Thu", b"Fri", b"Sat", b"Sun")
 REQUEST = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"
 
 
@@ -22,13 +23,18 @@ class Bench:
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self.seconds = 0.0
         self.gate = asyncio.Event()
         self.gate.set()
         self.begun = asyncio.Event()
         self.counts: list[int] = []
         self._writers: list[asyncio.StreamWriter] = []
         self.port = Port(
-            self._answer, self.listener, Log(io.StringIO(), FakeClock()), changed=self.counts.append
+            self._answer,
+            self.listener,
+            Log(io.StringIO(), FakeClock()),
+            changed=self.counts.append,
+            now=lambda: self.seconds,
         )
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
@@ -87,6 +93,18 @@ async def test_answers_and_counts_connections(bench: Bench) -> None:
     writer.transport.abort()
     await until(lambda: bench.counts[-1] == 0, "the server's side has ended")
     assert max(bench.counts) == 1
+
+
+async def test_answers_are_dated_by_the_second(bench: Bench) -> None:
+    """Each answer has the date of the last look at the clock, a refusal too (RFC 9110, section 6.6.1)."""
+    reader, writer = await bench.connect()
+    for day in range(1, 4):
+        bench.seconds = day * 86_400.0
+        bench.port._state.tell_time()
+        writer.write(REQUEST)
+        assert b"\r\ndate: %b, 0%d Jan 1970 00:00:00 GMT\r\n" % (DAYS[day], day + 1) in await answer(reader)
+    writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+    assert (await end(reader)).count(b"date: Sun, 04 Jan 1970 00:00:00 GMT\r\n") == 1
 
 
 async def test_bytes_that_are_no_http_are_refused_as_json(bench: Bench) -> None:

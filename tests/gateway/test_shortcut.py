@@ -10,6 +10,7 @@ from gateway.protocols.codec import JSON_LENGTH, MOST_JSON
 from gateway.responses import JSON, Header, Response
 from gateway.shortcut import LEAST_VIEWED, meaning_of, wire
 
+_DATE: Header = (b"date", b"Sun, 06 Nov 1994 08:49:37 GMT")
 _ID: Header = (b"x-prediction-id", b"0" * 32)
 
 
@@ -18,16 +19,18 @@ _ID: Header = (b"x-prediction-id", b"0" * 32)
 def test_an_answer_has_all_of_its_headers_in_their_order(headers: tuple[Header, ...], body: bytes) -> None:
     """Status line, each header as it is, the length and the body; the same however often it is asked for."""
     lines = [b"HTTP/1.1 503 Service Unavailable"]
-    lines += [b"%b: %b" % header for header in headers]
+    lines += [b"%b: %b" % header for header in (_DATE, *headers)]
     lines += [b"content-length: %d" % len(body), b"", body]
     for _ in range(2):
-        assert wire(Response(503, headers, body)) == b"\r\n".join(lines)
+        assert wire(Response(503, headers, body), _DATE) == b"\r\n".join(lines)
 
 
 def test_answers_that_differ_in_their_last_header_only_differ_in_it() -> None:
     """What is remembered of an answer is never of the one that was before."""
     for number in (b"1", b"2", b"3"):
-        assert b"\r\nx-prediction-id: %b\r\n" % number in wire(Response(200, (JSON, (_ID[0], number)), b""))
+        assert b"\r\nx-prediction-id: %b\r\n" % number in wire(
+            Response(200, (JSON, (_ID[0], number)), b""), _DATE
+        )
 
 
 @pytest.mark.parametrize(
