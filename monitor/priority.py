@@ -3,7 +3,8 @@
 Rules: a thread that gives way is interrupted by whoever wants its processor, and interrupts nobody; it has
 what others leave, and hardly more. Where that starves it (every processor busy for long), it is followed
 for a while by a thread that insists on a tenth: a new one, for a system lets nobody raise the priority of a
-thread that has lowered it. What is not read meanwhile waits in the log.
+thread that has lowered it. What is not read meanwhile waits in the log. The first round insists from its
+beginning: a program that starts is not ready before it, and a starved round is seen only when it has ended.
 
 It knows no log and no pipeline.
 """
@@ -62,16 +63,18 @@ class Waited:
 def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
     """Call `work` in one thread after the other until it says that it has ended; raises what it raises.
 
+    The first one insists, for one round; those that follow give way until they are starved.
+
     `work` gets what it asks after every round with the seconds that the round waited: whether to leave off
     there, in a state that another thread goes on from. It returns whether it has ended.
     """
-    insists = False
-    while not _turn(work, insists=insists):
-        insists = not insists
+    insists, seconds = True, 0.0
+    while not _turn(work, insists=insists, seconds=seconds):
+        insists, seconds = not insists, INSISTS_S
 
 
-def _turn(work: Callable[[Callable[[float], bool]], bool], *, insists: bool) -> bool:
-    until = time.monotonic() + INSISTS_S
+def _turn(work: Callable[[Callable[[float], bool]], bool], *, insists: bool, seconds: float) -> bool:
+    until = time.monotonic() + seconds
 
     def enough(waited: float) -> bool:
         return time.monotonic() >= until if insists else waited >= STARVED_S

@@ -28,11 +28,11 @@ def test_only_the_thread_that_calls_gives_way() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
-def test_who_is_starved_is_followed_by_a_thread_that_insists() -> None:
-    """A round kept waiting too long ends the quiet thread, and the next one wants a tenth."""
+def test_the_first_round_and_those_behind_a_starved_one_insist() -> None:
+    """The first round insists, whoever starts waits for it; a later one only where one was kept waiting."""
     before = _standing()[0]
     seen: list[tuple[tuple[int, int], threading.Thread]] = []
-    waits = iter([0.0, STARVED_S])
+    waits = iter([0.0, 0.0, STARVED_S])
 
     def work(enough: Callable[[float], bool]) -> bool:
         seen.append((_standing(), threading.current_thread()))
@@ -40,7 +40,7 @@ def test_who_is_starved_is_followed_by_a_thread_that_insists() -> None:
 
     in_turns(work)
     quiet, insisting = (max(QUIET, before), os.SCHED_IDLE), (max(INSISTING, before), os.SCHED_BATCH)
-    assert [standing for standing, _ in seen] == [quiet, insisting]
+    assert [standing for standing, _ in seen] == [insisting, quiet, insisting]
     assert len({thread for _, thread in seen}) == len(seen)
 
 
