@@ -13,18 +13,30 @@ from driftgate.errors import ProgramError
 from driftgate.programs import Program, module_command
 from tests.facts import until
 
-ANSWERS = """
-    import pathlib, signal, sys
+# Whole at once, as a ready file has to appear.
+SAYS = """
+    import os, pathlib, signal, subprocess, sys
+    def say(text):
+        aside = pathlib.Path(sys.argv[1] + ".new")
+        aside.write_text(text)
+        aside.rename(sys.argv[1])
+"""
+ANSWERS = (
+    SAYS
+    + """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    pathlib.Path(sys.argv[1]).write_text('{"here": 1}')
+    say('{"here": 1}')
     signal.pause()
 """
-STUBBORN = """
-    import pathlib, signal, sys
+)
+STUBBORN = (
+    SAYS
+    + """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pathlib.Path(sys.argv[1]).write_text('{}')
+    say("{}")
     while True: signal.pause()
 """
+)
 
 
 def script(text: str, *arguments: str) -> list[str]:
@@ -53,13 +65,13 @@ async def test_it_is_ready_when_its_ready_file_is_there(tmp_path: Path) -> None:
 
 async def test_libraries_of_numbers_start_no_threads_of_their_own(tmp_path: Path) -> None:
     """A program has one thread for them where its environment does not say otherwise."""
-    asks = """
-        import os, pathlib, sys
-        aside = pathlib.Path(sys.argv[1] + ".new")
-        aside.write_text(os.environ["OPENBLAS_NUM_THREADS"])
-        aside.rename(sys.argv[1])
-        input()
-    """
+    asks = (
+        SAYS
+        + """
+    say(os.environ["OPENBLAS_NUM_THREADS"])
+    input()
+"""
+    )
     for given, wanted in (({}, 1), ({"OPENBLAS_NUM_THREADS": "3"}, 3)):
         ready = tmp_path / f"{wanted}"
         program = Program("asking", script(asks, str(ready)), environ=given)
@@ -102,12 +114,14 @@ async def test_one_that_will_not_stop_is_killed(tmp_path: Path) -> None:
 async def test_what_a_program_left_behind_ends_with_it(tmp_path: Path) -> None:
     """A grandchild in the same group does not outlive the stop."""
     pid_file = tmp_path / "pid"
-    text = """
-        import pathlib, subprocess, sys
-        child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-        pathlib.Path(sys.argv[1]).write_text(str(child.pid))
-        __import__("signal").pause()
-    """
+    text = (
+        SAYS
+        + """
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    say(str(child.pid))
+    signal.pause()
+"""
+    )
     program = Program("parent", script(text, str(pid_file)))
     await program.start()
     grandchild = int(await program.ready(pid_file, 20.0))
@@ -118,11 +132,7 @@ async def test_what_a_program_left_behind_ends_with_it(tmp_path: Path) -> None:
 async def test_a_tied_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """SIGKILL of the parent leaves no child, because the kernel tells it."""
     pid_file = tmp_path / "pid"
-    (tmp_path / "lingering.py").write_text(
-        "import os, pathlib, signal, sys\n"
-        "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\n"
-        "signal.pause()\n"
-    )
+    (tmp_path / "lingering.py").write_text(textwrap.dedent(SAYS) + "say(str(os.getpid()))\nsignal.pause()\n")
     text = """
         import signal, subprocess, sys
         from driftgate.programs import module_command
