@@ -3,12 +3,14 @@
 Rules: an answer that is not 2xx is a RemoteError with the API's own sentence; nobody at the address is an
 UnreachableError that says what to start, somebody there who does not answer us one that says what to give.
 Proxies of the environment are not used: our ports are reached directly. A request carries the key and
-certificates of `driftgate.credentials`.
+certificates of `driftgate.credentials`. What somebody typed is a `part` of a path or a value of the query, so
+that it can lead to no other path.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from driftgate.credentials import Credentials, current
-from driftgate.errors import RemoteError, UnreachableError
+from driftgate.errors import CommandError, RemoteError, UnreachableError
 
 SECONDS: Final = 30.0
 SCHEMES: Final = ("http://", "https://")
@@ -28,6 +30,8 @@ REMEDIES: Final[Mapping[str, str]] = {
 """What whoever types a verb can do about an API's code, where the API speaks to programs."""
 _CUT: Final = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """Somebody was there, and did not answer."""
+_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What names of models and ids of events and incidents are made of."""
 
 
 class Api:
@@ -63,26 +67,41 @@ class Api:
         """The JSON answer to a GET; query values that are None are left out."""
         return self._ask("GET", path, query=query)
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The JSON answer to a POST of `body` (an empty object when None)."""
-        return self._ask("POST", path, body=body or {})
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+        """The JSON answer to a POST of `body` (an empty object when None); of the query as for `get`."""
+        return self._ask("POST", path, query=query, body=body or {})
 
     def _ask(
         self,
         method: str,
         path: str,
         *,
-        query: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any],
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = {name: value for name, value in (query or {}).items() if value is not None}
+        given = {name: value for name, value in query.items() if value is not None}
         try:
             answer = self._client.request(method, path, params=given, json=body)
         except httpx.TransportError as error:
             raise UnreachableError(f"{self.what}: {_unreached(self.url, error)}") from error
+        except UnicodeEncodeError as error:
+            found = error.object[error.start : error.end]
+            raise CommandError(f"{found!r} cannot be sent: wanted text in UTF-8; type it again") from error
         if answer.is_success:
             return answer.json() if answer.content else None
         raise _refusal(self.what, answer)
+
+
+def part(name: str) -> str:
+    """What somebody typed as a model's name or as an id, as one part of a path.
+
+    CommandError for what would lead to another path ("../models", "m/infer?").
+    """
+    if _PART.fullmatch(name) is None:
+        raise CommandError(
+            f"{name[:120]!r} is no name: wanted letters, digits, . _ - and a letter or digit first"
+        )
+    return name
 
 
 def default_actor() -> str:

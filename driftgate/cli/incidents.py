@@ -8,7 +8,7 @@ import click
 
 from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
-from driftgate.remote import Api
+from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 from groundwork import decoders
 from monitor.views import FindingView, IncidentView
@@ -59,7 +59,7 @@ def list_incidents(
 @monitor_option
 def show_incident(incident: str, *, as_json: bool, monitor_url: str) -> None:
     """Show one incident: since when, how sure, and which signals changed how."""
-    answer = Api("monitor's API", monitor_url).get(f"/v1/incidents/{incident}")
+    answer = Api("monitor's API", monitor_url).get(f"/v1/incidents/{part(incident)}")
     if as_json:
         show.facts(answer)
         return

@@ -13,7 +13,7 @@ import click
 from driftgate import show
 from driftgate.cli.options import gateway_option, json_option
 from driftgate.errors import CommandError
-from driftgate.remote import Api
+from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 from driftgate.waiting import doing
 
@@ -104,7 +104,7 @@ def _send(api: Api, model: str, found: Sequence[dict[str, Any]]) -> int:
     accepted = 0
     with doing(f"sending {show.count(len(found))} labels") as say:
         for batch in _batches(found):
-            accepted += api.post(f"/v2/models/{model}/labels", {"labels": list(batch)})["accepted"]
+            accepted += api.post(f"/v2/models/{part(model)}/labels", {"labels": list(batch)})["accepted"]
             say(f"{show.count(accepted)} of {show.count(len(found))} labels are in the log")
     return accepted
 

@@ -9,7 +9,7 @@ import msgspec
 
 from driftgate import show
 from driftgate.cli.options import json_option, operator_option
-from driftgate.remote import Api
+from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 from gateway.views import Models, ModelView
 from groundwork import decoders
@@ -82,7 +82,7 @@ def show_model(model: str, *, place: str | None, version: str | None, as_json: b
         return
     if version is not None:
         raise click.UsageError("--version belongs to --models DIR")
-    answer = Api("operator API", operator).get(f"/v1/models/{model}")
+    answer = Api("operator API", operator).get(f"/v1/models/{part(model)}")
     if as_json:
         show.facts(answer)
     else:

@@ -8,7 +8,7 @@ import click
 
 from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
-from driftgate.remote import Api
+from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 from monitor.retries import printable
 
@@ -55,7 +55,7 @@ def list_retrains(*, limit: int | None, as_json: bool, monitor_url: str) -> None
 def report(event: str, state: str, *, version: str, message: str, as_json: bool, monitor_url: str) -> None:
     """Say how a retraining goes. Until it has failed or succeeded no other is asked for."""
     body = {"state": state, "version": version, "message": message}
-    answer = Api("monitor's API", monitor_url).post(f"/v1/retrains/{event}", body)
+    answer = Api("monitor's API", monitor_url).post(f"/v1/retrains/{part(event)}", body)
     if as_json:
         show.facts(answer)
     else:

@@ -12,7 +12,7 @@ import msgspec
 
 from driftgate import show, tree
 from driftgate.cli.options import actor_option, json_option, operator_option, reason_option
-from driftgate.remote import Api, default_actor
+from driftgate.remote import Api, default_actor, part
 from driftgate.verbs import TaughtGroup
 from driftgate.waiting import redraw
 from gateway.views import Done
@@ -88,7 +88,7 @@ def status(model: str, *, watch: bool, as_json: bool, operator: str) -> int:
     api = Api("operator API", operator)
     look = functools.partial(_status, api, model)
     if as_json:
-        answer = api.get(f"/v1/rollouts/{model}")
+        answer = api.get(f"/v1/rollouts/{part(model)}")
         show.facts(answer)
         return _code(decoders.converted(answer, Status))
     if watch:
@@ -165,7 +165,7 @@ def undo(model: str, **common: Any) -> None:
 @operator_option
 def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
     """Show who changed what answers, when and why, with the evidence that decided."""
-    answer = Api("operator API", operator).get(f"/v1/rollouts/{model}/history", after=after or None)
+    answer = Api("operator API", operator).get(f"/v1/rollouts/{part(model)}/history", after=after or None)
     if as_json:
         show.facts(answer)
         return
@@ -193,7 +193,7 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
     """Do a verb and tell what came of it."""
     actor = common["actor"] or default_actor()
     api = Api("operator API", common["operator"])
-    answer = api.post(f"/v1/rollouts/{model}/{verb}", {"who": actor, "why": common["reason"], **body})
+    answer = api.post(f"/v1/rollouts/{part(model)}/{verb}", {"who": actor, "why": common["reason"], **body})
     if common["as_json"]:
         show.facts(answer)
         return
@@ -237,7 +237,7 @@ def undone(done: Done) -> str:
 
 
 def _status(api: Api, model: str) -> Status:
-    return decoders.converted(api.get(f"/v1/rollouts/{model}"), Status)
+    return decoders.converted(api.get(f"/v1/rollouts/{part(model)}"), Status)
 
 
 def _code(found: Status) -> int:

@@ -8,7 +8,7 @@ import click
 
 from driftgate import show
 from driftgate.cli.options import json_option, monitor_option
-from driftgate.remote import Api
+from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 
 GOOD: range = range(200, 300)
@@ -63,7 +63,7 @@ def list_webhooks(*, state: str | None, limit: int | None, as_json: bool, monito
 @monitor_option
 def show_webhook(event: str, *, as_json: bool, monitor_url: str) -> None:
     """Show an event as receivers get it, and every attempt to deliver it."""
-    answer = Api("monitor's API", monitor_url).get(f"/v1/webhooks/{event}")
+    answer = Api("monitor's API", monitor_url).get(f"/v1/webhooks/{part(event)}")
     if as_json:
         show.facts(answer)
         return
@@ -92,8 +92,8 @@ def show_webhook(event: str, *, as_json: bool, monitor_url: str) -> None:
 @monitor_option
 def replay(event: str, *, endpoint: str | None, as_json: bool, monitor_url: str) -> None:
     """Deliver an event again, with the same id."""
-    query = f"?endpoint={endpoint}" if endpoint else ""
-    answer = Api("monitor's API", monitor_url).post(f"/v1/webhooks/{event}/replay{query}")
+    path = f"/v1/webhooks/{part(event)}/replay"
+    answer = Api("monitor's API", monitor_url).post(path, endpoint=endpoint)
     if as_json:
         show.facts(answer)
     else:

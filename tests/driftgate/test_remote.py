@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from driftgate.errors import RemoteError, UnreachableError
-from driftgate.remote import Api
+from driftgate.errors import CommandError, RemoteError, UnreachableError
+from driftgate.remote import Api, part
 
 
 def api(answer: httpx.Response | Exception) -> Api:
@@ -83,13 +83,29 @@ def test_what_is_no_url_is_told_so() -> None:
             Api("operator API", typed)
 
 
+@pytest.mark.parametrize("typed", ["../models", "m/infer?", "m#junk", "..", "", "m\n", "pr\u00e9t"])
+def test_what_is_typed_leads_to_no_other_path(typed: str) -> None:
+    """A name or an id that a path would take for something else is refused before anybody is asked."""
+    with pytest.raises(CommandError, match="is no name: wanted letters, digits"):
+        part(typed)
+    assert part("evt_ab2c") == "evt_ab2c"
+
+
+def test_what_is_no_text_is_told_so() -> None:
+    """A byte of another encoding on the command line is named, and nothing is sent."""
+    with pytest.raises(CommandError, match=r"'\\udc80' cannot be sent: wanted text in UTF-8"):
+        api(httpx.Response(200, json={})).post("/v1/x", {"why": "\udc80"})
+
+
 def test_query_values_that_were_not_given_are_left_out() -> None:
-    """None never becomes the text "None" in a URL."""
+    """None never becomes the text "None" in a URL, of a POST neither."""
     seen: list[str] = []
 
     def transport(request: httpx.Request) -> httpx.Response:
         seen.append(str(request.url.query, "ascii"))
         return httpx.Response(200, json={})
 
-    Api("monitor", "http://x", transport=httpx.MockTransport(transport)).get("/v1", model=None, limit=3)
-    assert seen == ["limit=3"]
+    asked = Api("monitor", "http://x", transport=httpx.MockTransport(transport))
+    asked.get("/v1", model=None, limit=3)
+    asked.post("/v1", endpoint="a&b=c", limit=None)
+    assert seen == ["limit=3", "endpoint=a%26b%3Dc"]
