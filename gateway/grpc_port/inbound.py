@@ -3,9 +3,12 @@
 The mark is metadata in a frame of its own (CONTINUATION, RFC 9113 6.10) behind the call's other headers, in
 HPACK's form that no table remembers (RFC 7541 6.2.2): what the client sent is not read, but for the heads of
 its frames, and one bit of one of them is changed. Nothing is kept but a head that was cut.
+
+Headers whose last one says that it is longer than it is swallow the mark. So a mark is a secret, and a call
+without one is refused (`gateway.grpc_port.incoming`): nobody goes uncounted, or by another call's mark.
 """
 
-from itertools import count
+import secrets
 from typing import Final
 
 from gateway.grpc_port.frames import HEAD
@@ -20,7 +23,7 @@ _CONTINUATION: Final = 9
 _END_STREAM: Final = 1
 _END_HEADERS: Final = 4
 _NEW_NAME: Final = bytes((0, len(MARK))) + MARK
-_NUMBERS: Final = count(1)
+_MARK_BYTES: Final = 8
 
 
 class Inbound:
@@ -28,7 +31,6 @@ class Inbound:
 
     def __init__(self, incomings: Incomings) -> None:
         self._incomings = incomings
-        self._name = b"%d-" % next(_NUMBERS)
         self._calls: dict[int, Incoming] = {}
         self._held = 0
         self._last = 0
@@ -64,7 +66,7 @@ class Inbound:
         call = self._calls.pop(stream, None)
         if call is not None:
             self._held -= call.size
-            self._incomings.end(self._name + b"%d" % stream)
+            self._incomings.end(call.mark)
 
     def close(self) -> None:
         """The client has gone."""
@@ -76,7 +78,7 @@ class Inbound:
         stream = int.from_bytes(place) & 0x7FFFFFFF
         if kind == _HEADERS and stream > self._last and stream % 2:
             self._last = stream
-            self._calls[stream] = self._incomings.begin(self._name + b"%d" % stream)
+            self._calls[stream] = self._incomings.begin(secrets.token_hex(_MARK_BYTES).encode())
         call = self._calls.get(stream)
         if call is None:
             return False
@@ -89,10 +91,10 @@ class Inbound:
             self.over(stream)
         if kind not in (_HEADERS, _CONTINUATION) or not flags & _END_HEADERS:
             return False
-        self._mark = self._continuation(stream)
+        self._mark = _continuation(stream, call.mark)
         return True
 
-    def _continuation(self, stream: int) -> bytes:
-        mark = self._name + b"%d" % stream
-        block = _NEW_NAME + bytes((len(mark),)) + mark
-        return len(block).to_bytes(3) + bytes((_CONTINUATION, _END_HEADERS)) + stream.to_bytes(4) + block
+
+def _continuation(stream: int, mark: bytes) -> bytes:
+    block = _NEW_NAME + bytes((len(mark),)) + mark
+    return len(block).to_bytes(3) + bytes((_CONTINUATION, _END_HEADERS)) + stream.to_bytes(4) + block

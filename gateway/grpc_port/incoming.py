@@ -14,6 +14,7 @@ thousand. So:
 5. a message leaves the room when its call is answered, whether or not the client reads the answer.
 
 A call is known to both by a mark: the relay adds it to the call's metadata (`gateway.grpc_port.inbound`).
+Nothing is read of a call whose mark nobody knows: it was taken back, or its headers hide the mark.
 """
 
 import asyncio
@@ -33,26 +34,29 @@ SMALL_MESSAGE: Final = 256 << 10
 """Bytes of a message that asks for something, and has no tensors."""
 MOST_WAITING: Final = 10_000
 """Calls of one worker whose message is not whole; each costs it some 26 kB besides."""
+_CANCEL_SECONDS: Final = 0.1
+"""How long gRPC may take to cancel a call that its client has taken back before anybody looked at it."""
 
 
 class Incoming:
     """The message of one call as far as it is here; `finished` when nothing more of it will come."""
 
     __slots__ = (
-        "_crowded", "_ended", "_fault", "_most", "_past", "_room", "_share", "_told", "finished", "size"
+        "_crowded", "_ended", "_fault", "_most", "_past", "_room", "_share", "_told",
+        "finished", "mark", "size",
     )  # fmt: skip
 
-    def __init__(self, room: BodyRoom, *, ended: bool = False) -> None:
-        """`ended` of a call that is over already: it takes no room."""
+    def __init__(self, room: BodyRoom, mark: bytes) -> None:
+        self.mark = mark
         self._room = room
         self._share: BodyShare | None = None
         self._fault: DriftgateError | None = None
         self._told: asyncio.Future[None] | None = None
         self._most: int | None = None
-        self._ended = ended
+        self._ended = False
         self._crowded = False
         self._past: int | None = None
-        self.finished = ended
+        self.finished = False
         self.size = 0
 
     def grew(self, more: int, *, crowded: bool) -> None:
@@ -136,7 +140,7 @@ class Incomings:
 
     def begin(self, mark: bytes) -> Incoming:
         """A call has come."""
-        made = self._by_mark[mark] = Incoming(self._room)
+        made = self._by_mark[mark] = Incoming(self._room, mark)
         return made
 
     def end(self, mark: bytes) -> None:
@@ -160,15 +164,18 @@ class Incomings:
             TooLargeError: it is longer than that.
             OverloadedError: there is no room for it beside other large ones, or too many are waited for.
             ExpiredError: it took longer than `seconds`, or than a body may.
-            MalformedError: there is none.
+            MalformedError: there is none, or nobody knows whose it is.
         """
-        incoming = self._find(headers) or Incoming(self._room, ended=True)
-        incoming.bound(most)
+        incoming = self._find(headers)
         places = self._most if most is None else (self._most + 1) // 2
-        if self._waiting >= places and not incoming.finished:
+        if self._waiting >= places and (incoming is None or not incoming.finished):
             raise OverloadedError(f"{places} calls have not sent their messages; try again in a moment")
         self._waiting += 1
         try:
+            if incoming is None:
+                await asyncio.sleep(_CANCEL_SECONDS)
+                raise MalformedError("the last of the call's headers is shorter than it says")
+            incoming.bound(most)
             message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
         finally:
             self._waiting -= 1

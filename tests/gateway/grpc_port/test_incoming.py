@@ -202,6 +202,20 @@ async def test_a_mark_of_a_client_s_own_counts_for_nothing(tmp_path: Path) -> No
             assert (await there.client.infer(LARGE, {MARK.decode(): forged})).code is CODES.UNAVAILABLE
 
 
+@pytest.mark.parametrize("known", [b"", b"1-1", b"0" * 16])
+async def test_nothing_is_read_of_a_call_whose_headers_hide_its_mark(tmp_path: Path, known: bytes) -> None:
+    """A last header that swallows the mark, one of a client's own before it or not, has the call refused."""
+    mark = 16
+    own = b"\0" + bytes((len(MARK),)) + MARK + bytes((len(known),)) + known if known else b""
+    async with served(tmp_path, SETTINGS) as there:
+        one = await wire(there)
+        for stream, path in ((1, INFERENCE), (3, f"/{SERVICE.service}/ServerLive")):
+            one.begin(path, stream, own + b"\0\1x" + bytes((3 + len(MARK) + mark,)))
+            found = await one.until_over(stream)
+            assert b"shorter than it says" in found[-1].payload
+        one.close()
+
+
 async def test_a_call_that_was_cancelled_leaves_no_room_taken(tmp_path: Path) -> None:
     """A client that takes its half-sent message back gives the room back, on a connection that goes on."""
     async with served(tmp_path, SETTINGS) as there:

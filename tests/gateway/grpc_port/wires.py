@@ -32,8 +32,8 @@ class Wire:
         head = len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4)
         self._writer.write(before + head + payload)
 
-    def begin(self, path: str, stream: int) -> None:
-        """The headers of a call, in two frames."""
+    def begin(self, path: str, stream: int, more: bytes = b"") -> None:
+        """The headers of a call, in two frames; `more` of them as they travel (RFC 7541)."""
         fields = {
             b":method": b"POST",
             b":scheme": b"http",
@@ -47,7 +47,7 @@ class Wire:
             for name, value in fields.items()
         )
         self._send(HEADERS, 0, stream, block[:20])
-        self._send(CONTINUATION, END_HEADERS, stream, block[20:])
+        self._send(CONTINUATION, END_HEADERS, stream, block[20:] + more)
 
     def read_nothing(self) -> None:
         """Open no window for the answers of calls that begin from now on (RFC 9113 6.5.2)."""
