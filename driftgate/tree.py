@@ -1,7 +1,8 @@
 """One rollout on one screen: a pure function from the operator API's status to lines of text.
 
 Rules: every mark has its word beside it, so that nothing is said by colour alone; evidence is shown against
-what it must reach; the line that begins with "Next" says what is waited for.
+what it must reach; the line that begins with "Next" says what is waited for. What operators wrote is shown
+without control characters.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 import click
 
 from driftgate import show
+from monitor.retries import printable
 from rollouts.route import UNLOADED
 from rollouts.status import Progress, Status
 from rollouts.verdict import Call, Verdict
@@ -106,9 +108,9 @@ def _foot(status: Status) -> Iterator[str]:
     if status.history:
         yield ""
         for moment in status.history[-HISTORY_ROWS:]:
-            who = f"{moment.actor:<18} {moment.verb:<11}"
+            who = f"{printable(moment.actor):<18} {moment.verb:<11}"
             line = f"  #{moment.sequence:<4} {moment.at[11:19]}  {who} "
-            yield f"{line}{show.short(moment.reason, min(show.room(len(line)), REASON))}".rstrip()
+            yield f"{line}{show.short(printable(moment.reason), min(show.room(len(line)), REASON))}".rstrip()
 
 
 def _hold(progress: Progress) -> str:
@@ -146,7 +148,7 @@ def _marked(state: str) -> str:
 def _titled(title: str, text: str) -> Iterator[str]:
     """A text under its title, going on below itself where the terminal ends."""
     before = _title(title)
-    for line in show.wrapped(text, show.room(len(before))):
+    for line in show.wrapped(printable(text), show.room(len(before))):
         yield f"{before}{line}"
         before = " " * len(before)
 

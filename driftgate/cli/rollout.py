@@ -17,6 +17,7 @@ from driftgate.verbs import TaughtGroup
 from driftgate.waiting import redraw
 from gateway.views import Done
 from groundwork import decoders
+from monitor.retries import printable
 from rollouts import spec_file
 from rollouts.errors import RouteError
 from rollouts.route import UNLOADED, load_first, weight_from_percent
@@ -85,6 +86,8 @@ def start(model: str, *, candidate: str | None, spec: Path | None, **common: Any
 @operator_option
 def status(model: str, *, watch: bool, as_json: bool, operator: str) -> int:
     """Show where a rollout stands and what it waits for. Exit code 1 when the last one was rolled back."""
+    if watch and as_json:  # printed once it would look like the end of what is waited for
+        raise click.UsageError("--watch redraws for eyes, --json is told once; give one of them")
     api = Api("operator API", operator)
     look = functools.partial(_status, api, model)
     if as_json:
@@ -174,14 +177,17 @@ def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
 
 
 def tell(moment: Moment) -> None:
-    """One row: who did what and what answers since then; below it why, and on what evidence."""
+    """One row: who did what and what answers since then; below it why, and on what evidence.
+
+    What operators wrote is shown without control characters: it can draw no row of its own.
+    """
     answers = UNLOADED if moment.unloaded else moment.stable
     if moment.candidate is not None:
         answers = f"{moment.stable}, and {moment.candidate} to {moment.weight} %"
     head = click.style(f"#{moment.sequence:<4}", bold=True)
-    click.echo(f"{head} {moment.at[:19]}Z  {moment.actor:<20} {moment.verb:<11} → {answers}")
+    click.echo(f"{head} {moment.at[:19]}Z  {printable(moment.actor):<20} {moment.verb:<11} → {answers}")
     decided = f"{moment.verdict} on {show.count(moment.n)}" if moment.verdict else ""
-    said = ": ".join(part for part in (decided, moment.reason) if part)
+    said = ": ".join(word for word in (decided, printable(moment.reason)) if word)
     for place, line in enumerate(show.wrapped(said, show.room(len(BELOW))) if said else ()):
         coloured = place == 0 and moment.verdict
         click.echo(

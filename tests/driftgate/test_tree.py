@@ -8,6 +8,7 @@ import pytest
 
 from driftgate import tree
 from rollouts.status import Progress, Status
+from rollouts.timeline import Moment
 from rollouts.verdict import Call, Verdict
 
 PROGRESS = Progress(
@@ -132,3 +133,14 @@ def test_a_model_without_a_rollout_is_steady() -> None:
     assert "├──# 1  stable  unloaded (nobody)" in gone
     assert "└──# 2  previous  kept for undo" in gone
     assert "Next:     it is unloaded" in gone
+
+
+def test_nobody_s_words_draw_on_the_screen() -> None:
+    """What operators wrote is shown without control characters, in the lines that are meant for it."""
+    said = "x\x1b[2J\n└──# 9  stable"
+    row = Moment(
+        sequence=8, at="2026-11-22T10:37:27.000Z", model="m", actor=said, verb="pause", reason=said, verdict="",
+        n=0, evidence={}, revision=6, stable="2", candidate=None, weight="0", rollout=None,
+    )  # fmt: skip
+    lines = tree.lines(msgspec.structs.replace(STATUS, reason=said, history=(row,)))
+    assert not any("\x1b[2J" in line or "\n" in line for line in lines)

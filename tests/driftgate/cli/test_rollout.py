@@ -113,3 +113,23 @@ def test_history_fits_the_terminal(
     lines = [click.unstyle(line) for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines)) <= 80
     assert " ".join(line.strip() for line in lines[1:]) == f"PASS on 2 160: {row.reason}"
+
+
+def test_history_is_told_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever names a reason, or who acts, can neither steer a terminal nor write a row of somebody else."""
+    forged = "x\n#9    2026-11-22T10:37:27Z  pilot"
+    row = Moment(
+        sequence=8, at="", model="m", actor=f"operator:{forged}", verb="abort", reason=f"\x1b[2J{forged}",
+        verdict="", n=0, evidence={}, revision=6, stable="2", candidate=None, weight="0", rollout=None,
+    )  # fmt: skip
+    tell(row)
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) == 2
+    assert "\x1b[2J" not in told
+
+
+def test_who_watches_gets_no_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Facts that are told once would be taken for those of the end, so the two options exclude each other."""
+    asked = ["rollout", "status", "m", "--watch", "--json", "--operator", "http://127.0.0.1:9"]
+    assert run(asked) == MISUSED
+    assert "give one of them" in capsys.readouterr().err
