@@ -5,6 +5,7 @@ gone, or after `linger`, the server ends what is left: calls in flight have `lim
 NOT_SERVING as soon as readiness falls.
 """
 
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,8 @@ _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
 """Milliseconds. Who pings faster is parted with: less than anybody sets a client to."""
 _MILLISECONDS: Final = 1000
+_BYTES_AS_THEY_CAME: Final = "Invalid encoding on"
+"""How grpcio begins to tell of metadata that are no UTF-8: all of them, a key that is nearly right too."""
 
 
 class GrpcPortError(DriftgateError):
@@ -71,6 +74,7 @@ class GrpcPort:
 
         Large messages take `room` beside other large bodies.
         """
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_no_stranger_s)
         settings = premises.core.settings
         incomings = Incomings(room, settings.limits.body_time)
         local = is_loopback(settings.grpc.host)
@@ -140,6 +144,11 @@ class GrpcPort:
             "ModelInfer": grpc.stream_unary_rpc_method_handler(calls.infer),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(calls.stream),
         }
+
+
+def _no_stranger_s(record: logging.LogRecord) -> bool:
+    """Whether it is no stranger who makes grpcio say this: else anybody could fill the log."""
+    return not str(record.msg).startswith(_BYTES_AS_THEY_CAME)
 
 
 def options(settings: GatewaySettings) -> list[tuple[str, int]]:

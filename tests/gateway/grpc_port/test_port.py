@@ -50,3 +50,15 @@ async def test_nobody_is_let_in_after_a_stop(there: Served) -> None:
     assert (await there.client.infer()).code is CODES.OK
     await there.port.close(linger=1.0, limit=1.0)
     assert (await there.client.infer()).code is CODES.UNAVAILABLE
+
+
+async def test_metadata_of_any_bytes_fill_no_log(
+    there: Served, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is no UTF-8 in a call's metadata, where a key may stand, is told to nobody."""
+    wire.begin(f"/{SERVICE.service}/ServerLive", 1, b"\0\x09x-api-key\x04key\xff")
+    wire.message(bytes(5), 1, last=True)
+    found = await wire.until_over(1)
+    assert [frame for frame in found if frame.kind == DATA]
+    assert not caplog.records
+    assert not there.world.lines.written
