@@ -88,13 +88,13 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
 async def ask(url: str) -> httpx.Response:
     """One prediction."""
     body = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}]}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
         return await client.post(f"{url}/v2/models/m/infer", json=body)
 
 
 async def rows_read(url: str) -> int:
     """How many rows of version 1 the monitor has read, ever."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
         samples = parse_metrics((await client.get(f"{url}/metrics")).text)
     return total(samples, "driftgate_monitor_rows_total", version="1")
 
@@ -258,16 +258,16 @@ def _child_of(parent: int, module: str) -> int:
 
 
 def _told(url: str) -> Any:
-    return httpx.get(f"{url}/v1/config", trust_env=False).json()
+    return httpx.get(f"{url}/v1/config", trust_env=False, timeout=SECONDS).json()
 
 
 def _replacing(operator: str) -> bool:
-    return bool(httpx.get(f"{operator}/v1/workers", trust_env=False).json()["replacing"])
+    return bool(httpx.get(f"{operator}/v1/workers", trust_env=False, timeout=SECONDS).json()["replacing"])
 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/healthz", trust_env=False, timeout=SECONDS).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -68,7 +68,7 @@ class Client:
 
     async def answer(self) -> Answered:
         """The next answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(b"\r\n\r\n")
             found = _LENGTH.search(head)
             body = await self.reader.readexactly(int(found[1])) if found else b""

@@ -51,7 +51,7 @@ class Shown:
 
     async def until(self, model: str, revision: int) -> None:
         """Wait until a revision of a model is applied."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.revisions.get(model) != revision:
                 await self._changed.wait()
                 self._changed.clear()

@@ -23,7 +23,7 @@ def listener() -> Iterator[socket.socket]:
 
 async def until(condition: asyncio.Event) -> None:
     """Wait for a fact, but not for ever."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await condition.wait()
 
 

@@ -218,7 +218,7 @@ class Closing:
         self._here = here
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._here.port.close(linger=5.0, limit=5.0))
+        self._task = asyncio.create_task(self._here.port.close(linger=30.0, limit=30.0))
         await asyncio.sleep(0)
 
     async def __aexit__(self, *_: object) -> None:

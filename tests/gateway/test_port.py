@@ -64,13 +64,13 @@ class Bench:
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
     """A whole answer, headers and body."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(2)
 
 
 async def end(reader: asyncio.StreamReader) -> bytes:
     """What comes until the other side closes."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await reader.read()
 
 
@@ -122,7 +122,7 @@ async def test_close_answers_what_still_comes(bench: Bench) -> None:
     reader, writer = await bench.connect()
     writer.write(REQUEST)
     await answer(reader)
-    closing = asyncio.create_task(bench.port.close(linger=5.0, limit=5.0))
+    closing = asyncio.create_task(bench.port.close(linger=30.0, limit=30.0))
     await asyncio.sleep(0)
     writer.write(REQUEST)
     assert b"connection: close\r\n" in await answer(reader)
@@ -136,7 +136,7 @@ async def test_close_waits_for_what_is_in_flight(bench: Bench) -> None:
     reader, writer = await bench.connect()
     writer.write(REQUEST)
     await bench.begun.wait()
-    closing = asyncio.create_task(bench.port.close(linger=0.0, limit=5.0))
+    closing = asyncio.create_task(bench.port.close(linger=0.0, limit=30.0))
     await asyncio.sleep(0)
     bench.gate.set()
     assert b"connection: close\r\n" in await answer(reader)
@@ -148,7 +148,7 @@ async def test_close_lets_idle_connections_go(bench: Bench) -> None:
     reader, writer = await bench.connect()
     writer.write(REQUEST)
     await answer(reader)
-    assert await bench.port.close(linger=0.0, limit=5.0) == 0
+    assert await bench.port.close(linger=0.0, limit=30.0) == 0
     assert await end(reader) == b""
 
 

@@ -80,7 +80,7 @@ class Gateway(Program):
 
     def get(self, path: str) -> Any:
         """The operator API's answer to a GET."""
-        answer = httpx.get(self.operator + path, trust_env=False)
+        answer = httpx.get(self.operator + path, trust_env=False, timeout=DEADLINE)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -90,7 +90,7 @@ class Gateway(Program):
 
     def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Every sample of /metrics on the data port, by name and sorted labels."""
-        text = httpx.get(f"{self.http}/metrics", trust_env=False).text
+        text = httpx.get(f"{self.http}/metrics", trust_env=False, timeout=DEADLINE).text
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for family in text_string_to_metric_families(text)

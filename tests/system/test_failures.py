@@ -163,7 +163,7 @@ async def test_a_broken_model_harms_no_other(gateway: Gateway) -> None:
     await until(lambda: bool(_faults(gateway, "broken")), "its fault is shown")
     assert "version 1" in _faults(gateway, "broken")["1"]
     await _answers(gateway, "2")
-    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False, timeout=60.0) as client:
         answer = await client.post("/v2/models/broken/infer", content=ROW)
     assert answer.status_code == 503
     assert "version 1" in answer.json()["error"]
@@ -192,7 +192,9 @@ async def test_changed_artifact_is_not_served_after_a_restart(gateway: Gateway) 
 
 
 def _status(gateway: Gateway, model: str) -> int:
-    return httpx.post(f"{gateway.http}/v2/models/{model}/infer", content=ROW, trust_env=False).status_code
+    return httpx.post(
+        f"{gateway.http}/v2/models/{model}/infer", content=ROW, trust_env=False, timeout=60.0
+    ).status_code
 
 
 def _faults(gateway: Gateway, model: str) -> dict[str, str]:

@@ -182,7 +182,7 @@ async def test_replacing_every_worker_fails_no_call(tmp_path: Path) -> None:
         for _ in range(count(2, 20)):
             await asking.under_way()
             before = set(gateway.worker_pids())
-            async with httpx.AsyncClient(trust_env=False) as operator:
+            async with httpx.AsyncClient(trust_env=False, timeout=60.0) as operator:
                 assert (await operator.post(f"{gateway.operator}/v1/workers/recycle")).status_code == 202
             await until_gone(gateway, before)
             await until(lambda: not gateway.get("/v1/workers")["replacing"], "it is done")

@@ -56,7 +56,7 @@ async def test_a_deletion_reaches_rows_that_were_just_answered(gateway: Gateway)
     """While all runs: the row and its label keep their places, their values are in no file any more."""
     tensor = {"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [TOLD] * 4}
     path = f"{gateway.http}/v2/models/m"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
         answer = await client.post(f"{path}/infer", json={"id": "ada-1815", "inputs": [tensor]})
         identifier = answer.headers["x-prediction-id"]
         told = {"labels": [{"id": identifier, "value": TOLD}]}

@@ -24,7 +24,7 @@ async def test_a_restarted_worker_serves_what_was_served_while_the_registry_is_g
         return len(now) == 2 and not now & before and gateway.shown("driftgate_workers_answering") == 2
 
     await until(again, "two new workers answer")
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
         answer = await client.post(f"{gateway.http}/v2/models/m/infer", content=ROW)
     assert (answer.status_code, answer.headers["x-model-version"]) == (200, "2")
     assert "comes from the copy in cache/" in gateway.get("/v1/models/m")["faults"]["2"]
@@ -51,7 +51,7 @@ async def test_a_whole_gateway_starts_again_while_the_registry_is_gone(gateway: 
     assert await gateway.stop() == 0
     gateway.models.rename(gateway.folder / "away")
     await gateway.start()
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as client:
         answer = await client.post(f"{gateway.http}/v2/models/m/infer", content=ROW)
     assert (answer.status_code, answer.headers["x-model-version"]) == (200, "2")
     assert "registry-not-read" in gateway.output()

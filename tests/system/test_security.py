@@ -50,7 +50,9 @@ class Fortress:
 
     def client(self, scope: str = "infer") -> httpx.AsyncClient:
         """A client with the key of a scope."""
-        return httpx.AsyncClient(verify=self.context, trust_env=False, headers=bearer(self.texts[scope]))
+        return httpx.AsyncClient(
+            verify=self.context, trust_env=False, headers=bearer(self.texts[scope]), timeout=60.0
+        )
 
     async def infer(self, client: httpx.AsyncClient) -> httpx.Response:
         """A good request."""
@@ -121,7 +123,7 @@ async def test_keys_and_certificates_change_without_a_restart(fortress: Fortress
         found = set()
         for _ in range(8):
             async with httpx.AsyncClient(
-                verify=fortress.context, trust_env=False, headers=bearer(text)
+                verify=fortress.context, trust_env=False, headers=bearer(text), timeout=60.0
             ) as one:
                 found.add((await fortress.infer(one)).status_code)
         return found
@@ -143,7 +145,7 @@ async def let_in(fortress: Fortress, pair: tuple[str, str]) -> bool:
     context = ssl.create_default_context(cafile=str(fortress.authority.file))
     context.load_cert_chain(*pair)
     async with httpx.AsyncClient(
-        verify=context, trust_env=False, headers=bearer(fortress.texts["read"])
+        verify=context, trust_env=False, headers=bearer(fortress.texts["read"]), timeout=60.0
     ) as one:
         try:
             return (await one.get(f"{fortress.gateway.operator}/v1/workers")).is_success
@@ -224,6 +226,7 @@ async def test_more_connections_than_a_worker_may_hold(tmp_path: Path) -> None:
     for _, one in held:
         one.close()
     await until(
-        lambda: httpx.get(f"{gateway.http}/v2", trust_env=False).status_code == 200, "it answers again"
+        lambda: httpx.get(f"{gateway.http}/v2", trust_env=False, timeout=60.0).status_code == 200,
+        "it answers again",
     )
     assert await gateway.stop() == 0

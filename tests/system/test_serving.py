@@ -119,7 +119,7 @@ async def test_state_is_private(gateway: Gateway) -> None:
 
 async def test_rejects_are_logged(gateway: Gateway) -> None:
     """Bad requests get 4xx with one line of JSON, and each is in the log as a reject."""
-    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False, timeout=60.0) as client:
         answers = [
             await client.post("/v2/models/m/infer", content=b"{"),
             await client.post("/v2/models/absent/infer", content=ROW),
@@ -134,7 +134,7 @@ async def test_rejects_are_logged(gateway: Gateway) -> None:
 
 async def test_pinned_version_is_loaded_on_demand(gateway: Gateway) -> None:
     """A version that no route names is loaded when a request names it."""
-    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=gateway.http, trust_env=False, timeout=60.0) as client:
         answer = await client.post("/v2/models/m/versions/1/infer", content=ROW)
     assert answer.status_code == 200
     assert (answer.headers["x-model-version"], answer.headers["x-driftgate-arm"]) == ("1", "pinned")

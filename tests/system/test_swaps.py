@@ -94,7 +94,7 @@ async def _swap(gateway: Gateway, version: int) -> None:
     promoted = await gateway.act("m", "promote")
     assert promoted.status_code == 200, promoted.text
     held = {str(version): 1, str(version - 1): 1}
-    with httpx.Client(base_url=gateway.operator, trust_env=False) as client:
+    with httpx.Client(base_url=gateway.operator, trust_env=False, timeout=60.0) as client:
 
         def settled() -> bool:
             view = client.get("/v1/models/m").json()
