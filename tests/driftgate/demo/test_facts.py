@@ -99,7 +99,7 @@ async def test_an_impossible_fact_ends_the_wait_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(DemoError, match=r"it rains \(the sky fell\)"):
         await told.until("it rains", "sky", look, seconds=60)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_a_program_that_ended_ends_the_wait() -> None:
