@@ -121,8 +121,13 @@ class BoundedConnection(HttpToolsProtocol):
             self.refuse("too-far-ahead")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; the parser leaves white space behind its value, which is no part of it."""
-        super().on_header(name, value.rstrip(b" \t"))
+        """One header; the parser leaves white space behind its value, which is no part of it.
+
+        What comes behind a body in chunks is none (RFC 9110 6.5.1): whoever guards headers before us has not
+        seen it, and whether it were here in time would be chance.
+        """
+        if self._phase == HEAD_PHASE:
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """The headers are whole; the application begins, unless they are too large."""
@@ -138,6 +143,8 @@ class BoundedConnection(HttpToolsProtocol):
             if self.url.startswith(b"//"):
                 self.url = _ORIGIN + self.url
             super().on_headers_complete()
+            if self.parser.should_upgrade():  # CONNECT: what follows is meant for a tunnel
+                self.cycle.keep_alive = False
             # Closing after an answer that came before the body did would reset the connection, and take the
             # answer away; who waits to be asked for the body sends none.
             self._last = not self.cycle.keep_alive and not self.expect_100_continue
@@ -162,7 +169,7 @@ class BoundedConnection(HttpToolsProtocol):
             return
         self._phase = WHOLE_PHASE
         super().on_message_complete()
-        if self._last:
+        if self._last or not self.parser.should_keep_alive():  # behind the body, too, it may say close
             self._last = self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()

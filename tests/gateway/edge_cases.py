@@ -20,6 +20,11 @@ def chunked(*parts: bytes) -> bytes:
     return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
+def trailed(*lines: str) -> bytes:
+    """The same with these headers behind its body."""
+    return chunked(BODY)[:-2] + "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+
+
 def rows(count: int, **more: Any) -> dict[str, Any]:
     """A request of so many rows."""
     return request([ROW] * count, **more)
@@ -119,6 +124,10 @@ CASES: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
         [post(path="//test/v2/models/m/infer"), GET.replace(b"/v2", b"//v2"), GET.replace(b"/v2", b"//a/v2")],
         [404, 404, 404],
     ),
+    "headers behind the body": (
+        [trailed("X-Driftgate-Version: 9", "Expect: 100-continue"), post()],
+        [200] * 2,
+    ),
     "transferred in gzip": ([chunked(BODY).replace(b"chunked", b"gzip, chunked"), post()], [400, 200]),
 }
 """Name to what is sent on one connection, read by read, and the statuses that come."""
@@ -126,6 +135,9 @@ CASES: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
 ENDS: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
     "close": ([post(), post(None, "Connection: close")], [200, 200]),
     "close, then more": ([post(None, "Connection: close") + post()], [200]),
+    "close behind the body": ([trailed("Connection: close") + post()], [200]),
+    "CONNECT": ([post(head="CONNECT {} HTTP/1.1") + post()], [405]),
+    "CONNECT, read by read": ([GET + post(b"", head="CONNECT {} HTTP/1.1"), post()], [200, 405]),
     "HTTP/1.0": ([post(head="POST {} HTTP/1.0")], [200]),
     "upgrade and close": ([_UPGRADE.replace(b"Upgrade, HTTP2", b"close, Upgrade, HTTP2")], [200]),
     "upgrade, HTTP/1.0": ([_UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0")], [200]),
