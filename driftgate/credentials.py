@@ -111,7 +111,7 @@ def _read(file: Path) -> Credentials:
         raise CommandError(f"client file {file}: {error.strerror}; see {FILE_VARIABLE}") from None
     except msgspec.ValidationError as error:
         raise CommandError(f"client file {file}: {marks.misfit(error, content)}; correct it there") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except marks.UNREADABLE as error:
         told = marks.unreadable(error, content)
         raise CommandError(f"client file {file}: wanted YAML, but {told}; correct it there") from None
     if found.key and mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -67,6 +67,9 @@ class Reloading:
         except (DriftgateError, OSError) as error:
             code = error.code if isinstance(error, DriftgateError) else SettingsError.code
             return msgspec.json.encode({"error": str(error), "code": code})
+        except Exception as error:  # noqa: BLE001  whatever a file holds, the line is there for the next reload
+            said = f"the settings cannot be read ({type(error).__name__}: {error}); correct them"
+            return msgspec.json.encode({"error": said, "code": SettingsError.code})
         self._offered = new
         return msgspec.json.encode({"settings": new.gateway, "given": self._given.gateway})
 

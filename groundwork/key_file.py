@@ -69,7 +69,7 @@ def _decoded(path: Path, content: bytes) -> KeyBook:
         return KeyBook(decoders.converted(document, tuple[Key, ...]))
     except msgspec.ValidationError as error:
         found = f"wanted a list of keys, but {marks.misfit(error, content)}"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except marks.UNREADABLE as error:
         found = f"wanted YAML, but {marks.unreadable(error, content)}"
     except SettingsError as error:
         raise KeyFileError(f"keys.file: {path}: {error}") from None

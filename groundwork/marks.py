@@ -7,10 +7,12 @@ Refuses to know: what the text is for.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 import yaml
+from yaml.constructor import SafeConstructor
 
 _UNNAMED: Final = re.compile(r'\s+in "<\w+ string>", ')
 _POSITION: Final = re.compile(r"\bin position (\d+)")
@@ -18,10 +20,16 @@ _PLACE: Final = re.compile(r"(?P<what>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
 # As msgspec reads it.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+UNREADABLE: Final = (yaml.YAMLError, msgspec.DecodeError, ValueError, RecursionError)
+"""What reading a YAML text raises: yaml's own, and Python's at a date, a number or too many brackets."""
 
 
 def unreadable(error: Exception, content: bytes | str) -> str:
-    """Why a text is no YAML, with the line, from what its reader raised."""
+    """Why a text is no YAML, with the line, from what its reader raised (one of `UNREADABLE`)."""
+    if isinstance(error, RecursionError):
+        return "lists or mappings that stand too deep in each other"
+    if type(error) is ValueError:
+        return f"{error} in line {_line_of_value(content)}"
 
     def line(found: re.Match[str]) -> str:
         above = content[: int(found[1])]
@@ -32,12 +40,55 @@ def unreadable(error: Exception, content: bytes | str) -> str:
     return " ".join(_POSITION.sub(line, _UNNAMED.sub(" in ", told)).split())
 
 
+def twice(content: bytes | str) -> tuple[str, int] | None:
+    """A name that stands twice in one mapping, and the line where it does so again; None where none does.
+
+    One of `UNREADABLE` for what is no YAML. By yaml's own reader in Python: that in C ends the process where
+    brackets stand too deep in each other.
+    """
+    for node in _nodes(yaml.compose(content, Loader=yaml.SafeLoader)):
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                    return key.value, key.start_mark.line + 1
+                seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+    return None
+
+
 def misfit(error: msgspec.ValidationError, content: bytes) -> str:
     """Why a readable YAML text is not what was wanted, with the line: "line 3, hash: expected …"."""
     found = _PLACE.match(str(error))
     what, path = (found["what"], found["path"]) if found else (str(error), "")
     name = f", {path.rpartition('.')[2]}" if "." in path else ""
     return f"line {_line(content, path)}{name}: {what[:1].lower()}{what[1:]}"
+
+
+def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Every node, each once, however many aliases lead to it, and be it to itself."""
+    seen: set[int] = set()
+    waiting = [] if root is None else [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            waiting += [part for pair in reversed(node.value) for part in reversed(pair)]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+
+
+def _line_of_value(content: bytes | str) -> int:
+    """The line of the first value that is written as a date or as a number and is none."""
+    for node in _nodes(yaml.compose(content, Loader=_LOADER)):
+        try:
+            if isinstance(node, yaml.ScalarNode):
+                SafeConstructor().construct_object(node)
+        except ValueError:
+            return node.start_mark.line + 1
+    return 1
 
 
 def _lines(text: bytes | str) -> int:

@@ -54,7 +54,10 @@ def parse_duration(text: str) -> float:
         total, end = total + Fraction(part[1]) * _SECONDS[part[2]], part.end()
     if not cleaned or end != len(cleaned):
         raise SettingsError(f'wanted a duration such as "500ms", "30s", "2m" or "1h30m", found {text!r}')
-    return float(total)
+    try:
+        return float(total)
+    except OverflowError:
+        raise SettingsError(f"wanted a duration that a clock can tell, found {text:.40}…") from None
 
 
 def parse_bytes(text: str) -> int:

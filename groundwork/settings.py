@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-import yaml
 
 from groundwork import marks
 from groundwork.errors import FlagError, SettingsError
@@ -108,15 +107,17 @@ def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
     source, content = f"file {file}", b""
     try:
         content = file.read_bytes()
-        _refuse_doubles(yaml.compose(content, Loader=yaml.SafeLoader), source)
+        doubled = marks.twice(content)
         document = msgspec.yaml.decode(content) if content.strip() else None
     except OSError as error:
         refused = isinstance(error, PermissionError)
         remedy = f"let the user of this program (uid {os.geteuid()}) read it" if refused else "check the path"
         raise SettingsError(f"{source}: cannot be read: {error.strerror}; {remedy}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except marks.UNREADABLE as error:
         told = marks.unreadable(error, content)
         raise SettingsError(f"{source}: wanted YAML, found {told}; correct it there") from error
+    if doubled is not None:  # no winner that a reader would guess
+        raise SettingsError(f"{source}: {doubled[0]} stands there again in line {doubled[1]}; remove one")
     groups = {name.rsplit(".", depth)[0] for name in known for depth in range(1, name.count(".") + 1)}
     return dict(_flat(document, "", groups, known, source))
 
@@ -145,21 +146,6 @@ def _flat(
         else:
             meant = groups if isinstance(value, dict) else known
             raise SettingsError(f"{source}: unknown setting {name}{_nearest(name, meant or known)}")
-
-
-def _refuse_doubles(node: yaml.Node | None, source: str) -> None:
-    """A name twice in one mapping has no winner that a reader would guess."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                line = key.start_mark.line + 1
-                raise SettingsError(f"{source}: {key.value} stands there again in line {line}; remove one")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-            _refuse_doubles(value, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_doubles(value, source)
 
 
 def _from_environ(

@@ -1,8 +1,8 @@
 """Reading a rollout file: YAML in, a specification that can be honoured out, or one clear line.
 
-`parse` refuses what cannot be honoured: unknown keys, wrong types, metrics nobody knows, steps that prove
-nothing. `lint` returns advice about what can be honoured but is probably not meant. Neither touches a
-store.
+`parse` refuses what cannot be honoured: unknown keys, keys that are there twice, wrong types, metrics nobody
+knows, steps that prove nothing. `lint` returns advice about what can be honoured but is probably not meant.
+Neither touches a store.
 """
 
 import difflib
@@ -32,6 +32,9 @@ _KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "guards": Guards,
 }
 _CHOICES: Final = {"until": get_args(Until), "on_max": get_args(OnMax)}
+_HEADER: Final = "header:"
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a header's name is made of (RFC 9110)."""
 _SMALL: Final = 1.0
 """Percent: a first step above this with no shadow before it deserves a word."""
 
@@ -58,10 +61,13 @@ def parse(text: str, *, name: str = "rollout file") -> RolloutSpec:
         SpecError: With `name`, the place in the file, what was wanted, what was found and what to do.
     """
     try:
+        doubled = marks.twice(text)
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except marks.UNREADABLE as error:
         told = marks.unreadable(error, text)
         raise SpecError(f"{name}: it is not YAML ({told}); correct it there") from error
+    if doubled is not None:  # no winner that a reader would guess
+        raise SpecError(f"{name}: {doubled[0]} stands there again in line {doubled[1]}; remove one")
     return convert(document if document is not None else {}, name=name)
 
 
@@ -90,6 +96,8 @@ def problems(spec: RolloutSpec) -> Iterator[str]:
         yield "metrics: at least one metric was wanted, none found; leave metrics out for the default ones"
     if (complaint := key_complaint(spec.key)) is not None:
         yield complaint
+    elif spec.key.startswith(_HEADER) and _TOKEN.fullmatch(spec.key.removeprefix(_HEADER)) is None:
+        yield f"key {spec.key!r} names a header that no request can have; write one such as header:X-User-Id"
     names = [one.name for one in spec.metrics]
     for twice in sorted({one for one in names if names.count(one) > 1}):
         yield f"metrics: {twice} is listed twice; keep one"
@@ -152,6 +160,8 @@ def _friendly(message: str) -> str:
         return f"{where or 'top level'}: key {unknown['name']!r} is unknown; {advice}"
     found = _PLACE.match(message)
     what, where = (found["what"], found["where"] or "") if found is not None else (message, "")
+    if where == "candidate" and "got `int`" in what:
+        what += ', a version is a text: candidate: "3"'
     choices = _CHOICES.get(where.rpartition(".")[2])
     if choices is not None:
         what += f", one of {', '.join(choices)} was wanted"

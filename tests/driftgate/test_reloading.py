@@ -24,7 +24,7 @@ class Gateway:
     """The gateway's end of the line, and what was taken up."""
 
     def __init__(self) -> None:
-        self.now: Given | SettingsError = CHANGED
+        self.now: Given | Exception = CHANGED
         self.taken: list[Given] = []
         self._ours, theirs = socket.socketpair()
         self.reloading = Reloading(GIVEN, self._read, self.taken.append)
@@ -49,7 +49,7 @@ class Gateway:
         await self.serving
 
     def _read(self) -> Given:
-        if isinstance(self.now, SettingsError):
+        if isinstance(self.now, Exception):
             raise self.now
         return self.now
 
@@ -80,6 +80,14 @@ async def test_what_cannot_be_honoured_is_said(gateway: Gateway) -> None:
     await gateway.say("taken")
     assert (await gateway.read())["code"] == "bad-settings"
     assert gateway.taken == []
+
+
+async def test_what_nobody_foresaw_ends_no_line(gateway: Gateway) -> None:
+    """Settings that are read in a way nobody foresaw are refused, and the next reload finds the line there."""
+    gateway.now = ValueError("month must be in 1..12")
+    assert "cannot be read (ValueError: month must be" in (await gateway.read())["error"]
+    gateway.now = CHANGED
+    assert "settings" in await gateway.read()
 
 
 def test_what_is_known_of_the_monitor_outside_wants_a_restart() -> None:

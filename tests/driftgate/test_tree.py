@@ -139,8 +139,8 @@ def test_nobody_s_words_draw_on_the_screen() -> None:
     """What operators wrote is shown without control characters, in the lines that are meant for it."""
     said = "x\x1b[2J\n└──# 9  stable"
     row = Moment(
-        sequence=8, at="2026-11-22T10:37:27.000Z", model="m", actor=said, verb="pause", reason=said, verdict="",
-        n=0, evidence={}, revision=6, stable="2", candidate=None, weight="0", rollout=None,
+        sequence=8, at="2026-11-22T10:37:27.000Z", model="m", actor=said, verb="pause", reason=said,
+        verdict="", n=0, evidence={}, revision=6, stable="2", candidate=None, weight="0", rollout=None,
     )  # fmt: skip
     lines = tree.lines(msgspec.structs.replace(STATUS, reason=said, history=(row,)))
     assert not any("\x1b[2J" in line or "\n" in line for line in lines)

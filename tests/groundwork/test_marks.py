@@ -37,6 +37,35 @@ def test_an_unreadable_text_says_its_line(content: bytes, wanted: str) -> None:
     assert "\n" not in told
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: 1\nb: 2026-99-99\n", "month must be in 1..12 in line 2"),
+        (b"a: [1,\n 0x_]\n", "invalid literal for int() with base 16: '' in line 2"),
+        (b"[" * 5000, "lists or mappings that stand too deep in each other"),
+    ],
+)
+def test_what_python_says_of_a_value_gets_its_line(content: bytes, told: str) -> None:
+    """A date or a number that is none is no YAML either, and so are brackets without an end."""
+    with pytest.raises(marks.UNREADABLE) as caught:
+        yaml.safe_load(content)
+    assert marks.unreadable(caught.value, content) == told
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"a: 1\nb: {c: 1,\n  c: 2}\n", ("c", 3)),
+        (b"a: &x {b: 1}\nc: {<<: *x, b: 2}\n", None),
+        (b"a: &x [*x]\n", None),
+        (b"", None),
+    ],
+)
+def test_a_name_that_stands_twice_is_found(content: bytes, found: tuple[str, int] | None) -> None:
+    """The name and its second line; what an alias brings in is not there twice, though it leads to itself."""
+    assert marks.twice(content) == found
+
+
 def test_a_text_read_as_a_text_is_told_alike() -> None:
     """Where the reader was given no bytes its places are characters, and so are ours."""
     text = "ä: 1\nö: \x01"
