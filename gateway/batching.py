@@ -12,17 +12,19 @@ Rules:
 3. A version has threads of its own: a slow one keeps nobody else's requests waiting.
 4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run. An
    answer that is ready after its deadline is none.
-5. A thread that ends a run goes on with the next where enough waits for it: a loop that has much to do must
+5. Where the loop and a run have a processor each, what is in flight runs in two halves where that is quicker
+   (`schedule.share`): one is run while the loop answers and reads the other.
+6. A thread that ends a run goes on with the next where enough waits for it: a loop that has much to do must
    not keep runs waiting. All else is decided on the loop. The queue is touched under its lock; estimates and
    meters are written on the loop only.
-
-6. A run holds what it runs, whoever still waits for it: its thread and its meters need it to the end.
+7. A run holds what it runs, whoever still waits for it: its thread and its meters need it to the end.
 
 It knows no protocol and no model, only its graph and its schedule.
 """
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -31,12 +33,12 @@ import msgspec
 
 from gateway.admission import MARGIN, Admission
 from gateway.errors import ExpiredError
-from gateway.estimates import Hope, Pace
+from gateway.estimates import Hope, Pace, Turn
 from gateway.joining import Feeds, Outcome, Run, settle
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import NEVER, Queue, Waiting
 from gateway.run_settings import QueueSettings
-from gateway.schedule import Schedule, enough, window
+from gateway.schedule import Schedule, enough, share, window
 
 _GRAIN_SECONDS: Final = 0.001
 """uvloop's timers are whole milliseconds, and come up to one too soon."""
@@ -65,7 +67,7 @@ class Subject(msgspec.Struct, frozen=True):
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """What a thread tells the loop of a run: when it was asked for, began and ended (monotonic seconds).
 
-    `late` came upon its turn too late; `goes_on` says that the thread is running the next one already.
+    `late` came upon its turn too late; `following` is the next one, where the thread is running it already.
     """
 
     run: Sequence[Waiting]
@@ -74,15 +76,21 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     began: float
     ended: float
     late: Sequence[Waiting]
-    goes_on: bool
+    following: Sequence[Waiting]
 
 
 class Batcher:
     """The runs of one version in one worker; used on its loop."""
 
     def __init__(
-        self, subject: Subject, settings: QueueSettings, meters: QueueMeters, monotonic: Callable[[], float]
+        self,
+        subject: Subject,
+        settings: QueueSettings,
+        meters: QueueMeters,
+        monotonic: Callable[[], float],
+        worked: Callable[[], float] = time.thread_time,
     ) -> None:
+        """`worked` are the seconds of a processor that the loop's thread has had."""
         self._subject = subject
         self._meters = meters
         self._monotonic = monotonic
@@ -91,7 +99,8 @@ class Batcher:
         self._sweeps = 0.0
         self._company = 0.0
         self._behind = False
-        self._most_rows = subject.schedule.batch_rows
+        self._most_rows = self._share = subject.schedule.batch_rows
+        self._turn = Turn(worked)
         self._times = subject.schedule.measured.times
         self._pace = Pace(self._times)
         self._lanes = 1 if self._most_rows > 1 else subject.threads
@@ -215,11 +224,11 @@ class Batcher:
 
     def _lasts(self) -> float:
         """Seconds from now until the next run will have been answered, with a margin."""
-        return MARGIN * (self._pace.seconds(min(self._queue.rows, self._most_rows)) + self._pace.delay)
+        return MARGIN * (self._pace.seconds(min(self._queue.rows, self._share)) + self._pace.delay)
 
     def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""
-        run, late = self._queue.take(self._most_rows, now, self._lasts())
+        run, late = self._queue.take(self._share, now, self._lasts())
         self._ends = now + self._pace.seconds(sum(entry.rows for entry in run))
         return run, late
 
@@ -243,7 +252,7 @@ class Batcher:
             with self._lock:
                 if self._queue.rows >= max(1, self._enough(sum([entry.rows for entry in run]))):
                     following, late = self._take(ended)
-            told = Ended(run, outcomes, asked, began, ended, late, bool(following))
+            told = Ended(run, outcomes, asked, began, ended, late, following)
             try:
                 loop.call_soon_threadsafe(self._ended, told)
             except RuntimeError:  # the loop is closed: nobody waits any more
@@ -254,7 +263,7 @@ class Batcher:
         try:
             self._conclude(told)
         finally:
-            if not told.goes_on:
+            if not told.following:
                 self._subject.let_go()
 
     def _conclude(self, told: Ended) -> None:
@@ -267,10 +276,12 @@ class Batcher:
             for entry, result in zip(run, results, strict=True)
         ]
         self._meters.end(sum(good), rows, seconds)
+        if self._subject.aside:
+            self._share_out(told, rows)
         self._expire(told.late)
         if len(run) > 1:
             self._company = self._monotonic() + self._pace.seconds(rows)  # they may all come back
-        if told.goes_on:
+        if told.following:
             self._meters.begin()
             self._meters.length(len(self._queue))
             self._sweep(told.ended)
@@ -292,9 +303,17 @@ class Batcher:
                 entry.answer(result)
         self._pace.note_delay(self._monotonic() - told.asked - seconds)
 
+    def _share_out(self, told: Ended, rows: int) -> None:
+        """Have what is in flight run in halves where that keeps both processors busy."""
+        requests = len(told.run) + len(told.following) + len(self._queue)
+        flying = rows + sum([entry.rows for entry in told.following]) + self._queue.rows
+        self._turn.note(len(told.run), alone=requests == 1)
+        turn = self._turn.seconds / self._pace.factor
+        self._share = share(self._times, flying, requests, turn, self._most_rows)
+
     def _enough(self, ran: int) -> int:
         """How many rows the next run waits for, where so many were just answered."""
-        most, waiting = self._most_rows, self._queue.rows
+        most, waiting = self._share, self._queue.rows
         if waiting >= most:
             return most
         return enough(self._times, waiting, ran, most, aside=self._subject.aside)
@@ -303,8 +322,8 @@ class Batcher:
         """Begin the next run, or wait for company."""
         queue = self._queue
         seconds = 0.0
-        if not self._running and len(run) + len(queue) > 1 and queue.rows < self._most_rows:
-            seconds = window(self._times, queue.rows, rows, self._most_rows) * self._pace.factor
+        if not self._running and len(run) + len(queue) > 1 and queue.rows < self._share:
+            seconds = window(self._times, queue.rows, rows, self._share) * self._pace.factor
         if seconds and self._hope.begin(queue.rows, self._enough(rows)):
             self._timer = asyncio.get_running_loop().call_later(seconds + _GRAIN_SECONDS, self._last_call, 2)
         elif not self._starting:

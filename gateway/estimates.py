@@ -1,8 +1,9 @@
-"""What is learnt while a version runs: how long its runs take now, and whether waiting for company pays.
+"""What is learnt while a version runs: how long runs and the loop take now, whether waiting for company pays.
 
 Written on one worker's loop, from what each run took; nothing here is kept when a version leaves memory.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from gateway.schedule import Times, seconds_for
@@ -49,6 +50,28 @@ class Pace:
             return
         found = min(max(seconds / expected, self.factor / _JUMP), self.factor * _JUMP)
         self.factor += _WEIGHT * (found - self.factor)
+
+
+class Turn:
+    """How long the loop works for each request that is answered: for it, and for all else it has to do."""
+
+    def __init__(self, worked: Callable[[], float]) -> None:
+        """`worked` are the seconds of a processor that the calling thread, the loop's, has had."""
+        self._worked = worked
+        self._before = worked()
+        self.seconds = 0.0
+
+    def note(self, requests: int, *, alone: bool) -> None:
+        """So many have been run; of one that was `alone` in flight nothing is learnt but the time.
+
+        One wild value moves the estimate by no more than a few times.
+        """
+        now = self._worked()
+        if not alone:
+            found = (now - self._before) / requests
+            most = _JUMP * self.seconds if self.seconds else found
+            self.seconds += _WEIGHT * (min(found, most) - self.seconds)
+        self._before = now
 
 
 class Hope:

@@ -167,6 +167,21 @@ def enough(times: Times, waiting: int, ran: int, most: int, *, aside: bool) -> i
     )
 
 
+def share(times: Times, rows: int, requests: int, turn: float, most: int) -> int:
+    """The most rows of a run where so many are in flight, and the loop needs `turn` seconds for each request.
+
+    A run of all of them has the loop wait while it lasts, and runs wait while the loop answers and reads. In
+    two halves one is run while the loop has the other; that is done where it is a tenth quicker. Where they
+    are more than one run by themselves, `most`. For a loop that has a processor besides the one that runs.
+    """
+    half = -(-rows * -(-requests // 2) // max(1, requests))
+    if not half < rows <= most:
+        return most
+    joined = seconds_for(times, rows) + requests * turn
+    apart = seconds_for(times, half) + seconds_for(times, rows - half)
+    return half if max(apart, requests * turn) < _WORTH * joined else most
+
+
 def lengths(most: int) -> list[int]:
     """The numbers of rows to measure: powers of two, and `most` itself."""
     powers = list(itertools.takewhile(lambda rows: rows < most, (1 << power for power in range(31))))

@@ -75,7 +75,9 @@ class Bench:
         subject = Subject(
             "model m version 1", self.graph.run, schedule, open_inputs, 2, self._hold, self._let_go, aside
         )
-        self.batcher = Batcher(subject, QueueSettings(**settings), meters, self.clock.monotonic)
+        self.worked = FakeClock()
+        monotonic, worked = self.clock.monotonic, self.worked.monotonic
+        self.batcher = Batcher(subject, QueueSettings(**settings), meters, monotonic, worked)
 
     def ask(
         self, value: float = 1.0, deadline: float | None = None, priority: int = 5, length: int = 1
@@ -165,6 +167,20 @@ async def test_runs_that_gain_nothing_by_waiting_follow_one_another(tmp_path: Pa
     bench.graph.let()
     await answers(*entries)
     assert bench.graph.rows == [2, 2, 2]
+    bench.batcher.close()
+
+
+async def test_halves_take_turns_where_the_loop_has_as_much_to_do(tmp_path: Path) -> None:
+    """Of four in flight two are run while the loop has the others, where it works as long as a run lasts."""
+    bench = Bench(tmp_path, times=((1, 1.0), (2, 1.0), (4, 1.5), (16, 6.0)), aside=True)
+    for _ in range(4):
+        entries = [bench.ask() for _ in range(4)]
+        await bench.graph.running()
+        bench.worked.advance(4.0)
+        bench.graph.let(2)
+        await answers(*entries)
+    assert bench.graph.rows[0] == 4
+    assert bench.graph.rows[-2:] == [2, 2]
     bench.batcher.close()
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.estimates import Hope, Pace
+from gateway.estimates import Hope, Pace, Turn
 from gateway.schedule import Times
+from groundwork.clock import FakeClock
 
 # A perceptron of 21 MB on one core: seconds by rows.
 PERCEPTRON: Times = ((1, 793e-6), (2, 800e-6), (4, 814e-6), (8, 1021e-6), (16, 1201e-6), (32, 2250e-6))
@@ -37,6 +38,22 @@ def test_the_pace_of_an_unmeasured_version_is_its_last_run() -> None:
     assert pace.seconds(3) == 0
     pace.note(2, 0.5)
     assert pace.seconds(3) == 0.5
+
+
+def test_a_turn_is_what_the_loop_works_for_a_request() -> None:
+    """Work between two runs is shared by those that were run; what one alone or a rest had is not counted."""
+    clock = FakeClock()
+    turn = Turn(clock.monotonic)
+    for _ in range(60):
+        clock.advance(0.8e-3)
+        turn.note(8, alone=False)
+    assert turn.seconds == pytest.approx(100e-6, rel=0.01)
+    clock.advance(5.0)
+    turn.note(1, alone=True)
+    assert turn.seconds == pytest.approx(100e-6, rel=0.01)
+    clock.advance(5.0)
+    turn.note(1, alone=False)
+    assert turn.seconds < 200e-6
 
 
 def test_waiting_is_given_up_where_it_does_not_pay() -> None:

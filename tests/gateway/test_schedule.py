@@ -16,6 +16,7 @@ from gateway.schedule import (
     joins,
     lengths,
     seconds_for,
+    share,
     strayed,
     window,
 )
@@ -135,6 +136,50 @@ def test_halves_of_a_run_take_turns_with_the_loop() -> None:
     assert enough(QUICK, 0, 16, 64, aside=True) < 8
     assert enough(QUICK, 0, 16, 64, aside=False) == 16
     assert enough(PERCEPTRON, 8, 8, 64, aside=True) == 16
+
+
+@given(
+    st.sampled_from([PERCEPTRON, QUICK, TREES]),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.floats(0, 1e-2),
+    st.integers(1, 64),
+)
+def test_a_share_is_all_of_a_run_or_half_of_what_is_in_flight(
+    times: Times, requests: int, each: int, turn: float, most: int
+) -> None:
+    """Halves are of whole requests, two runs at most, and only where all are answered sooner by them."""
+    rows = requests * each
+    found = share(times, rows, requests, turn, most)
+    assert 1 <= found <= most
+    if found < most:
+        assert found % each == 0
+        assert found < rows <= 2 * found
+        apart = seconds_for(times, found) + seconds_for(times, rows - found)
+        assert max(apart, requests * turn) < seconds_for(times, rows) + requests * turn
+
+
+@pytest.mark.parametrize(
+    ("rows", "requests", "turn", "found"),
+    [
+        (16, 16, 0.0, 16),
+        (16, 16, 10e-6, 16),
+        (16, 16, 100e-6, 8),
+        (15, 15, 100e-6, 8),
+        (15, 3, 500e-6, 10),
+        (2, 2, 10e-6, 16),
+        (2, 2, 1e-3, 1),
+        (1, 1, 1e-3, 16),
+        (0, 0, 1e-3, 16),
+        (17, 17, 100e-6, 16),
+        (16, 16, 1.0, 16),
+    ],
+)
+def test_what_is_in_flight_runs_in_halves_where_the_loop_has_as_much_to_do(
+    rows: int, requests: int, turn: float, found: int
+) -> None:
+    """Neither where the loop has hardly anything to do, nor where it has so much that runs hardly count."""
+    assert share(PERCEPTRON, rows, requests, turn, 16) == found
 
 
 def test_nothing_waits_where_joining_saves_nothing() -> None:
