@@ -163,7 +163,7 @@ async def _wish(request: Request) -> Wish:
             raise TooLargeError(f"a command has at most {BODY_BYTES} bytes")
     try:
         wish = decoders.json_of(Wish).decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(f"this is not a command: {error}") from None
     header = request.headers.get
     revision = wish.revision if wish.revision is not None else _revision(header("if-match"))

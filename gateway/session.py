@@ -7,6 +7,7 @@ called from several threads at once.
 
 import ctypes
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +19,14 @@ from gateway.inference import Array
 from gateway.options import PLAIN, RunOptions
 from gateway.runtime import onnxruntime, open_session, runtime_errors
 from registry_client.errors import SignatureError
+from registry_client.graph import one_line
 from registry_client.signature import Datatype, Signature, numpy_dtype, signature_of
 
 _LINE: Final = 300
 _IN_A_NODE: Final = "while running"
+_FOLDER: Final = re.compile(r'(?<=")/[^"]*/(?=[^"/]*")')
+_ELSEWHERE: Final = "xternal data"
+"""What the runtime speaks of where it misses the file with a graph's weights."""
 _BFLOAT16: Final = 16  # onnx.TensorProto.BFLOAT16
 _BITS: Final = np.dtype(numpy_dtype(Datatype.BF16))
 
@@ -54,8 +59,9 @@ class Session:
         except SignatureError as error:
             raise LoadError(f"{title}: {error}") from None
         except Exception as error:  # noqa: BLE001  the runtime raises many kinds, some of them bare
-            reason = _line(error).replace(f"{path.parent}/", "")  # clients are told, and need no folders
-            raise LoadError(f"{title}: the graph does not load: {reason}; publish it again") from None
+            # Clients are told, and need no folders: neither that of the copies nor ours.
+            reason = _FOLDER.sub("", one_line(error).replace(f"{path.parent}/", ""))
+            raise LoadError(f"{title}: the graph does not load: {reason}; {_remedy(reason)}") from None
         return cls(session, signature)
 
     def run(self, feeds: dict[str, Array]) -> list[Array]:
@@ -126,6 +132,13 @@ def _shortest(session: Any) -> Run:
     known = type(inner).__name__ == "InferenceSession" and callable(getattr(inner, "run", None))
     shortest: Run = inner.run if known and inner is not None else session.run
     return shortest
+
+
+def _remedy(reason: str) -> str:
+    """What to do about a graph that does not load, and why."""
+    if _ELSEWHERE in reason:
+        return "its weights stand in another file: `driftgate push` the graph, which brings them in"
+    return "publish it again"
 
 
 def _line(error: Exception) -> str:

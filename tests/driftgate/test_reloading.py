@@ -83,7 +83,7 @@ async def test_what_cannot_be_honoured_is_said(gateway: Gateway) -> None:
 
 
 async def test_what_nobody_foresaw_ends_no_line(gateway: Gateway) -> None:
-    """Settings that are read in a way nobody foresaw are refused, and the next reload finds the line there."""
+    """Settings that fail in a way nobody foresaw are refused, and the next reload finds the line there."""
     gateway.now = ValueError("month must be in 1..12")
     assert "cannot be read (ValueError: month must be" in (await gateway.read())["error"]
     gateway.now = CHANGED

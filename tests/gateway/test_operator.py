@@ -198,9 +198,13 @@ async def test_refusals(bench: Bench, verb: str, wish: dict[str, Any], status: i
     assert route.revision == 1
 
 
-async def test_a_command_is_text(bench: Bench) -> None:
-    """Bytes that are no UTF-8 are refused like any other body that is no command."""
-    answer = await bench.client.post("/v1/rollouts/m/start", content=b'{"candidate":"\xff"}')
+@pytest.mark.parametrize(
+    "body",
+    [b'{"candidate":"\xff"}', b'{"candidate":"2","spec":{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}}"],
+)
+async def test_a_command_is_text(bench: Bench, body: bytes) -> None:
+    """No UTF-8, or brackets too deep in each other, are refused like any other body that is no command."""
+    answer = await bench.client.post("/v1/rollouts/m/start", content=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 
 

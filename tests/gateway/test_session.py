@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from gateway.errors import InvalidInputError, LoadError, RunError
@@ -23,6 +24,25 @@ def test_what_does_not_load_is_one_line_that_names_it(tmp_path: Path, graph: byt
     with pytest.raises(LoadError, match=r"^model m version 1: ") as caught:
         opened(tmp_path, graph)
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_runtime_says_stands_without_its_source(tmp_path: Path) -> None:
+    """A line that is cut at a place in C++ says nothing of the graph, here that it is of a later opset."""
+    graph = onnx.load_from_string(logistic())
+    graph.opset_import[0].version = 99
+    with pytest.raises(LoadError, match=r"does not load: .*opset.*; publish it again$") as caught:
+        opened(tmp_path, graph.SerializeToString())
+    assert "onnxruntime_src" not in str(caught.value)
+
+
+def test_weights_in_another_file_are_told_with_what_brings_them_in(tmp_path: Path) -> None:
+    """A graph that was put into the registry without the file of its weights wants a push."""
+    graph = onnx.load_from_string(logistic())
+    onnx.external_data_helper.convert_model_to_external_data(graph, location="gone.bin", size_threshold=0)
+    for tensor in graph.graph.initializer:
+        tensor.ClearField("raw_data")
+    with pytest.raises(LoadError, match=r'"gone\.bin".*`driftgate push` the graph'):
+        opened(tmp_path, graph.SerializeToString())
 
 
 def test_a_failing_node_and_refused_inputs_are_told_apart(tmp_path: Path) -> None:
