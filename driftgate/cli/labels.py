@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +13,15 @@ import click
 
 from driftgate import show
 from driftgate.cli.options import gateway_option, json_option
-from driftgate.errors import CommandError
+from driftgate.errors import CommandError, RemoteError
 from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 from driftgate.waiting import doing
 
 BATCH: Final = 500
 WORDS: Final = {"true": True, "false": False}
+_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
+_MOST_ROW: Final = 2**32 - 1
 
 
 @click.group(
@@ -67,6 +70,8 @@ def send(
     one = prediction_id or client_id
     if (file is None) == (one is None) or (one is not None) != (label is not None):
         raise click.UsageError("give FILE, or --label with --id or --client-id")
+    if label is not None and not label.strip():
+        raise click.UsageError("--label is empty; give what really happened")
     if file is not None:
         found = _read(file)
     else:
@@ -88,10 +93,13 @@ def said_of(accepted: int, model: str) -> str:
 
 
 def typed(text: str) -> int | float | bool | str:
-    """The value that a text means; JSON has no word for numbers that are not finite, so they are texts."""
+    """The value that a text means; JSON has no word for numbers that are not finite, so they are texts.
+
+    Texts are also digits that Python alone takes for a number: "1_2" is the name of a class, and not twelve.
+    """
     if text.strip().lower() in WORDS:
         return WORDS[text.strip().lower()]
-    for kind in (int, float):
+    for kind in (int, float) if text.isascii() and "_" not in text else ():
         try:
             value = kind(text)
         except ValueError:
@@ -104,9 +112,21 @@ def _send(api: Api, model: str, found: Sequence[dict[str, Any]]) -> int:
     accepted = 0
     with doing(f"sending {show.count(len(found))} labels") as say:
         for batch in _batches(found):
-            accepted += api.post(f"/v2/models/{part(model)}/labels", {"labels": list(batch)})["accepted"]
+            try:
+                answer = api.post(f"/v2/models/{part(model)}/labels", {"labels": list(batch)})
+            except RemoteError as error:
+                raise _stopped(error, accepted) from error
+            accepted += answer["accepted"]
             say(f"{show.count(accepted)} of {show.count(len(found))} labels are in the log")
     return accepted
+
+
+def _stopped(error: RemoteError, accepted: int) -> RemoteError:
+    """The refusal, with what stands before it: a label of the list is numbered from there."""
+    if not accepted:
+        return error
+    said = f"of the labels after the first {accepted}, which are in the log: {error}"
+    return RemoteError(said, status=error.status, remote_code=error.remote_code)
 
 
 def _batches(found: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
@@ -125,16 +145,39 @@ def _read(file: Path) -> list[dict[str, Any]]:
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets put a mark before it
         rows = csv.DictReader(stream)
-        columns = set(rows.fieldnames or ())
-        if "label" not in columns or not columns & {"id", "client_id"}:
-            raise CommandError(
-                f"{file}: wanted the columns label and id (or client_id), found {', '.join(sorted(columns))}"
-            )
-        name = "id" if "id" in columns else "client_id"
+        name = _name_column(file, rows.fieldnames or ())
         for line, row in enumerate(rows, start=2):
-            place = (row.get("row") or "0").strip()
-            if not place.isdecimal() or not row[name] or not row["label"]:
+            if any(row.pop(None, ())):  # what stands behind the last column
                 raise CommandError(
-                    f"{file}, line {line}: wanted an id, a whole row number and a label, found {dict(row)}"
+                    f"{file}, line {line}: wanted {len(row)} values, found more; put a text with a comma in "
+                    "quotes"
+                )
+            place = (row.get("row") or "0").strip()
+            if not (_is_place(place) and _is_name(name, row[name]) and (row["label"] or "").strip()):
+                raise CommandError(
+                    f"{file}, line {line}: wanted an id, a whole row number and a label, found {row}"
                 )
             yield {name: row[name].strip(), "row": int(place), "value": typed(row["label"])}
+
+
+def _name_column(file: Path, columns: Sequence[str]) -> str:
+    """The column that names predictions; CommandError where that, or the labels, are not there once."""
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise CommandError(f"{file}: the column {twice[0]} is there twice; leave one out")
+    if "label" not in columns or not {"id", "client_id"} & set(columns):
+        raise CommandError(
+            f"{file}: wanted the columns label and id (or client_id), found {', '.join(sorted(columns))}"
+        )
+    return "id" if "id" in columns else "client_id"
+
+
+def _is_place(text: str) -> bool:
+    """Whether a text is the number of a row that a prediction can have."""
+    return text.isdecimal() and len(text) <= len(str(_MOST_ROW)) and int(text) <= _MOST_ROW
+
+
+def _is_name(column: str, text: str | None) -> bool:
+    """Whether a text can name a prediction; one wrong id would refuse all labels that are sent with it."""
+    named = (text or "").strip()
+    return bool(named) if column == "client_id" else _ID.fullmatch(named) is not None
