@@ -25,7 +25,8 @@ from typing import Final, Self
 from groundwork.errors import LockedError, NoRoomError
 
 LOCK_NAME: Final = "lock"
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where there is no room."""
 
 
 def said_of(error: OSError) -> str:
@@ -46,7 +47,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise NoRoomError(f"{path}: no room for {len(content)} bytes; free disk space") from error
         raise
     sync_folder(path.parent)
@@ -100,7 +101,7 @@ def allocate(path: Path, size: int) -> None:
     except OSError as error:
         if is_new:
             path.unlink(missing_ok=True)
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise NoRoomError(f"{path}: no room for {size} bytes; free disk space or ask for less") from error
         raise
     finally:
@@ -113,7 +114,7 @@ def allocate_parts(descriptor: int, parts: Iterable[tuple[int, int]]) -> bool:
         for start, end in parts:
             os.posix_fallocate(descriptor, start, end - start)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             return False
         raise
     return True

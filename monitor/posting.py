@@ -45,7 +45,7 @@ class Poster:
 
 
 def _trusted() -> ssl.SSLContext:
-    """Who may sign a receiver's certificate: whom certifi names, and whom the system or SSL_CERT_FILE does."""
+    """Who may sign a receiver's certificate: whom certifi names, and whom the system (SSL_CERT_FILE) does."""
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     return context

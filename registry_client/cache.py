@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from registry_client.errors import DigestMismatchError
+from groundwork.files import FULL
+from registry_client.errors import DigestMismatchError, RegistryError
 from registry_client.manifest import Manifest
 
 _CHUNK: Final = 1 << 20
@@ -40,6 +41,7 @@ def cached(folder: Path, manifest: Manifest, source: Callable[[], BinaryIO], *, 
 
     Raises:
         DigestMismatchError: the source's bytes are not those of the manifest.
+        RegistryError: there is no room for the copy.
     """
     place = folder / f"{manifest.digest.removeprefix('sha256:')}.onnx"
     if place.exists():
@@ -54,6 +56,13 @@ def cached(folder: Path, manifest: Manifest, source: Callable[[], BinaryIO], *, 
         if found != manifest.digest:
             raise _mismatch(manifest, found, origin)
         beside.replace(place)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise RegistryError(
+            f"{manifest.name} version {manifest.version}: no room for its copy of {manifest.size} bytes in "
+            f"{folder}; free disk space"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return place

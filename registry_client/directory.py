@@ -129,7 +129,7 @@ class DirectoryRegistry:
         try:
             if not (place / MODEL).exists() and appear(self._root, place, files):
                 return manifest
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
             raise RegistryError(
                 f"models folder {self._root}: cannot be written ({error.strerror}); give a folder that can"
             ) from error

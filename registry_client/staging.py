@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from groundwork.errors import NoRoomError
-from groundwork.files import sync_folder
+from groundwork.files import FULL, sync_folder
 
 PREFIX: Final = ".staging-"
 
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def appear(root: Path, place: Path, files: Mapping[str, bytes]) -> bool:
@@ -44,7 +43,7 @@ def appear(root: Path, place: Path, files: Mapping[str, bytes]) -> bool:
             place.parent.mkdir(exist_ok=True)
             return _rename(stage, place)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise NoRoomError(f"{place}: no room for the model; free disk space") from error
             raise
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from registry_client.cache import cached, verified
-from registry_client.errors import DigestMismatchError
+from registry_client.errors import DigestMismatchError, RegistryError
+from tests.disks import MIB, small_disk
 from tests.registry_client.support import a_manifest
 
 
@@ -36,3 +37,12 @@ def test_bad_source_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DigestMismatchError, match=r"models/fraud/1/model.onnx"):
         cached(tmp_path, a_manifest(), lambda: io.BytesIO(b"other"), origin="models/fraud/1/model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_without_room_says_what_is_missing(tmp_path: Path) -> None:
+    """A full disk is told with the version, the folder and what to do, and keeps no half of a copy."""
+    content = bytes(2 * MIB)
+    with small_disk(tmp_path / "disk", 1) as cache:
+        with pytest.raises(RegistryError, match=r"fraud version 1: no room for its copy .* free disk space"):
+            cached(cache, a_manifest(content), lambda: io.BytesIO(content), origin="here")
+        assert list(cache.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from registry_client.errors import (
 from registry_client.manifest import digest_of
 from registry_client.profile import encode
 from registry_client.profiling import build_profile
+from tests.disks import small_disk
 from tests.registry_client.support import a_manifest
 from tests.strangers import nobody, open_folder
 
@@ -166,6 +168,14 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")
     with pytest.raises(RegistryError, match="cannot be written"):
         _published(tmp_path / "models")
+
+
+def test_folder_that_is_read_only(tmp_path: Path) -> None:
+    """A file system that takes nothing is told as the folder's fault, not as that of a file nobody knows."""
+    with small_disk(tmp_path / "models", 1) as models:
+        subprocess.run(["mount", "-o", "remount,ro", str(models)], check=True)  # noqa: S607  whichever there is
+        with pytest.raises(RegistryError, match=r"models: cannot be written \(Read-only .*give a folder"):
+            _published(models)
 
 
 def test_place_taken_by_something_else(tmp_path: Path) -> None:
