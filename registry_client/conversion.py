@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -130,11 +130,17 @@ def _initial_types(columns: Sequence[Column], datatypes: Sequence[Datatype]) -> 
 
 
 def _finish(graph: Any, names: Sequence[str]) -> bytes:
-    """Give the inputs their own names back, name a regressor's output, and fix the order of the rest."""
+    """Give the inputs their own names back, name a regressor's output, and fix the order of the rest.
+
+    An output that is called like a column ("label") makes way for it.
+    """
     renamed = {node.name: name for node, name in zip(graph.graph.input, names, strict=True)}
     taken = {name for node in graph.graph.node for name in (*node.input, *node.output)} | set(names)
     if len(graph.graph.output) == 1 and VALUE_OUTPUT not in taken:
         renamed[graph.graph.output[0].name] = VALUE_OUTPUT
+    for value in graph.graph.output:
+        if value.name in names and value.name not in renamed:
+            renamed[value.name] = _free(f"output_{value.name}", taken)
     _rename(graph.graph, renamed)
     for value in (*graph.graph.input, *graph.graph.output):
         value.name = renamed.get(value.name, value.name)
@@ -144,6 +150,13 @@ def _finish(graph: Any, names: Sequence[str]) -> bytes:
         graph.opset_import.add(domain=domain, version=version)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, or a longer one where that is taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _rename(graph: Any, renamed: Mapping[str, str]) -> None:

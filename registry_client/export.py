@@ -25,7 +25,14 @@ from registry_client.errors import (
 )
 from registry_client.graph import Graph, Reading, load_graph, one_line, read_outputs
 from registry_client.manifest import Task
-from registry_client.reference import Column, feed, feed_graph, is_frame, read_columns
+from registry_client.reference import (
+    Column,
+    columns_with_missing_texts,
+    feed,
+    feed_graph,
+    is_frame,
+    read_columns,
+)
 from registry_client.signature import Datatype, Signature
 from registry_client.translation import needs_doubles
 from registry_client.verification import Answers, Difference, Disagreement, Tolerance, best_margin, compare
@@ -262,13 +269,24 @@ def _answers(estimator: Any, reference: Any, task: Task) -> Answers:
             ) from error
         raise ReferenceDataError(
             f"the estimator fails on the reference: {one_line(error).rstrip('.')}; "
-            "give rows in the form it was fitted on"
+            f"give rows in the form it was fitted on{_gaps(reference)}"
         ) from error
     if task == "regression":
         return Answers(values.reshape(len(values), -1))
     if values.ndim != 1:
         raise PublishError("a classifier of several outputs cannot be published; publish one per output")
     return Answers(values, scores, None if margin is None else best_margin(margin))
+
+
+def _gaps(reference: Any) -> str:
+    """A word about missing texts, where there are any: not every estimator takes them, and CSV makes them."""
+    found = columns_with_missing_texts(reference)
+    if not found:
+        return ""
+    return (
+        f"; texts are missing in {', '.join(map(repr, found[:3]))}, as an empty cell of a CSV file is read: "
+        "fill them, or give a .parquet file, which has empty texts too"
+    )
 
 
 def _said(estimator: Any, reference: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:

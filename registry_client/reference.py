@@ -53,6 +53,15 @@ def read_columns(reference: Any) -> tuple[Column, ...]:
     return columns
 
 
+def columns_with_missing_texts(reference: Any) -> list[str]:
+    """The columns of a table that hold texts, and some of them not."""
+    if not is_frame(reference):
+        return []
+    kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in reference.dtypes.items()}
+    gaps = reference.isna().any()
+    return [str(name) for name, has_gaps in gaps.items() if has_gaps and kinds[str(name)] in "OUTS"]
+
+
 def feed(columns: Sequence[Column], datatypes: Sequence[Datatype]) -> dict[str, np.ndarray]:
     """The tensors by name, each cast to the datatype that its input has."""
     return {

@@ -11,10 +11,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from registry_client.errors import ReferenceDataError
 from registry_client.export import export_estimator
 from registry_client.signature import Datatype
 from registry_client.verification import Tolerance
@@ -36,6 +37,33 @@ def test_words_are_counted_on_every_system(kind: Any, beside: list[str]) -> None
     assert export.predictions.tolist() == fitted.predict(rows).tolist()
     nodes = onnx.load_model_from_string(export.model).graph.node
     assert [one.s for node in nodes for one in node.attribute if one.name == "locale"] == [b"C.UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "outputs"),
+    [
+        (LogisticRegression(), ["label", "probabilities"], ["output_label", "output_probabilities"]),
+        (LogisticRegression(), ["label", "output_label"], ["output_label_", "probabilities"]),
+        (LinearRegression(), ["variable", "prediction"], ["output_variable"]),
+    ],
+)
+def test_an_output_makes_way_for_a_column_of_its_name(
+    model: Any, columns: list[str], outputs: list[str]
+) -> None:
+    """A column keeps its name, which clients send, though a classifier's label is called so too."""
+    rows = loans()[["age", "salary (EUR)"]].set_axis(columns, axis=1)
+    export = export_estimator(model.fit(rows, approvals(loans())), rows, Tolerance(), None)
+    assert [spec.name for spec in export.signature.inputs] == columns
+    assert [spec.name for spec in export.signature.outputs] == outputs
+    assert export.reading.label_output == outputs[0]
+
+
+def test_missing_texts_are_told_where_an_estimator_fails_at_them() -> None:
+    """An empty cell of a CSV file is no empty text, and whoever fitted on those is told what to do."""
+    words = ColumnTransformer([("words", TfidfVectorizer(), "said")])
+    fitted = make_pipeline(words, LogisticRegression()).fit(SAID, KIND)
+    with pytest.raises(ReferenceDataError, match=r"texts are missing in 'said', as an empty cell of a CSV"):
+        export_estimator(fitted, SAID.replace("GOOD", None)[["said"]], Tolerance(), None)
 
 
 @pytest.mark.parametrize(
