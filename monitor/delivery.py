@@ -13,7 +13,7 @@ import asyncio
 import importlib
 import sqlite3
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -31,7 +31,7 @@ from monitor.reports import prune as prune_reports
 from monitor.reports import save as save_report
 from monitor.retries import Next, Response, judge, printable
 from monitor.settings import Webhook
-from monitor.signing import secrets_of, sign
+from monitor.signing import SigningKeys, sign
 from monitor.store import NAME
 from monitor.traces import span_id, trace_id, trace_of, traceparent
 
@@ -72,8 +72,8 @@ class Dispatcher:
         self._db = connection
         self._tracer = tracer
         self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
-        # Looked up once at the start: a secret that cannot be had is an error before anything is promised.
-        self._keys: Mapping[str, tuple[bytes, ...]] = {hook.endpoint: secrets_of(hook) for hook in webhooks}
+        # Looked up at the start too: a secret that cannot be had is an error before anything is promised.
+        self._keys = SigningKeys(webhooks, log)
         self._clock = clock
         self._draw = draw
         self._log = log
@@ -216,6 +216,7 @@ class Dispatcher:
     async def _sent(
         self, webhook: Webhook, identifier: str, body: bytes, attempt: int, context: str
     ) -> Response:
+        keys = await asyncio.to_thread(self._keys.of, webhook)
         timestamp = self._clock.now() // _NS
         headers = {
             "accept-encoding": "identity",
@@ -224,7 +225,7 @@ class Dispatcher:
             "traceparent": context,
             "webhook-id": identifier,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(self._keys[webhook.endpoint], identifier, timestamp, body),
+            "webhook-signature": sign(keys, identifier, timestamp, body),
             "x-attempt": str(attempt),
         }
         poster = self._poster or await self._open()

@@ -1,7 +1,8 @@
 """Standard Webhooks signatures: HMAC-SHA256 over "id.timestamp.body", keyed by the secret's bytes.
 
 Rules: exactly the bytes that are sent are signed; every attempt has its own timestamp; while a secret is
-being changed both sign. A secret is never shown, not even in an error.
+being changed both sign. A secret is never shown, not even in an error. A file that holds one may be written
+again while the monitor runs.
 """
 
 import base64
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from groundwork.logs import Log
 from monitor.errors import WebhookError
 from monitor.settings import Webhook
 
@@ -24,6 +26,30 @@ def secrets_of(webhook: Webhook, environ: Mapping[str, str] = os.environ) -> tup
     """The keys that sign for an endpoint, the current one first; WebhookError when one cannot be had."""
     written = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
     return tuple(_key(_looked_up(text, webhook.endpoint, environ), webhook.endpoint) for text in written)
+
+
+class SigningKeys:
+    """The keys of every endpoint, as their files hold them now; any thread may ask.
+
+    WebhookError at the start where one cannot be had; later the keys of before stay in force, and it is told.
+    """
+
+    def __init__(self, webhooks: Sequence[Webhook], log: Log) -> None:
+        self._keys = {webhook.endpoint: secrets_of(webhook) for webhook in webhooks}
+        self._faults: dict[str, str] = {}
+        self._log = log
+
+    def of(self, webhook: Webhook) -> tuple[bytes, ...]:
+        """The keys that sign for an endpoint, the current one first. Reads its files."""
+        name = webhook.endpoint
+        try:
+            self._keys[name] = secrets_of(webhook)
+            self._faults.pop(name, None)
+        except WebhookError as error:
+            if self._faults.get(name) != str(error):
+                self._faults[name] = str(error)
+                self._log.warning("secret-not-read", endpoint=name, fault=error)
+        return self._keys[name]
 
 
 def sign(keys: Sequence[bytes], identifier: str, timestamp: int, body: bytes) -> str:

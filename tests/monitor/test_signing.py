@@ -1,5 +1,6 @@
 """Tests of monitor.signing, against the reference implementation."""
 
+import io
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from standardwebhooks.webhooks import Webhook as Reference
 
+from groundwork.clock import FakeClock
+from groundwork.logs import Log
 from monitor.errors import WebhookError
 from monitor.settings import Webhook
-from monitor.signing import secrets_of, sign
+from monitor.signing import SigningKeys, secrets_of, sign
 from tests.monitor.worlds import SECRET
 
 OTHER = "whsec_" + "QUJD" * 8
@@ -35,6 +38,23 @@ def test_receivers_verify_with_the_old_and_with_the_new_secret(verifier: str) ->
         "webhook-signature": sign(keys, "evt_1", now, b'{"a":1}'),
     }
     assert Reference(verifier).verify('{"a":1}', headers) == {"a": 1}
+
+
+def test_a_file_that_is_written_again_signs_from_then_on(tmp_path: Path) -> None:
+    """A secret renewed in its file needs no restart; one that is broken leaves the old one in force."""
+    file, told = tmp_path / "secret", io.StringIO()
+    file.write_text(SECRET)
+    webhook = Webhook(url="http://x", secret=f"file:{file}", name="jobs")
+    keys = SigningKeys([webhook], Log(told, FakeClock()))
+    old = keys.of(webhook)
+    file.write_text(OTHER)
+    new = keys.of(webhook)
+    assert new == secrets_of(Webhook(url="http://x", secret=OTHER)) != old
+    for _ in range(2):
+        file.write_text("whsec_cut")
+        assert keys.of(webhook) == new
+    assert told.getvalue().count("secret-not-read") == 1
+    assert "whsec_cut" not in told.getvalue()
 
 
 def test_secrets_come_from_where_they_are_named(tmp_path: Path) -> None:
