@@ -100,6 +100,10 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    def leave(self) -> None:
+        """Tell it that the whole gateway stops."""
+        self._say(Word("leave"))
+
     def part(self) -> None:
         """Tell it to take no more connections, to finish and to end."""
         self._say(Word("part"))

@@ -114,6 +114,7 @@ class Children:
             if self._places.stage(child.place) in _ANSWERLESS:
                 child.signal(signal.SIGKILL)
             else:
+                child.leave()  # as its signal says, which may reach its loop after the next word
                 child.part()
         late = not await self.until_gone(seconds + self.patience)
         for child in self._living:

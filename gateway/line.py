@@ -137,6 +137,9 @@ class Line:
             self._loop.call_soon_threadsafe(what, *arguments)
 
     def _heard(self, word: Word) -> None:
+        if word.kind == "leave":
+            self.leave()
+            return
         if word.kind == "part":
             self.part()
             return

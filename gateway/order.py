@@ -38,12 +38,12 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Word(msgspec.Struct, frozen=True):
-    """`part`: take no more connections and end. `answer`: to the Ask of that number, or why it is refused.
+    """`leave`: the whole gateway stops. `part`: take no more connections and end.
 
-    `bar`: from now on `barred` is what is not to be loaded.
+    `answer`: to the Ask of that number, or why it is refused. `bar`: from now on `barred` is not to be loaded.
     """
 
-    kind: Literal["part", "answer", "bar"]
+    kind: Literal["leave", "part", "answer", "bar"]
     number: int = 0
     answer: Any = None
     error: str = ""

@@ -24,7 +24,7 @@ sys.exit(word["number"] + word["answer"])
 """
 )
 BABBLES = READS + "import os; os.write(0, b'what?\\n'); sys.stdin.readline()"
-LEAVES = READS + "sys.exit(9 if json.loads(sys.stdin.readline())['kind'] == 'part' else 1)"
+HEARS = READS + "sys.exit({'part': 9, 'leave': 8}[json.loads(sys.stdin.readline())['kind']])"
 
 Start = Callable[[str], Awaitable[Child]]
 
@@ -58,12 +58,15 @@ async def test_a_worker_is_answered_and_its_exit_code_is_kept(start: Start) -> N
         assert await child.ended == 4 + 3
 
 
-async def test_a_worker_that_is_told_to_part_hears_it(start: Start) -> None:
+@pytest.mark.parametrize(("tell", "code"), [(Child.part, 9), (Child.leave, 8)])
+async def test_a_worker_that_is_told_to_go_hears_it(
+    start: Start, tell: Callable[[Child], None], code: int
+) -> None:
     """The word comes over its line."""
-    child = await start(LEAVES)
-    child.part()
+    child = await start(HEARS)
+    tell(child)
     async with asyncio.timeout(60):
-        assert await child.ended == 9
+        assert await child.ended == code
 
 
 async def test_a_worker_that_babbles_is_not_listened_to_any_more(start: Start) -> None:

@@ -63,6 +63,14 @@ async def test_a_word_to_part_ends_the_waiting(bench: Bench) -> None:
     assert (bench.line.parting.is_set(), bench.line.leaving.is_set()) == (True, False)
 
 
+async def test_a_word_to_leave_comes_before_a_word_to_part(bench: Bench) -> None:
+    """Who is told both in one breath knows that the whole gateway stops, whatever became of its signal."""
+    bench.supervisor.sendall(encode(Word("leave")) + encode(Word("part")))
+    async with asyncio.timeout(PATIENCE):
+        await bench.line.parting.wait()
+    assert bench.line.leaving.is_set()
+
+
 async def test_answers_find_those_who_asked(bench: Bench) -> None:
     """Each has its own answer, in whatever order they come; one that nobody waits for is passed over."""
     first, second = (asyncio.create_task(bench.line.ask("workers", who)) for who in ("ada", "bob"))
