@@ -37,6 +37,8 @@ class Inbound:
         self._left = _PREFACE
         self._cut = b""
         self._mark = b""
+        self._ending: Incoming | None = None
+        """Whose last frame is under way."""
 
     def take(self, data: bytes) -> list[bytes]:
         """More bytes; those to send on instead."""
@@ -48,6 +50,8 @@ class Inbound:
             if self._mark:
                 told += (data[start:at], self._mark)
                 self._mark, start = b"", at
+            if self._ending is not None:
+                self._ending.finished, self._ending = True, None
             if at + HEAD > size:
                 self._cut, data, self._left = data[at:], data[:at], 0
                 break
@@ -86,7 +90,7 @@ class Inbound:
             self._held += length
             call.grew(length, crowded=self._held > self._incomings.small)
         if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            call.finished = True
+            self._ending = call
         elif kind == _RESET:
             self.over(stream)
         if kind not in (_HEADERS, _CONTINUATION) or not flags & _END_HEADERS:

@@ -151,6 +151,17 @@ async def test_a_message_that_is_too_slow_is_given_up(tmp_path: Path) -> None:
         assert "longer than 0.1 seconds" in await slow.details()
 
 
+async def test_a_last_frame_that_is_too_slow_is_given_up_too(tmp_path: Path) -> None:
+    """A message is not whole before its last byte, whatever the head of its last frame says."""
+    async with served(tmp_path, GatewaySettings(limits=LimitSettings(body_time=0.1))) as there:
+        one = await wire(there)
+        one.begin(INFERENCE, 1)
+        one.half(bytes((0, 0, 0, 0, 15)) + bytes(5), 1)
+        found = await one.until_over(1)
+        assert b"longer than 0.1 seconds" in found[-1].payload
+        one.close()
+
+
 class Slow:
     """A call whose message comes when it is let go."""
 

@@ -57,6 +57,11 @@ class Wire:
         """Some bytes of a call's message."""
         self._send(DATA, END_STREAM if last else 0, stream, part)
 
+    def half(self, part: bytes, stream: int) -> None:
+        """The last frame of a call's message, as long again as what comes of it."""
+        size = (2 * len(part)).to_bytes(3)
+        self._writer.write(size + bytes((DATA, END_STREAM)) + stream.to_bytes(4) + part)
+
     def reset(self, stream: int) -> None:
         """Take a call back."""
         self._send(RST_STREAM, 0, stream, (8).to_bytes(4))
