@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Word(msgspec.Struct, frozen=True):
     """`leave`: the whole gateway stops. `part`: take no more connections and end.
 
-    `answer`: to the Ask of that number, or why it is refused. `bar`: `barred` is what is not to be loaded now.
+    `answer`: to the Ask of that number, or why it is refused. `bar`: `barred` is what is not to be loaded.
     """
 
     kind: Literal["leave", "part", "answer", "bar"]
