@@ -78,7 +78,7 @@ class Loop:
         self.errors: Counter[str] = Counter()
         self.failure: BaseException | None = None
         self._resumed = False
-        self._frames = FRAMES
+        self._frames = FEWEST  # the first round is waited for, and nobody knows yet what a frame costs
         self._suspects = Suspects()
 
     def stop(self) -> None:

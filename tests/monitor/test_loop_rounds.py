@@ -123,7 +123,7 @@ def test_rows_of_history_become_events_once(world: World) -> None:
 def test_a_round_says_whether_there_is_more(world: World) -> None:
     """It was behind when it read as much as it may at once; it was idle when nothing was there."""
     assert world.loop.behind
-    world.write(FRAMES + 1)
+    world.write(FEWEST + 1)
     assert (world.loop.round(), world.loop.behind) == (True, True)
     assert (world.loop.round(), world.loop.behind) == (True, False)
     assert (world.loop.round(), world.loop.behind) == (False, False)
@@ -143,7 +143,7 @@ def test_a_stopped_loop_reads_what_is_there(world: World) -> None:
     world.write(3 * FRAMES)
     world.loop.stop()
     assert world.loop.run(poll=0.0, catch_up=0.0, enough=lambda _: False)
-    assert world.count("predictions") == FRAMES
+    assert world.count("predictions") == FEWEST
     assert world.loop.run(poll=0.0, catch_up=60.0, enough=lambda _: False)
     assert world.count("predictions") == 3 * FRAMES
 
@@ -152,7 +152,7 @@ def test_a_loop_that_another_thread_goes_on_with_has_not_ended(world: World) -> 
     """It returns after the round, and the next call reads on."""
     world.write(2 * FRAMES)
     assert not world.loop.run(poll=0.0, catch_up=0.0, enough=lambda _: True)
-    assert world.count("predictions") == FRAMES
+    assert world.count("predictions") == FEWEST
     assert world.loop.went_round.is_set()
 
 
@@ -170,8 +170,16 @@ def test_the_beat_is_that_of_rounds_that_succeed(world: World) -> None:
     assert world.loop.beat == began + 5.0
 
 
+def test_the_first_round_is_small_and_quick_ones_become_large(world: World) -> None:
+    """Whoever starts a monitor waits for its first round, whatever a frame costs."""
+    world.write(2 * FRAMES)
+    world.rounds(9)
+    assert world.pipeline.fed == [FEWEST, 16, 32, FRAMES, FEWEST]
+
+
 def test_slow_rounds_become_small_and_a_frame_alone_makes_none_larger(world: World) -> None:
     """What is read by itself is quick because it is little, which says nothing of the next round."""
+    world.loop._frames = FRAMES
     world.pipeline.cost = 0.3
     assert FEWEST * world.pipeline.cost > LONG_S
     world.write(FRAMES + 32 + 16 + 2 * FEWEST)
