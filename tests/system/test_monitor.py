@@ -135,7 +135,7 @@ async def killed_behind(monitor: Monitor) -> None:
     """Start it, and kill it again when it has read on, which is most likely somewhere in what it missed."""
     stood = offset(monitor.data)
     monitor.launch()
-    await until(lambda: offset(monitor.data) != stood, "it reads on")
+    await until(lambda: offset(monitor.data) != stood, "it reads on", seconds=120.0)
     monitor.kill()
 
 

@@ -35,6 +35,8 @@ async def test_connections_spread_evenly_under_load(gateway: Gateway) -> None:
     load = Load(Plan(gateway.http, "/v2/models/m/infer", rate=500, seconds=60.0))
     running = asyncio.create_task(load.run())
     try:
+        # Its own come first: what the workers share out evenly is what they hold in all.
+        await until(lambda: gateway.shown("driftgate_connections") == 16, "the load is under way")
         spreads = [await _spread(gateway, 16, busy=16) for _ in range(count(6, 50))]
     finally:
         load.stop()
