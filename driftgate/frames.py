@@ -17,9 +17,9 @@ def read_frame(file: Path) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415  loads slowly
 
     try:
-        if file.suffix == ".csv":
+        if file.suffix.lower() == ".csv":
             return pd.read_csv(file)
-        if file.suffix == ".parquet":
+        if file.suffix.lower() == ".parquet":
             require("export")
             return pd.read_parquet(file)
     except (ValueError, OSError) as error:

@@ -34,12 +34,14 @@ def open_registry(place: str | Path, cache: Path | None = None) -> Registry:
     verified where they lie.
 
     Raises:
-        RegistryError: the scheme is not in the table.
+        RegistryError: the scheme is not in the table, or no folder is named.
     """
     scheme, location = _split(place)
     if scheme not in BACKENDS:
         known = ", ".join(f"{name}:" for name in BACKENDS)
         raise RegistryError(f"registry {str(place)!r}: {scheme!r} is not known; use one of {known} or a path")
+    if scheme == "directory" and not location:
+        raise RegistryError(f"registry {str(place)!r}: wanted the path of a folder, found none; name one")
     kind = cast("Callable[[str, Path | None], Registry]", pkgutil.resolve_name(BACKENDS[scheme]))
     return kind(location, cache)
 

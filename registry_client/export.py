@@ -90,6 +90,7 @@ def export_graph(model: bytes, reference: Any, called: str = "the graph") -> Exp
     graph = load_graph(model, called)
     feeds = {} if reference is None else feed_graph(reference, graph.signature)
     outputs = graph.run(feeds) if feeds else {}
+    _refuse_other_rows(outputs, next((len(rows) for rows in feeds.values()), 0))
     for name, values in outputs.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
@@ -230,6 +231,16 @@ def _export(
         feeds=feeds,
         outputs=graph.run(feeds),
     )
+
+
+def _refuse_other_rows(outputs: Mapping[str, np.ndarray], rows: int) -> None:
+    """PublishError for an output that does not answer each reference row: there is nothing to count of it."""
+    for name, values in outputs.items():
+        if values.shape[:1] != (rows,):
+            raise PublishError(
+                f"output {name!r} has shape {list(values.shape)} for {rows} reference rows, wanted an answer "
+                "for each; publish without the reference, or export a graph that gives one"
+            )
 
 
 def _task(estimator: Any) -> Task:

@@ -18,7 +18,7 @@ import numpy as np
 
 from groundwork.clock import Clock, SystemClock
 from registry_client.backends import open_registry
-from registry_client.errors import ReferenceDataError, RegistryError, VersionExistsError
+from registry_client.errors import BadNameError, ReferenceDataError, RegistryError, VersionExistsError
 from registry_client.export import Export, class_text, export_estimator, export_graph
 from registry_client.manifest import Manifest, check_name, check_version, digest_of
 from registry_client.onnx_file import read_whole, require_whole
@@ -225,8 +225,7 @@ def _place(
         stored = _stored(registry, draft, profile, versions)
         if stored is not None:
             return stored
-        highest = max(map(int, versions), default=0)
-        manifest, content = _finish(draft, profile, str(highest + 1))
+        manifest, content = _finish(draft, profile, _next(draft.name, versions))
         try:
             return registry.publish(manifest, model, content)
         except VersionExistsError:
@@ -234,6 +233,17 @@ def _place(
     raise VersionExistsError(
         f"model {draft.name!r}: {_RACES} versions in a row were taken by other publishers; try again"
     )
+
+
+def _next(name: str, versions: Sequence[str]) -> str:
+    """The highest version plus one; VersionExistsError where there is no higher one."""
+    highest = max(map(int, versions), default=0)
+    try:
+        return check_version(str(highest + 1))
+    except BadNameError:
+        raise VersionExistsError(
+            f"model {name!r} has version {highest}, the highest there can be; name a free one with --version"
+        ) from None
 
 
 def _stored(

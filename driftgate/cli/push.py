@@ -56,13 +56,13 @@ _FP64: Final = "wanted FP32, found FP64"
 @click.option("--held-out", is_flag=True, help="The model was not trained on the rows of --reference.")
 @click.option(
     "--tolerance",
-    type=float,
+    type=click.FloatRange(min=0),
     metavar="X",
     help="Greatest difference of a score between the ONNX graph and the original.  [default: 0.001]",
 )
 @click.option(
     "--tolerate-rows",
-    type=int,
+    type=click.IntRange(min=0),
     metavar="N",
     help="How many reference rows may differ by more than that.  [default: 0]",
 )
@@ -150,7 +150,7 @@ def _tolerance(score: float | None, rows: int | None) -> Tolerance:
 
 def _model(file: Path) -> Any:
     """The path of a graph as it is, or the estimator in a joblib file."""
-    if file.suffix == ".onnx":
+    if file.suffix.lower() == ".onnx":
         return file
     _refuse_other_files(file)
     import joblib  # noqa: PLC0415  part of scikit-learn

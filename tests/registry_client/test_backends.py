@@ -158,6 +158,13 @@ def test_unknown_scheme() -> None:
         open_registry("mlflow://host")
 
 
+@pytest.mark.parametrize("place", ["", "directory:"])
+def test_no_folder_is_named(place: str) -> None:
+    """A variable that was never set does not mean the folder that somebody happens to stand in."""
+    with pytest.raises(RegistryError, match="wanted the path of a folder, found none"):
+        open_registry(place)
+
+
 def test_plain_path_is_a_directory(tmp_path: Path) -> None:
     """A path without a scheme, as text or as a Path, is a directory."""
     _add(open_registry(str(tmp_path)))

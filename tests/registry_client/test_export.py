@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from sklearn.base import clone
@@ -348,6 +349,19 @@ def test_ready_graph() -> None:
     assert export.predictions is not None
     assert export.predictions.tolist() == [2, 2, 2]
     assert export_graph(a_graph(), None).predictions is None
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_graph_that_answers_all_rows_at_once(keep: int) -> None:
+    """With a reference each row wants an answer, as there is nothing else to count; without it is read."""
+    total = onnx.helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=keep)
+    ends = [onnx.helper.make_tensor_value_info(*end) for end in (("x", 1, [None, 2]), ("sum", 1, None))]
+    graph = onnx.helper.make_graph([total], "g", ends[:1], ends[1:])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    with pytest.raises(PublishError, match=r"output 'sum' has shape .* for 3 reference rows"):
+        export_graph(model, np.ones((3, 2)))
+    assert export_graph(model, None).predictions is None
 
 
 def test_graph_with_infinite_answers() -> None:

@@ -120,6 +120,15 @@ def test_a_broken_older_version_keeps_nobody_from_publishing(
     assert "version 2 of model loans is passed over" in caplog.text
 
 
+def test_no_version_above_the_highest() -> None:
+    """Where no higher number is left the model is named, and what to do; a free one is still taken."""
+    registry = MemoryRegistry("")
+    publish(a_graph(), name="m", registry=registry, version=10**18 - 1)
+    with pytest.raises(VersionExistsError, match=r"'m' has version 9+, the highest .* --version"):
+        publish(a_graph(5.0), name="m", registry=registry)
+    assert publish(a_graph(5.0), name="m", registry=registry, version=1).version == "1"
+
+
 def test_racing_publishers(tmp_path: Path) -> None:
     """Publishers that race without naming a version all get one of their own."""
     start = threading.Barrier(6)

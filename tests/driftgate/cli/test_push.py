@@ -57,6 +57,24 @@ def test_it_says_how_good_the_version_is(tmp_path: Path, trained: list[str]) -> 
     assert "wrong on 0.00% of 40 held-out rows" in said
 
 
+def test_a_file_of_another_system_is_known_by_its_suffix(tmp_path: Path, trained: list[str]) -> None:
+    """MODEL.ONNX and ROWS.CSV are what they are called."""
+    (tmp_path / "rows.csv").rename(tmp_path / "ROWS.CSV")
+    assert _run(tmp_path, *[text.replace("rows.csv", "ROWS.CSV") for text in trained])[0] == 0
+    (tmp_path / "M.ONNX").write_bytes(a_graph())
+    code, said = _run(tmp_path, str(tmp_path / "M.ONNX"))
+    assert (code, "version 2" in said) == (0, True)
+
+
+@pytest.mark.parametrize("option", ["--tolerance", "--tolerate-rows"])
+def test_nothing_less_than_no_difference_is_tolerated(
+    tmp_path: Path, trained: list[str], option: str
+) -> None:
+    """A number below 0 is misuse, and no disagreement of the graph on none of the rows."""
+    code, said = _run(tmp_path, *trained, option, "-1")
+    assert (code, "-1" in said, "range x>=0" in said) == (2, True, True)
+
+
 def test_the_same_again_says_that_nothing_was_published(tmp_path: Path, trained: list[str]) -> None:
     """Whoever pushes twice does not take the first version for a second one."""
     assert _run(tmp_path, *trained)[0] == 0
