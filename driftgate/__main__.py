@@ -103,8 +103,10 @@ def _hint(error: click.UsageError) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    """Say why in one line on stderr; red where it is a terminal."""
-    line = " ".join(message.split())
+    """Say why in one line on stderr, without control characters; red where it is a terminal."""
+    from monitor.retries import printable  # noqa: PLC0415  only what fails needs it
+
+    line = printable(message)
     click.echo(f"{click.style('driftgate:', fg='red', bold=True)} {line}", err=True)
     return code
 

@@ -13,6 +13,7 @@ from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
 from gateway.views import Models, ModelView
 from groundwork import decoders
+from monitor.retries import printable
 from rollouts.route import UNLOADED
 
 if TYPE_CHECKING:
@@ -109,9 +110,9 @@ def _tell_registry(place: str, *, as_json: bool) -> None:
 def listed(view: ModelView) -> tuple[Any, ...]:
     """A model's line in the list."""
     candidate = f"{view.candidate} at {view.weight} %" if view.candidate else None
-    faults = "; ".join(f"{version or 'model'}: {why}" for version, why in view.faults.items()) or None
+    faults = "; ".join(f"{version or 'model'}: {printable(why)}" for version, why in view.faults.items())
     stable = f"{view.stable}, {UNLOADED}" if view.unloaded else view.stable
-    return view.name, " ".join(view.versions), stable, candidate, view.revision or None, faults
+    return view.name, " ".join(view.versions), stable, candidate, view.revision or None, faults or None
 
 
 def _tell_view(view: ModelView) -> None:
@@ -119,7 +120,8 @@ def _tell_view(view: ModelView) -> None:
     rows = []
     for version in sorted({*view.versions, *view.loaded}, key=int):  # a registry that is gone lists none
         loaded = view.loaded.get(version, 0)
-        rows.append((version, standing(view, version), loaded or None, view.faults.get(version)))
+        fault = printable(view.faults.get(version, "")) or None  # graphs name their nodes as they like
+        rows.append((version, standing(view, version), loaded or None, fault))
     show.table(("VERSION", "ANSWERS", "LOADED IN", "FAULT"), rows)
     if view.options:
         said = (f"{name} {_option(value)}" for name, value in view.options.items() if value not in ({}, []))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import onnx
 import pytest
 
 from driftgate.__main__ import run
@@ -31,6 +32,21 @@ def test_an_empty_registry_is_said_to_be_empty(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == f"no model is in {tmp_path}\n"
     assert run(["models", "list", "--models", str(tmp_path / "none")]) == 1
     assert "not found" in capsys.readouterr().err
+
+
+def test_a_fault_is_told_without_control_characters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A graph names its parts as it likes, and none of it steers the terminal of who looks at its fault."""
+    graph = onnx.load_from_string(a_graph())
+    graph.graph.node[0].op_type = "\x1b]0;mine\x07Magic"
+    (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
+    asked = ["push", str(tmp_path / "m.onnx"), "--name", "m", "--models", str(tmp_path / "models")]
+    assert run(asked) == 1
+    said = capsys.readouterr().err
+    assert "mine Magic" in said
+    assert "\x07" not in said
+    assert "\x07" not in listed(ModelView("m", ["1"], revision=1, stable="1", faults={"1": "a\x07b"}))[5]
 
 
 def test_an_unloaded_model_is_said_to_answer_nobody() -> None:
