@@ -303,7 +303,7 @@ class FastConnection(Connection):
 
     def _finish(self, cycle: httptools_impl.RequestResponseCycle, answer: Response) -> bool:
         """End the cycle with one write and no timer; False where something is in the way of that."""
-        busy = self.pipeline or self.flow.write_paused or self.transport.is_closing()
+        busy = self.pipeline or self._farewell or self.flow.write_paused or self.transport.is_closing()
         if busy or cycle.disconnected or not cycle.keep_alive or len(answer.body) > PIECE_BYTES:
             return False
         cycle.response_started = cycle.response_complete = True

@@ -151,6 +151,18 @@ ENDS: Final[dict[str, tuple[Sequence[bytes], list[int]]]] = {
     "no HTTP behind a page": ([GET + b"nonsense\r\n\r\n"], [200, 400]),
     "no HTTP behind several": ([post() + GET + post() + GET + b"nonsense\r\n\r\n"], [200] * 4 + [400]),
     "no HTTP behind a run in a thread": ([post(rows(200)) + b"nonsense\r\n\r\n"], [200, 400]),
+    "no HTTP behind a version that is looked for": (
+        [post(None, "X-Driftgate-Version: 9") + b"nonsense\r\n\r\n"],
+        [404, 400],
+    ),
+    "no HTTP behind a packed answer": (
+        [post(None, "Accept-Encoding: gzip") + b"nonsense\r\n\r\n"],
+        [200, 400],
+    ),
+    "large headers behind a packed answer": (
+        [post(None, "Accept-Encoding: gzip") + post(None, "A: " + "a" * 3000)],
+        [200, 431],
+    ),
     "no chunk behind others": (
         [GET + post() + chunked(BODY).replace(b"\r\n\r\n", b"\r\n\r\nz", 1)],
         [200, 200, 400],

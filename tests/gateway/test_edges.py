@@ -119,6 +119,19 @@ async def test_a_connection_outlives_its_runs(tmp_path: Path) -> None:
     assert [answer.header("connection") for answer in answers] == [None] * 9 + ["close"]
 
 
+async def test_what_is_refused_behind_a_run_ends_the_connection(tmp_path: Path) -> None:
+    """Behind an answer that was waited for off the loop, what is no HTTP is told so, and parted with."""
+
+    async def asked(here: Edge) -> list[Answered]:
+        client, model = await here.connect(), here.world.core.lanes.table["m"].stable
+        model.inline_rows, model.schedule = -1, A_SECOND
+        await client.send(post() + b"nonsense\r\n\r\n")
+        return await client.answers()
+
+    answers = await on_both(tmp_path, asked, IN_A_THREAD)
+    assert [answer.status for answer in answers] == [200, 400]
+
+
 async def test_a_second_run_off_the_loop_keeps_its_place(tmp_path: Path) -> None:
     """Where a candidate fails off the loop, stable runs there too, and what was sent ahead comes after it."""
     route = Route(model="m", revision=2, stable="1", candidate="2", weight=FULL)
