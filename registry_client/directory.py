@@ -170,6 +170,11 @@ class DirectoryRegistry:
 
     def _unknown(self, name: str, version: str) -> RegistryError:
         known = self._listed(name)
+        if not known and not self._root.is_dir():
+            said = (
+                f"model {name!r} has no version in {self._root}, which is not there; bring that folder back"
+            )
+            return UnknownModelError(said)
         if not known:
             return UnknownModelError(f"model {name!r} has no version in {self._root}; publish one")
         return UnknownVersionError(f"model {name!r} has no version {version}; it has {', '.join(known)}")

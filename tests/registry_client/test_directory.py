@@ -14,6 +14,7 @@ from registry_client.errors import (
     ManifestError,
     ProfileError,
     RegistryError,
+    UnknownModelError,
     UnknownVersionError,
 )
 from registry_client.manifest import digest_of
@@ -168,6 +169,17 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")
     with pytest.raises(RegistryError, match="cannot be written"):
         _published(tmp_path / "models")
+
+
+def test_folder_that_is_gone(tmp_path: Path) -> None:
+    """Whoever asks for a version is told that the folder is not there, and not to publish it again."""
+    registry = _published(tmp_path / "models")
+    manifest = registry.manifest("fraud", "1")
+    (tmp_path / "models").rename(tmp_path / "away")
+    with pytest.raises(UnknownModelError, match=r"models, which is not there; bring that folder back"):
+        registry.manifest("fraud", "1")
+    with pytest.raises(UnknownModelError, match=r"models, which is not there; bring that folder back"):
+        registry.artifact(manifest)
 
 
 def test_folder_that_is_read_only(tmp_path: Path) -> None:
