@@ -34,6 +34,7 @@ from tests.prediction_log import samples
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 60.0
+STARTED: list[subprocess.Popen[bytes]] = []
 DATED_NS = 10**15
 """A larger number is a time in nanoseconds; nothing else that is told is so large."""
 
@@ -89,6 +90,7 @@ class Running:
         file.write_bytes(msgspec.json.encode(self.settings))
         arguments = [sys.executable, "-m", "monitor", str(file), str(self.ready)]
         self.process = subprocess.Popen(arguments, cwd=ROOT)
+        STARTED.append(self.process)
         until(lambda: self.ready.exists() or self.process is None or self.process.poll() is not None)
         url = msgspec.json.decode(self.ready.read_bytes())["monitor"]
         # Whoever asks waits with the round for the database's lock, and for a processor.
@@ -103,7 +105,7 @@ class Running:
         """Signal it and wait for its exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(DEADLINE_S)
+        return self.process.wait(2 * DEADLINE_S)
 
 
 def until(fact: Callable[[], Any]) -> None:
@@ -113,6 +115,15 @@ def until(fact: Callable[[], Any]) -> None:
     while not fact():
         assert clock.monotonic() < deadline, "the fact did not come"
         pause.wait(0.02)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """What a test that failed has started runs no longer beside those after it."""
+    yield
+    while STARTED:
+        with STARTED.pop() as process:
+            process.kill()
 
 
 @pytest.fixture
@@ -257,7 +268,7 @@ def test_the_api_answers_mistakes_in_one_line(tmp_path: Path, receiver: Receiver
 @pytest.mark.system
 def test_a_stopping_monitor_catches_up_first(tmp_path: Path) -> None:
     """What is in the log when SIGTERM comes is counted and committed before the exit."""
-    running = Running(tmp_path, webhooks=())
+    running = Running(tmp_path, webhooks=(), catch_up=2 * DEADLINE_S)
     running.start().close()
     sink, traffic = SegmentSink(running.data / "log", clock=SystemClock()), Traffic(1)
     sink.write([traffic.predictions(8)[0] for _ in range(300)])
