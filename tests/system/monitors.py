@@ -20,13 +20,14 @@ from registry_client.manifest import Manifest, digest_of
 from registry_client.profile import encode, identify
 from registry_client.profiling import build_profile
 from tests import models
-from tests.facts import DEADLINE
 from tests.monitor import worlds
 from tests.system.program import Program
 
 WIDTH: Final = 4
 TRUE: Final = 1
 """What every label says: half of the reference rows are answered with it, of the drifted ones few."""
+PATIENCE: Final = 120.0
+"""Who asks waits for the end of a round, which gives way to everybody on the machine."""
 
 _ROWS: Final = 512
 _WAY: Final = np.random.default_rng(7).normal(size=WIDTH)
@@ -102,13 +103,13 @@ class Monitor(Program):
 
     def status(self) -> Any:
         """GET /v1/status."""
-        answer = httpx.get(f"{self.url}/v1/status", trust_env=False, timeout=DEADLINE)
+        answer = httpx.get(f"{self.url}/v1/status", trust_env=False, timeout=PATIENCE)
         assert answer.is_success, answer.text
         return answer.json()
 
     def total(self, name: str) -> float:
         """The sum of a metric over all its labels."""
-        text = httpx.get(f"{self.url}/metrics", trust_env=False, timeout=DEADLINE).text
+        text = httpx.get(f"{self.url}/metrics", trust_env=False, timeout=PATIENCE).text
         found = [line for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         return sum(float(line.split()[-1]) for line in found)
 

@@ -156,7 +156,7 @@ async def caught_up(monitor: Monitor, rows: int, labels: int) -> None:
         assert found["rows"] <= rows
         return bool(found["rows"] == rows and found["accuracy"]["labelled"] == labels)
 
-    await until(done, "the monitor has counted everything", seconds=60.0)
+    await until(done, "the monitor has counted everything", seconds=240.0)
 
 
 async def uninterrupted(world: World, rows: int, labels: int) -> Path:
