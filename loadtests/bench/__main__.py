@@ -1,8 +1,8 @@
 """`python -m loadtests.bench`: rounds of every server in turn, answers checked first, ratios to the naive.
 
-CPU is what the server's process tree was on a processor for, per request; the monitor's stands beside it.
-The servers of a round run one after the other so that a slow minute of the machine hits all of them; the
-medians of the rounds' ratios are what to quote.
+CPU is what the server's process tree was on a processor for, per request; the monitor's stands beside it. The
+generator has a processor to itself. The servers of a round have the others, one after the other, so that a
+slow minute of the machine hits all of them; the medians of the rounds' ratios are what to quote.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def main() -> None:
     """Every work asked for, a table each."""
     options = arguments()
     names = options.server or list(servers.SERVERS)
-    pinned = not options.no_pin and len(os.sched_getaffinity(0)) > 1
-    if pinned:
-        os.sched_setaffinity(0, {1})
+    cores: str | None = None
+    if not options.no_pin and len(os.sched_getaffinity(0)) > 1:
+        cores, own = servers.sides(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {own})
     models = Path(".cache/bench-models").resolve()
     kept: dict[str, list[list[dict[str, object]]]] = {}
     for name in options.work or works.WORKS:
@@ -77,7 +78,7 @@ def main() -> None:
             rows.append([])
             for server_name in names:
                 start = servers.SERVERS[server_name]
-                with start(work, "0" if pinned else None, options.workers) as server:
+                with start(work, cores, options.workers) as server:
                     check(server, work)
                     rows[-1].append(measure(server, work, options))
         load = f"open loop {options.rate:g}/s" if options.rate else f"{options.connections} connections"

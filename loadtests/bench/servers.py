@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -136,6 +136,12 @@ def _runs(pid: int, package: str) -> bool:
 def pinned(cores: str | None) -> list[str]:
     """What stands before a command that is to run on these processors only."""
     return ["taskset", "-c", cores] if cores else []
+
+
+def sides(processors: Iterable[int]) -> tuple[str, int]:
+    """Of two processors or more: those of a server, as `taskset` takes them, and the generator's own."""
+    *servers, generator = sorted(processors)
+    return ",".join(map(str, servers)), generator
 
 
 Start = Callable[..., AbstractContextManager[Server]]
