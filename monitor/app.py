@@ -162,7 +162,14 @@ def _assembled(settings: MonitorSettings, data: Path, log: Log) -> Iterator[Part
         if tracer is not None:
             stack.callback(tracer.close)
         dispatcher = Dispatcher(
-            sending, settings.webhooks, clock, random.random, log, keep=settings.keep_events, tracer=tracer
+            sending,
+            settings.webhooks,
+            clock,
+            random.random,
+            log,
+            keep=settings.keep_events,
+            tracer=tracer,
+            turns=pipeline.lock,
         )
         yield Parts(
             settings, clock, loop, dispatcher, Desk(settings, pipeline, loop, dispatcher, reading, clock)

@@ -4,16 +4,17 @@ Rules: at least once, always with the same id; at most four posts at a time and 
 does not answer keeps the others waiting for one post's time at most. An endpoint that failed ten times in a
 row is tried once a minute until it answers. An attempt that fails as nobody foresaw is a failed attempt, and
 told in the log. Nothing is posted while what comes of it cannot be written. Storage is touched in threads of
-its own, so that a commit of the pipeline never holds up the API.
+its own, so that a commit of the pipeline never holds up the API; it is written in turns with the pipeline.
 
 Refuses to know: what an event means.
 """
 
 import asyncio
+import contextlib
 import importlib
 import sqlite3
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -34,6 +35,7 @@ from monitor.settings import Webhook
 from monitor.signing import SigningKeys, sign
 from monitor.store import NAME
 from monitor.traces import span_id, trace_id, trace_of, traceparent
+from monitor.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -55,9 +57,12 @@ _SET_BACK_S: Final = 1.0
 
 
 class Dispatcher:
-    """The one owner of `deliveries` and `endpoints` in monitor.db, on a connection of its own."""
+    """The one owner of `deliveries` and `endpoints` in monitor.db, on a connection of its own.
 
-    def __init__(
+    `turns` are those of whoever else writes the file in this process.
+    """
+
+    def __init__(  # noqa: PLR0913  the parts of a dispatcher, each its own
         self,
         connection: sqlite3.Connection,
         webhooks: Sequence[Webhook],
@@ -68,8 +73,10 @@ class Dispatcher:
         keep: float = KEEP_S,
         transport: "httpx.AsyncBaseTransport | None" = None,
         tracer: Tracer | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._db = connection
+        self._turns = turns or Turns()
         self._tracer = tracer
         self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
         # Looked up at the start too: a secret that cannot be had is an error before anything is promised.
@@ -117,12 +124,18 @@ class Dispatcher:
     def _changed(self, work: Callable[[], T]) -> T:
         """Do what somebody asked for, in a transaction; NoRoomError or LockedError where that cannot be."""
         try:
-            with transaction(self._db):
+            with self._changing():
                 return work()
         except sqlite3.OperationalError as error:
             if is_without_room(error):
                 raise NoRoomError(f"{NAME}: the disk is full; free disk space and ask again") from error
             raise LockedError(f"{NAME}: cannot be written now ({error}); ask again in a moment") from error
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A transaction, when it is our turn."""
+        with self._turns, transaction(self._db):
+            yield
 
     async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Response:
         """Post a body now, outside the outbox, signed as any other."""
@@ -132,11 +145,11 @@ class Dispatcher:
         self._prune()
         self._plan_by_the_clock()
         if outbox.is_stuck(self._db):
-            with transaction(self._db):
+            with self._changing():
                 outbox.bury(self._db)
         found = outbox.due(self._db, self._clock.now(), _AT_ONCE)
         if found:
-            with transaction(self._db):
+            with self._changing():
                 outbox.claim(self._db, found)
         return found
 
@@ -145,7 +158,7 @@ class Dispatcher:
         now = self._clock.now()
         ahead = now / _NS - self._clock.monotonic()
         if self._ahead - ahead > _SET_BACK_S:
-            with transaction(self._db):
+            with self._changing():
                 outbox.plan_again(self._db, now, _PROBE_S * _NS)
         self._ahead = ahead
 
@@ -154,7 +167,7 @@ class Dispatcher:
         now = self._clock.monotonic()
         if now - self._pruned < _PRUNE_S:
             return
-        with transaction(self._db):
+        with self._changing():
             pruned = outbox.prune(self._db, self._clock.now() - self._keep)
             prune_reports(self._db)
         # A full batch means that there is more.
@@ -254,7 +267,7 @@ class Dispatcher:
         await self._stored(lambda: self._write(after, what, now, reached=attempt is not None))
 
     def _write(self, delivery: Delivery, what: Next, now: int, *, reached: bool) -> None:
-        with transaction(self._db):
+        with self._changing():
             outbox.settle(self._db, delivery)
             if reached:
                 self._note_endpoint(delivery.endpoint, what, now)

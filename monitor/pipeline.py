@@ -10,8 +10,7 @@ every round it is in can be left out.
 
 import contextlib
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -30,6 +29,7 @@ from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.shown import Shown
 from monitor.streams import StreamEnds, resumed
+from monitor.turns import Turns
 from monitor.watch import Watch
 from prediction_log.errors import LogError
 from prediction_log.frame import Frame, decode
@@ -45,8 +45,8 @@ _NS: Final = 1_000_000_000
 class Pipeline:
     """The one owner of everything in monitor.db that follows from the log.
 
-    `lock` is held during a round; who reads the state from another thread takes it. `shown` wants none. `ids`
-    are those of the folder whose log it is.
+    `lock` is held during a round; who reads the state from another thread takes it, and who writes the same
+    file. `shown` wants none. `ids` are those of the folder whose log it is.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Pipeline:
         settle(connection, self._keys)
         self._settings = settings
         self._catalogue = Catalogue(registry)
-        self.lock = threading.Lock()
+        self.lock = Turns()
         self.reload()
 
     def reload(self) -> None:
@@ -130,21 +130,31 @@ class Pipeline:
         reached, self.offset = self.offset, resumed(self.offset, source)
         return None if reached == self.offset else reached
 
-    def feed(self, frames: Sequence[tuple[Offset, bytes]], entries: Sequence[Entry] = ()) -> None:
-        """Take in frames and rows of the rollouts' history, and commit what follows with the new offsets.
+    def feed(
+        self,
+        frames: Sequence[tuple[Offset, bytes]],
+        entries: Sequence[Entry] = (),
+        *,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Take in rows of the rollouts' history, and frames until there are `enough` (asked after each).
 
-        Whatever it raises, nothing was taken in.
+        What follows is committed with the new offsets. Returns how many frames were taken in; whatever it
+        raises, nothing was.
         """
+        taken = 0
         with self._round():
             asked = [watch.asked.event for watch in self.watches if watch.asked is not None]
             self._intake.reports = store.load_reports(self._db, asked)
-            for offset, content in frames:
-                self._take(offset, content)
             for entry in entries:
                 self._intake.emit(notices.rollout(entry))
                 self.history = entry.sequence
-            if frames:
+            for taken, (offset, content) in enumerate(frames, 1):
+                self._take(offset, content)
                 self.left_out = 0
+                if enough():
+                    break
+        return taken
 
     def leave_out(self, offset: Offset, *, counts: bool = True) -> None:
         """Go on behind the next frame, the one at this offset, without having taken anything of it.
