@@ -7,8 +7,9 @@ any worker serves any operator. Reading them happens in a thread that nothing el
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
@@ -29,10 +30,20 @@ from rollouts.route import Route, weight_from_percent
 from rollouts.status import Status
 from rollouts.store import SqliteStore
 from rollouts.timeline import moments
+from rollouts.way_back import is_change, way_back
 
 PATIENCE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.005
 HISTORY_LIMIT: Final = 1000
+
+OWN: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "start": frozenset({"candidate", "spec"}),
+        "set-weight": frozenset({"weight", "hold"}),
+        "undo": frozenset({"to"}),
+    }
+)
+"""What only one verb goes by; to pass over it at another would do something else than was wished."""
 
 Advised = tuple[verbs.Verb, tuple[str, ...]]
 """A verb, and advice about what it was asked to do, one line each."""
@@ -45,7 +56,8 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an acting verb.
 
     `who` and `why` go into history. `candidate` and `spec` (a rollout file's document) belong to start,
-    `weight` (percent) and `hold` (pause there) to set-weight. `revision` makes the edit conditional: it is
+    `weight` (percent) and `hold` (pause there) to set-weight, `to` (the version that is to answer everything;
+    else one change back) to undo. `revision` makes the edit conditional: it is
     made only while the route stands at that revision.
     """
 
@@ -55,6 +67,7 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spec: dict[str, Any] | None = None
     weight: float | str | None = None
     hold: bool = False
+    to: str | None = None
     revision: int | None = None
 
 
@@ -123,12 +136,16 @@ class Console:
         self._thread.shutdown(wait=False)
 
     async def _verb(self, model: str, name: str, wish: Wish) -> Advised:
+        _check_fits(name, wish)
         if name == "start":
             return await self._start(model, wish)
         if name == "set-weight":
             if wish.weight is None:
                 raise MalformedError("set-weight needs `weight`, a percentage such as 5 or 0.5")
             return verbs.set_weight(_share(wish.weight), hold=wish.hold), ()
+        if name == "undo":
+            to = wish.to if wish.to is not None else await self._off_loop(self._way_back, model)
+            return verbs.undo(to, wish.why), ()
         plain: dict[str, verbs.Verb] = {
             "promote": verbs.promote,
             "pause": verbs.pause(wish.why),
@@ -136,7 +153,6 @@ class Console:
             "load": verbs.load,
             "unload": verbs.unload,
             "abort": verbs.abort(wish.why),
-            "undo": verbs.undo(wish.why),
         }
         return plain[name], ()
 
@@ -161,6 +177,11 @@ class Console:
             return await self._fleet.load(route.model, route.stable)
         except (LoadError, UnknownVersionError):
             return None
+
+    def _way_back(self, model: str) -> str:
+        """Where an undo leads that names no version; of two at once the second finds that it is there."""
+        route = self._route(model)
+        return way_back(route, self._store.last(model, is_change))
 
     def _apply(self, model: str, verb: verbs.Verb, name: str, wish: Wish) -> verbs.Change:
         expected = None if wish.revision is None else self._expected(model, wish.revision)
@@ -199,6 +220,14 @@ class Console:
     async def _off_loop(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         call = functools.partial(work, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _check_fits(name: str, wish: Wish) -> None:
+    """MalformedError for a field of another verb."""
+    for verb, fields in OWN.items():
+        for field in sorted(fields):
+            if verb != name and getattr(wish, field) != getattr(Wish(), field):
+                raise MalformedError(f"{name} takes no `{field}`, which belongs to {verb}; leave it out")
 
 
 def _share(percentage: float | str) -> int:

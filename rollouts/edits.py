@@ -6,7 +6,7 @@ edit a rollout needs, and what it does to the rollout's own record, is `rollouts
 
 from msgspec.structs import replace
 
-from rollouts.errors import RouteError
+from rollouts.errors import GoneBackError, RouteError
 from rollouts.route import REQUEST_KEY, Route, check, load_first
 
 
@@ -92,17 +92,31 @@ def abort(route: Route) -> Route:
             f"route of {route.model!r}: nothing is being rolled out, so there is nothing to abort; "
             f"to go back to an earlier stable use undo"
         )
-    return _settled(route, previous=None if route.previous == route.candidate else route.previous)
+    return _settled(route, previous=_behind(route))
 
 
-def undo(route: Route) -> Route:
-    """Return the route one change back: without its candidate, else with its previous version stable again.
+def undo(route: Route, to: str) -> Route:
+    """Return the route gone back to version `to`: stable without its candidate, or the previous as stable.
 
-    While a candidate is on trial nobody has blamed stable, so it stays. RouteError where there is neither.
+    It names where it leads and not how far, so that of two who say the same the second changes nothing.
+
+    Raises:
+        GoneBackError: The version answers everything already.
+        RouteError: It is neither stable nor previous, or is on trial.
     """
-    if route.candidate is not None:
+    if to == route.stable and route.candidate is None:
+        raise GoneBackError(
+            f"route of {route.model!r}: version {to} is stable already, and nothing is on trial"
+        )
+    if to == route.stable:
         return abort(route)
-    return _settled(route, stable=_previous(route), previous=route.stable)
+    if to == _behind(route):
+        return _settled(route, stable=to, previous=route.stable)
+    raise RouteError(
+        f"route of {route.model!r}: undo cannot lead to version {to[:40]}, only to "
+        f"{' or '.join(filter(None, (route.stable, _behind(route))))}; "
+        "a candidate is promoted, for any other version a rollout is started"
+    )
 
 
 def take_back(route: Route) -> Route:
@@ -110,7 +124,7 @@ def take_back(route: Route) -> Route:
 
     RouteError where no previous version is known.
     """
-    return _settled(route, stable=_previous(route), previous=None)
+    return _settled(route, stable=previous_of(route), previous=None)
 
 
 def finish(route: Route) -> Route:
@@ -152,20 +166,26 @@ def exposes(before: Route, after: Route) -> bool:
     return is_new or after.weight > before.weight
 
 
+def _behind(route: Route) -> str | None:
+    """The previous version, where it is not on trial anew."""
+    return None if route.previous == route.candidate else route.previous
+
+
+def previous_of(route: Route) -> str:
+    """Return the previous version; RouteError where none is known."""
+    if route.previous is None:
+        raise RouteError(
+            f"route of {route.model!r}: no previous version is known to go back to from {route.stable}"
+        )
+    return route.previous
+
+
 def _candidate(route: Route, wish: str) -> str:
     if route.candidate is None:
         nothing = "nothing is being rolled out; start a rollout first"
         why = load_first(route.model) if route.unloaded else nothing
         raise RouteError(f"route of {route.model!r}: cannot {wish}, {why}")
     return route.candidate
-
-
-def _previous(route: Route) -> str:
-    if route.previous is None:
-        raise RouteError(
-            f"route of {route.model!r}: no previous version is known to go back to from {route.stable}"
-        )
-    return route.previous
 
 
 def _settled(route: Route, **changes: object) -> Route:

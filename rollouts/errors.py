@@ -17,6 +17,12 @@ class RouteError(DriftgateError):
     code: ClassVar[str] = "bad-route"
 
 
+class GoneBackError(RouteError):
+    """An undo of what somebody has gone back from already; nothing was changed."""
+
+    code: ClassVar[str] = "gone-back"
+
+
 class SpecError(DriftgateError, ValueError):
     """A rollout file that says something it may not (a ValueError too, so that decoding adds the place)."""
 

@@ -10,7 +10,7 @@ The functions take a connection inside whatever transaction the caller has open.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -100,6 +100,14 @@ def latest(connection: sqlite3.Connection, model: str, count: int) -> list[Entry
         "SELECT body, chain FROM history WHERE model = ? ORDER BY sequence DESC LIMIT ?", (model, count)
     )
     return [_entry(body, chain) for body, chain in rows][::-1]
+
+
+def last(connection: sqlite3.Connection, model: str, wanted: Callable[[Entry], bool]) -> Entry | None:
+    """Return the newest row of a model that is `wanted`, or None; older rows are not read."""
+    rows = connection.execute(
+        "SELECT body, chain FROM history WHERE model = ? ORDER BY sequence DESC", (model,)
+    )
+    return next((entry for entry in (_entry(body, chain) for body, chain in rows) if wanted(entry)), None)
 
 
 def verify(connection: sqlite3.Connection) -> int:

@@ -132,6 +132,10 @@ class SqliteStore:
         """Return a model's last rows, ascending."""
         return self._read(lambda connection: history.latest(connection, model, count))
 
+    def last(self, model: str, wanted: Callable[[Entry], bool]) -> Entry | None:
+        """Return a model's newest row that is `wanted`, or None."""
+        return self._read(lambda connection: history.last(connection, model, wanted))
+
     def verify(self) -> int:
         """Check the chain of the whole history and return its length; ChainError names the broken row."""
         return self._read(history.verify)

@@ -153,15 +153,16 @@ def abort(reason: str = "") -> Verb:
     return verb
 
 
-def undo(reason: str = "") -> Verb:
-    """Go back by one change, with or without a rollout: drop the candidate, else bring the previous back.
+def undo(to: str, reason: str = "") -> Verb:
+    """Go back to version `to`, with or without a rollout: drop the candidate, or bring the previous back.
 
-    Without a candidate the present version becomes previous.
+    In the second case the present version becomes previous. Where one leads that names no version is
+    `rollouts.way_back`.
     """
 
     def verb(route: Route, rollout: Rollout | None, now: int) -> Change:
         del now
-        return Change(edits.undo(route), _ended(rollout, "rolled-back", reason), "undo")
+        return Change(edits.undo(route, to), _ended(rollout, "rolled-back", reason), "undo")
 
     return verb
 

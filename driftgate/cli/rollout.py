@@ -149,16 +149,25 @@ def abort(model: str, **common: Any) -> None:
     _act(model, "abort", common)
 
 
-@rollout.command(examples=('driftgate rollout undo fraud --reason "last release was wrong"',))
+@rollout.command(
+    examples=(
+        'driftgate rollout undo fraud --reason "last release was wrong"',
+        'driftgate rollout undo fraud --to 2 --reason "it was not the release"',
+    )
+)
 @click.argument("model")
+@click.option(
+    "--to", "version", metavar="N", help="The version that is to answer everything: stable or previous."
+)
 @acting
-def undo(model: str, **common: Any) -> None:
+def undo(model: str, *, version: str | None, **common: Any) -> None:
     """Go back by one change, with or without a rollout.
 
     A candidate, where there is one, is dropped, as by abort. Else the previous version is brought back: the
-    one that was stable before the present one.
+    one that was stable before the present one. After somebody else's undo or abort, with nothing started
+    since, it is refused: --to goes further back then, or forward again.
     """
-    _act(model, "undo", common)
+    _act(model, "undo", common, to=version)
 
 
 @rollout.command(examples=("driftgate rollout history fraud", "driftgate rollout history fraud --json"))
@@ -199,7 +208,8 @@ def _act(model: str, verb: str, common: dict[str, Any], **body: Any) -> None:
     """Do a verb and tell what came of it."""
     actor = common["actor"] or default_actor()
     api = Api("operator API", common["operator"])
-    answer = api.post(f"/v1/rollouts/{part(model)}/{verb}", {"who": actor, "why": common["reason"], **body})
+    given = {name: value for name, value in body.items() if value is not None}
+    answer = api.post(f"/v1/rollouts/{part(model)}/{verb}", {"who": actor, "why": common["reason"], **given})
     if common["as_json"]:
         show.facts(answer)
         return
@@ -239,7 +249,7 @@ def undone(done: Done) -> str:
     stable, candidate = earlier[-1].stable, earlier[-1].candidate
     if stable == done.status.stable:
         return f"candidate {candidate} is dropped"
-    return f"undo again brings version {stable} back"
+    return f"undo --to {stable} brings version {stable} back"
 
 
 def _status(api: Api, model: str) -> Status:

@@ -21,7 +21,7 @@ from groundwork.logs import Log
 from groundwork.ports import KeysSettings
 from prediction_log.record import Kind
 from tests.counts import count
-from tests.gateway.test_operator import Bench
+from tests.gateway.operated import Bench
 from tests.gateway.worlds import World, request
 from tests.keys import bearer, one_key, one_key_per_scope
 from tests.routes import METHODS, OPEN, check, filled

@@ -138,7 +138,7 @@ def on_full_disk(folder: Path) -> None:
     for turn in range(3):  # whatever was given up and not used, a neighbour takes
         fill(folder / f"neighbour {turn}")
         undone = Entry(actor="operator:ada", verb="undo")
-        route = store.edit("m", route.revision, edits.undo(route), undone)
+        route = store.edit("m", route.revision, edits.undo(route, edits.previous_of(route)), undone)
     assert route.stable == "1"
     while ballast.held >= BALLAST_BYTES // 2:
         ballast.give()

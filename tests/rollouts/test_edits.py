@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rollouts import edits
-from rollouts.errors import RouteError
+from rollouts.errors import GoneBackError, RouteError
 from rollouts.route import FULL, Route, arm, check
 
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
@@ -63,7 +63,7 @@ class AnyEdits(RuleBasedStateMachine):
         before = self.route
         if self._try(lambda: edits.promote(before)):
             assert (self.route.stable, self.route.previous) == (before.candidate, before.stable)
-            assert edits.undo(self.route).stable == before.stable
+            assert edits.undo(self.route, before.stable).stable == before.stable
 
     @rule()
     def abort(self) -> None:
@@ -76,17 +76,18 @@ class AnyEdits(RuleBasedStateMachine):
             assert (self.route.stable, self.route.previous) == (before.stable, previous)
             assert (self.route.candidate, self.route.shadow) == (None, None)
 
-    @rule()
-    def undo(self) -> None:
-        """Drop what is on trial, or else go back to the previous version, which can be undone itself."""
+    @rule(to=VERSIONS)
+    def undo(self, to: str) -> None:
+        """Go back to the version that is named, and said again, as another would, it changes nothing more."""
         before = self.route
-        could = before.previous is not None or before.candidate is not None
-        assert self._try(lambda: edits.undo(before)) == could
-        if before.candidate is not None:
-            assert (self.route.stable, self.route.candidate) == (before.stable, None)
-        elif could:
-            assert self.route.stable == before.previous
-            assert edits.undo(self.route).stable == before.stable
+        behind = before.previous if before.previous != before.candidate else None
+        could = to == behind or (to == before.stable and before.candidate is not None)
+        assert self._try(lambda: edits.undo(before, to)) == could
+        if could:
+            assert (self.route.stable, self.route.candidate, self.route.weight) == (to, None, 0)
+            assert not self._try(lambda: edits.undo(self.route, to))
+        if could and to != before.stable:
+            assert edits.undo(self.route, before.stable).stable == before.stable
 
     @rule()
     def take_back(self) -> None:
@@ -123,22 +124,27 @@ def test_a_second_rollout_is_refused_while_one_is_live() -> None:
         edits.start(route, "3")
 
 
-def test_undo_goes_back_by_one_change() -> None:
-    """A candidate that is on trial is dropped, and stable stays; without one the previous version is back."""
-    route = edits.promote(edits.start(edits.first("m", "1"), "2"))
-    back = edits.undo(edits.start(route, "3", weight=FULL, rollout="r"))
+def test_undo_leads_where_it_says() -> None:
+    """To stable a candidate is dropped, to previous stable is left too; said twice it changes nothing."""
+    route = edits.start(edits.promote(edits.start(edits.first("m", "1"), "2")), "3", weight=FULL, rollout="r")
+    back = edits.undo(route, "2")
     assert (back.stable, back.candidate, back.weight, back.rollout) == ("2", None, 0, None)
-    assert edits.undo(back).stable == "1"
+    further = edits.undo(route, "1")
+    assert (further.stable, further.previous, further.candidate) == ("1", "2", None)
+    with pytest.raises(GoneBackError, match="version 1 is stable already, and nothing is on trial"):
+        edits.undo(further, "1")
 
 
 def test_undo_never_brings_a_candidate_to_everybody() -> None:
-    """A candidate that is the previous version, or the only other one, is dropped, also by two undos."""
-    tried_again = edits.start(edits.undo(edits.promote(edits.start(edits.first("m", "1"), "2"))), "2")
+    """A candidate that is the previous version, or the only other one, can only be dropped."""
+    tried_again = edits.start(edits.undo(edits.promote(edits.start(edits.first("m", "1"), "2")), "1"), "2")
     for route in (tried_again, edits.start(edits.first("m", "1"), "2", weight=FULL)):
-        back = edits.undo(route)
+        back = edits.undo(route, "1")
         assert (back.stable, back.candidate, back.weight, back.previous) == ("1", None, 0, None)
-        with pytest.raises(RouteError, match="no previous version"):
-            edits.undo(back)
+        with pytest.raises(
+            RouteError, match="undo cannot lead to version 2, only to 1; a candidate is promoted"
+        ):
+            edits.undo(route, "2")
 
 
 def test_a_refused_edit_names_the_revision_that_stands() -> None:
@@ -161,7 +167,7 @@ def test_nothing_is_begun_with_a_model_that_is_unloaded() -> None:
         edits.start(route, "3")
     with pytest.raises(RouteError, match=said):
         edits.promote(route)
-    back = edits.undo(route)
+    back = edits.undo(route, "1")
     assert (back.stable, back.unloaded) == ("1", True)
     with pytest.raises(RouteError, match="abort or promote it before unloading"):
         edits.unload(edits.start(edits.first("m", "1"), "2"))

@@ -18,6 +18,7 @@ from rollouts.rollout import Hold, Rollout, RolloutSpec, Step
 from rollouts.route import FULL, Route, weight_from_percent
 from rollouts.store import SqliteStore
 from rollouts.verbs import Change, Verb
+from rollouts.way_back import is_change, way_back
 
 SPEC = RolloutSpec(
     steps=(
@@ -48,6 +49,7 @@ class AnyVerbs(RuleBasedStateMachine):
         self.route = edits.first("m", "1")
         self.rollout: Rollout | None = None
         self.now = 0
+        self.last: Entry | None = None
 
     def _do(self, verb: Verb) -> bool:
         self.now += 1
@@ -56,6 +58,8 @@ class AnyVerbs(RuleBasedStateMachine):
         except RouteError:
             return False
         assert change.route.revision == self.route.revision + 1
+        row = Entry(actor="operator:ada", verb=change.verb, before=self.route, after=change.route)
+        self.last = row if is_change(row) else self.last
         self.route = change.route
         self.rollout = change.rollout if change.rollout is not None and change.rollout.live else None
         return True
@@ -86,13 +90,30 @@ class AnyVerbs(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        """Wherever something can be gone back from it is, and never to what is on trial."""
+        """Wherever something can be gone back from it is, once: a second undo is told of the first."""
         before = self.route
-        could = before.previous is not None or before.candidate is not None
-        assert self._do(verbs.undo("x")) == could
+        back_to = before.previous if before.candidate is None else before.stable
+        could = back_to is not None and (self.last is None or self.last.verb not in ("abort", "undo"))
+        assert self._plain_undo() == could
         if could:
-            back_to = before.previous if before.candidate is None else before.stable
-            assert (self.route.stable, self.rollout) == (back_to, None)
+            assert (self.route.stable, self.route.candidate, self.rollout) == (back_to, None, None)
+            assert not self._plain_undo()
+
+    def _plain_undo(self) -> bool:
+        try:
+            to = way_back(self.route, self.last)
+        except RouteError:
+            return False
+        return self._do(verbs.undo(to, "x"))
+
+    @rule()
+    def undo_by_name(self) -> None:
+        """The previous version can always be gone to, and from there to the one that was left."""
+        before = self.route
+        if before.previous is not None and before.previous != before.candidate:
+            assert self._do(verbs.undo(before.previous, "x"))
+            assert self._do(verbs.undo(before.stable, "x"))
+            assert (self.route.stable, self.route.previous) == (before.stable, before.previous)
 
     @invariant()
     def route_and_rollout_agree(self) -> None:
@@ -188,19 +209,19 @@ def test_what_was_promoted_and_aborted_is_not_gone_back_to() -> None:
     change = after(*done)
     assert (change.verb, change.route.stable, change.route.previous) == ("abort", "1", None)
     with pytest.raises(RouteError, match="no previous version"):
-        after(*done, verbs.undo())
-    again = after(*done, verbs.start(SPEC, "2"), verbs.undo())
+        edits.previous_of(change.route)
+    again = after(*done, verbs.start(SPEC, "2"), verbs.undo("1"))
     assert (again.route.stable, again.route.candidate, again.verb) == ("1", None, "undo")
 
 
 def test_undo_in_a_step_drops_the_candidate() -> None:
-    """It does what abort does, for nobody has blamed stable; a second goes further back, a third returns."""
+    """It does what abort does, for nobody has blamed stable; by name it goes further back, and returns."""
     done = [verbs.start(SPEC, "2"), verbs.promote, verbs.finish, verbs.start(SPEC, "3"), verbs.advance]
-    undone, aborted = after(*done, verbs.undo()).route, after(*done, verbs.abort()).route
+    undone, aborted = after(*done, verbs.undo("2")).route, after(*done, verbs.abort()).route
     assert undone == aborted
     assert (undone.stable, undone.previous, undone.candidate) == ("2", "1", None)
-    assert after(*done, verbs.undo(), verbs.undo()).route.stable == "1"
-    assert after(*done, verbs.undo(), verbs.undo(), verbs.undo()).route.stable == "2"
+    assert after(*done, verbs.undo("2"), verbs.undo("1")).route.stable == "1"
+    assert after(*done, verbs.undo("1"), verbs.undo("2")).route.stable == "2"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +230,8 @@ def test_undo_in_a_step_drops_the_candidate() -> None:
         ([verbs.advance], "no rollout is live; start one first"),
         ([verbs.abort()], "nothing to abort"),
         ([verbs.promote], "nothing is being rolled out"),
-        ([verbs.undo()], "no previous version"),
+        ([verbs.undo("1")], "is stable already"),
+        ([verbs.undo("2")], "undo cannot lead to version 2, only to 1"),
         ([verbs.start(SPEC, "2"), verbs.start(SPEC, "3")], "rollout m-2-2 is progressing; abort it"),
         ([verbs.start(SPEC, "2"), verbs.resume], "only a paused one"),
         ([verbs.start(SPEC, "2"), verbs.promote, verbs.pause()], "it is baking"),

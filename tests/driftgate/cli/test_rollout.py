@@ -40,7 +40,7 @@ def test_what_answers_is_said_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("candidate", "stable", "said"),
     [
-        (None, "1", "undo again brings version 2 back"),
+        (None, "1", "undo --to 2 brings version 2 back"),
         ("3", "2", "candidate 3 is dropped"),
     ],
 )

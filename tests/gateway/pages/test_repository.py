@@ -24,7 +24,7 @@ from groundwork.keys import OPERATE, KeyBook, create
 from groundwork.logs import Log
 from groundwork.slots import SlotsReader
 from registry_client.memory import MemoryRegistry
-from tests.gateway.test_operator import STEPS, Bench
+from tests.gateway.operated import STEPS, Bench
 from tests.gateway.worlds import World
 from tests.keys import NOW, bearer
 from tests.models import logistic

@@ -1,0 +1,29 @@
+"""What operators can do to a rollout, through the operator API: two at once, and one after the other."""
+
+import asyncio
+
+from rollouts.history import Entry
+from tests.gateway.operated import STEPS, Bench
+
+
+async def test_of_two_who_undo_the_second_is_told_of_the_first(bench: Bench) -> None:
+    """Neither at once nor later does a second undo bring back what the first took away, unless it says so."""
+    await bench.done("start", candidate="2", spec=STEPS)
+    await bench.done("promote")
+    both = await asyncio.gather(bench.act("undo", who="ada"), bench.act("undo", who="bob"))
+    assert sorted(answer.status_code for answer in both) == [200, 409]
+    later = await bench.act("undo", who="cleo")
+    assert (later.status_code, later.json()["code"]) == (409, "gone-back")
+    assert "has gone back to version 1 already (undo, " in later.json()["error"]
+    assert (await bench.done("undo", to="2"))["status"]["stable"] == "2"
+    assert (await bench.act("undo", to="2")).json()["code"] == "gone-back"
+
+
+async def test_an_undo_after_notes_and_pauses_is_one_change_back(bench: Bench) -> None:
+    """What changes no version in between, such as a crash that was noted, hides no way back."""
+    await bench.done("start", candidate="2", spec=STEPS)
+    await bench.done("promote")
+    bench.store.note("m", Entry(actor="supervisor", verb="crash"))
+    assert (await bench.done("undo"))["status"]["stable"] == "1"
+    bench.store.note("m", Entry(actor="supervisor", verb="crash"))
+    assert (await bench.act("undo")).json()["code"] == "gone-back"
