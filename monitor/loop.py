@@ -25,11 +25,10 @@ from prediction_log.transport import Offset, Source
 from rollouts.history import Entry
 
 FRAMES: Final = 64
-"""As many are read in a round at most. A frame has one row or thousands, and a round is not cut short: what
-asks for the pipeline's state waits for its end, and so does the thread that would follow a starved one."""
-FEWEST: Final = 8
-LONG_S: Final = 2.0
-"""A round that took longer is followed by one of half as many frames, a much shorter one by twice as many."""
+"""As many are read at once, and taken in by a round, at most."""
+ROUND_S: Final = 0.5
+"""A round that has lasted so long ends with its frame, which has one row or thousands: whoever else would
+write monitor.db waits for that, and so do a program that starts and a thread that follows a starved one."""
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
 _OF_VALUES: Final = (
@@ -78,7 +77,8 @@ class Loop:
         self.errors: Counter[str] = Counter()
         self.failure: BaseException | None = None
         self._resumed = False
-        self._frames = FEWEST  # the first round is waited for, and nobody knows yet what a frame costs
+        self._ahead: Frames = ()  # read, and not taken in: a round ended before them
+        self._more = True  # as far as the last reading could tell
         self._suspects = Suspects()
 
     def stop(self) -> None:
@@ -88,15 +88,15 @@ class Loop:
     def run(self, *, poll: float, catch_up: float, enough: Callable[[float], bool]) -> bool:
         """Go round until stopped, then until the log is read or `catch_up` seconds passed.
 
-        True then; False where `enough`, asked after every round with the seconds that it waited, says that
-        another thread is to go on.
+        True then; False where `enough`, asked after every round with the seconds for which it was starved,
+        says that another thread is to go on.
         """
         pause = poll
         try:
             while not self._stopping.is_set():
                 waited = Waited()
                 pause = following(pause, poll, busy=self._try_round())
-                if enough(waited.seconds):
+                if enough(waited.starved):
                     return False
                 if pause:
                     self._stopping.wait(pause)
@@ -128,7 +128,7 @@ class Loop:
     def _note(self, code: str, fault: object) -> None:
         """A round failed, and is to be begun again."""
         self.errors[code] += 1
-        self._resumed = False  # the pipeline stands at its last commit again
+        self._resumed, self._ahead = False, ()  # the pipeline stands at its last commit again
         self._log.error("round-failed", code=code, fault=fault)
         self.went_round.set()  # who asks is to be told of the failure, and not to wait for its end
 
@@ -140,27 +140,35 @@ class Loop:
                 self._log.warning("log-cut-short", reached=str(reached), read_on=str(self._pipeline.offset))
                 self._suspects.clear()
             self._resumed = True
-        began = self._clock.monotonic()
-        alone = self._suspects.alone(self._pipeline.offset)
-        most = 1 if alone else self._frames
-        frames = self._source.read(self._pipeline.offset, most)
+        ends = self._clock.monotonic() + ROUND_S
+        frames = self._next(1 if self._suspects.alone(self._pipeline.offset) else FRAMES)
         entries = self._history.history(None, self._pipeline.history, _ENTRIES)
         if entries:
             self._pipeline.feed((), entries)
         for part in self._suspects.parts(frames):
-            self._feed(part)
-        self.behind = len(frames) == most
-        if not alone:
-            self._frames = portion(self._frames, self._clock.monotonic() - began)
+            if not self._feed(part, lambda: self._clock.monotonic() >= ends):
+                break
+        self._ahead = [frame for frame in self._ahead if frame[0] > self._pipeline.offset]
+        self.behind = self._more or bool(self._ahead)
         said = self._out.publish(self._pipeline.pair_totals())
         if said:
             self.errors[said] += 1
         return bool(frames or entries)
 
-    def _feed(self, frames: Frames) -> None:
-        """Hand frames to the pipeline; one that fails by itself often enough is left out."""
+    def _next(self, most: int) -> Frames:
+        """So many frames at most: of those that a round left over, or else of the log."""
+        if not self._ahead:
+            self._ahead = self._source.read(self._pipeline.offset, most)
+            self._more = len(self._ahead) == most
+        return self._ahead[:most]
+
+    def _feed(self, frames: Frames, enough: Callable[[], bool]) -> bool:
+        """Hand frames to the pipeline; one that fails by itself often enough is left out.
+
+        Whether there is time for more.
+        """
         try:
-            self._pipeline.feed(frames)
+            taken = self._pipeline.feed(frames, enough=enough)
         except Exception as error:
             if not _is_of_frames(error):
                 raise
@@ -171,9 +179,10 @@ class Loop:
                 self._pipeline.leave_out(frames[0][0], counts=verdict == "leave out")
                 self._tell(*frames[0], error)
             if verdict == "go on":
-                return
+                return not enough()
             raise UnforeseenError(f"{len(frames)} frames up to {frames[-1][0]} failed") from error
-        self._suspects.taken(frames)
+        self._suspects.taken(frames[:taken])
+        return not enough()
 
     def _tell(self, offset: Offset, content: bytes, error: Exception) -> None:
         """Say that a frame was left out; of many in a row the first, and whenever they have doubled."""
@@ -183,13 +192,6 @@ class Loop:
             told = {} if of is None else {"model": of.model, "version": of.version}
             told["offset"] = str(offset)
             self._log.error("frame-left-out", **told, in_a_row=count, fault=_trace(error))
-
-
-def portion(frames: int, took: float) -> int:
-    """How many frames to read after a round of so many that took so many seconds."""
-    if took > LONG_S:
-        return max(frames // 2, FEWEST)
-    return min(frames * 2, FRAMES) if took < LONG_S / 4 else frames
 
 
 def _is_of_frames(error: Exception) -> bool:

@@ -149,9 +149,10 @@ class Pipeline:
             for entry in entries:
                 self._intake.emit(notices.rollout(entry))
                 self.history = entry.sequence
-            for taken, (offset, content) in enumerate(frames, 1):
+            for offset, content in frames:
                 self._take(offset, content)
                 self.left_out = 0
+                taken += 1
                 if enough():
                     break
         return taken

@@ -23,7 +23,10 @@ that never rests. More comes in turns of the kernel's tick, and each keeps that 
 INSISTING: Final = 10
 """A tenth of a processor beside a thread that never rests."""
 STARVED_S: Final = 5.0
-"""A round that was kept waiting for so long was starved."""
+"""A thread whose rounds, one after another, were starved for so long is followed by one that insists."""
+NOTICED_S: Final = 0.4
+_SHARE: Final = 0.02
+"""A round that lasted so long, and had less of a processor than this share of it, was starved."""
 INSISTS_S: Final = 60.0
 """For how long a thread insists before another tries again with what is left."""
 
@@ -44,7 +47,7 @@ def give_way(*, insists: bool = False) -> None:
 
 
 class Waited:
-    """How long the calling thread has wanted to go on and could not, since it was made."""
+    """How long the calling thread has wanted a processor and had next to nothing of one since it was made."""
 
     def __init__(
         self,
@@ -52,12 +55,13 @@ class Waited:
         worked: Callable[[], float] = time.thread_time,
     ) -> None:
         self._monotonic, self._worked = monotonic, worked
-        self._began = monotonic() - worked()
+        self._began = monotonic(), worked()
 
     @property
-    def seconds(self) -> float:
-        """Seconds that passed less those of a processor."""
-        return self._monotonic() - self._worked() - self._began
+    def starved(self) -> float:
+        """The seconds that passed, where it was kept waiting for nearly all of them; 0 where it was not."""
+        passed, worked = self._monotonic() - self._began[0], self._worked() - self._began[1]
+        return passed if passed >= NOTICED_S and worked < passed * _SHARE else 0.0
 
 
 def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
@@ -65,8 +69,8 @@ def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
 
     The first one insists, for one round; those that follow give way until they are starved.
 
-    `work` gets what it asks after every round with the seconds that the round waited: whether to leave off
-    there, in a state that another thread goes on from. It returns whether it has ended.
+    `work` gets what it asks after every round with the seconds for which the round was starved: whether to
+    leave off there, in a state that another thread goes on from. It returns whether it has ended.
     """
     insists, seconds = True, 0.0
     while not _turn(work, insists=insists, seconds=seconds):
@@ -74,10 +78,12 @@ def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
 
 
 def _turn(work: Callable[[Callable[[float], bool]], bool], *, insists: bool, seconds: float) -> bool:
-    until = time.monotonic() + seconds
+    until, in_a_row = time.monotonic() + seconds, 0.0
 
-    def enough(waited: float) -> bool:
-        return time.monotonic() >= until if insists else waited >= STARVED_S
+    def enough(starved: float) -> bool:
+        nonlocal in_a_row
+        in_a_row = in_a_row + starved if starved else 0.0
+        return time.monotonic() >= until if insists else in_a_row >= STARVED_S
 
     def run() -> bool:
         give_way(insists=insists)

@@ -1,6 +1,5 @@
 """Tests of monitor.priority."""
 
-import itertools
 import os
 import sys
 import threading
@@ -29,16 +28,17 @@ def test_only_the_thread_that_calls_gives_way() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
 def test_the_first_round_and_those_behind_a_starved_one_insist() -> None:
-    """The first round insists, whoever starts waits for it; a later one only where one was kept waiting."""
+    """The first round insists, whoever starts waits for it; a later one only behind many starved ones."""
     before = _standing()[0]
     seen: list[tuple[tuple[int, int], threading.Thread]] = []
-    waits = iter([0.0, 0.0, STARVED_S])
+    rounds = iter([0.0, STARVED_S - 1.0, 0.0, STARVED_S - 1.0, 0.5, 0.5])
 
     def work(enough: Callable[[float], bool]) -> bool:
         seen.append((_standing(), threading.current_thread()))
-        return not any(enough(wait) for wait in waits)
+        return not any(enough(starved) for starved in rounds)
 
     in_turns(work)
+    assert next(rounds, None) is None
     quiet, insisting = (max(QUIET, before), os.SCHED_IDLE), (max(INSISTING, before), os.SCHED_BATCH)
     assert [standing for standing, _ in seen] == [insisting, quiet, insisting]
     assert len({thread for _, thread in seen}) == len(seen)
@@ -54,7 +54,12 @@ def test_what_the_work_raises_ends_the_turns() -> None:
         in_turns(work)
 
 
-def test_waited_is_what_passed_without_a_processor() -> None:
-    """Only the time in which the thread did not work counts as waited."""
-    passed, worked = itertools.count(10.0, 3.0), itertools.count(1.0, 1.0)
-    assert Waited(lambda: next(passed), lambda: next(worked)).seconds == 2.0
+@pytest.mark.parametrize(
+    ("passed", "worked", "starved"), [(2.0, 0.03, 2.0), (2.0, 0.05, 0.0), (0.3, 0.0, 0.0)]
+)
+def test_a_round_is_starved_where_it_had_next_to_nothing(
+    passed: float, worked: float, starved: float
+) -> None:
+    """Its time counts whole where it worked for a fiftieth of it, and not where it was short."""
+    waited = Waited(iter([10.0, 10.0 + passed]).__next__, iter([1.0, 1.0 + worked]).__next__)
+    assert waited.starved == starved
