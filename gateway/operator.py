@@ -12,6 +12,7 @@
 
 Every error is `{"error": "...", "code": "..."}`. `who` and `why` may also come as the headers X-Driftgate-Who
 and X-Driftgate-Why, the expected revision as If-Match. Who may ask is decided before (`gateway.access`).
+Where keys are asked for, history has the key's name before what `who` says.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from gateway.reload import RestartError
 from gateway.responses import status_of
 from groundwork import decoders
 from groundwork.errors import DriftgateError, LockedError, NoRoomError, SettingsError
+from groundwork.gate import CALLER
 from groundwork.listing import with_root
 from groundwork.openmetrics import shown
 from registry_client.errors import RegistryError
@@ -167,9 +169,14 @@ async def _wish(request: Request) -> Wish:
         raise MalformedError(f"this is not a command: {error}") from None
     header = request.headers.get
     revision = wish.revision if wish.revision is not None else _revision(header("if-match"))
-    who = wish.who or header("x-driftgate-who", "")
+    who = _signed(request.scope.get(CALLER, ""), wish.who or header("x-driftgate-who", ""))
     why = wish.why or header("x-driftgate-why", "")
     return msgspec.structs.replace(wish, who=who, why=why, revision=revision)
+
+
+def _signed(key: str, said: str) -> str:
+    """Who acts, for history: a key's name is known, what a caller says is only said."""
+    return said if key in ("", said) else f"{key} (for: {said})" if said else key
 
 
 def _revision(tag: str | None) -> int | None:

@@ -30,6 +30,8 @@ from groundwork.denials import Audit, Denial
 from groundwork.keys import Key, KeyBook, parse
 
 REMEMBERED: Final = 1024
+CALLER: Final = "driftgate.caller"
+"""Where an ASGI scope has the name of the key that opened; "" where none was asked for."""
 _AUTHORIZATION: Final = b"authorization"
 _API_KEY: Final = b"x-api-key"
 _BEARER: Final = b"bearer "
@@ -196,6 +198,7 @@ class Guarded:
         if isinstance(found, Denial):
             await deny(found, send)
             return
+        scope[CALLER] = found.name
         try:
             await self.app(scope, receive, send)
         except ClientDisconnect:

@@ -9,6 +9,7 @@ Rules:
    that is not there is compared too, with a hash that nothing has.
 3. A key has the scopes it is given and no others: none of them contains another.
 4. Several keys are good at once, under one name if so wished: rotation is "add, move the callers, revoke".
+   No two have the same secret: who shows it would be the one or the other by its id alone.
 
 Refuses to know: files, requests, limits.
 """
@@ -17,7 +18,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
@@ -99,13 +100,11 @@ class KeyBook:
     """The keys that stand at one time, by id; never changed, replaced as a whole."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        """SettingsError when two share an id, or there are more than MOST_KEYS."""
+        """SettingsError when two share an id or a secret, or there are more than MOST_KEYS."""
         self.keys = tuple(keys)
+        _check_unlike(self.keys, "id", lambda key: key.id)
+        _check_unlike(self.keys, "secret", lambda key: key.hash)
         self._by_id: Mapping[str, Key] = MappingProxyType({key.id: key for key in self.keys})
-        if len(self._by_id) < len(self.keys):
-            ids = [key.id for key in self.keys]
-            twice = next(identifier for identifier in ids if ids.count(identifier) > 1)
-            raise SettingsError(f"the key id {twice} stands there twice; remove one, or create it anew")
         if len(self.keys) > MOST_KEYS:
             raise SettingsError(f"wanted at most {MOST_KEYS} keys, found {len(self.keys)}; revoke some")
 
@@ -123,3 +122,16 @@ class KeyBook:
         kept = key.hash if key is not None else f"sha256:{_NOTHING}"
         same = hmac.compare_digest(kept, digest(secret))
         return key if same else None
+
+
+def _check_unlike(keys: Iterable[Key], what: str, of: Callable[[Key], str]) -> None:
+    """SettingsError naming two keys of which this is the same."""
+    seen: dict[str, Key] = {}
+    for key in keys:
+        other = seen.get(of(key))
+        if other is not None:
+            raise SettingsError(
+                f"the keys {other.name} ({other.id}) and {key.name} ({key.id}) have the same {what}; "
+                "remove one, and create it anew where it is wanted"
+            )
+        seen[of(key)] = key

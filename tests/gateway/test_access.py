@@ -24,6 +24,7 @@ from tests.counts import count
 from tests.gateway.operated import Bench
 from tests.gateway.worlds import World, request
 from tests.keys import bearer, one_key, one_key_per_scope
+from tests.models import logistic
 from tests.routes import METHODS, OPEN, check, filled
 
 DATA = {
@@ -166,6 +167,27 @@ async def test_every_route_of_the_operator_port_asks_for_its_key(here: World, tm
                 await check(client, filled(route.path), "DELETE", "operate", door.texts)
         for path in ("/", "/docs", "/healthz/", "//healthz", "/v1"):
             await check(client, path, "GET", "read", door.texts)
+    await bench.close()
+
+
+async def test_history_has_the_name_of_the_key(here: World, tmp_path: Path) -> None:
+    """What a caller says of itself stands behind the name of the key that opened, and never instead of it."""
+    await here.publish("m", "2", logistic(bias=1.0))
+    bench, door = Bench(here, tmp_path), Door(here, tmp_path)
+    operator = build_operator(bench.console, bench.catalogue, lambda: b"", bench.supervisor)
+    guarded = Guarded(operator, door.access.gate("operator"), operator_scope)
+    shown = bearer(door.texts["operate"])
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(guarded), base_url="http://operator.test"
+    ) as c:
+        for who in ("ada", "", "operate"):
+            verb = "start" if who == "ada" else "set-weight"
+            wish = {"who": who, "candidate": "2"} if verb == "start" else {"who": who, "weight": 7}
+            assert (await c.post(f"/v1/rollouts/m/{verb}", json=wish, headers=shown)).status_code == 200
+        await c.post("/v1/workers/recycle", headers=shown | {"x-driftgate-who": "bob"})
+    actors = [row.actor for row in bench.store.latest("m", 3)]
+    assert actors == ["operator:operate (for: ada)", "operator:operate", "operator:operate"]
+    assert bench.supervisor.asked == [("recycle", "operate (for: bob)")]
     await bench.close()
 
 

@@ -60,10 +60,18 @@ def test_several_keys_of_one_name_are_good_at_once() -> None:
     assert (after.find(old_text.encode()), after.find(new_text.encode())) == (None, new)
 
 
+def test_a_secret_stands_once() -> None:
+    """One secret under two names is refused with both: nobody could tell who showed it."""
+    key, other = create("one", ["infer"], NOW)[0], create("two", ["infer"], NOW)[0]
+    said = rf"keys one \({key.id}\) and two \({other.id}\) have the same secret"
+    with pytest.raises(SettingsError, match=said):
+        KeyBook([key, msgspec.structs.replace(other, hash=key.hash)])
+
+
 def test_an_id_stands_once() -> None:
     """Two records of one id have no winner that a reader would guess."""
     key, _ = create("a", ["infer"], NOW)
-    with pytest.raises(SettingsError, match=f"key id {key.id} stands there twice"):
+    with pytest.raises(SettingsError, match=rf"keys a \({key.id}\) and a \({key.id}\) have the same id"):
         KeyBook([key, key])
 
 
