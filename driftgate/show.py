@@ -45,6 +45,7 @@ GAP: Final = "  "
 BELOW: Final = "    "
 """What stands before columns for which there was no room."""
 NARROWEST: Final = 20
+LONGEST_NUMBER: Final = 1e12
 MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86_400
@@ -154,6 +155,12 @@ def span(seconds: float) -> str:
 def count(number: int) -> str:
     """A count with thin groups of thousands."""
     return f"{number:,}".replace(",", " ")
+
+
+def number(value: float, digits: int) -> str:
+    """A measured number to so many digits; a long one in whole units, for few read 1.998e+04 at a glance."""
+    whole = 10 ** (digits - 1) <= abs(value) < LONGEST_NUMBER
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
 
 
 def bar(part: float, whole: float, width: int = 20) -> str:

@@ -50,6 +50,7 @@ _V1: Final = "KServe v1 and TensorFlow Serving"
 _OWN: Final = "Driftgate"
 _MLFLOW: Final = "MLflow and SageMaker"
 _PLATFORM: Final = "Vertex AI and Azure ML"
+_DEADLINE: Final = {"X-Request-Timeout": "seconds for which an answer is waited for"}
 _CLOUD_EVENT: Final = {
     "ce-specversion": "with the other ce- attributes: the request is a CloudEvent, and so is the answer",
     "ce-id": "id of the event",
@@ -66,9 +67,11 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             "Predict",
             takes={JSON: "InferenceRequest", OCTETS: "Bytes"},
             gives={JSON: "InferenceResponse", OCTETS: "Bytes"},
+            errors=(504,),
             headers={
+                **_DEADLINE,
                 "Inference-Header-Content-Length": "bytes of JSON before the binary tensors; "
-                "0: the body is the tensor"
+                "0: the body is the tensor",
             },
         ),
         f"{_CODECS}.kserve_v1:CODEC": About(
@@ -76,31 +79,33 @@ ABOUT: Final[Mapping[str, About]] = MappingProxyType(
             "Predict rows or columns",
             takes={JSON: "PredictRequest", STRUCTURED: "CloudEvent"},
             gives={JSON: "PredictResponse", STRUCTURED: "CloudEvent"},
-            errors=(415,),
-            headers=_CLOUD_EVENT,
+            errors=(415, 504),
+            headers={**_DEADLINE, **_CLOUD_EVENT},
         ),
         f"{_CODECS}.sagemaker:CODEC": About(
             _MLFLOW,
             "Predict with the default model",
             takes={JSON: "ScoringRequest", CSV: "Text", SAGEMAKER: "Bytes", OCTETS: "Bytes"},
             gives={JSON: "ScoringResponse", SAGEMAKER: "Bytes", OCTETS: "Bytes"},
-            headers={"X-Amzn-SageMaker-Custom-Attributes": "comes back as it was sent"},
+            headers={**_DEADLINE, "X-Amzn-SageMaker-Custom-Attributes": "comes back as it was sent"},
             fault="MLflowError",
-            errors=(404,),
+            errors=(404, 504),
         ),
         f"{_CODECS}.vertex:CODEC": About(
             _PLATFORM,
             "Predict with the default model",
             takes={JSON: "VertexRequest", VERTEX: "Bytes"},
             gives={JSON: "VertexResponse", VERTEX: "Bytes"},
-            errors=(404,),
+            errors=(404, 504),
+            headers=_DEADLINE,
         ),
         f"{_CODECS}.azure_ml:CODEC": About(
             _PLATFORM,
             "Score with the default model",
             takes={JSON: "AzureRequest"},
             gives={JSON: "Anything"},
-            errors=(404,),
+            errors=(404, 504),
+            headers=_DEADLINE,
         ),
         f"{_PAGES}.open_inference:SERVER": About(_V2, "What this server is", gives={JSON: "Server"}),
         f"{_PAGES}.open_inference:LIVE": About(_V2, "Whether it lives", gives={JSON: "Health"}),

@@ -32,6 +32,7 @@ _STATUSES: Final[Mapping[int, str]] = {
     500: "The model, or this program, failed",
     501: "Not offered by this port",
     503: "Not now; Retry-After says when",
+    504: "The request's deadline has passed, or is shorter than any run",
 }
 _ANY: Final = (408, 414, 431, 500, 503)
 _BODY: Final = (400, 413, 415)

@@ -104,7 +104,7 @@ def risk_text(risk: Risk, *, held_out: bool) -> str:
     return (
         f"wrong on {mean:.2%} of {rows}"
         if risk.loss == "zero-one"
-        else f"off by {mean:.4g} on average of {rows}"
+        else f"off by {show.number(mean, 4)} on average of {rows}"
     )
 
 
@@ -113,7 +113,8 @@ def _cells(column: NumericColumn | CategoricalColumn) -> tuple[str, str, str, st
     missing = f"{column.missing / rows:.1%}" if rows else "-"
     if isinstance(column, NumericColumn):
         deviation = (column.m2 / max(column.n - 1, 1)) ** 0.5
-        summary = f"{column.minimum:g} to {column.maximum:g}, mean {column.mean:.4g} ± {deviation:.3g}"
+        edges = f"{show.number(column.minimum, 6)} to {show.number(column.maximum, 6)}"
+        summary = f"{edges}, mean {show.number(column.mean, 4)} ± {show.number(deviation, 3)}"
         return column.name, "numeric", missing, summary
     most = list(zip(column.categories, column.counts, strict=True))[:MOST_NAMED]
     shares = [f"{show.short(name, NAME_ROOM)} {count / column.n:.0%}" for name, count in most]

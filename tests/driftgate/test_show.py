@@ -83,3 +83,9 @@ def test_json_is_what_the_api_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Facts are printed whole and unrounded."""
     show.facts({"evidence": 2.8480622764409347, "none": None})
     assert capsys.readouterr().out == '{\n  "evidence": 2.8480622764409347,\n  "none": null\n}\n'
+
+
+def test_a_long_number_is_told_in_whole_units() -> None:
+    """Digits are counted where they say something; an exponent is left to what no line could hold."""
+    told = [show.number(value, 4) for value in (0.0, 0.0000123, 2.5, 1999.96, -19_980.4, 9_999.7, 1e20)]
+    assert told == ["0", "1.23e-05", "2.5", "2000", "-19980", "10000", "1e+20"]

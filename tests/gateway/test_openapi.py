@@ -85,6 +85,18 @@ def test_what_may_be_missing_is_said_to_be_404(tmp_path: Path) -> None:
         }  # fmt: skip
 
 
+def test_what_predicts_may_be_too_late() -> None:
+    """Each path of a prediction takes a deadline and has the status of one that has passed, no other does."""
+    paths = describe({**PROTOCOLS, **PAGES, "/score": "gateway.protocols.azure_ml:CODEC"}, "1")["paths"]
+    timed = {
+        path
+        for path, one in paths.items()
+        for kind in one.values()
+        if "504" in kind["responses"] and "X-Request-Timeout" in {told["name"] for told in kind["parameters"]}
+    }
+    assert timed == {*PROTOCOLS, "/score"}
+
+
 async def test_platform_paths_are_told(tmp_path: Path) -> None:
     """Paths that a setting chooses are described as what they lead to; they come before all others."""
     chosen = PlatformSettings(vertex_predict="/ping", azure_scoring="/score")
