@@ -107,6 +107,7 @@ def _read(file: Path) -> Credentials:
         mode = stat.S_IMODE(file.stat().st_mode)
         content = file.read_bytes() or b"{}"
         found = decoders.converted(msgspec.yaml.decode(content), Credentials)
+        doubt = marks.doubt(content, is_read=True)
     except OSError as error:
         raise CommandError(f"client file {file}: {error.strerror}; see {FILE_VARIABLE}") from None
     except msgspec.ValidationError as error:
@@ -114,6 +115,8 @@ def _read(file: Path) -> Credentials:
     except marks.UNREADABLE as error:
         told = marks.unreadable(error, content)
         raise CommandError(f"client file {file}: wanted YAML, but {told}; correct it there") from None
+    if doubt is not None:
+        raise CommandError(f"client file {file}: {doubt}")
     if found.key and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise CommandError(
             f"client file {file} holds a key and has the mode {mode:04o}, wanted 0600; chmod 600 {file}"

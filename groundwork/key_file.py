@@ -66,13 +66,18 @@ def _decoded(path: Path, content: bytes) -> KeyBook:
     try:
         # In two steps: a moment may stand there as YAML's own kind or as a text.
         document = msgspec.yaml.decode(content) if content.strip() else ()
-        return KeyBook(decoders.converted(document, tuple[Key, ...]))
+        book = KeyBook(decoders.converted(document, tuple[Key, ...]))
+        doubt = marks.doubt(content, is_read=True)
     except msgspec.ValidationError as error:
         found = f"wanted a list of keys, but {marks.misfit(error, content)}"
     except marks.UNREADABLE as error:
         found = f"wanted YAML, but {marks.unreadable(error, content)}"
     except SettingsError as error:
         raise KeyFileError(f"keys.file: {path}: {error}") from None
+    else:
+        if doubt is None:
+            return book
+        found = doubt
     raise KeyFileError(f"keys.file: {path}: {found}; {_MEND}")
 
 

@@ -1,7 +1,7 @@
 """Where in a YAML text something is wrong: the line, and what the reader says of it, in one line.
 
 Rules: what a library calls a text without a name ("<byte string>") is in no message; whoever read the text
-names the file. It costs a second reading, and is asked only where the first has failed.
+names the file. It costs a second reading; but for doubts it is asked only where the first has failed.
 
 Refuses to know: what the text is for.
 """
@@ -20,6 +20,8 @@ _PLACE: Final = re.compile(r"(?P<what>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
 # As msgspec reads it.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INT: Final = "tag:yaml.org,2002:int"
+_FLOAT: Final = "tag:yaml.org,2002:float"
 UNREADABLE: Final = (yaml.YAMLError, msgspec.DecodeError, ValueError, RecursionError)
 """What reading a YAML text raises: yaml's own, and Python's at a date, a number or too many brackets."""
 
@@ -40,19 +42,18 @@ def unreadable(error: Exception, content: bytes | str) -> str:
     return " ".join(_POSITION.sub(line, _UNNAMED.sub(" in ", told)).split())
 
 
-def twice(content: bytes | str) -> tuple[str, int] | None:
-    """A name that stands twice in one mapping, and the line where it does so again; None where none does.
+def doubt(content: bytes | str, *, is_read: bool = False) -> str | None:
+    """What two readers of a YAML text would take for two things: the first, and what to do; None: nothing.
 
-    One of `UNREADABLE` for what is no YAML. By yaml's own reader in Python: that in C ends the process where
-    brackets stand too deep in each other.
+    A name that stands twice in one mapping; a number that YAML 1.1 counts in another way than people do (010
+    is 8 there, and 1:30 is 90). One of `UNREADABLE` for what is no YAML. By yaml's own reader in Python: that
+    in C, ten times as quick, ends the process where brackets stand too deep in each other. A text that
+    `is_read` already has passed that one.
     """
-    for node in _nodes(yaml.compose(content, Loader=yaml.SafeLoader)):
-        if isinstance(node, yaml.MappingNode):
-            seen = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                    return key.value, key.start_mark.line + 1
-                seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+    for node in _nodes(yaml.compose(content, Loader=_LOADER if is_read else yaml.SafeLoader)):
+        said = _doubled(node) if isinstance(node, yaml.MappingNode) else _miscounted(node)
+        if said is not None:
+            return said
     return None
 
 
@@ -78,6 +79,29 @@ def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
             waiting += [part for pair in reversed(node.value) for part in reversed(pair)]
         elif isinstance(node, yaml.SequenceNode):
             waiting += reversed(node.value)
+
+
+def _doubled(node: yaml.MappingNode) -> str | None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            return f"{key.value} stands there again in line {key.start_mark.line + 1}; remove one"
+        seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+    return None
+
+
+def _miscounted(node: yaml.Node) -> str | None:
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in (_INT, _FLOAT):
+        return None
+    counted = SafeConstructor().construct_object(node)
+    text = node.value.replace("_", "")
+    is_decimal = node.tag == _INT and text.lstrip("+-").isdigit()
+    if int(text) == counted if is_decimal else ":" not in text:
+        return None
+    return (
+        f"{node.value} in line {node.start_mark.line + 1} is {counted} to YAML: wanted a number that begins "
+        "with no 0 and has no colon, or quotes around a text; write what is meant"
+    )
 
 
 def _line_of_value(content: bytes | str) -> int:

@@ -13,7 +13,8 @@ DRIFTGATE_LOG_SEGMENT_BYTES, and the key "log.segment_bytes" among the flags.
 
 Rules:
 1. A setting that cannot be honoured is an error: an unknown name (with the nearest known one), a wrong type
-   (with the setting, its source, what was wanted, what was found), a name twice in the file.
+   (with the setting, its source, what was wanted, what was found), a name twice in the file, a
+   number there that YAML counts in another way than people do.
 2. The winner of each setting is remembered with its source, so that a program can say where a value is from.
 3. Variables are text: numbers and yes/no are converted, a list is separated by commas, an empty text is None
    where None is allowed; anything deeper is written as JSON.
@@ -107,7 +108,7 @@ def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
     source, content = f"file {file}", b""
     try:
         content = file.read_bytes()
-        doubled = marks.twice(content)
+        doubt = marks.doubt(content)
         document = msgspec.yaml.decode(content) if content.strip() else None
     except OSError as error:
         refused = isinstance(error, PermissionError)
@@ -116,8 +117,8 @@ def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, _Given]:
     except marks.UNREADABLE as error:
         told = marks.unreadable(error, content)
         raise SettingsError(f"{source}: wanted YAML, found {told}; correct it there") from error
-    if doubled is not None:  # no winner that a reader would guess
-        raise SettingsError(f"{source}: {doubled[0]} stands there again in line {doubled[1]}; remove one")
+    if doubt is not None:
+        raise SettingsError(f"{source}: {doubt}")
     groups = {name.rsplit(".", depth)[0] for name in known for depth in range(1, name.count(".") + 1)}
     return dict(_flat(document, "", groups, known, source))
 

@@ -1,8 +1,8 @@
 """Reading a rollout file: YAML in, a specification that can be honoured out, or one clear line.
 
-`parse` refuses what cannot be honoured: unknown keys, keys that are there twice, wrong types, metrics nobody
-knows, steps that prove nothing. `lint` returns advice about what can be honoured but is probably not meant.
-Neither touches a store.
+`parse` refuses what cannot be honoured: unknown keys, what YAML reads in another way than people do, wrong
+types, metrics nobody knows, steps that prove nothing. `lint` returns advice about what can be honoured but is
+probably not meant. Neither touches a store.
 """
 
 import difflib
@@ -61,13 +61,13 @@ def parse(text: str, *, name: str = "rollout file") -> RolloutSpec:
         SpecError: With `name`, the place in the file, what was wanted, what was found and what to do.
     """
     try:
-        doubled = marks.twice(text)
+        doubt = marks.doubt(text)
         document = yaml.safe_load(text)
     except marks.UNREADABLE as error:
         told = marks.unreadable(error, text)
         raise SpecError(f"{name}: it is not YAML ({told}); correct it there") from error
-    if doubled is not None:  # no winner that a reader would guess
-        raise SpecError(f"{name}: {doubled[0]} stands there again in line {doubled[1]}; remove one")
+    if doubt is not None:
+        raise SpecError(f"{name}: {doubt}")
     return convert(document if document is not None else {}, name=name)
 
 

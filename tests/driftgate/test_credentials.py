@@ -57,6 +57,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
         resolve({"DRIFTGATE_CLIENT_FILE": str(tmp_path / "none")})
 
 
+def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """Of two keys nobody would guess which one is sent."""
+    with pytest.raises(CommandError, match=r"client\.yaml: key stands there again in line 2; remove one"):
+        resolve(client_file(tmp_path, "key: dg_1\nkey: dg_2\n"))
+
+
 def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     """A missing file is an error of the command, not a traceback of the library's."""
     with pytest.raises(CommandError, match="wanted PEM files"):

@@ -75,8 +75,22 @@ def test_a_key_that_stands_there_twice_is_named_with_the_file(tmp_path: Path) ->
     path = tmp_path / "keys.yaml"
     key, _ = create("a", ["infer"], NOW)
     key_file.save(path, [key, key])
-    with pytest.raises(SettingsError, match=rf"keys\.file: .*keys\.yaml: the keys a .* have the same id"):
+    with pytest.raises(SettingsError, match=r"keys\.file: .*keys\.yaml: the keys a .* have the same id"):
         key_file.load(path)
+
+
+def test_what_has_two_readings_is_refused(tmp_path: Path) -> None:
+    """A rate that YAML counts in eights, or a field twice, has no winner that a reader would guess."""
+    path = tmp_path / "keys.yaml"
+    one_key(path, "infer")
+    whole = path.read_text()
+    for line, said in (
+        ("  rate: 010\n", "line 7 is 8 to YAML"),
+        ("  name: two\n", "name stands there again"),
+    ):
+        path.write_text(whole + line)
+        with pytest.raises(SettingsError, match=said):
+            key_file.load(path)
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:

@@ -55,15 +55,36 @@ def test_what_python_says_of_a_value_gets_its_line(content: bytes, told: str) ->
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"a: 1\nb: {c: 1,\n  c: 2}\n", ("c", 3)),
+        (b"a: 1\nb: {c: 1,\n  c: 2}\n", "c stands there again in line 3; remove one"),
         (b"a: &x {b: 1}\nc: {<<: *x, b: 2}\n", None),
         (b"a: &x [*x]\n", None),
         (b"", None),
     ],
 )
-def test_a_name_that_stands_twice_is_found(content: bytes, found: tuple[str, int] | None) -> None:
+def test_a_name_that_stands_twice_is_found(content: bytes, found: str | None) -> None:
     """The name and its second line; what an alias brings in is not there twice, though it leads to itself."""
-    assert marks.twice(content) == found
+    assert marks.doubt(content) == found
+    assert marks.doubt(content, is_read=True) == found
+
+
+@pytest.mark.parametrize(
+    ("number", "counted"),
+    [("010", "8"), ("-010", "-8"), ("0_17", "15"), ("1:30", "90"), ("1:30.5", "90.5"), ("12:00:00", "43200")],
+)
+def test_a_number_that_yaml_counts_in_eights_or_sixties_is_doubtful(number: str, counted: str) -> None:
+    """Its line, what YAML makes of it, and what to write."""
+    said = marks.doubt(f"a: 1\nb: [{number}]\n")
+    assert said is not None
+    assert said.startswith(f"{number} in line 2 is {counted} to YAML: wanted a number that begins with no 0")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "00", "007", "10", "0.10", "00.5", "0x10", "0b11", "1_000", ".inf", "08", '"010"', "'1:30'", "1e3"],
+)
+def test_a_number_with_one_reading_is_not(value: str) -> None:
+    """What everybody reads as the same number, or as no number, is let through, and so is what is quoted."""
+    assert marks.doubt(f"a: {value}\n") is None
 
 
 def test_a_text_read_as_a_text_is_told_alike() -> None:

@@ -173,6 +173,7 @@ def test_quantities_may_be_written_with_units(
         ("port: 1\nrate: 1\nport: 2", ["port stands there again in line 3"]),
         ("port: 1\nrate: 2026-13-01", ["wanted YAML, found month must be in 1..12 in line 2"]),
         ("[" * 5000, ["stand too deep in each other"]),
+        ("port: 010", ["010 in line 1 is 8 to YAML"]),
         ("log: {keep: 1, keep: 2}", ["keep stands there again"]),
         ("fast: true\nport: [", ["wanted YAML, found", "in line 2", "correct it there"]),
         ("port: !!python/object:os.system {}", ["wanted YAML"]),

@@ -75,6 +75,8 @@ def test_an_empty_file_is_the_default() -> None:
         ("steps: [{weight: 5, hold: {until: maybe}}]", "one of no-regression, pass, duration was wanted"),
         ("steps: [{weight: 5, hold: {on_max: shrug}}]", "one of pause, continue, abort was wanted"),
         ("steps: [{weight: 5, weight: 50}]", "weight stands there again in line 1; remove one"),
+        ("steps: [{weight: 010}]", "010 in line 1 is 8 to YAML"),
+        ("bake: {for: 1:30}", "1:30 in line 1 is 90 to YAML"),
         ("bake: {for: 1h}\nbake: {for: 1s}", "bake stands there again in line 2; remove one"),
         ("candidate: 2026-13-01", "it is not YAML .month must be in 1..12 in line 1"),
         ("[" * 5000, "stand too deep in each other"),
