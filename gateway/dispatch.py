@@ -79,9 +79,9 @@ class Dispatch:
         return None if timeout is None else self._deadline(started, timeout) - self._monotonic()
 
     def _check_time(self, work: Work, timeout: float, rows: int) -> None:
-        cost, waited = work.model.cost, self._lag.waited(work.started)
+        waited = self._lag.waited(work.started)
         left = work.started - waited + timeout - self._monotonic()
-        if left > 0 and left >= cost.fixed + cost.per_row * rows + _REST * waited:
+        if left > 0 and left >= work.model.cost.least(rows) + _REST * waited:
             return
         if waited:
             raise LateError("the request waited too long for its turn to be answered within its deadline")

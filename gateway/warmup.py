@@ -34,6 +34,10 @@ class Cost(msgspec.Struct, frozen=True):
             return -1
         return 1 << 40 if self.per_row <= 0 else int((seconds - self.fixed) / self.per_row)
 
+    def least(self, rows: int) -> float:
+        """The least that a run of `rows` may be expected to take: nothing where nothing is known."""
+        return 0.0 if math.isinf(self.fixed) else self.fixed + self.per_row * rows
+
 
 UNKNOWN: Final = Cost(math.inf, 0.0)
 

@@ -86,7 +86,7 @@ class Health:
         core = self._core
         if service in self._services or service in core.lanes.served:
             return _SERVING if core.ready else _NOT_SERVING
-        return _NOT_SERVING if service in core.lanes.unserved else _SERVICE_UNKNOWN
+        return _NOT_SERVING if service in core.lanes.routed else _SERVICE_UNKNOWN
 
     async def _service(self, context: Any) -> str:
         body = await self._message_of(context)

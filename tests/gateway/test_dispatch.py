@@ -15,7 +15,7 @@ from gateway.responses import Response
 from gateway.run_settings import QueueSettings
 from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings
-from gateway.warmup import Cost
+from gateway.warmup import UNKNOWN, Cost
 from prediction_log.record import Kind
 from tests.gateway.worlds import ROW, World, call, request, world
 from tests.models import attending, fragile_logistic, logistic
@@ -113,6 +113,18 @@ async def test_what_the_loop_cannot_answer_in_time_is_not_decoded(here: World) -
     unhurried = here.core.begin(msgspec.structs.replace(hurried, headers={}))
     assert isinstance(unhurried, Response)
     assert unhurried.status == 400
+
+
+async def test_nobody_is_refused_by_what_is_not_known(here: World) -> None:
+    """A version that could not be timed at load runs for requests with a deadline, one by one and together."""
+    model = here.core.lanes.table["m"].stable
+    model.inline_rows, model.schedule, model.cost = -1, Schedule(), UNKNOWN
+    headers = {"X-Request-Timeout": "20"}
+    for _ in range(3):
+        answer = await here.infer(request(), headers=headers)
+        assert answer.status_code == 200, answer.text
+    together = await asyncio.gather(*(here.infer(request(), headers=headers) for _ in range(4)))
+    assert {answer.status_code for answer in together} == {200}
 
 
 async def test_a_client_that_is_alone_is_answered_at_once(here: World) -> None:

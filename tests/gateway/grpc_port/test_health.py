@@ -31,11 +31,15 @@ async def test_a_check_follows_readiness(there: Served, service: str) -> None:
 
 async def test_what_is_unknown_is_not_found(there: Served) -> None:
     """A service that is none is NOT_FOUND, bytes that are no message INVALID_ARGUMENT."""
-    there.world.core.lanes.unserved = MappingProxyType({"broken": "its graph is damaged"})
-    broken = await there.client.ask("Check", {"service": "broken"}, of=HEALTH)
-    assert broken.message.status == NOT_SERVING
     assert (await there.client.ask("Check", {"service": "n"}, of=HEALTH)).code is CODES.NOT_FOUND
     assert (await there.client.ask("Check", b"\xff", of=HEALTH)).code is CODES.INVALID_ARGUMENT
+
+
+async def test_a_model_that_answers_nobody_is_not_serving(there: Served) -> None:
+    """A model that is known and answers nobody is NOT_SERVING, as its readiness by HTTP is 503."""
+    there.world.core.lanes.name({"unloaded"})
+    found = await there.client.ask("Check", {"service": "unloaded"}, of=HEALTH)
+    assert found.message.status == NOT_SERVING
 
 
 async def test_a_list_names_services_and_no_model(there: Served) -> None:
