@@ -116,7 +116,7 @@ async def test_what_the_loop_cannot_answer_in_time_is_not_decoded(here: World) -
 
 
 async def test_nobody_is_refused_by_what_is_not_known(here: World) -> None:
-    """A version that could not be timed at load runs for requests with a deadline, one by one and together."""
+    """A version that could not be timed runs for requests with a deadline, one by one and together."""
     model = here.core.lanes.table["m"].stable
     model.inline_rows, model.schedule, model.cost = -1, Schedule(), UNKNOWN
     headers = {"X-Request-Timeout": "20"}
