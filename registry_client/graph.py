@@ -27,6 +27,22 @@ _NOISE: Final = re.compile(
 )
 """What onnxruntime puts before its sentence: its own name for the error, and a place in its source."""
 
+_PLAINER: Final = (
+    (
+        re.compile(r"Opset (\d+) is under development.* domain (\S+) is till opset (\d+)"),
+        "it is of opset {0} of {1}, and this onnxruntime knows those up to {2}: export it for one of them",
+    ),
+    (
+        re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"),
+        "it is of IR version {0}, and this onnxruntime reads those up to {1}: write it with an older onnx",
+    ),
+    (
+        re.compile(r"protobuf parsing failed"),
+        "it is no ONNX graph, or not the whole of one: export or fetch it again",
+    ),
+)
+"""What onnxruntime says at length or without a way out, and what that means."""
+
 _LOCALE: Final = re.compile(r"Failed to construct locale with name:([^:\s]+)")
 """How onnxruntime names a locale that the system does not have."""
 
@@ -135,6 +151,9 @@ def _is_single(spec: TensorSpec) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line of at most 300 characters, without places in onnxruntime's source."""
+    """What the error means, or its message without places in onnxruntime's source: at most 300 characters."""
     text = _NOISE.sub("", " ".join(str(error).split()))
+    for known, meaning in _PLAINER:
+        if found := known.search(text):
+            return meaning.format(*found.groups())
     return text if len(text) <= 300 else text[:297] + "..."  # noqa: PLR2004

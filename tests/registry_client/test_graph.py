@@ -32,6 +32,18 @@ def test_not_a_graph(model: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_graph_that_is_too_new_is_told_with_what_is_known_here() -> None:
+    """A later opset or format is named with the latest one that loads here, and with what to do."""
+    later = onnx.load_from_string(a_graph())
+    later.opset_import[0].version = 99
+    with pytest.raises(PublishError, match=r"opset 99 of ai\.onnx, .* up to \d+: export it for one of them$"):
+        load_graph(later.SerializeToString())
+    later = onnx.load_from_string(a_graph())
+    later.ir_version = 99
+    with pytest.raises(PublishError, match=r"IR version 99, and .* up to \d+: write it with an older onnx$"):
+        load_graph(later.SerializeToString())
+
+
 def test_a_locale_that_is_not_here() -> None:
     """A graph that asks for a locale of another system is refused by that locale's name, and what to do."""
     text = onnx.helper.make_tensor_value_info
@@ -76,7 +88,7 @@ def test_one_line() -> None:
         "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/core/graph/model.cc:256 onnxruntime::Model::Model("
         "onnx::ModelProto&&, const onnxruntime::ModelOptions&) "
     )
-    said = "Unsupported model IR version: 99, max supported IR version: 13"
+    said = "Unsupported tensor type: 99, max supported type: 13"
     assert one_line(ValueError(place + said)) == said
     assert one_line(ValueError("a\n  b")) == "a b"
     assert len(one_line(ValueError("x" * 1000))) == 300

@@ -80,7 +80,7 @@ def test_bytes_without_their_weights(tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html><title>404</title>", "a page of HTML"),
         (b"PK\x03\x04rest", "a zip archive"),
         (b"\x80\x04rest", "a pickle"),
-        (a_graph()[:40], "Protobuf|protobuf"),
+        (a_graph()[:40], "no ONNX graph, or not the whole of one"),
     ],
 )
 def test_no_onnx(tmp_path: Path, content: bytes, said: str) -> None:
