@@ -89,6 +89,8 @@ def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datat
             raise
         except Exception as error:  # the converter raises whatever a step's converter ran into
             raise _unconvertible(estimator, error) from error
+    if hasattr(estimator, "classes_"):
+        _stand_up(graph.graph)
     return _finish(graph, [column.name for column in columns])
 
 
@@ -150,6 +152,20 @@ def _finish(graph: Any, names: Sequence[str]) -> bytes:
         graph.opset_import.add(domain=domain, version=version)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
+
+
+def _stand_up(graph: Any) -> None:
+    """Have a classifier's labels, [1, rows] by some converters (quadratic discriminants), be [rows]."""
+    label = graph.output[0]
+    sizes = label.type.tensor_type.shape.dim
+    if len(sizes) != 2 or sizes[0].dim_value != 1:  # noqa: PLR2004  a matrix
+        return
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    lying, sides = _free(f"{label.name}_lying", taken), _free("one_side", taken)
+    _rename(graph, {label.name: lying})
+    graph.initializer.add(name=sides, data_type=7, dims=[1], int64_data=[-1])  # onnx.TensorProto.INT64
+    graph.node.add(op_type="Reshape", input=[lying, sides], output=[label.name], name=label.name)
+    del sizes[0]
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -8,6 +8,7 @@ import onnx
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -79,3 +80,15 @@ def test_flags_stay_flags_where_whole_numbers_become_real(model: Any, number: Da
     fitted = make_pipeline(columns, model).fit(rows, approvals(loans()))
     signature = export_estimator(fitted, rows, Tolerance(), None).signature
     assert [spec.datatype for spec in signature.inputs] == [number, number, Datatype.BOOL]
+
+
+@pytest.mark.parametrize("classes", [[0, 1], ["no", "yes"]], ids=["numbers", "texts"])
+def test_a_label_stands_beside_each_row(classes: list[Any]) -> None:
+    """Labels are [rows], so that requests can be joined, where a converter lays them into one row."""
+    rows = loans()[["age", "salary (EUR)"]]
+    kinds = [classes[approved] for approved in approvals(loans())]
+    fitted = make_pipeline(StandardScaler(), QuadraticDiscriminantAnalysis()).fit(rows, kinds)
+    export = export_estimator(fitted, rows, Tolerance(), None)
+    assert [spec.shape for spec in export.signature.outputs] == [(-1,), (-1, 2)]
+    assert export.predictions is not None
+    assert export.predictions.tolist() == fitted.predict(rows).tolist()
