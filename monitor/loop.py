@@ -96,10 +96,11 @@ class Loop:
             while not self._stopping.is_set():
                 waited = Waited()
                 pause = following(pause, poll, busy=self._try_round())
-                if enough(waited.starved):
-                    return False
+                starved = waited.starved
                 if pause:
                     self._stopping.wait(pause)
+                if enough(starved):
+                    return False
             deadline = self._clock.monotonic() + catch_up
             while self._try_round() and self._clock.monotonic() < deadline:
                 pass

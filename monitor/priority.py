@@ -5,6 +5,8 @@ what others leave, and hardly more. Where that starves it (every processor busy 
 for a while by a thread that insists on a tenth: a new one, for a system lets nobody raise the priority of a
 thread that has lowered it. What is not read meanwhile waits in the log. The first round insists from its
 beginning: a program that starts is not ready before it, and a starved round is seen only when it has ended.
+A starved thread also keeps whoever waits for what it holds, so a thread that gives way begins no round while
+it is kept waiting for a processor: it finds that out by a nap, in which it holds nothing.
 
 It knows no log and no pipeline.
 """
@@ -12,6 +14,7 @@ It knows no log and no pipeline.
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +30,7 @@ STARVED_S: Final = 5.0
 NOTICED_S: Final = 0.4
 _SHARE: Final = 0.02
 """A round that lasted so long, and had less of a processor than this share of it, was starved."""
+_NAP_S: Final = 0.001
 INSISTS_S: Final = 60.0
 """For how long a thread insists before another tries again with what is left."""
 
@@ -64,7 +68,16 @@ class Waited:
         return passed if passed >= NOTICED_S and worked < passed * _SHARE else 0.0
 
 
-def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
+def nap() -> float:
+    """How many seconds late the calling thread wakes of a short sleep, for want of a processor."""
+    began = time.monotonic()
+    threading.Event().wait(_NAP_S)
+    return time.monotonic() - began - _NAP_S
+
+
+def in_turns(
+    work: Callable[[Callable[[float], bool]], bool], *, oversleep: Callable[[], float] = nap
+) -> None:
     """Call `work` in one thread after the other until it says that it has ended; raises what it raises.
 
     The first one insists, for one round; those that follow give way until they are starved.
@@ -73,17 +86,27 @@ def in_turns(work: Callable[[Callable[[float], bool]], bool]) -> None:
     leave off there, in a state that another thread goes on from. It returns whether it has ended.
     """
     insists, seconds = True, 0.0
-    while not _turn(work, insists=insists, seconds=seconds):
+    while not _turn(work, oversleep, insists=insists, seconds=seconds):
         insists, seconds = not insists, INSISTS_S
 
 
-def _turn(work: Callable[[Callable[[float], bool]], bool], *, insists: bool, seconds: float) -> bool:
+def _turn(
+    work: Callable[[Callable[[float], bool]], bool],
+    oversleep: Callable[[], float],
+    *,
+    insists: bool,
+    seconds: float,
+) -> bool:
     until, in_a_row = time.monotonic() + seconds, 0.0
 
     def enough(starved: float) -> bool:
         nonlocal in_a_row
+        if insists:
+            return time.monotonic() >= until
         in_a_row = in_a_row + starved if starved else 0.0
-        return time.monotonic() >= until if insists else in_a_row >= STARVED_S
+        while in_a_row < STARVED_S and (late := oversleep()) >= NOTICED_S:
+            in_a_row += late
+        return in_a_row >= STARVED_S
 
     def run() -> bool:
         give_way(insists=insists)

@@ -37,11 +37,25 @@ def test_the_first_round_and_those_behind_a_starved_one_insist() -> None:
         seen.append((_standing(), threading.current_thread()))
         return not any(enough(starved) for starved in rounds)
 
-    in_turns(work)
+    in_turns(work, oversleep=lambda: 0.0)
     assert next(rounds, None) is None
     quiet, insisting = (max(QUIET, before), os.SCHED_IDLE), (max(INSISTING, before), os.SCHED_BATCH)
     assert [standing for standing, _ in seen] == [insisting, quiet, insisting]
     assert len({thread for _, thread in seen}) == len(seen)
+
+
+@pytest.mark.parametrize(("late", "leaves"), [([0.1], 0), ([1.0, 0.1], 0), ([3.0, 1.0, 2.0], 1)])
+def test_who_gives_way_begins_no_round_while_it_is_kept_waiting(late: list[float], leaves: int) -> None:
+    """It naps until it wakes in time, and leaves to a thread that insists when that has lasted too long."""
+    naps, turns = iter(late), list[bool]()
+
+    def work(enough: Callable[[float], bool]) -> bool:
+        turns.append(enough(0.0))
+        return len(turns) == 2
+
+    in_turns(work, oversleep=naps.__next__)
+    assert turns == [True, bool(leaves)]
+    assert next(naps, None) is None
 
 
 def test_what_the_work_raises_ends_the_turns() -> None:
