@@ -46,6 +46,20 @@ def open_registry(place: str | Path, cache: Path | None = None) -> Registry:
     return kind(location, cache)
 
 
+def open_lasting(place: str | Path) -> Registry:
+    """As ``open_registry``, for what is to be there when this process has ended.
+
+    Raises:
+        RegistryError: also for ``memory:``, which lives as long as who opened it.
+    """
+    if _split(place)[0] == "memory":
+        raise RegistryError(
+            f"registry {str(place)!r}: it would be gone with this command, and all that is published in it; "
+            "wanted the path of a folder, name one"
+        )
+    return open_registry(place)
+
+
 def _split(place: str | Path) -> tuple[str, str]:
     found = _URL.fullmatch(place) if isinstance(place, str) else None
     return (found[1], found[2]) if found else ("directory", str(place))

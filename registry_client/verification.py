@@ -6,11 +6,14 @@ NaN equals NaN. What differs is told by row, output and both values. It runs not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 import numpy as np
+
+from registry_client.errors import PublishError
 
 SHOWN: Final = 3
 """How many differences a report shows."""
@@ -29,6 +32,13 @@ class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     score: float = 1e-3
     margin: float = 1e-4
     rows: int = 0
+
+    def __post_init__(self) -> None:
+        """PublishError for what is no tolerance: nothing is greater than NaN, and everything would pass."""
+        for name in ("score", "margin", "rows"):
+            given = getattr(self, name)
+            if not 0 <= given < math.inf:
+                raise PublishError(f"tolerance: {name}: wanted a number of at least 0, found {given}")
 
 
 class Answers(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ _CHOICES: Final = {"until": get_args(Until), "on_max": get_args(OnMax)}
 _HEADER: Final = "header:"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a header's name is made of (RFC 9110)."""
+_MOST_WEIGHT: Final = 1e6
 _SMALL: Final = 1.0
 """Percent: a first step above this with no shadow before it deserves a word."""
 
@@ -101,6 +102,12 @@ def problems(spec: RolloutSpec) -> Iterator[str]:
     names = [one.name for one in spec.metrics]
     for twice in sorted({one for one in names if names.count(one) > 1}):
         yield f"metrics: {twice} is listed twice; keep one"
+    for one in spec.metrics:
+        if not 1 / _MOST_WEIGHT <= one.weight <= _MOST_WEIGHT:
+            yield (
+                f"metrics: {one.name}: a weight from {1 / _MOST_WEIGHT:g} to {_MOST_WEIGHT:g} was wanted, "
+                f"{one.weight:g} found; they are shares of one budget, 1 is a whole one"
+            )
     try:
         settings(spec)
     except SpecError as error:

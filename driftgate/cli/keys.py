@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from driftgate import settings, show
-from driftgate.cli.options import config_option, json_option
+from driftgate.cli.options import Finite, config_option, json_option
 from driftgate.errors import CommandError
 from driftgate.verbs import TaughtGroup
 from groundwork import key_file
@@ -57,7 +57,7 @@ def keys() -> None:
     help="What it is for; repeat for more.",
 )
 @click.option("--expires", metavar="TIME", help='When it ends, from now, such as "90d".  [default: never]')
-@click.option("--rate", type=float, metavar="N", help="Requests a second.  [default: no limit]")
+@click.option("--rate", type=Finite(), metavar="N", help="Requests a second.  [default: no limit]")
 @click.option("--concurrency", type=int, metavar="N", help="Requests at once.  [default: no limit]")
 @file_option
 @config_option

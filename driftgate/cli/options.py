@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,6 +16,18 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 OPERATOR_URL: Final = "http://127.0.0.1:8081"
 MONITOR_URL: Final = "http://127.0.0.1:8090"
 GATEWAY_URL: Final = "http://127.0.0.1:8080"
+
+
+class Finite(click.FloatRange):
+    """A number of a range, and no "nan" or "inf", which would pass as one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Misuse for what is no number, or none to count with."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number to count with.", param, ctx)
+        return number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
 operator_option = click.option(

@@ -12,14 +12,14 @@ import click
 import msgspec
 
 from driftgate import show
-from driftgate.cli.options import json_option, models_option
+from driftgate.cli.options import Finite, json_option, models_option
 from driftgate.cli.profile import risk_text
 from driftgate.errors import CommandError
 from driftgate.extras import require
 from driftgate.frames import read_frame
 from driftgate.verbs import TaughtCommand
 from driftgate.waiting import doing
-from registry_client.backends import open_registry
+from registry_client.backends import open_lasting
 from registry_client.errors import BadNameError, RegistryError
 from registry_client.manifest import check_name, check_version
 from registry_client.onnx_file import what_it_is
@@ -56,7 +56,7 @@ _FP64: Final = "wanted FP32, found FP64"
 @click.option("--held-out", is_flag=True, help="The model was not trained on the rows of --reference.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     metavar="X",
     help="Greatest difference of a score between the ONNX graph and the original.  [default: 0.001]",
 )
@@ -94,7 +94,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     from registry_client import publish  # noqa: PLC0415  loads scikit-learn
 
     rows, truth = _reference(reference, labels)
-    opened = open_registry(models_place)
+    opened = open_lasting(models_place)
     before = opened.versions(name)
     given = _model(model)
     told: list[str] = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
+from registry_client.errors import PublishError
 from registry_client.verification import Answers, Difference, Tolerance, best_margin, compare
 
 OUTPUTS = ("label", "probabilities")
@@ -26,6 +29,13 @@ def test_undecided_rows_may_change_their_label() -> None:
     strict = compare(ORIGINAL, undecided, Tolerance(margin=0.0), outputs=OUTPUTS)
     assert strict is not None
     assert strict.shown == (Difference(2, "label", "0", "1"),)
+
+
+@pytest.mark.parametrize("given", [{"score": math.nan}, {"score": math.inf}, {"margin": -1.0}, {"rows": -1}])
+def test_a_tolerance_is_a_number_to_compare_with(given: dict[str, float]) -> None:
+    """Nothing is greater than NaN: with it every export would agree."""
+    with pytest.raises(PublishError, match=f"tolerance: {next(iter(given))}: wanted a number of at least 0"):
+        Tolerance(**given)  # type: ignore[arg-type]
 
 
 def test_scores() -> None:

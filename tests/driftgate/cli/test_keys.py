@@ -57,6 +57,8 @@ def test_the_file_of_the_settings_is_used_and_made(tmp_path: Path) -> None:
         (["--name", "a"], 2),
         (["--name", "a b", "--scope", "infer"], 1),
         (["--name", "a", "--scope", "infer", "--rate", "0"], 1),
+        (["--name", "a", "--scope", "infer", "--rate", "nan"], 2),
+        (["--name", "a", "--scope", "infer", "--rate", "inf"], 2),
         (["--name", "a", "--scope", "infer", "--expires", "soon"], 1),
     ],
 )

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from driftgate.__main__ import MISUSED
 from driftgate.cli.push import push
 from tests.registry_client.support import a_graph, approvals, loans
 
@@ -47,6 +48,23 @@ def trained(tmp_path: Path) -> list[str]:
     joblib.dump(LogisticRegression().fit(ROWS, TRUTH), tmp_path / "m.joblib")
     ROWS.assign(y=TRUTH).to_csv(tmp_path / "rows.csv", index=False)
     return [str(tmp_path / "m.joblib"), "--reference", str(tmp_path / "rows.csv"), "--labels", "y"]
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "-inf", "-1", "x"])
+def test_a_tolerance_is_a_number_to_compare_with(tmp_path: Path, trained: list[str], tolerance: str) -> None:
+    """Nothing is greater than NaN, so that every graph would be as good as the original."""
+    code, said = _run(tmp_path, *trained, "--tolerance", tolerance)
+    assert code == MISUSED
+    assert "'--tolerance'" in said
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_registry_that_ends_with_the_command_is_refused(trained: list[str]) -> None:
+    """Nobody is told that something is published where nobody will find it."""
+    done = CliRunner().invoke(push, [*trained, "--name", "m", "--models", "memory:"])
+    assert done.exit_code == 1
+    assert "would be gone with this command" in str(done.exception)
+    assert done.output == ""
 
 
 def test_it_says_how_good_the_version_is(tmp_path: Path, trained: list[str]) -> None:
