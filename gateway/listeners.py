@@ -152,9 +152,16 @@ def _listen(name: str, host: str, port: int) -> socket.socket:
 
 def _refusal(name: str, host: str, port: int, error: OSError) -> ListenError:
     return ListenError(
-        f"cannot listen on {host}:{port} ({name}.port): {error.strerror or error}; "
-        "stop what holds it, choose another port, or 0 for any free one"
+        f"cannot listen on {host}:{port} ({name}.port): {error.strerror or error}; {_remedy(name, error)}"
     )
+
+
+def _remedy(name: str, error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"give {name}.host an address of this machine"
+    if error.errno == errno.EACCES:
+        return "choose a port above 1023, or let this user have lower ones (CAP_NET_BIND_SERVICE)"
+    return "stop what holds it, choose another port, or 0 for any free one"
 
 
 def _scheme(port: PortSettings) -> str:

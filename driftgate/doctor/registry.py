@@ -14,7 +14,8 @@ from rollouts import tables
 
 NAMED: Final = 5
 """How many versions one line names."""
-PUBLISH = "publish a new version (`driftgate push`); versions never change"
+PUBLISH: Final = "publish a new version (`driftgate push`); versions never change"
+READ: Final = "let it be read where the programs run; the version itself may be whole"
 
 
 def registry(subject: Subject) -> Iterator[Finding]:
@@ -57,12 +58,17 @@ def _version(opened: Registry, model: str, version: str) -> tuple[list[Finding],
         manifest = opened.manifest(model, version)
         opened.artifact(manifest)
     except (DriftgateError, OSError) as error:
-        return [fail("registry", f"{model} {version}: {one_line(error)}", PUBLISH)], False
+        return [fail("registry", f"{model} {version}: {one_line(error)}", _remedy(error))], False
     try:
         profile = opened.profile(manifest)
     except (DriftgateError, OSError) as error:
-        return [warn("registry", f"{model} {version}: {one_line(error)}", PUBLISH)], False
+        return [warn("registry", f"{model} {version}: {one_line(error)}", _remedy(error))], False
     return [], profile is not None
+
+
+def _remedy(error: Exception) -> str:
+    """What cannot be read may be whole; what was read and is wrong stays wrong."""
+    return READ if isinstance(error, OSError) or isinstance(error.__cause__, OSError) else PUBLISH
 
 
 def _without_profile(versions: list[str]) -> Finding:

@@ -47,6 +47,12 @@ def test_a_taken_port_is_named() -> None:
             Listeners.open(GatewaySettings(http=FREE, operator=PortSettings(port=port)))
 
 
+def test_an_address_of_another_machine_is_told_by_the_host() -> None:
+    """What is wrong with the host is not mended by another port."""
+    with pytest.raises(ListenError, match=r"\(http\.port\): .*; give http\.host an address of this machine"):
+        Listeners.open(GatewaySettings(http=PortSettings(port=0, host="192.0.2.1"), operator=FREE))
+
+
 @pytest.mark.parametrize("asked", [None, GRPC_PORT])
 def test_grpc_goes_elsewhere_where_nobody_asked_for_a_port(asked: int | None) -> None:
     """A default port that something else has is no reason not to start; one that was asked for is."""

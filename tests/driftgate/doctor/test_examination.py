@@ -18,6 +18,7 @@ from driftgate.__main__ import run
 from driftgate.cli.doctor import doctor
 from driftgate.doctor.examination import CHECKS, examine
 from driftgate.doctor.finding import Finding, Subject
+from driftgate.doctor.registry import READ
 from driftgate.doctor.repair import repair
 from driftgate.doctor.surroundings import ports
 from driftgate.ring_folder import ring_folder
@@ -87,6 +88,15 @@ def test_one_that_is_well_is_called_so(patient: Patient) -> None:
     before = contents(patient.data)
     patient.examine()
     assert contents(patient.data) == before
+
+
+def test_a_version_that_cannot_be_read_wants_no_other_version(patient: Patient) -> None:
+    """Bytes that nobody has seen may be whole: they are to be made readable, not published again."""
+    (graph,) = patient.models.glob("*/1/model.onnx")
+    graph.unlink()
+    graph.mkdir()
+    (fault,) = [one for one in patient.faults("registry") if "cannot be read" in one.what]
+    assert fault.do == READ
 
 
 def test_versions_without_a_profile_are_one_line_and_still_whole(patient: Patient) -> None:
