@@ -111,7 +111,7 @@ class Api:
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, or OpenMetrics where it is asked for."""
         accept = request.headers.get("accept", "")
-        totals = dict(self._desk.pipeline.shown.series)
+        totals = dict(self._desk.shown.series)
         deliveries = await self._read(outbox.counts)
         totals.update(self._desk.series(deliveries, await asyncio.to_thread(self._desk.behind)))
         totals.update(self._refusals())
@@ -122,7 +122,7 @@ class Api:
     async def status(self, request: Request) -> Response:
         """Everything at a glance."""
         del request
-        document = await asyncio.to_thread(status.status, self._desk.pipeline)
+        document = status.status(self._desk.shown)
         incidents = await self._read(lambda db: store.load_incidents(db, state="open"))
         health = await asyncio.to_thread(self._desk.health)
         told = {"labels": await self._labels(), "incidents": [*map(views.incident, incidents)]}
@@ -131,7 +131,7 @@ class Api:
     async def drift(self, request: Request) -> Response:
         """Every signal: evidence, threshold, effect; and how far the log has been read."""
         model, version = request.query_params.get("model"), request.query_params.get("version")
-        versions = await asyncio.to_thread(status.drift, self._desk.pipeline, model, version)
+        versions = await asyncio.to_thread(self._desk.drift, model, version)
         if model and not versions and not await asyncio.to_thread(self._desk.pipeline.knows, model, version):
             named = f"model {model[:100]!r}" + (f" version {version[:100]!r}" if version else "")
             raise UnknownError(f"there is no {named} in the registry, and the monitor has seen no rows of it")
@@ -141,7 +141,7 @@ class Api:
 
     async def _labels(self, model: str | None = None) -> list[dict[str, Any]]:
         waiting = await self._read(store.load_waiting)
-        return status.labels(self._desk.pipeline.shown.series, waiting, model)
+        return status.labels(self._desk.shown.series, waiting, model)
 
     async def schemas(self, request: Request) -> Response:
         """JSON schemas of the data of every event type."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from groundwork.clock import Clock
 from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
-from monitor import metrics
+from monitor import metrics, status
 from monitor.delivery import Dispatcher
 from monitor.errors import UnknownError
 from monitor.events import Event, TestData, encode, event_id
@@ -17,6 +17,7 @@ from monitor.loop import Loop
 from monitor.pipeline import Pipeline
 from monitor.reports import Report, TestOrder
 from monitor.settings import MonitorSettings, Webhook
+from monitor.shown import Snapshot
 from prediction_log.backlog import Backlog, Behind
 
 _STALE_S: Final = 30.0
@@ -50,11 +51,20 @@ class Desk:
         age = self._clock.monotonic() - self._loop.beat
         return f"the pipeline has not gone round for {age:.0f} s" if age > _STALE_S else ""
 
+    @property
+    def shown(self) -> Snapshot:
+        """What the pipeline committed last."""
+        return self.pipeline.shown
+
+    def drift(self, model: str | None, version: str | None) -> list[dict[str, Any]]:
+        """Every signal of the versions asked for; off the loop."""
+        return status.drift(self.shown, self._settings, model, version)
+
     def behind(self) -> Behind | None:
         """What of the log is not read yet, None where that cannot be seen; reads files: off the loop."""
         with self._looking:
             try:
-                return self._backlog.look(self.pipeline.offset)
+                return self._backlog.look(self.shown.offset)
             except DriftgateError:
                 return None
 

@@ -10,7 +10,7 @@ every round it is in can be left out.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -27,7 +27,7 @@ from monitor.log_time import LogTime
 from monitor.metrics import Tally
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
-from monitor.shown import Shown
+from monitor.shown import Shown, Snapshot
 from monitor.streams import StreamEnds, resumed
 from monitor.turns import Turns
 from monitor.watch import Watch
@@ -45,8 +45,8 @@ _NS: Final = 1_000_000_000
 class Pipeline:
     """The one owner of everything in monitor.db that follows from the log.
 
-    `lock` is held during a round; who reads the state from another thread takes it, and who writes the same
-    file. `shown` wants none. `ids` are those of the folder whose log it is.
+    `lock` is held during a round; who writes the same file from another thread takes it. Who reads `shown`
+    wants none. `ids` are those of the folder whose log it is.
     """
 
     def __init__(
@@ -106,15 +106,23 @@ class Pipeline:
             reach=self._reach,
             keys=self._keys,
         )
+        stored: list[tuple[Watch, bytes]] = []
         for model, version, state in store.load_watches(self._db):
             known = self._catalogue.version(model, version)
             watch = Watch.restore(model, version, self._settings, state, known.profile)
             watch.problem = watch.problem or known.problem
             watch.digest = known.manifest.digest if known.manifest else ""
-            self._intake.add(watch)
-        shown = Shown()
-        shown.show(self.tally.counts, self.watches)
-        self.shown = shown
+            stored.append((self._intake.add(watch), state))
+        self._shown = Shown()
+        self._show(stored)
+
+    @property
+    def shown(self) -> Snapshot:
+        """The last commit, for whoever asks from another thread; no round is waited for."""
+        return self._shown.last
+
+    def _show(self, changed: Iterable[tuple[Watch, bytes]] = ()) -> None:
+        self._shown.show(self.offset, self.history, self.tally.counts, changed)
 
     @property
     def watches(self) -> list[Watch]:
@@ -128,6 +136,7 @@ class Pipeline:
         None where it does; rows that were counted are not counted again.
         """
         reached, self.offset = self.offset, resumed(self.offset, source)
+        self._show()
         return None if reached == self.offset else reached
 
     def feed(
@@ -178,7 +187,7 @@ class Pipeline:
             except BaseException:
                 self.reload()
                 raise
-            self.shown.show(self.tally.counts, changed)
+            self._show(changed)
 
     def _take(self, offset: Offset, content: bytes) -> None:
         """One frame, if it is one."""
@@ -196,12 +205,12 @@ class Pipeline:
             self.tally.add(metrics.BAD_FRAMES, 1, reason="does not decode")
             return None
 
-    def _save(self) -> list[Watch]:
-        """Write what changed, inside the round's transaction; the watches that did."""
+    def _save(self) -> list[tuple[Watch, bytes]]:
+        """Write what changed, inside the round's transaction; the watches that did, and their states."""
         intake = self._intake
-        touched = [intake.watches[key] for key in sorted(intake.touched)]
-        store.save_watches(self._db, [(watch.model, watch.version, watch.state()) for watch in touched])
-        for watch in touched:
+        touched = [(watch := intake.watches[key], watch.state()) for key in sorted(intake.touched)]
+        store.save_watches(self._db, [(watch.model, watch.version, state) for watch, state in touched])
+        for watch, _ in touched:
             if watch.incident is not None:
                 store.save_incident(self._db, watch.incident)
         intake.touched.clear()
@@ -239,13 +248,8 @@ class Pipeline:
 
     def knows(self, model: str, version: str | None) -> bool:
         """Whether a model (and version) was seen in the log or is in the registry; from any thread."""
-        with self.lock:
-            seen = any(watch.model == model and version in {None, watch.version} for watch in self.watches)
+        seen = any(one.model == model and version in {None, one.version} for one in self.shown.versions)
         return seen or self._catalogue.holds(model, version)
-
-    def problems(self) -> dict[str, str]:
-        """What cannot be watched as it should be: "model/version" -> why."""
-        return {f"{watch.model}/{watch.version}": watch.problem for watch in self.watches if watch.problem}
 
 
 def states(pipeline: Pipeline) -> dict[str, bytes]:

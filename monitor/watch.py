@@ -57,6 +57,7 @@ class Watch:
         self.model = model
         self.version = version
         self.digest = ""
+        self.profile: Profile | None = None
         self.problem = ""
         self.incident: Incident | None = None
         self.asked: Asked | None = None
@@ -78,6 +79,7 @@ class Watch:
 
     def attach(self, profile: Profile | None) -> None:
         """Measure with what can be built with this profile (or without one) and is not there yet."""
+        self.profile = profile or self.profile
         for anew in self._instruments.attach(profile):
             self.restarted += 1
             self.problem = anew.why

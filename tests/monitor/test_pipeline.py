@@ -19,7 +19,7 @@ from groundwork.clock import FakeClock
 from groundwork.slots import SlotReading
 from monitor import metrics
 from monitor.pipeline import Pipeline, states
-from monitor.status import status
+from monitor.status import problems, status
 from monitor.store import open_store
 from prediction_log.frame import Strings, decode, encode
 from prediction_log.memory import MemoryLog
@@ -189,7 +189,7 @@ def test_counts_are_those_of_the_log(folder: Path) -> None:
     counts = pipeline.tally.counts
     of = {"model": MODEL, "version": "1", "kind": "prediction"}
     assert counts[metrics.key(metrics.ROWS, **of)] == 70
-    assert [found["rows"] for found in status(pipeline)["versions"]] == [70]
+    assert [found["rows"] for found in status(pipeline.shown)["versions"]] == [70]
     assert counts[metrics.key(metrics.FRAMES, **of)] == 1
     assert counts[metrics.key(metrics.LABELS, model=MODEL, outcome="matched")] == 70
     assert counts[metrics.key(metrics.BAD_FRAMES, reason="does not decode")] == 1
@@ -217,7 +217,7 @@ def test_a_version_without_manifest_is_counted_and_shown(folder: Path) -> None:
     traffic = Traffic()
     body, labels = traffic.predictions(64)
     pipeline.feed(numbered([body, traffic.labels(labels)]))
-    assert "no manifest" in pipeline.problems()[f"{MODEL}/1"]
+    assert "no manifest" in problems(pipeline.shown)[f"{MODEL}/1"]
     assert pipeline.watches[0].accuracy.right > 0
     key = metrics.key(metrics.INPUTS, model=MODEL, version="1", use="no manifest")
     assert pipeline.tally.counts[key] == 64
@@ -232,7 +232,7 @@ def test_another_model_under_the_same_name_is_not_judged(folder: Path) -> None:
     traffic.digest = "sha256:" + "0" * 64
     pipeline.feed(numbered([traffic.predictions(64)[0]]))
     assert pipeline.watches[0].mark.rows == 0
-    assert "two models" in pipeline.problems()[f"{MODEL}/1"]
+    assert "two models" in problems(pipeline.shown)[f"{MODEL}/1"]
     db.close()
 
 
@@ -395,6 +395,6 @@ def test_a_version_says_which_columns_are_not_watched(folder: Path) -> None:
     again = encode(Kind.PREDICTION, schema, columns, rows=10, incarnation=1, stream=1, first=0)
     db = open_store(folder)
     Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).feed([(Offset(1, 1), again)])
-    (found,) = status(Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS))["versions"]
+    (found,) = status(Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).shown)["versions"]
     assert found["unwatched"] == {"city": "hashed by policy; the reference profile is not"}
     db.close()

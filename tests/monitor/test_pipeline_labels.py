@@ -87,7 +87,7 @@ def test_labels_of_classes_that_the_model_does_not_know_are_counted(tmp_path: Pa
     pipeline.feed(numbered([body, traffic.labels([*odd, *labels[30:]])]))
     of = {"model": MODEL, "version": "1"}
     assert pipeline.tally.counts[metrics.key(metrics.UNKNOWN_CLASSES, **of)] == 30
-    (found,) = status(Pipeline(db, worlds.settings(), known, worlds.IDS))["versions"]
+    (found,) = status(Pipeline(db, worlds.settings(), known, worlds.IDS).shown)["versions"]
     assert (found["accuracy"]["labelled"], found["accuracy"]["right"]) == (50, 30)
     assert found["accuracy"]["unknown_class"] == 30
     db.close()
@@ -119,7 +119,7 @@ def test_labels_of_a_regression_compare_its_versions(tmp_path: Path) -> None:
         (0, 40, 0, 0),
         (0, 30, 10, 0),
     ]
-    (shown,) = [one for one in status(pipeline)["versions"] if one["version"] == "1"]
+    (shown,) = [one for one in status(pipeline.shown)["versions"] if one["version"] == "1"]
     assert shown["accuracy"]["labelled"] == 0
     db.close()
 

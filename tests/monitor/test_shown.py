@@ -1,4 +1,4 @@
-"""What /metrics shows of the pipeline: committed, whole, and there without a lock."""
+"""What is shown of the pipeline: committed, whole, and there without a lock."""
 
 import contextlib
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 from groundwork.counters import SeriesKey
 from monitor import metrics
 from monitor.pipeline import Pipeline
-from monitor.shown import gauges
+from monitor.shown import gauges, told
+from monitor.status import drift
 from monitor.store import open_store
 from monitor.watch import Watch
 from prediction_log.transport import Offset
@@ -23,15 +24,15 @@ class Failing(Pipeline):
 
     fails = False
 
-    def _save(self) -> list[Watch]:
+    def _save(self) -> list[tuple[Watch, bytes]]:
         saved = super()._save()
         if self.fails:
             raise OSError("no room")
         return saved
 
 
-def test_a_scrape_waits_for_no_round(tmp_path: Path) -> None:
-    """While a round holds the lock the last commit is shown, whole, and nobody can change it."""
+def test_who_asks_waits_for_no_round(tmp_path: Path) -> None:
+    """While a round holds the lock the last commit is told, whole, and nobody can change it."""
     traffic = Traffic()
     with contextlib.closing(open_store(tmp_path)) as db:
         pipeline = Failing(db, worlds.settings(), registry("1"), worlds.IDS)
@@ -40,9 +41,12 @@ def test_a_scrape_waits_for_no_round(tmp_path: Path) -> None:
         shown = pipeline.shown.series
         with pipeline.lock:
             assert pipeline.shown.series is shown
+            (found,) = drift(pipeline.shown, worlds.settings(), MODEL, "1")
         assert shown[ROWS] == 64
         (watch,) = pipeline.watches
         assert gauges(watch).items() <= shown.items()
+        assert told(watch, pipeline.tally.counts).items() <= found.items()
+        assert {one["signal"] for one in found["signals"]} >= {"age", "income", "city"}
         with pytest.raises(TypeError):
             shown[ROWS] = 0  # type: ignore[index]
         pipeline.feed([(Offset(1, 2), traffic.predictions(6)[0])])
@@ -55,9 +59,11 @@ def test_what_is_rolled_back_was_never_shown(tmp_path: Path) -> None:
     with contextlib.closing(open_store(tmp_path)) as db:
         pipeline = Failing(db, worlds.settings(), registry("1"), worlds.IDS)
         pipeline.feed([(Offset(1, 1), traffic.predictions(64)[0])])
-        before = dict(pipeline.shown.series)
+        before, drifted = dict(pipeline.shown.series), drift(pipeline.shown, worlds.settings(), None, None)
         pipeline.fails = True
         with pytest.raises(OSError, match="no room"):
             pipeline.feed([(Offset(1, 2), traffic.predictions(6)[0])])
         assert pipeline.shown.series == before
-        assert Pipeline(db, worlds.settings(), registry("1"), worlds.IDS).shown.series == before
+        again = Pipeline(db, worlds.settings(), registry("1"), worlds.IDS).shown
+        assert again.series == before
+        assert drift(again, worlds.settings(), None, None) == drifted
