@@ -1,14 +1,15 @@
 """Deleting predictions from a data folder, whether or not a gateway is running over it.
 
 Rules: what is still in a slot is waited for, because a running gateway brings it into the log within moments;
-over a folder that no gateway holds, we bring it there ourselves, under the folder's lock.
+over a folder that no gateway holds, we bring it there ourselves, under the folder's lock. Where pairs are
+recorded, those of what was just answered are waited for as well: a shadow runs behind the answer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +27,18 @@ from prediction_log.segment_sink import SegmentSink
 
 PATIENCE_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.05
+SHADOW_SECONDS: Final = 2.0
+"""A shadow that follows the log has seldom taken a quarter of it to record the pair of an answer."""
 
 
-def delete(data: Path, request: Request, clock: Clock, *, patience: float = PATIENCE_SECONDS) -> Deleted:
+def delete(
+    data: Path,
+    request: Request,
+    clock: Clock,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    rest: Callable[[float], object] = lambda seconds: threading.Event().wait(seconds),
+) -> Deleted:
     """Do what is asked, over rows in slots and in the log alike.
 
     CommandError where there is no log, or where rows stay in a slot for more than `patience` seconds; raises
@@ -44,6 +54,9 @@ def delete(data: Path, request: Request, clock: Clock, *, patience: float = PATI
                     if not slot.alive:
                         take_over(slot, sink, boot_id(), clock)
             _catch_up(data, clock, patience)
+            if not is_ours and spooling.has_pairs(data / "slots"):
+                rest(SHADOW_SECONDS)
+                _catch_up(data, clock, patience)
             return deletion.delete(data / "log", request, PredictionIds(load_key(data)), sink, clock)
     finally:
         sink.close()

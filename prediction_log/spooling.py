@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from prediction_log import layout
 from prediction_log import segment_file as files
 from prediction_log.layout import HEAD, Head
+from prediction_log.record import Kind
 from prediction_log.rows import SUFFIX
 
 Ends: TypeAlias = dict[tuple[int, int], int]
@@ -28,6 +29,11 @@ def standing(slots_folder: Path) -> Ends:
                 stream = (head.incarnation, head.stream)
                 ends[stream] = max(ends.get(stream, 0), head.end)
     return ends
+
+
+def has_pairs(slots_folder: Path) -> bool:
+    """Whether any worker records shadow pairs, or has since it began."""
+    return any(head.kind == Kind.PAIR for path in slots_folder.glob(f"*/*{SUFFIX}") for head in heads(path))
 
 
 def behind(log_folder: Path, ends: Ends) -> Ends:

@@ -4,8 +4,9 @@ from contextlib import closing
 from pathlib import Path
 
 from groundwork.clock import FakeClock
+from prediction_log.record import Kind, pair_schema
 from prediction_log.segment_sink import SegmentSink
-from prediction_log.spooling import behind, standing
+from prediction_log.spooling import behind, has_pairs, standing
 from tests.prediction_log import samples
 
 
@@ -29,6 +30,14 @@ def test_what_stands_in_a_slot_is_behind_until_it_is_written(tmp_path: Path) -> 
             rows.release()
             rows.swap()
         assert behind(log, ends) == {}
+
+
+def test_a_slot_has_pairs_where_a_row_file_is_of_them(tmp_path: Path) -> None:
+    """Before the first pair and after the last, as long as the file is there; predictions are none."""
+    samples.row_file(tmp_path / "1")
+    assert not has_pairs(tmp_path)
+    samples.row_file(tmp_path / "2", kind=Kind.PAIR, schema=pair_schema("m", "1", "2", []))
+    assert has_pairs(tmp_path)
 
 
 def test_a_file_that_is_no_row_file_is_passed_over(tmp_path: Path) -> None:
