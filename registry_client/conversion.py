@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from registry_client import elementwise
 from registry_client.errors import ConversionError, MissingExtraError
 from registry_client.graph import one_line
 from registry_client.operators import converters, shape_calculators
@@ -71,6 +72,7 @@ def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datat
         import skl2onnx  # noqa: PLC0415  heavy and optional
     except ImportError:
         raise MissingExtraError("skl2onnx is not installed; install driftgate[publish]") from None
+    estimator, afterwards = elementwise.inner(estimator)
     copied = convertible(estimator, doubles=Datatype.FP64 in datatypes)
     if len(columns) > 1 and sees_one_matrix(estimator) and all(one.kind != "text" for one in columns):
         copied = behind_columns(copied, [column.name for column in columns])
@@ -91,6 +93,7 @@ def convert(estimator: Any, columns: Sequence[Column], datatypes: Sequence[Datat
             raise _unconvertible(estimator, error) from error
     if hasattr(estimator, "classes_"):
         _stand_up(graph.graph)
+    elementwise.append(graph.graph, afterwards)
     return _finish(graph, [column.name for column in columns])
 
 

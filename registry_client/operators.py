@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from registry_client.elementwise import convert_function, shape_of_function
 from registry_client.errors import ConversionError
 from registry_client.precision import Converter, precise_converters
 
@@ -35,9 +36,11 @@ def converters() -> dict[type, Converter]:
         HistGradientBoostingRegressor,
     )
     from sklearn.impute import SimpleImputer  # noqa: PLC0415  heavy and optional
+    from sklearn.preprocessing import FunctionTransformer  # noqa: PLC0415  heavy and optional
 
     return {
         **precise_converters(),
+        FunctionTransformer: convert_function,
         SimpleImputer: _convert_imputer,
         HistGradientBoostingClassifier: _convert_histogram_trees,
         HistGradientBoostingRegressor: _convert_histogram_trees,
@@ -45,15 +48,17 @@ def converters() -> dict[type, Converter]:
 
 
 def shape_calculators() -> dict[type, Callable[[Any], None]]:
-    """The shape functions of the same classes: skl2onnx's own."""
+    """The shape functions of the same classes: skl2onnx's own, but where it knows no function."""
     from skl2onnx._supported_operators import (  # noqa: PLC0415  heavy and optional
         sklearn_operator_name_map,
     )
     from skl2onnx.common._registration import (  # noqa: PLC0415  heavy and optional
         get_shape_calculator,
     )
+    from sklearn.preprocessing import FunctionTransformer  # noqa: PLC0415  heavy and optional
 
-    return {kind: get_shape_calculator(sklearn_operator_name_map[kind]) for kind in converters()}
+    known = {kind: get_shape_calculator(sklearn_operator_name_map[kind]) for kind in converters()}
+    return {**known, FunctionTransformer: shape_of_function}
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:

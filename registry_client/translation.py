@@ -58,6 +58,8 @@ def convertible(estimator: Any, *, doubles: bool) -> Any:
     for _, step in walk(duplicate):
         if type(step).__name__ in _ENCODERS and hasattr(step, "categories_"):
             step.categories_ = [_without_gaps(categories) for categories in step.categories_]
+        if type(step).__name__ == "KBinsDiscretizer" and step.encode == "onehot":
+            step.encode = "onehot-dense"  # the same numbers; a graph's tensors are dense
         if type(step).__name__ == "VotingClassifier":
             step.flatten_transform = False  # a matter of `transform`, which serving never calls
     return _cast_before_trees(duplicate) if doubles else duplicate

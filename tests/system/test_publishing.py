@@ -13,10 +13,12 @@ from sklearn import discriminant_analysis as discriminant
 from sklearn import ensemble, linear_model, naive_bayes, neighbors, neural_network, svm, tree
 from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
@@ -77,6 +79,12 @@ STEPS: Final[dict[str, Any]] = {
         make_pipeline(SimpleImputer(), RobustScaler(), PolynomialFeatures(2)),
         make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
     ),
+    "functions": ColumnTransformer(
+        [
+            ("log", FunctionTransformer(np.log1p), ["amount", "age"]),
+            ("bins", make_pipeline(SimpleImputer(), KBinsDiscretizer(4)), ["score", "debt"]),
+        ]
+    ),
 }
 
 
@@ -104,12 +112,14 @@ MODELS: Final[dict[str, Any]] = {
     "stack": ensemble.StackingClassifier([("linear", linear()), ("forest", forest())], cv=2),
     "bayes": naive_bayes.GaussianNB(),
     "discriminant": discriminant.LinearDiscriminantAnalysis(),
+    "quadratic": discriminant.QuadraticDiscriminantAnalysis(reg_param=0.2),
     "adaptive": ensemble.AdaBoostClassifier(n_estimators=4, random_state=0),
     "least-squares": linear_model.LinearRegression(),
     "forest-of-values": ensemble.RandomForestRegressor(8, random_state=0),
     "boosted-values": ensemble.GradientBoostingRegressor(n_estimators=8, random_state=0),
     "histogram-of-values": ensemble.HistGradientBoostingRegressor(max_iter=8, random_state=0),
     "svr": svm.SVR(),
+    "turned-target": TransformedTargetRegressor(linear_model.Ridge(), transformer=StandardScaler()),
     "neighbours-of-values": neighbors.KNeighborsRegressor(),
     "network-of-values": neural_network.MLPRegressor(
         hidden_layer_sizes=(8,), max_iter=30, random_state=0, tol=1.0
