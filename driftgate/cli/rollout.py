@@ -177,12 +177,23 @@ def undo(model: str, *, version: str | None, **common: Any) -> None:
 @operator_option
 def history(model: str, *, after: int, as_json: bool, operator: str) -> None:
     """Show who changed what answers, when and why, with the evidence that decided."""
-    answer = Api("operator API", operator).get(f"/v1/rollouts/{part(model)}/history", after=after or None)
+    answer = whole_history(Api("operator API", operator), model, after)
     if as_json:
         show.facts(answer)
         return
     for moment in decoders.converted(answer["history"], list[Moment]):
         tell(moment)
+
+
+def whole_history(api: Api, model: str, after: int = 0) -> dict[str, Any]:
+    """All rows after a sequence number, as one answer of the API, which has a thousand at most, would be."""
+    rows: list[dict[str, Any]] = []
+    while True:
+        page = api.get(f"/v1/rollouts/{part(model)}/history", after=after or None)
+        if not page["history"]:
+            return {"history": rows, "after": after}
+        rows += page["history"]
+        after = page["after"]
 
 
 def tell(moment: Moment) -> None:

@@ -1,11 +1,13 @@
 """`driftgate rollout`: what is refused before anybody is asked, and what is said of an edit."""
 
 import click
+import httpx
 import msgspec
 import pytest
 
 from driftgate.__main__ import MISUSED, run
-from driftgate.cli.rollout import answers, tell, tell_done
+from driftgate.cli.rollout import answers, tell, tell_done, whole_history
+from driftgate.remote import Api
 from gateway.views import Done
 from rollouts.status import Status
 from rollouts.timeline import Moment
@@ -126,6 +128,22 @@ def test_history_is_told_without_control_characters(capsys: pytest.CaptureFixtur
     told = capsys.readouterr().out
     assert len(told.splitlines()) == 2
     assert "\x1b[2J" not in told
+
+
+def test_a_long_history_is_shown_to_its_end() -> None:
+    """The API has a thousand rows in an answer, and who looks wants the last ones most."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        after = int(request.url.params.get("after", 0))
+        rows = [{"sequence": number} for number in range(after + 1, min(after + 1000, 2500) + 1)]
+        return httpx.Response(200, json={"history": rows, "after": rows[-1]["sequence"] if rows else after})
+
+    api = Api("operator API", "http://operator.test", transport=httpx.MockTransport(answer))
+    found = whole_history(api, "m")
+    assert [row["sequence"] for row in found["history"]] == [*range(1, 2501)]
+    assert found["after"] == 2500
+    assert [row["sequence"] for row in whole_history(api, "m", 2498)["history"]] == [2499, 2500]
+    assert whole_history(api, "m", 2500) == {"history": [], "after": 2500}
 
 
 def test_who_watches_gets_no_json(capsys: pytest.CaptureFixture[str]) -> None:
