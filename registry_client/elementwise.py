@@ -123,8 +123,14 @@ def convert_function(scope: Any, operator: Any, container: Any) -> None:
     from skl2onnx.operator_converters.common import (  # noqa: PLC0415  heavy and optional
         concatenate_variables,
     )
+    from skl2onnx.operator_converters.function_transformer import (  # noqa: PLC0415  heavy and optional
+        convert_sklearn_function_transformer,
+    )
 
-    steps = _taken(operator.raw_operator) or (Step("Identity"),)
+    steps = _taken(operator.raw_operator)
+    if not steps:
+        convert_sklearn_function_transformer(scope, operator, container)
+        return
     value = concatenate_variables(scope, operator.inputs, container)
     element = _element(operator.inputs[0].type)
     for place, step in enumerate(steps, 1):
