@@ -197,10 +197,6 @@ class SqliteStore:
         """Return when a program was last noted alive (unix ns), or None."""
         return self._read(lambda connection: tables.read_beat(connection, name))
 
-    def data_version(self) -> int:
-        """Return a number that changes when another connection has committed; own writes leave it."""
-        return self._read(lambda connection: int(connection.execute("PRAGMA data_version").fetchone()[0]))
-
     # Inside -----------------------------------------------------------------------------------------------
 
     def _append(self, connection: sqlite3.Connection, entry: Entry, revision: int) -> Entry:

@@ -252,17 +252,6 @@ def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(
     corrected.close()
 
 
-def test_a_readers_data_version_moves_when_another_process_writes(tmp_path: Path, store: SqliteStore) -> None:
-    """One's own writes leave it; another connection's change it."""
-    other = SqliteStore(tmp_path / "rollouts.db", SystemClock())
-    version = store.data_version()
-    begin(store)
-    assert store.data_version() == version
-    other.ensure_first("n", "1", "gateway")
-    assert store.data_version() != version
-    other.close()
-
-
 def test_of_writers_in_several_processes_each_edit_wins_once(tmp_path: Path, store: SqliteStore) -> None:
     """Every edit is one revision and one history row, however many processes race for it."""
     begin(store)
