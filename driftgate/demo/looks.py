@@ -174,7 +174,8 @@ async def books_agree(play: Play) -> Found | str:
     """Everybody counted the same."""
     books = await balance(play)
     wrong = books.difference()
-    return wrong or Found(time.time(), f"{books.client.rows} rows, {books.client.labels} labels", books)
+    rows, labels = show.count(books.client.rows), show.count(books.client.labels)
+    return wrong or Found(time.time(), f"{rows} rows, {labels} labels", books)
 
 
 async def nothing_lost(play: Play) -> Found | str:
@@ -182,7 +183,7 @@ async def nothing_lost(play: Play) -> Found | str:
     counts, lost = play.client.counts, play.books.lost if play.books else 0
     if counts.failed or lost:
         raise Impossible(f"{counts.failed} requests failed ({counts.first_failure}), {lost} records lost")
-    return Found(time.time(), f"{counts.sent} requests sent, failed 0, records lost 0")
+    return Found(time.time(), f"{show.count(counts.sent)} requests sent, failed 0, records lost 0")
 
 
 def cite(row: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from driftgate import show
 from driftgate.demo import acts, timeline
 from driftgate.demo.play import Options, Play
 from driftgate.demo.screen import LiveScreen, PlainScreen, Screen
@@ -74,9 +75,10 @@ def _screen(play: Play) -> Screen:
 
 def _tell(play: Play) -> None:
     """Print the timeline, and keep it beside the picture."""
-    lines = list(timeline.lines(play))
-    click.echo("\n" + "\n".join(lines))
-    write_atomic(play.stage.timeline, "\n".join([*lines, ""]).encode(), mode=0o644)
+    shown = timeline.lines(play, min(timeline.WIDTH, show.room(0)))
+    click.echo("\n" + "\n".join(shown))
+    kept = "".join(f"{line}\n" for line in timeline.lines(play))
+    write_atomic(play.stage.timeline, kept.encode(), mode=0o644)
 
 
 def _draw(play: Play) -> None:

@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from driftgate import show
 from driftgate.demo.books import Books
-from driftgate.demo.facts import Fact
 from driftgate.demo.play import Play
 
-WIDTH = 100
+WIDTH: Final = 110
+_INDENT: Final = " " * 11
 
 
-def lines(play: Play) -> Iterator[str]:
-    """The whole text."""
+def lines(play: Play, width: int = WIDTH) -> Iterator[str]:
+    """The whole text, in lines of at most so many characters; 80 at least."""
     begin = play.marks.get("traffic", 0.0)
-    yield "Timeline (seconds since the first request; every step of a rollout cites its row in history)"
+    yield "Timeline (seconds since the first request; rollouts cite their history)"
     for fact in sorted(play.facts.happened, key=lambda fact: fact.at):
-        yield from _fact(fact, begin)
+        left = width - len(_INDENT)
+        told = [*show.wrapped(fact.name, left), *show.wrapped(f"{fact.detail} ({fact.source})", left)]
+        yield f"  {fact.at - begin:7.1f}  {told[0]}"
+        yield from (f"{_INDENT}{part}" for part in told[1:])
     if "end" not in play.marks:
         return
     yield ""
-    yield "Accuracy, as the client saw it"
+    yield "Accuracy, as the client saw it, and as the training job had claimed"
     yield from _accuracy(play)
     if play.books is not None:
         yield ""
         yield "Counted by each for itself"
         yield from _books(play.books, play.client.counts.failed)
-
-
-def _fact(fact: Fact, begin: float) -> Iterator[str]:
-    yield f"  {fact.at - begin:7.1f}  {fact.name}"
-    for part in _wrapped(f"{fact.detail} ({fact.source})"):
-        yield f"           {part}"
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    line = ""
-    for word in text.split():
-        if line and len(line) + len(word) >= WIDTH:
-            yield line
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    yield line
 
 
 def _accuracy(play: Play) -> Iterator[str]:
@@ -58,10 +45,10 @@ def _accuracy(play: Play) -> Iterator[str]:
     for name, begin, end, version in spans:
         found = counts.accuracy(marks[begin] - start, marks[end] - start, version)
         claimed = play.results[version].accuracy if version in play.results else None
-        claim = f"   its training job had claimed {claimed:.1%}" if claimed is not None else ""
+        claim = f"   claimed {claimed:.1%}" if claimed is not None else ""
         rows = counts.rows_between(marks[begin] - start, marks[end] - start, version)
         share = "-" if found is None else f"{found:6.1%}"
-        yield f"  {name:<40} {share} of {show.count(rows):>6} rows{claim}"
+        yield f"  {name:<38} {share} of {show.count(rows):>6} rows{claim}"
 
 
 def _books(books: Books, failed: int) -> Iterator[str]:
