@@ -48,17 +48,18 @@ def converters() -> dict[type, Converter]:
 
 
 def shape_calculators() -> dict[type, Callable[[Any], None]]:
-    """The shape functions of the same classes: skl2onnx's own, but where it knows no function."""
+    """The shape functions of the same classes: skl2onnx's own, but for what it does not know."""
     from skl2onnx._supported_operators import (  # noqa: PLC0415  heavy and optional
         sklearn_operator_name_map,
     )
     from skl2onnx.common._registration import (  # noqa: PLC0415  heavy and optional
         get_shape_calculator,
     )
+    from sklearn.impute import SimpleImputer  # noqa: PLC0415  heavy and optional
     from sklearn.preprocessing import FunctionTransformer  # noqa: PLC0415  heavy and optional
 
     known = {kind: get_shape_calculator(sklearn_operator_name_map[kind]) for kind in converters()}
-    return {**known, FunctionTransformer: shape_of_function}
+    return {**known, FunctionTransformer: shape_of_function, SimpleImputer: _shape_of_imputer}
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
@@ -69,23 +70,59 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     )
 
     _check_imputer(operator.raw_operator)
+    flagged = _flagged(operator.raw_operator)
     values = concatenate_variables(scope, operator.inputs, container)
     result, kind = operator.outputs[0].full_name, operator.inputs[0].type
     if isinstance(kind, data_types.StringTensorType):
         missing = _missing_texts(scope, container, values)
+        if flagged:
+            raise ConversionError("SimpleImputer(add_indicator=True) has no converter for texts")
     elif isinstance(kind, (data_types.FloatTensorType, data_types.DoubleTensorType)):
         missing = scope.get_unique_variable_name("missing")
         _add(scope, container, "IsNaN", [values], missing, _IS_NAN)
+    elif flagged:
+        raise ConversionError("SimpleImputer(add_indicator=True) wants numbers with a fraction")
     else:
         _add(scope, container, "Identity", [values], result, 1)
         return
     fill = _statistics(scope, container, operator.raw_operator.statistics_, kind)
-    _add(scope, container, "Where", [missing, fill, values], result, _WHERE)
+    filled = scope.get_unique_variable_name("filled") if flagged else result
+    _add(scope, container, "Where", [missing, fill, values], filled, _WHERE)
+    if flagged:
+        _flag(scope, container, missing, flagged, filled, result)
+
+
+def _flagged(imputer: Any) -> list[int]:
+    """Of which columns it says in columns of their own whether a value was missing."""
+    return [int(column) for column in imputer.indicator_.features_] if imputer.add_indicator else []
+
+
+def _flag(scope: Any, container: Any, missing: str, columns: list[int], filled: str, result: str) -> None:
+    """The filled values, and beside them 1 where one was missing in these columns."""
+    from onnx import TensorProto  # noqa: PLC0415  heavy and optional
+
+    names = ("columns", "chosen", "flags")
+    chosen_columns, chosen, flags = (scope.get_unique_variable_name(name) for name in names)
+    container.add_initializer(chosen_columns, TensorProto.INT64, [len(columns)], columns)
+    gather, alike, beside = (scope.get_unique_operator_name(name) for name in ("Gather", "Cast", "Concat"))
+    container.add_node("Gather", [missing, chosen_columns], [chosen], axis=1, op_version=13, name=gather)
+    container.add_node("CastLike", [chosen, filled], [flags], op_version=15, name=alike)
+    container.add_node("Concat", [filled, flags], [result], axis=1, op_version=13, name=beside)
+
+
+def _shape_of_imputer(operator: Any) -> None:
+    """As skl2onnx has it, and the flags' columns."""
+    from skl2onnx.common._registration import (  # noqa: PLC0415  heavy and optional
+        get_shape_calculator,
+    )
+
+    get_shape_calculator("SklearnSimpleImputer")(operator)
+    shape = operator.outputs[0].type.shape
+    if shape[1] is not None:
+        shape[1] += len(_flagged(operator.raw_operator))
 
 
 def _check_imputer(imputer: Any) -> None:
-    if imputer.add_indicator:
-        raise ConversionError("SimpleImputer(add_indicator=True) has no converter; use add_indicator=False")
     marker = imputer.missing_values
     if marker is not None and marker == marker:  # noqa: PLR0124  NaN
         raise ConversionError(

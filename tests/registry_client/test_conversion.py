@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx
 import pandas as pd
 import pytest
@@ -14,9 +15,9 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from registry_client.errors import ReferenceDataError
+from registry_client.errors import ConversionError, ReferenceDataError
 from registry_client.export import export_estimator
 from registry_client.signature import Datatype
 from registry_client.verification import Tolerance
@@ -92,3 +93,24 @@ def test_a_label_stands_beside_each_row(classes: list[Any]) -> None:
     assert [spec.shape for spec in export.signature.outputs] == [(-1,), (-1, 2)]
     assert export.predictions is not None
     assert export.predictions.tolist() == fitted.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["fractions", "beside whole numbers"])
+def test_what_was_missing_is_flagged(whole: bool) -> None:  # noqa: FBT001  one of two cases
+    """An imputer with `add_indicator` says in further columns which values it filled."""
+    rows = loans()[["age", "salary (EUR)"]].astype({"age": "int64" if whole else "float64"})
+    rows["debt"] = np.where(np.arange(len(rows)) % 3 == 0, np.nan, 1.0 * np.arange(len(rows)) % 7)
+    approved = rows.debt.isna() ^ (rows.age > 40)
+    fitted = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), LogisticRegression())
+    export = export_estimator(fitted.fit(rows, approved), rows, Tolerance(), None)
+    assert export.predictions is not None
+    assert export.predictions.astype(bool).tolist() == fitted.predict(rows).tolist()
+
+
+def test_missing_texts_are_not_flagged() -> None:
+    """An imputer that would put flags beside texts is refused, for no tensor has both."""
+    rows = pd.DataFrame({"said": ["good", None, "bad", "good"] * 10})
+    first = SimpleImputer(strategy="most_frequent", add_indicator=True)
+    fitted = make_pipeline(first, OneHotEncoder(), LogisticRegression()).fit(rows, KIND)
+    with pytest.raises(ConversionError, match="add_indicator"):
+        export_estimator(fitted, rows, Tolerance(), None)
