@@ -13,35 +13,57 @@ from typing import Final
 
 from gateway.grpc_port.frames import HEAD
 from gateway.grpc_port.incoming import MARK, Incoming, Incomings
+from gateway.grpc_port.turns import Turn
 
 _PREFACE: Final = 24
 """Bytes that a client says before its first frame (RFC 9113 3.4)."""
 _DATA: Final = 0
 _HEADERS: Final = 1
 _RESET: Final = 3
+_SETTINGS: Final = 4
 _CONTINUATION: Final = 9
+_ACK: Final = 1
+_ACKNOWLEDGED: Final = bytes((0, 0, 0, _SETTINGS, _ACK, 0, 0, 0, 0))
 _END_STREAM: Final = 1
 _END_HEADERS: Final = 4
 _NEW_NAME: Final = bytes((0, len(MARK))) + MARK
 _MARK_BYTES: Final = 8
+MARK_SIZE: Final = len(MARK) + 2 * _MARK_BYTES + 32
+"""What a mark adds to a call's metadata, as they are measured (RFC 9113, section 6.5.2)."""
 
 
 class Inbound:
     """What one client sends; owned by the loop."""
 
-    def __init__(self, incomings: Incomings) -> None:
+    def __init__(self, incomings: Incomings, turn: Turn) -> None:
         self._incomings = incomings
+        self._turn = turn
         self._calls: dict[int, Incoming] = {}
         self._held = 0
-        self._last = 0
+        self.waits = False
+        """Whether a call waits here for its turn."""
+        self.last = 0
+        """The stream of the last call that has begun."""
+        self.greeted = False
+        """Whether gRPC has sent its settings: no call goes there before."""
+        self._vouched = False
+        """Whether we have said that the client knows them."""
+        self._settled = False
+        """Whether the client has said so itself."""
         self._left = _PREFACE
         self._cut = b""
         self._mark = b""
         self._ending: Incoming | None = None
         """Whose last frame is under way."""
 
+    @property
+    def calls(self) -> int:
+        """How many are under way."""
+        return len(self._calls)
+
     def take(self, data: bytes) -> list[bytes]:
-        """More bytes; those to send on instead."""
+        """More bytes, or none where a turn may have come; those to send on instead."""
+        self.waits = False
         if self._cut:
             data, self._cut = self._cut + data, b""
         told: list[bytes] = []
@@ -52,11 +74,14 @@ class Inbound:
                 self._mark, start = b"", at
             if self._ending is not None:
                 self._ending.finished, self._ending = True, None
-            if at + HEAD > size:
+            if at + HEAD > size or (data[at + 3] == _HEADERS and self._stops(_stream(data, at))):
+                self.waits = at + HEAD <= size
                 self._cut, data, self._left = data[at:], data[:at], 0
                 break
+            if not self._settled:
+                start = self._settle(data, start, at, told)
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-            if self._opens(data[at + 3], data[at + 4], data[at + 5 : at + HEAD], length):
+            if self._opens(data[at + 3], data[at + 4], _stream(data, at), length):
                 told += (data[start : at + 4], bytes((data[at + 4] & ~_END_HEADERS,)))
                 start = at + 5
             at += HEAD + length
@@ -67,22 +92,58 @@ class Inbound:
 
     def over(self, stream: int) -> None:
         """A call has ended."""
-        call = self._calls.pop(stream, None)
+        call = self._calls.get(stream) or self._turn.calls.get(stream)
         if call is not None:
-            self._held -= call.size
-            self._incomings.end(call.mark)
+            call.looked_at()
+            self._end(stream, call)
+
+    def forget(self) -> None:
+        """Let calls that were taken back, and that gRPC has not handed over, stand in nobody's way."""
+        given_up = [one for one in self._turn.calls.items() if one[1].ended]
+        for stream, _call in given_up:
+            self.over(stream)
 
     def close(self) -> None:
         """The client has gone."""
-        for stream in tuple(self._calls):
+        self._turn.close()
+        for stream in (*self._calls, *self._turn.calls):
             self.over(stream)
 
-    def _opens(self, kind: int, flags: int, place: bytes, length: int) -> bool:
+    def _end(self, stream: int, call: Incoming) -> None:
+        """Keep nothing of it, but of one that nobody has looked at its mark: gRPC will hand it over."""
+        if self._calls.pop(stream, None) is not None:
+            self._held -= call.size
+        if call.seen is None:
+            self._incomings.end(call.mark)
+        else:
+            call.end()
+
+    def _settle(self, data: bytes, start: int, at: int, told: list[bytes]) -> int:
+        """Vouch for the client before its first call; from where on `data` is still to be told."""
+        if data[at + 3] == _HEADERS and not self._vouched:
+            told += (data[start:at], _ACKNOWLEDGED)
+            self._vouched = True
+            return at
+        if self.greeted and data[at + 3] == _SETTINGS and data[at + 4] & _ACK and not any(data[at : at + 3]):
+            self._settled = True
+            if self._vouched:
+                told.append(data[start:at])
+                return at + HEAD
+        return start
+
+    def _stops(self, stream: int) -> bool:
+        """Whether these headers begin a call whose turn has not come."""
+        return (self._turn.full or not self.greeted) and self._is_new(stream)
+
+    def _is_new(self, stream: int) -> bool:
+        return stream > self.last and stream % 2 == 1
+
+    def _opens(self, kind: int, flags: int, stream: int, length: int) -> bool:
         """Look at a frame's head; whether the headers of a new call end with it."""
-        stream = int.from_bytes(place) & 0x7FFFFFFF
-        if kind == _HEADERS and stream > self._last and stream % 2:
-            self._last = stream
+        if kind == _HEADERS and self._is_new(stream):
+            self.last = stream
             self._calls[stream] = self._incomings.begin(secrets.token_hex(_MARK_BYTES).encode())
+            self._turn.add(stream, self._calls[stream])
         call = self._calls.get(stream)
         if call is None:
             return False
@@ -92,11 +153,15 @@ class Inbound:
         if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
             self._ending = call
         elif kind == _RESET:
-            self.over(stream)
+            self._end(stream, call)
         if kind not in (_HEADERS, _CONTINUATION) or not flags & _END_HEADERS:
             return False
         self._mark = _continuation(stream, call.mark)
         return True
+
+
+def _stream(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at + 5 : at + HEAD]) & 0x7FFFFFFF
 
 
 def _continuation(stream: int, mark: bytes) -> bytes:

@@ -42,18 +42,20 @@ class Incoming:
     """The message of one call as far as it is here; `finished` when nothing more of it will come."""
 
     __slots__ = (
-        "_crowded", "_ended", "_fault", "_most", "_past", "_room", "_share", "_told",
-        "finished", "mark", "size",
+        "_crowded", "_fault", "_most", "_past", "_room", "_share", "_told",
+        "ended", "finished", "mark", "seen", "size",
     )  # fmt: skip
 
     def __init__(self, room: BodyRoom, mark: bytes) -> None:
         self.mark = mark
+        self.seen: Callable[[], None] | None = None
+        """Told when somebody looks at the call; None where that has been, or nobody wants to know."""
         self._room = room
         self._share: BodyShare | None = None
         self._fault: DriftgateError | None = None
         self._told: asyncio.Future[None] | None = None
         self._most: int | None = None
-        self._ended = False
+        self.ended = False
         self._crowded = False
         self._past: int | None = None
         self.finished = False
@@ -64,6 +66,12 @@ class Incoming:
         self.size += more
         self._crowded = crowded
         self._look()
+
+    def looked_at(self) -> None:
+        """Somebody looks at the call, or it has been answered."""
+        tell, self.seen = self.seen, None
+        if tell is not None:
+            tell()
 
     def bound(self, most: int | None) -> None:
         """Let it be no longer than `most` bytes, None: as long as there is room."""
@@ -85,7 +93,7 @@ class Incoming:
 
     def end(self) -> None:
         """The call has ended: what comes of it now goes nowhere."""
-        self._ended = self.finished = True
+        self.ended = self.finished = True
         if self._share is not None:
             self._share.give_back()
 
@@ -119,7 +127,7 @@ class Incoming:
                 self._told.set_result(None)
 
     def _reach(self, size: int) -> None:
-        if self._ended or (size <= self._room.small and not self._crowded):
+        if self.ended or (size <= self._room.small and not self._crowded):
             return
         if self._share is None:
             self._share = self._room.share()
@@ -164,9 +172,9 @@ class Incomings:
             TooLargeError: it is longer than that.
             OverloadedError: there is no room for it beside other large ones, or too many are waited for.
             ExpiredError: it took longer than `seconds`, or than a body may.
-            MalformedError: there is none, or nobody knows whose it is.
+            MalformedError: there is none, nobody knows whose it is, or its client has taken it back.
         """
-        incoming = self._find(headers)
+        incoming = self._look_at(headers)
         places = self._most if most is None else (self._most + 1) // 2
         if self._waiting >= places and (incoming is None or not incoming.finished):
             raise OverloadedError(f"{places} calls have not sent their messages; try again in a moment")
@@ -183,6 +191,15 @@ class Incomings:
             raise MalformedError("the call has no message")
         incoming.inflated(len(message))
         return bytes(message)
+
+    def _look_at(self, headers: Headers) -> Incoming | None:
+        incoming = self._find(headers)
+        if incoming is not None:
+            incoming.looked_at()
+            if incoming.ended:
+                self.end(incoming.mark)
+                raise MalformedError("the call was taken back")
+        return incoming
 
     def _find(self, headers: Headers) -> Incoming | None:
         return self._by_mark.get(headers.get(MARK, b"").rpartition(b", ")[2])

@@ -18,6 +18,7 @@ from grpc import aio
 from gateway.body_room import BodyRoom
 from gateway.grpc_port import schema
 from gateway.grpc_port.health import Health
+from gateway.grpc_port.inbound import MARK_SIZE
 from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.methods import METHODS
 from gateway.grpc_port.relay import Relay
@@ -154,16 +155,16 @@ def _no_stranger_s(record: logging.LogRecord) -> bool:
 def options(settings: GatewaySettings) -> list[tuple[str, int]]:
     """The settings in the words of gRPC's core; sizes are bytes, times milliseconds."""
     limits = settings.limits
+    metadata = limits.header_bytes + MARK_SIZE + 1  # gRPC refuses what has as many as it is told
     return [
         ("grpc.max_receive_message_length", settings.requests.max_body_bytes + _AROUND),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", limits.header_bytes),
-        ("grpc.absolute_max_metadata_size", limits.header_bytes),
+        ("grpc.max_metadata_size", metadata),
+        ("grpc.absolute_max_metadata_size", metadata),
         ("grpc.max_concurrent_streams", _MOST_STREAMS),
         ("grpc.server.max_pending_requests", _MOST_PENDING // 2),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
         ("grpc.server_handshake_timeout_ms", int(limits.header_time * _MILLISECONDS)),
-        ("grpc.max_connection_idle_ms", int(limits.idle * _MILLISECONDS)),
         ("grpc.http2.bdp_probe", 0),  # else the window of messages that nobody has read yet grows
         ("grpc.keepalive_time_ms", _KEEPALIVE),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -7,7 +7,8 @@ server listens where only this process comes (a socket in the slot's folder), an
 1. connections come from the supervisor's socket, shared out fairly, bounded, TLS ended by our own rules;
 2. bytes pass unread, but for the heads of frames: we know where one ends, which call begins and ends, and how
    much of its message has come (`gateway.grpc_port.incoming`);
-3. who is to leave is told so there (GOAWAY, RFC 9113 6.8: no new calls, all that were sent are answered)
+3. no client's burst stands before everybody else's calls (`gateway.grpc_port.turns`);
+4. who is to leave is told so there (GOAWAY, RFC 9113 6.8: no new calls, all that were sent are answered)
    while the server serves on. It is stopped when nobody is left, or after a bound: clients that heed GOAWAY
    lose no call.
 
@@ -22,153 +23,18 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from gateway.arrivals import Arrivals
-from gateway.grpc_port.frames import GOAWAY, Frames
-from gateway.grpc_port.inbound import Inbound
 from gateway.grpc_port.incoming import Incomings
-from groundwork.connection import Count
+from gateway.grpc_port.link import Link
+from gateway.grpc_port.turns import Turns
+from groundwork.connection import Count, Sweep
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
 
 NAME: Final = "grpc"
 """The file in the worker's own folder on which gRPC's server listens."""
-_FLUSH_SECONDS: Final = 10.0
-"""How long a client may take to read what was left for it when gRPC has ended its connection."""
-
-
-class _Client(asyncio.Protocol):
-    """The client's side of one connection."""
-
-    def __init__(self, link: "Link") -> None:
-        self._link = link
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._link.greeted(cast("asyncio.Transport", transport))
-
-    def data_received(self, data: bytes) -> None:
-        if not self._link.server.is_closing():
-            self._link.server.writelines(self._link.inbound.take(data))
-
-    def pause_writing(self) -> None:
-        if not self._link.server.is_closing():
-            self._link.server.pause_reading()
-
-    def resume_writing(self) -> None:
-        if not self._link.server.is_closing():
-            self._link.server.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._link.lost()
-
-
-class _Server(asyncio.Protocol):
-    """The side of gRPC's server."""
-
-    def __init__(self, link: "Link") -> None:
-        self._link = link
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._link.server = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._link.answer(data)
-
-    def pause_writing(self) -> None:
-        client = self._link.client
-        if client is not None and not client.is_closing():
-            client.pause_reading()
-
-    def resume_writing(self) -> None:
-        client = self._link.client
-        if client is not None and not client.is_closing():
-            client.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._link.ended()
-
-
-class Link:
-    """One client coupled with gRPC's server; owned by the loop.
-
-    `came` is called when the client's handshake is over, `gone` when it has gone: both or neither.
-    """
-
-    server: asyncio.Transport
-
-    def __init__(
-        self, came: Callable[["Link"], None], gone: Callable[["Link"], None], incomings: Incomings
-    ) -> None:
-        self.inbound = Inbound(incomings)
-        self.client: asyncio.Transport | None = None
-        self._came = came
-        self._gone = gone
-        self._frames = Frames(self.inbound.over)
-        self._early = b""
-        """What gRPC has sent before the client's handshake was over: its settings, a few bytes."""
-        self._silent = True
-        self._leaving = False
-
-    def greeted(self, client: asyncio.Transport) -> None:
-        """The client is there."""
-        self.client = client
-        self._came(self)
-        self._write(self._early)
-        self._early = b""
-        if self.server.is_closing():
-            self.ended()
-
-    def answer(self, data: bytes) -> None:
-        """What gRPC sends."""
-        at = self._frames.take(data)
-        if self._leaving:
-            data = self._with_goodbye(data, -1 if self._silent else at)
-        self._silent = False
-        self._write(data)
-
-    def leave(self) -> None:
-        """Tell the client to begin nothing more here, as soon as what is being written is whole."""
-        if self._frames.between and not self._silent:
-            self._write(GOAWAY)
-        else:
-            self._leaving = True
-
-    def ended(self) -> None:
-        """GRPC's server has ended the connection: let the client read what is left, for a while."""
-        client = self.client
-        if client is not None and not client.is_closing():
-            client.close()
-            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, client.abort)
-
-    def lost(self) -> None:
-        """The client has gone."""
-        self.server.abort()
-        self.inbound.close()
-        self._gone(self)
-
-    def cut(self) -> None:
-        """End it at once."""
-        if self.client is not None:
-            self.client.abort()
-        self.server.abort()
-
-    def _with_goodbye(self, data: bytes, at: int) -> bytes:
-        """`data` with the goodbye where a frame ends, if one does; never first, where the settings stand."""
-        if at < 0:
-            if not self._frames.between:
-                return data
-            at = len(data)
-        self._leaving = False
-        return data[:at] + GOAWAY + data[at:]
-
-    def _write(self, data: bytes) -> None:
-        if self.client is None:
-            self._early += data
-        elif data and not self.client.is_closing():
-            self.client.write(data)
 
 
 class Relay:
@@ -195,6 +61,8 @@ class Relay:
         self._limits = limits
         self._tls = tls
         self._links: set[Link] = set()
+        self._turns = Turns()
+        self._sweep = Sweep(self._links)
         self._parting = False
         # A path of any depth, in the few bytes that the address of a socket has.
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -225,6 +93,7 @@ class Relay:
     def open(self) -> None:
         """Begin to take clients."""
         self._arrivals.open()
+        self._sweep.begin()
 
     async def part(self, linger: float) -> None:
         """Take nobody more and ask all to leave; returns when they have, or after `linger` seconds."""
@@ -237,6 +106,7 @@ class Relay:
     def close(self) -> None:
         """End who is left; harmless when repeated."""
         self._arrivals.close()
+        self._sweep.end()
         for link in tuple(self._links):
             link.cut()
         if self._folder >= 0:
@@ -247,15 +117,15 @@ class Relay:
 
     async def _greet(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        link = Link(self._come, self._lose, self._incomings)
+        link = Link(self._come, self._lose, self._incomings, self._turns, self._limits.idle)
         context = None if self._tls is None else self._tls.context
         timeout = None if context is None else self._limits.header_time
         with contextlib.ExitStack() as undo:
             undo.callback(connection.close)
-            await loop.create_unix_connection(lambda: _Server(link), sock=self._inward(connection))
+            await loop.create_unix_connection(lambda: link.inner, sock=self._inward(connection))
             undo.callback(link.server.abort)
             await loop.connect_accepted_socket(
-                lambda: _Client(link), connection, ssl=context, ssl_handshake_timeout=timeout
+                lambda: link.outer, connection, ssl=context, ssl_handshake_timeout=timeout
             )
             undo.pop_all()
 

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw
-from tests.gateway.grpc_port.wires import DATA, END_STREAM, GOAWAY, RST_STREAM, Frame, Wire
+from gateway.settings import GatewaySettings
+from groundwork.ports import LimitSettings
+from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, served
+from tests.gateway.grpc_port.wires import DATA, END_STREAM, GOAWAY, RST_STREAM, Frame, Wire, fields
 
 
 @pytest.fixture
@@ -62,3 +65,20 @@ async def test_metadata_of_any_bytes_fill_no_log(
     assert [frame for frame in found if frame.kind == DATA]
     assert not caplog.records
     assert not there.world.lines.written
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+async def test_a_client_has_all_of_the_bytes_that_headers_may_have(tmp_path: Path, beyond: int) -> None:
+    """Metadata of limits.header_bytes are taken, and of one byte more not: what we add takes none of it."""
+    path, limit = f"/{SERVICE.service}/ServerLive", 4096
+    own = {**fields(path), b"x": b""}
+    value = b"v" * (limit + beyond - sum(len(name) + len(text) + 32 for name, text in own.items()))
+    long = len(value) - 127
+    head = b"\0\1x" + bytes((127, long % 128 + 128, long // 128))
+    async with served(tmp_path, GatewaySettings(limits=LimitSettings(header_bytes=limit))) as there:
+        wire = Wire(*await asyncio.open_connection(*there.address.rsplit(":", 1)))
+        wire.begin(path, 1, head + value)
+        wire.message(bytes(5), 1, last=True)
+        found = await wire.until_over(1)
+        assert len([frame for frame in found if frame.kind == DATA]) == 1 - beyond
+        wire.close()

@@ -11,6 +11,18 @@ END_STREAM, ACK, END_HEADERS = 1, 1, 4
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
+def fields(path: str) -> dict[bytes, bytes]:
+    """The headers of every call."""
+    return {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": path.encode(),
+        b":authority": b"x",
+        b"te": b"trailers",
+        b"content-type": b"application/grpc",
+    }
+
+
 class Frame(msgspec.Struct, frozen=True):
     """One frame as it travelled."""
 
@@ -34,17 +46,9 @@ class Wire:
 
     def begin(self, path: str, stream: int, more: bytes = b"") -> None:
         """The headers of a call, in two frames; `more` of them as they travel (RFC 7541)."""
-        fields = {
-            b":method": b"POST",
-            b":scheme": b"http",
-            b":path": path.encode(),
-            b":authority": b"x",
-            b"te": b"trailers",
-            b"content-type": b"application/grpc",
-        }
         block = b"".join(
             b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
-            for name, value in fields.items()
+            for name, value in fields(path).items()
         )
         self._send(HEADERS, 0, stream, block[:20])
         self._send(CONTINUATION, END_HEADERS, stream, block[20:] + more)

@@ -1,0 +1,120 @@
+"""One client and gRPC's server: what is read when, and how who has nothing to ask is parted with."""
+
+import asyncio
+from collections.abc import Iterable
+
+from gateway.body_room import BodyRoom
+from gateway.grpc_port.frames import GOAWAY
+from gateway.grpc_port.incoming import Incomings
+from gateway.grpc_port.link import Link
+from gateway.grpc_port.turns import MOST_OF_ONE, Turns
+from gateway.run_settings import RequestSettings
+from tests.gateway.grpc_port.test_inbound import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PREFACE,
+    RST_STREAM,
+    frame,
+)
+
+IDLE = 75.0
+SETTINGS = frame(4, 0, 0, b"")
+
+
+class Pipe(asyncio.Transport):
+    """One side's connection, whose other end is this test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.reading = True
+        self.ended = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
+        self.written += bytes(data)
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Keep them."""
+        self.write(b"".join(list_of_data))
+
+    def pause_reading(self) -> None:
+        """Nothing more is wanted."""
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """More is wanted."""
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
+        return self.ended
+
+    def abort(self) -> None:
+        """End it."""
+        self.ended = True
+
+
+def linked() -> tuple[Link, Pipe, Pipe]:
+    """A client and the server, which have greeted one another."""
+    incomings = Incomings(BodyRoom(RequestSettings()), 1.0)
+    link, client, server = Link(_ignore, _ignore, incomings, Turns(), IDLE), Pipe(), Pipe()
+    link.inner.connection_made(server)
+    link.outer.connection_made(client)
+    link.inner.data_received(SETTINGS)
+    link.outer.data_received(PREFACE + SETTINGS)
+    return link, client, server
+
+
+def _ignore(_link: Link) -> None:
+    pass
+
+
+async def test_who_asks_nothing_is_told_to_leave_and_then_ended() -> None:
+    """GOAWAY without an error names every stream; who begins nothing and stays is ended ten seconds later."""
+    link, client, _server = linked()
+    now = asyncio.get_running_loop().time()
+    link.look(now + IDLE - 1)
+    assert client.written == SETTINGS
+    for more in (1, 5, 9):
+        link.look(now + IDLE + more)
+    assert client.written == SETTINGS + GOAWAY
+    assert not client.ended
+    link.look(now + IDLE + 11)
+    assert client.ended
+
+
+async def test_a_call_keeps_its_connection() -> None:
+    """One under way keeps it whatever it takes, one that is over for as long again, after the goodbye too."""
+    link, client, server = linked()
+    now = asyncio.get_running_loop().time()
+    link.outer.data_received(frame(HEADERS, END_HEADERS, 1, b""))
+    for turn in range(5):
+        link.look(now + turn * IDLE)
+    link.inner.data_received(frame(DATA, END_STREAM, 1, b""))
+    link.look(now + 4.9 * IDLE)
+    assert GOAWAY not in client.written
+    link.look(now + 5.1 * IDLE)
+    assert client.written.endswith(GOAWAY)
+    link.outer.data_received(frame(HEADERS, END_HEADERS, 3, b"") + frame(RST_STREAM, 0, 3, bytes(4)))
+    link.look(now + 5.2 * IDLE)
+    link.look(now + 6.1 * IDLE)
+    assert client.written.count(GOAWAY) == 1
+    assert not client.ended
+    assert not server.ended
+
+
+async def test_a_client_is_read_when_gRPC_takes_more_and_a_turn_is_free() -> None:  # noqa: N802  its name
+    """Nothing is read of it while gRPC is full, or while one call more waits than may, and then again."""
+    link, client, _server = linked()
+    streams = range(1, 2 * MOST_OF_ONE + 2, 2)
+    link.outer.data_received(b"".join(frame(HEADERS, END_HEADERS, stream, b"") for stream in streams))
+    assert not client.reading
+    link.inner.pause_writing()
+    for stream in streams[:-1]:
+        link.inner.data_received(frame(RST_STREAM, 0, stream, bytes(4)))
+    assert not client.reading
+    link.inner.resume_writing()
+    assert client.reading
