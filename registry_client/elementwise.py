@@ -88,16 +88,24 @@ def steps_back(regressor: Any) -> tuple[Step, ...]:
 
 
 def inner(estimator: Any) -> tuple[Any, tuple[Step, ...]]:
-    """The estimator without the TransformedTargetRegressor at its end, and what is left to do then."""
+    """The estimator without the TransformedTargetRegressor at its end, and what is left to do then.
+
+    Its end is the last step of a pipeline, and what a search found; the estimator itself where there is none.
+    """
     steps = list(getattr(estimator, "steps", ()))
     last = steps[-1][1] if steps else estimator
-    if type(last).__name__ != "TransformedTargetRegressor":
-        return estimator, ()
+    if type(last).__name__ == "TransformedTargetRegressor":
+        found, afterwards = last.regressor_, steps_back(last)
+    else:
+        within = getattr(last, "best_estimator_", last if last is not estimator else None)
+        found, afterwards = (None, ()) if within is None else inner(within)
+        if found is within:
+            return estimator, ()
     if not steps:
-        return last.regressor_, steps_back(last)
+        return found, afterwards
     from sklearn.pipeline import Pipeline  # noqa: PLC0415  heavy and optional
 
-    return Pipeline([*steps[:-1], (steps[-1][0], last.regressor_)]), steps_back(last)
+    return Pipeline([*steps[:-1], (steps[-1][0], found)]), afterwards
 
 
 def append(graph: Any, steps: tuple[Step, ...]) -> None:

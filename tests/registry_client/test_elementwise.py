@@ -11,6 +11,7 @@ import pytest
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PowerTransformer, StandardScaler
 
@@ -65,12 +66,16 @@ def test_whole_numbers_are_taken_as_numbers_with_a_fraction() -> None:
     ],
     ids=["log1p", "sqrt", "standard", "mean", "deviation", "range", "nothing"],
 )
-@pytest.mark.parametrize("where", ["alone", "last step", "around a pipeline"])
+@pytest.mark.parametrize("where", ["alone", "last step", "around a pipeline", "found by a search"])
 def test_a_target_is_turned_back(how: dict[str, Any], where: str) -> None:
     """The graph answers in the unit of the target, wherever the regressor that turns it stands."""
     model = make_pipeline(StandardScaler(), Ridge()) if where == "around a pipeline" else Ridge()
-    target = TransformedTargetRegressor(model, **how)
-    fitted = (make_pipeline(StandardScaler(), target) if where == "last step" else target).fit(ROWS, PRICE)
+    target: Any = TransformedTargetRegressor(model, **how)
+    if where == "last step":
+        target = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), target))
+    if where == "found by a search":
+        target = GridSearchCV(target, {"regressor__alpha": [0.1, 1.0]}, cv=2)
+    fitted = target.fit(ROWS, PRICE)
     export = published(fitted)
     assert export.predictions is not None
     np.testing.assert_allclose(export.predictions, fitted.predict(ROWS), rtol=1e-3)
