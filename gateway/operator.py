@@ -44,6 +44,9 @@ from rollouts.errors import ConflictError, RouteError, SpecError
 
 VERBS: Final = ("start", "set-weight", "promote", "pause", "resume", "abort", "undo")
 BODY_BYTES: Final = 1 << 20
+WHO_CHARACTERS: Final = 200
+WHY_CHARACTERS: Final = 4000
+"""Of what is longer the beginning is kept: it is on every screen, and going back must find room for it on a full disk."""
 STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (ConflictError, 409),
     (RouteError, 409),
@@ -167,11 +170,20 @@ async def _wish(request: Request) -> Wish:
         wish = decoders.json_of(Wish).decode(body or b"{}")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError(f"this is not a command: {error}") from None
-    header = request.headers.get
-    revision = wish.revision if wish.revision is not None else _revision(header("if-match"))
-    who = _signed(request.scope.get(CALLER, ""), wish.who or header("x-driftgate-who", ""))
-    why = wish.why or header("x-driftgate-why", "")
+    revision = wish.revision if wish.revision is not None else _revision(request.headers.get("if-match"))
+    who = _cut(wish.who or _text(request, "x-driftgate-who"), WHO_CHARACTERS)
+    who = _signed(request.scope.get(CALLER, ""), who)
+    why = _cut(wish.why or _text(request, "x-driftgate-why"), WHY_CHARACTERS)
     return msgspec.structs.replace(wish, who=who, why=why, revision=revision)
+
+
+def _text(request: Request, header: str) -> str:
+    """A header's text, which starlette takes for Latin-1 and people write in UTF-8; "" without one."""
+    return request.headers.get(header, "").encode("latin-1").decode("utf-8", "replace")
+
+
+def _cut(said: str, most: int) -> str:
+    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 def _signed(key: str, said: str) -> str:

@@ -19,6 +19,17 @@ async def test_of_two_who_undo_the_second_is_told_of_the_first(bench: Bench) -> 
     assert (await bench.act("undo", to="2")).json()["code"] == "gone-back"
 
 
+async def test_who_and_why_are_kept_in_any_script_and_at_a_length(bench: Bench) -> None:
+    """Headers are UTF-8; of a text without end the beginning is kept, and nobody is refused for it."""
+    headers = {b"x-driftgate-who": "böb".encode(), b"x-driftgate-why": "ж".encode()}
+    await bench.client.post("/v1/rollouts/m/start", json={"candidate": "2"}, headers=headers)
+    await bench.done("abort", who="a" * 300_000, why="b" * 600_000)
+    started, aborted = bench.store.latest("m", 2)
+    assert (started.actor, started.reason) == ("operator:böb", "ж")
+    assert aborted.actor == f"operator:{'a' * 199}…"
+    assert aborted.reason == f"{'b' * 3999}…"
+
+
 async def test_an_undo_after_notes_and_pauses_is_one_change_back(bench: Bench) -> None:
     """What changes no version in between, such as a crash that was noted, hides no way back."""
     await bench.done("start", candidate="2", spec=STEPS)
