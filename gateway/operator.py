@@ -46,7 +46,7 @@ VERBS: Final = ("start", "set-weight", "promote", "pause", "resume", "abort", "u
 BODY_BYTES: Final = 1 << 20
 WHO_CHARACTERS: Final = 200
 WHY_CHARACTERS: Final = 4000
-"""Of what is longer the beginning is kept: it is on every screen, and going back must find room for it on a full disk."""
+"""Of what is longer the beginning is kept: every screen shows it, and going back must find room for it."""
 STATUS: Final[tuple[tuple[type[DriftgateError], int], ...]] = (
     (ConflictError, 409),
     (RouteError, 409),
