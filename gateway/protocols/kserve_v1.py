@@ -34,9 +34,9 @@ class PredictDocument(msgspec.Struct, gc=False):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """What the answer follows: rows or columns, and the event that asked."""
+    """What the answer follows: how many rows were sent (0: columns), and the event that asked."""
 
-    by_row: bool
+    rows: int
     event: Event | None
 
 
@@ -65,20 +65,20 @@ class KServeV1:
         if by_row and not isinstance(document.instances, list):
             raise MalformedError('Expected "instances" to be a list')
         if by_row:
-            feeds = from_rows(model, document.instances, exact=True)
+            feeds, rows = from_rows(model, document.instances, exact=True), len(document.instances)
         else:
-            feeds = from_columns(model, document.inputs)
+            feeds, rows = from_columns(model, document.inputs), 0
         client_id = None if event is None else event.identifier.decode("utf-8", "replace")
-        return InferenceRequest(feeds, rows_of(model, feeds), client_id, form=Form(by_row, event))
+        return InferenceRequest(feeds, rows_of(model, feeds), client_id, form=Form(rows, event))
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
         """Headers (content type first, no content length) and body of the answer."""
         form: Form = request.form
-        tensors, outputs = answer.model.outputs, answer.outputs
+        model, outputs = answer.model, answer.outputs
         document = (
-            {"predictions": to_rows(tensors, outputs, request.rows, tagged=True)}
-            if form.by_row
-            else {"outputs": to_columns(tensors, outputs, tagged=True)}
+            {"predictions": to_rows(model, outputs, form.rows, tagged=True)}
+            if form.rows
+            else {"outputs": to_columns(model.outputs, outputs, tagged=True)}
         )
         return closed(form.event, answer, _encode(document), JSON)
 

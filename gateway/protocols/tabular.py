@@ -5,11 +5,12 @@
     columns   {"age": [30, 41], "car": ["none", "small"]}; a model of one input takes the bare list too
     table     names of columns and rows of cells, as a data frame has them
 
-Rules: a string may be written as {"b64": "…"}; a model without a batch axis takes exactly one row. A table's
-columns are found by name: the inputs, or the elements of the only input (`x[0]`, `x[1]` …); only where they
-have none of these names, and are as many as the elements, they are taken in order. A missing number is null
-or a bare NaN, in a table a missing text too; an answer writes NaN and infinities as null. It knows no
-protocol's field names.
+Rules: a string may be written as {"b64": "…"}. A model without a batch axis takes as many rows as make up its
+tensors (one of 3 elements for [1, 3]), or one that is a whole tensor; a table of one row. Columns of a table
+are found by name: the inputs, or the elements of the only input (`x[0]`, `x[1]` …); only where they have none
+of these names, and are as many as the elements, they are taken in order. A missing number is null or a bare
+NaN, in a table a missing text too; an answer writes NaN and infinities as null. It knows no protocol's field
+names.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,11 +51,9 @@ def from_rows(
     """The inputs of a model from one element per row; further names in it are passed over, if not `exact`."""
     if not rows:
         raise InvalidInputError(f"{what} is empty; wanted one element per row")
-    if not model.batched and len(rows) != 1:
-        raise InvalidInputError(f"{what} has {len(rows)} rows; the model takes one at a time")
     if len(model.inputs) == 1 and not any(_names_inputs(row) for row in rows):
         (tensor,) = model.inputs.values()
-        return {tensor.name: _tensor(tensor, list(rows) if tensor.batched else rows[0])}
+        return {tensor.name: _of_rows(model, tensor, list(rows), what)}
     for place, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidInputError(f"row {place} of {what} is no object of {_listed(model.inputs)}")
@@ -66,7 +65,7 @@ def from_rows(
         if exact and len(row) != len(model.inputs):
             _refuse_unknown(model, row)
     return {
-        name: _tensor(tensor, [row[name] for row in rows] if model.batched else rows[0][name])
+        name: _of_rows(model, tensor, [row[name] for row in rows], what)
         for name, tensor in model.inputs.items()
     }
 
@@ -120,18 +119,16 @@ def to_columns(tensors: Sequence[Tensor], outputs: Sequence[Array], *, tagged: b
     return columns if len(columns) != 1 else next(iter(columns.values()))
 
 
-def to_rows(
-    tensors: Sequence[Tensor], outputs: Sequence[Array], rows: int, *, tagged: bool = False
-) -> list[Any]:
-    """One element per row: a value where there is one output, else an object of them.
+def to_rows(model: Interface, outputs: Sequence[Array], rows: int, *, tagged: bool = False) -> list[Any]:
+    """One element per row of the request: a value where there is one output, else an object of them.
 
     Raises:
         UnanswerableError: an output does not come apart into `rows` rows.
     """
     columns = {}
-    for tensor, array in zip(tensors, outputs, strict=True):
+    for tensor, array in zip(model.outputs, outputs, strict=True):
         nested = _nested(tensor, array, tagged=tagged)
-        if not tensor.batched:
+        if not tensor.batched and (model.batched or array.shape[:1] != (rows,)):
             nested = [nested]
         if len(nested) != rows:
             raise UnanswerableError(
@@ -169,6 +166,23 @@ def _tensor(tensor: Tensor, values: Any) -> Array:
     if not tensor.shape and not isinstance(values, list):
         return tensor.from_values([values], leaf)
     raise InvalidInputError(f"input {tensor.name!r}: wanted lists nested like {list(tensor.shape)}")
+
+
+def _of_rows(model: Interface, tensor: Tensor, values: list[Any], what: str) -> Array:
+    """The tensor that all values make up; or, without a batch axis, the one that the only value is."""
+    if model.batched or _depth(values[0]) < len(tensor.shape):
+        return _tensor(tensor, values)
+    if len(values) != 1:
+        raise InvalidInputError(f"{what} has {len(values)} rows; the model takes one at a time")
+    return _tensor(tensor, values[0])
+
+
+def _depth(value: Any) -> int:
+    """How many lists are around the first element."""
+    depth = 0
+    while isinstance(value, list):
+        value, depth = next(iter(value), None), depth + 1
+    return depth
 
 
 def _column(model: Interface, tensor: Tensor, index: int, rows: Sequence[Sequence[Any]]) -> Array:

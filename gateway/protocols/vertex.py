@@ -33,7 +33,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Vertex:
-    """The protocol's codec; the form of a request is whether it came in binary."""
+    """The protocol's codec; the form of a request is how many rows it has, 0 where it came in binary."""
 
     views = False
     pieces = None
@@ -44,15 +44,15 @@ class Vertex:
         kind = content_type(headers.get(b"content-type"))
         if kind.media == BINARY:
             request = OPEN_INFERENCE.decode_split(model, kind.header_size(), body)
-            return msgspec.structs.replace(request, form=True)
+            return msgspec.structs.replace(request, form=0)
         document = read(_DECODER, body, "a request with instances")
         feeds = from_rows(model, document.instances)
-        return InferenceRequest(feeds, rows_of(model, feeds), form=False)
+        return InferenceRequest(feeds, rows_of(model, feeds), form=len(document.instances))
 
     def encode(self, request: InferenceRequest, answer: Answer) -> tuple[tuple[Header, ...], bytes]:
         """Headers (content type first, no content length) and body of the answer."""
-        if not request.form:
-            rows = to_rows(answer.model.outputs, answer.outputs, request.rows, tagged=True)
+        if request.form:
+            rows = to_rows(answer.model, answer.outputs, request.form, tagged=True)
             return (JSON,), _encode({"predictions": rows})
         headers, body = OPEN_INFERENCE.encode(request, answer)
         if len(headers) > 1:

@@ -178,6 +178,31 @@ async def test_half_an_event_is_refused(here: World, event: Any) -> None:
     assert batch.status_code == 415
 
 
+@pytest.mark.parametrize(
+    ("shape", "instances", "predictions"),
+    [
+        ([1, 2], [[1, 2]], [[1.0, 2.0]]),
+        ([1, 2], [{"a": [1, 2]}], [[1.0, 2.0]]),
+        ([1, 2], [[[1, 2]]], [[1.0, 2.0]]),
+        ([1, 1], [1], [[1.0]]),
+        ([2, 2], [[1, 2], [3, 4]], [[1.0, 2.0], [3.0, 4.0]]),
+        ([2, 2], [[[1, 2], [3, 4]]], [[[1.0, 2.0], [3.0, 4.0]]]),
+        ([2, 2], [[1, 2]], None),
+        ([1, 2], [[1, 2], [3, 4]], None),
+        ([1, 2], [], None),
+        ([2], [[]], None),
+    ],
+)
+async def test_rows_make_up_tensors_of_a_fixed_size(
+    here: World, shape: list[int], instances: list[Any], predictions: Any
+) -> None:
+    """Without a batch axis instances are put together as TensorFlow Serving does, or one is all of it."""
+    await here.add("f", identity([("a", "FP32", shape)]))
+    answer = await here.post("/v1/models/f:predict", {"instances": instances})
+    assert answer.status_code == (400 if predictions is None else 200), answer.text
+    assert answer.json().get("predictions") == predictions
+
+
 async def test_a_model_without_rows_takes_one_at_a_time(here: World) -> None:
     """Where the signature has no batch axis a request is one row."""
     await here.add("f", identity([("a", "FP32", [2])]))

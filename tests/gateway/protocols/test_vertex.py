@@ -9,6 +9,7 @@ import pytest
 from gateway.settings import GatewaySettings, PlatformSettings
 from tests.gateway.protocols.test_sagemaker import binary
 from tests.gateway.worlds import ROW, World, request, world
+from tests.models import identity
 
 PREDICT = "/v1/endpoints/7/deployedModels/8:predict"
 BINARY = "application/vnd.vertex-ai-triton.binary+json"
@@ -27,6 +28,15 @@ async def test_instances_have_predictions(vertex: World) -> None:
     response = await vertex.post(PREDICT, {"instances": [ROW, ROW], "parameters": {"a": 1}})
     assert len(response.json()["predictions"]) == 2
     assert (await vertex.client.get("/v1/endpoints/7/deployedModels/8")).status_code == 200
+
+
+async def test_instances_make_up_a_tensor_of_a_fixed_size(tmp_path: Path) -> None:
+    """A model without a batch axis has a prediction for each instance of which its tensor is made."""
+    chosen = PlatformSettings(vertex_predict=PREDICT, default_model="f")
+    async with world(tmp_path, GatewaySettings(platform=chosen)) as here:
+        await here.add("f", identity([("a", "FP32", [2, 2])]))
+        response = await here.post(PREDICT, {"instances": [[1, 2], [3, 4]]})
+        assert response.json() == {"predictions": [[1.0, 2.0], [3.0, 4.0]]}
 
 
 @pytest.mark.parametrize(
