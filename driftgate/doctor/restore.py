@@ -79,9 +79,14 @@ def _unpack(file: Path, folder: Path) -> Contents:
             ) from None
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise CommandError(_unwritable(folder, error)) from error
-        why = " ".join(str(error).split())[:100]
-        raise StoreError(f"{file}: cannot be read as a backup: {why}; use another copy of it") from error
+        raise StoreError(f"{file}: cannot be read as a backup: {_why(error)}; give another copy") from error
     return _checked(file, listed, found)
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with an archive; tarfile tells of one that is none in the words of every compression."""
+    text = " ".join(str(error).split())
+    return "it is no tar archive" if text.startswith("file could not be opened") else text[:100]
 
 
 def _unwritable(folder: Path, error: OSError) -> str:

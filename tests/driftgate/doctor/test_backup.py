@@ -169,7 +169,7 @@ def _with_stranger(file: Path) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], None], type[DriftgateError], str]] = {
     "cut": (lambda file: os.truncate(file, file.stat().st_size // 2), StoreError, "backup"),
-    "empty": (lambda file: os.truncate(file, 0), StoreError, "cannot be read as a backup"),
+    "empty": (lambda file: os.truncate(file, 0), StoreError, "as a backup: it is no tar archive;"),
     "no list": (
         _rewritten(lambda name, body: None if name == CONTENTS else body),
         StoreError,
