@@ -19,9 +19,9 @@ from monitor.catalogue import Catalogue, Known
 from monitor.columns import unwatched
 from monitor.events import Event
 from monitor.incidents import Change
-from monitor.keys import Keys
 from monitor.ledger import Joined, Labelled, Ledger, Paired, Predicted
 from monitor.log_time import LogTime, Times
+from monitor.places import Places
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
@@ -49,7 +49,7 @@ class Intake:
         time: LogTime,
         *,
         reach: Reach,
-        keys: Keys,
+        places: Places,
     ) -> None:
         self._db = connection
         self._settings = settings
@@ -58,7 +58,7 @@ class Intake:
         self._tally = tally
         self._time = time
         self._reach = reach
-        self._keys = keys
+        self._places = places
         self.watches: dict[tuple[str, str], Watch] = {}
         self._of_model: dict[str, list[Watch]] = {}
         self.touched: set[tuple[str, str]] = set()
@@ -102,7 +102,6 @@ class Intake:
         watch.used = self._time.used
         watch.rows += frame.rows
         watch.unwatched = unwatched(frame.schema)
-        self._ledger.rates[watch.model] = frame.rate
         of = {"model": watch.model, "version": watch.version}
         self._tally.add(metrics.INPUTS, frame.rows - len(chosen), use="not a sample", **of)
         use = "used" if watch.layout is not None else "no reference profile"
@@ -114,6 +113,9 @@ class Intake:
         tally: Counter[str] = Counter()
         joined = self._ledger.add_predictions(watch.model, watch.version, rows, tally)
         self._joined(watch.model, joined, offset, tally)
+        passed = self._ledger.pass_by(*self._places.span(frame), self._places.is_passed)
+        for model, count in sorted(passed.items()):
+            self._tally.add(metrics.LABELS, count, model=model, outcome="not drawn")
 
     def _answered(self, frame: Frame, known: Known, times: Times) -> list[Predicted]:
         """The rows that were answered, as the ledger keeps them."""
@@ -121,7 +123,7 @@ class Intake:
         clients = frame.strings("client_id")
         named = clients.tolist() if len(clients) and clients.offsets[-1] else [b""] * frame.rows
         columns = zip(
-            self._keys.of(identifiers),
+            self._places.keys(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             named,
@@ -135,12 +137,14 @@ class Intake:
 
     def _labels(self, frame: Frame, offset: Offset) -> None:
         identifiers = np.ascontiguousarray(frame.array("label_id"))
+        rows = frame.array("row").tolist()
         columns = zip(
-            self._keys.of(identifiers),
-            frame.array("row").tolist(),
+            self._places.keys(identifiers),
+            rows,
             [row.tobytes() for row in identifiers],
             frame.strings("client_id").tolist(),
             truth.labels(frame),
+            self._places.passed(identifiers, rows),
             strict=True,
         )
         self._advance(frame)
@@ -175,7 +179,7 @@ class Intake:
         identifiers = np.ascontiguousarray(frame.array("id"))
         rows = zip(
             frame.array("revision").tolist(),
-            self._keys.of(identifiers),
+            self._places.keys(identifiers),
             frame.array("row").tolist(),
             [row.tobytes() for row in identifiers],
             frame.array("stable_outcome").tolist(),
@@ -199,7 +203,7 @@ class Intake:
     def _deletions(self, frame: Frame) -> None:
         identifiers = np.ascontiguousarray(frame.array("id"))
         rows = frame.array("row").tolist()
-        for key, identifier, row in zip(self._keys.of(identifiers), identifiers, rows, strict=True):
+        for key, identifier, row in zip(self._places.keys(identifiers), identifiers, rows, strict=True):
             self._ledger.delete(key, identifier.tobytes(), row)
 
     def _losses(self, frame: Frame) -> None:

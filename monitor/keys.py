@@ -12,7 +12,7 @@ Rules:
 """
 
 import sqlite3
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from monitor.store import load_fact, save_fact
 from prediction_log.ids import PredictionIds
 
 _TRIPLE: Final = np.dtype([("incarnation", "<u4"), ("stream", "<u4"), ("sequence", "<u8")])
+Place: TypeAlias = tuple[int, int, int]
+"""Incarnation, stream and sequence of the first row of a request."""
 _SEQUENCE_BITS: Final = 40
 _STREAM_BITS: Final = 8
 _INCARNATION_BITS: Final = 63 - _SEQUENCE_BITS - _STREAM_BITS
@@ -41,16 +43,28 @@ class Keys:
     def of(self, identifiers: npt.NDArray[np.uint8]) -> list[int]:
         """The keys of ids, uint8 [rows, 16]; some 20 ns each."""
         found = np.frombuffer(self._ids.deciphered(identifiers.tobytes()), _TRIPLE)
-        keys: list[int] = (
-            _low(found["incarnation"], _INCARNATION_BITS) << np.int64(_SEQUENCE_BITS + _STREAM_BITS)
-            | _low(found["stream"], _STREAM_BITS) << np.int64(_SEQUENCE_BITS)
-            | _low(found["sequence"], _SEQUENCE_BITS)
-        ).tolist()
+        keys: list[int] = _keys(found).tolist()
         return keys
+
+    def places(self, identifiers: npt.NDArray[np.uint8]) -> list[Place]:
+        """The places that ids name; those of ids that are not ours are nowhere."""
+        found = np.frombuffer(self._ids.deciphered(identifiers.tobytes()), _TRIPLE)
+        places: list[Place] = found.tolist()
+        return places
 
     def one(self, identifier: bytes) -> int:
         """The key of one id."""
         return self.of(np.frombuffer(identifier, np.uint8).reshape(1, 16))[0]
+
+
+def of_place(incarnation: int, stream: int, sequence: int) -> int:
+    """The key of the row there."""
+    return int(_keys(np.array([(incarnation, stream, sequence)], _TRIPLE))[0])
+
+
+def beginning(key: int) -> int:
+    """The key of the first row of this key's stream."""
+    return key >> _SEQUENCE_BITS << _SEQUENCE_BITS
 
 
 def settle(connection: sqlite3.Connection, keys: Keys) -> None:
@@ -69,6 +83,15 @@ def settle(connection: sqlite3.Connection, keys: Keys) -> None:
                 )
                 connection.execute(f"CREATE INDEX {index} ON {table} (key, row)")
         save_fact(connection, _FACT, keys.name)
+
+
+def _keys(places: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The keys of places, an array of _TRIPLE."""
+    return (
+        _low(places["incarnation"], _INCARNATION_BITS) << np.int64(_SEQUENCE_BITS + _STREAM_BITS)
+        | _low(places["stream"], _STREAM_BITS) << np.int64(_SEQUENCE_BITS)
+        | _low(places["sequence"], _SEQUENCE_BITS)
+    )
 
 
 def _low(values: npt.NDArray[Any], bits: int) -> npt.NDArray[np.int64]:

@@ -6,8 +6,9 @@ Rules:
    log's order across workers is not causal); one whose prediction never comes is unmatched in the end.
 2. What is forgotten, and when, follows from the log's own passed time (`monitor.log_time`) and its order.
 3. Bounded: the oldest rows go first when there are more than `max_rows`.
-4. A label of a prediction that sampling left out of the log (its id says so) is counted as that. It still
-   waits, for candidates and failures are in the log whatever the draw, and may come after their label.
+4. A label whose prediction's place in the log was read, and who has none, waits for nothing: its prediction
+   was not drawn (or lost, or failed), or it is late, for the ledger has forgotten it. One that waited is told
+   so as the place is read.
 
 Cost: 3 to 5 µs per prediction or pair, 15 to 25 µs per label (measured by tests/monitor/bench.py).
 Refuses to know: what an evidence or an incident is.
@@ -16,7 +17,7 @@ Refuses to know: what an evidence or an incident is.
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,6 @@ import msgspec
 from monitor.settings import LedgerSettings
 from monitor.truth import Value, closer, same
 from prediction_log.record import ALL_ROWS
-from prediction_log.sampling import is_drawn, threshold
 
 _NS: Final = 1_000_000_000
 _NO_ID: Final = bytes(16)
@@ -60,6 +60,8 @@ class Labelled(msgspec.Struct, frozen=True):
     id: bytes
     client: bytes
     value: Value
+    passed: int | None = None
+    """The first key of its prediction's stream, where the log was read past the prediction; None before."""
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -76,7 +78,6 @@ class Ledger:
     """The join of predictions, pairs and labels. Every call runs inside the caller's transaction.
 
     `now` is the log's passed time in ns, set by the caller before each frame; ages are measured by it.
-    `rates` is the sampling rate of each model, as its last frame said.
     """
 
     def __init__(self, connection: sqlite3.Connection, settings: LedgerSettings) -> None:
@@ -84,7 +85,6 @@ class Ledger:
         self._settings = settings
         self._keep = round(settings.keep * _NS)
         self.now = 0
-        self.rates: dict[str, float] = {}
         self.reload()
 
     def reload(self) -> None:
@@ -166,15 +166,31 @@ class Ledger:
                 (label.key, label.row, label.id),
             ).fetchall()
         found = [row for row in found if self._names[row[1]][0] == model]
+        client = _client(label.client)
         if len(found) == 1:
             return tuple(found[0])
         if found:
             tally["ambiguous"] += 1
-        elif label.id != _NO_ID:
-            self._wait(model, label, label.key, tally)
-        elif (client := _client(label.client)) is not None:
+        elif label.id == _NO_ID and client is not None:
             self._wait(model, label, client, tally)
+        elif label.id != _NO_ID and (label.passed is None or self._has_request(label)):
+            self._wait(model, label, label.key, tally)
+        elif label.id != _NO_ID:
+            tally["late" if self._has_forgotten(label) else "not drawn"] += 1
         return None
+
+    def _has_request(self, label: Labelled) -> bool:
+        """Whether the request is there, and only this row of it, or this model, is not."""
+        request = "SELECT 1 FROM predictions WHERE key = ? AND id = ? LIMIT 1"
+        return self._db.execute(request, (label.key, label.id)).fetchone() is not None
+
+    def _has_forgotten(self, label: Labelled) -> bool:
+        """Whether rows as old as the label's, of its stream, have been forgotten."""
+        oldest = self._oldest["predictions"]
+        if oldest is None or oldest[0] == 1:
+            return False
+        older = "SELECT 1 FROM predictions WHERE key >= ? AND key < ? LIMIT 1"
+        return self._db.execute(older, (label.passed, label.key)).fetchone() is None
 
     def _wait(self, model: str, label: Labelled, key: int, tally: Counter[str]) -> None:
         """Keep a label until its prediction comes, under this key."""
@@ -194,10 +210,23 @@ class Ledger:
         )
         self._started("early")
         self._early[key] += 1
-        tally["early" if self._is_drawn(model, label.id) else "not drawn"] += 1
+        tally["early"] += 1
 
-    def _is_drawn(self, model: str, identifier: bytes) -> bool:
-        return is_drawn(identifier, threshold(self.rates.get(model, 1.0)))
+    def pass_by(self, first: int, last: int, is_passed: Callable[[bytes, int], bool]) -> Counter[str]:
+        """Give up labels that wait under keys from `first` up to `last`, where their row (id, row) is passed.
+
+        Returns how many of each model there were.
+        """
+        if not self._early:
+            return Counter()
+        waiting = self._db.execute(
+            "SELECT seq, key, row, id, model FROM early WHERE key >= ? AND key < ? AND id != ? AND NOT EXISTS"
+            " (SELECT 1 FROM predictions WHERE predictions.key = early.key AND predictions.id = early.id)",
+            (first, last, _NO_ID),
+        ).fetchall()
+        gone = [found for found in waiting if is_passed(found[3], found[2])]
+        self._forget_early((seq, key) for seq, key, *_ in gone)
+        return Counter(model for *_, model in gone)
 
     def add_pairs(
         self, pairing: tuple[str, int, str, str], rows: Sequence[Paired], *, regression: bool
@@ -288,11 +317,9 @@ class Ledger:
         ).fetchone()
         bound = alive[0] if alive is not None else self._last(table) + 1
         if table == "early":
-            gone = self._db.execute(
-                "SELECT seq, key, model, id FROM early WHERE seq < ?", (bound,)
-            ).fetchall()
-            unmatched.update(model for *_, model, identifier in gone if self._is_drawn(model, identifier))
-            self._forget_early((seq, key) for seq, key, *_ in gone)
+            gone = self._db.execute("SELECT seq, key, model FROM early WHERE seq < ?", (bound,)).fetchall()
+            unmatched.update(model for *_, model in gone)
+            self._forget_early((seq, key) for seq, key, _ in gone)
         else:
             self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (bound,))  # noqa: S608  our own table names
         self._oldest[table] = self._head(table)

@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 
-from groundwork import decoders
 from groundwork.database import transaction
 from groundwork.errors import StoreError
 from monitor import metrics, notices, store
@@ -25,6 +24,7 @@ from monitor.keys import Keys, settle
 from monitor.ledger import Ledger
 from monitor.log_time import LogTime
 from monitor.metrics import Tally
+from monitor.places import Places
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.shown import Shown, Snapshot
@@ -92,8 +92,6 @@ class Pipeline:
         if passed is not None:
             self._time.restore(passed)
         self._ledger.now = self._time.kept
-        rates = store.load_fact(self._db, "rates")
-        self._ledger.rates = decoders.msgpack_of(dict[str, float]).decode(rates) if rates else {}
         reach = store.load_fact(self._db, "reach")
         self._reach = Reach(self.offset) if reach is None else Reach.restore(reach)
         self._intake = Intake(
@@ -104,7 +102,7 @@ class Pipeline:
             self.tally,
             self._time,
             reach=self._reach,
-            keys=self._keys,
+            places=Places(self._keys, self._ends),
         )
         stored: list[tuple[Watch, bytes]] = []
         for model, version, state in store.load_watches(self._db):
@@ -221,7 +219,6 @@ class Pipeline:
         store.save_fact(self._db, "time", self._time.state())
         store.save_fact(self._db, "tally", self.tally.state())
         store.save_fact(self._db, "reach", self._reach.state())
-        store.save_fact(self._db, "rates", msgspec.msgpack.encode(self._ledger.rates, order="sorted"))
         return touched
 
     def pair_totals(self) -> list[PairTotals]:

@@ -51,6 +51,10 @@ class StreamEnds:
         self._changed.add(stream)
         return True
 
+    def passed(self, incarnation: int, stream: int, sequence: int) -> bool:
+        """Whether a stream was read past this sequence: what was not there is not to come."""
+        return sequence < self._ends.get((incarnation, stream), 0)
+
     def save(self) -> None:
         """Write what changed and forget what is over the limit; inside the caller's transaction."""
         for stream in [stream for stream in self._ends if stream in self._changed]:

@@ -17,7 +17,7 @@ LABELS: Final = (
     ("matched", "matched"),
     ("unscored", "matched but neither right nor wrong"),
     ("waiting", "waiting for their predictions"),
-    ("not_drawn", "of predictions left out by sampling"),
+    ("not_drawn", "of predictions left out of the log"),
     ("unmatched", "given up without a prediction"),
     ("late", "late"),
     ("duplicate", "of rows that had one"),

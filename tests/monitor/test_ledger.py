@@ -44,12 +44,13 @@ class Desk:
         client: bytes = b"",
         row: int = 0,
         model: str = "m",
+        passed: int | None = None,
     ) -> list[Joined]:
         """One label."""
         named = bytes(16) if client else identifier(key)
         self.ledger.now = max(self.ledger.now, time * SECOND)
         with transaction(self.db):
-            return self.ledger.add_label(model, Labelled(key, row, named, client, value), self.tally)
+            return self.ledger.add_label(model, Labelled(key, row, named, client, value, passed), self.tally)
 
     def pair(self, key: int, stable: Value, candidate: Value, *, regression: bool = False) -> None:
         """One pair."""
@@ -296,15 +297,36 @@ def test_a_deleted_prediction_is_forgotten(desk: Desk) -> None:
     assert desk.count("predictions") == 0
 
 
-def test_labels_of_what_was_not_drawn_are_counted_as_that(desk: Desk) -> None:
-    """Such a label is told at once, is never called unmatched, and still joins a prediction that was kept."""
-    desk.ledger.rates["m"] = 0.5
-    drawn, left_out = 1, -1  # the first four bytes of an id decide
-    desk.label(drawn)
-    desk.label(left_out)
-    desk.label(left_out - 256)
-    assert desk.tally == {"early": 1, "not drawn": 2}
-    assert [found.right for found in desk.predict(left_out)] == [True]
-    desk.expire(500)
-    assert desk.tally == {"early": 1, "not drawn": 2, "matched": 1}
-    assert desk.given_up == {"m": 1}
+def test_labels_of_what_was_not_drawn_are_told_at_once(desk: Desk) -> None:
+    """Where the log was read past a prediction that is not there, its label waits for nothing."""
+    desk.predict(5)
+    desk.label(7, passed=0)
+    assert desk.tally == {"not drawn": 1}
+    desk.label(5, row=3, passed=0)
+    desk.label(5, passed=0, model="n")
+    assert desk.tally == {"not drawn": 1, "early": 2}
+    assert desk.ledger.pass_by(0, 100, lambda _id, _row: True) == {}
+
+
+def test_labels_of_what_was_forgotten_are_late(desk: Desk) -> None:
+    """A row older than all of its stream that are left was there once, where rows have been forgotten."""
+    for key in (5, 6, 8):
+        desk.predict(key)
+    desk.label(4, passed=0)
+    assert desk.tally == {"not drawn": 1}
+    desk.db.execute("DELETE FROM predictions WHERE key < 6")
+    desk.ledger.reload()
+    desk.label(4, passed=0)
+    desk.label(7, passed=0)
+    assert desk.tally == {"not drawn": 2, "late": 1}
+
+
+def test_labels_that_waited_for_what_was_not_drawn_are_given_up_as_it_passes(desk: Desk) -> None:
+    """Only those whose row is passed, by whichever model they came; those by a client's id wait on."""
+    for key in (3, 4, 5):
+        desk.label(key)
+    desk.label(0, client=b"order")
+    assert desk.ledger.pass_by(0, 5, lambda _id, _row: False) == {}
+    assert desk.ledger.pass_by(0, 5, lambda given, _row: given == identifier(3)) == {"m": 1}
+    assert [bool(desk.predict(key)) for key in (3, 4, 5)] == [False, True, True]
+    assert desk.predict(6, client=b"order")

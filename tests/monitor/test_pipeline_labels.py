@@ -1,23 +1,29 @@
 """Tests of monitor.pipeline with labels that are late, strange, or of another clock's time."""
 
+import contextlib
+import itertools
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from groundwork.database import transaction
 from monitor import metrics, reports
 from monitor.pipeline import Pipeline
-from monitor.status import status
-from monitor.store import open_store
+from monitor.status import labels, status
+from monitor.store import load_waiting, open_store
 from prediction_log.labels import LabelRow
 from prediction_log.transport import Offset
 from registry_client.memory import MemoryRegistry
 from tests.monitor import worlds
+from tests.monitor.test_status import NONE
 from tests.monitor.worlds import MODEL, Traffic, pairs, registry
 
 REGISTRY = registry("1")
@@ -161,3 +167,25 @@ def test_a_retrain_that_failed_is_asked_for_again(tmp_path: Path, said: Any, req
     found = db.execute("SELECT count(*) FROM events WHERE type = 'retrain.requested'").fetchone()
     assert found == (requests,)
     db.close()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 5), st.lists(st.integers(1, 6), max_size=6))
+def test_labels_of_rows_that_were_left_out_are_not_drawn(come: int, cuts: list[int]) -> None:
+    """Whether they come before or behind the frame, and whatever is recorded afterwards; others join."""
+    traffic = Traffic()
+    (first, of_first), (second, of_second), (third, _) = (
+        traffic.predictions(4, left_out=left_out) for left_out in (3, 0, 2)
+    )
+    left_out = [LabelRow(value=1, time=worlds.START, id=worlds.IDS.encode(1, 1, row)) for row in (4, 5, 6)]
+    sent = [first, traffic.labels(of_first), second, traffic.labels(of_second), third]
+    sent.insert(come, Traffic(stream=2).labels(left_out))
+    frames = [(Offset(1, row), frame) for row, frame in enumerate(sent, 1)]
+    with tempfile.TemporaryDirectory() as name, contextlib.closing(open_store(Path(name))) as db:
+        pipeline = Pipeline(db, worlds.settings(), registry("1"), worlds.IDS)
+        for begin, end in itertools.pairwise([0, *sorted(cuts), len(frames)]):
+            pipeline.feed(frames[begin:end])
+            pipeline.reload()
+        (told,) = labels(pipeline.shown.series, load_waiting(db), None)
+    early = {"early": 3} if come == 0 else {}
+    assert told == {"model": MODEL, **NONE, "matched": 8, "not_drawn": 3, **early, "waiting": 0}

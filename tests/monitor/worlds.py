@@ -109,8 +109,12 @@ class Traffic:
         kept: int = 1,
         trace: bytes = UNTRACED,
         validity: np.ndarray | None = None,
+        left_out: int | None = None,
     ) -> tuple[bytes, list[LabelRow]]:
-        """A frame of predictions, and the labels that will come for it."""
+        """A frame of predictions, and the labels that will come for it.
+
+        With `left_out` so many more behind them were not drawn, and its ids are those of IDS.
+        """
         schema = prediction_schema(
             MODEL,
             self.version,
@@ -122,6 +126,9 @@ class Traffic:
         truth = self.rng.integers(0, 2, rows)
         said = np.where(self.rng.random(rows) < wrong, 1 - truth, truth)
         ids = identifiers(self.stream, self.sequence, rows)
+        if left_out is not None:
+            found = IDS.following(1, self.stream, self.sequence, rows)
+            ids = np.frombuffer(b"".join(found), np.uint8).reshape(rows, 16)
         times = self.time + np.arange(rows) * 2_000_000
         columns = {
             **meta(rows, ids, times, arm=arm, kept=kept, trace=trace),
@@ -138,9 +145,10 @@ class Traffic:
             incarnation=1,
             stream=self.stream,
             first=self.sequence,
+            end=self.sequence + rows + (left_out or 0),
             validity=validity,
         )
-        self.sequence += rows
+        self.sequence += rows + (left_out or 0)
         self.time += rows * 2_000_000
         rows_out = [
             LabelRow(value=int(value), time=int(time) + 10**9, id=identifier.tobytes())
