@@ -8,9 +8,9 @@
 Rules: a string may be written as {"b64": "…"}. A model without a batch axis takes as many rows as make up its
 tensors (one of 3 elements for [1, 3]), or one that is a whole tensor; a table of one row. Columns of a table
 are found by name: the inputs, or the elements of the only input (`x[0]`, `x[1]` …); only where they have none
-of these names, and are as many as the elements, they are taken in order. A missing number is null or a bare
-NaN, in a table a missing text too; an answer writes NaN and infinities as null. It knows no protocol's field
-names.
+of these names, and are as many as the elements, or a row may have any number, they are taken in order. A
+missing number is null or a bare NaN, in a table a missing text too; an answer writes NaN and infinities as
+null. It knows no protocol's field names.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -99,10 +99,11 @@ def from_table(
         return {name: _column(model, tensor, place[name], rows) for name, tensor in model.inputs.items()}
     if len(model.inputs) == 1:
         (tensor,) = model.inputs.values()
-        if tensor.row_shape is not None:
-            order = _elements(tensor, place, len(rows[0]))
+        shape = _row_shape(tensor, len(rows[0]))
+        if shape is not None:
+            order = _elements(tensor, shape, place, len(rows[0]))
             cells = [[row[index] for index in order] for row in rows]
-            return {tensor.name: _reshaped(tensor, cells)}
+            return {tensor.name: _reshaped(tensor, shape, cells)}
     absent = [name for name in model.inputs if name not in place]
     raise InvalidInputError(f"the table lacks column {absent[0]!r}; wanted {_listed(model.inputs)}")
 
@@ -197,9 +198,15 @@ def _filled(tensor: Tensor, cells: list[Any]) -> list[Any]:
     return ["" if cell is None else cell for cell in cells]
 
 
-def _elements(tensor: Tensor, place: Mapping[str, int], width: int) -> list[int]:
+def _row_shape(tensor: Tensor, width: int) -> tuple[int, ...] | None:
+    """The shape of a row, which is as long as the table is wide where that is left open; None without one."""
+    open_row = tensor.batched and tensor.shape[1:] == (-1,)
+    return (width,) if open_row else tensor.row_shape
+
+
+def _elements(tensor: Tensor, shape: tuple[int, ...], place: Mapping[str, int], width: int) -> list[int]:
     """The columns that the elements of a row are in, in row-major order."""
-    names = element_names(tensor.name, tensor.row_shape or ())
+    names = element_names(tensor.name, shape)
     found = [name for name in names if name in place]
     if len(found) == len(names):
         return [place[name] for name in names]
@@ -212,9 +219,8 @@ def _elements(tensor: Tensor, place: Mapping[str, int], width: int) -> list[int]
     return list(range(width))
 
 
-def _reshaped(tensor: Tensor, cells: list[list[Any]]) -> Array:
+def _reshaped(tensor: Tensor, shape: tuple[int, ...], cells: list[list[Any]]) -> Array:
     """Rows of elements as a tensor; their order within a row is row-major."""
-    shape = tensor.row_shape or ()
     values = _filled(tensor, [cell for row in cells for cell in row])
     for size in reversed(shape if tensor.batched else shape[1:]):
         values = [values[at : at + size] for at in range(0, len(values), size)]

@@ -92,6 +92,20 @@ async def test_a_missing_text_of_a_table_is_the_empty_one(
     assert answer.json() == {"predictions": wanted}
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["x[2]", "x[1]", "x[0]"], None])
+async def test_a_row_of_any_length_is_as_long_as_the_table(here: World, names: list[str] | None) -> None:
+    """Where a model of one input leaves the length of a row open, every column of a table is an element."""
+    await here.add("o", identity([("x", "FP32", [None, None])]))
+    here.core.lanes.table = {"o": here.core.lanes.table["o"]}
+    rows = [[1.5, 2, 3], [4, 5, 6.5]]
+    wanted = [row[::-1] for row in rows] if names and names[0] == "x[2]" else rows
+    answer = await here.post("/invocations", {"dataframe_split": {"columns": names, "data": rows}})
+    assert answer.json() == {"predictions": wanted}
+    lines = ([] if names is None else [",".join(names)]) + [",".join(map(str, row)) for row in rows]
+    answer = await here.post("/invocations", "\n".join(lines).encode(), content_type="text/csv")
+    assert answer.json() == {"predictions": wanted}
+
+
 async def test_words_for_a_missing_number_in_csv(here: World) -> None:
     """What pandas takes for missing is no number, also in the first row without names; a text is a text."""
     await here.add("p", identity([("x", "FP32", [None, 2])]))
