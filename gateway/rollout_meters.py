@@ -109,7 +109,10 @@ def _times(rollout: Rollout, now: int, steady: Steady) -> dict[str, float]:
 
 
 def looked_up(store: Store, now: int, steady: Steady) -> dict[SeriesKey, int]:
-    """What the store knows, however many workers look at it; raises what reading the store raises."""
+    """What the store knows at `now` (unix ns), however many workers look at it.
+
+    Raises what reading the store raises.
+    """
     found = series(store.routes(), store.latest_rollouts(), now, steady)
     beat = store.last_beat("monitor")
     if beat is not None:

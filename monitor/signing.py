@@ -53,7 +53,7 @@ class SigningKeys:
 
 
 def sign(keys: Sequence[bytes], identifier: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` header: one "v1,…" per key, separated by spaces; `timestamp` is unix seconds."""
+    """The `webhook-signature` header: one "v1,…" per key, with spaces between. `timestamp`: unix seconds."""
     signed = f"{identifier}.{timestamp}.".encode() + body
     digests = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)

@@ -71,6 +71,9 @@ def publish(  # noqa: PLR0913  one call that people write by hand, all but the m
         The manifest as it is stored.
 
     Raises:
+        RegistryError: the registry cannot be read or written; all others are kinds of it.
+        BadNameError: the name or the version is none.
+        PublishError: the graph does not load, or fails on the reference.
         ReferenceDataError: the reference or the labels cannot be used.
         ConversionError: the estimator cannot be written as ONNX.
         ExportDisagreementError: the export answers differently; says where.

@@ -101,7 +101,8 @@ def unmet(
 ) -> dict[str, str]:
     """Return what the hold still waits for, by name, each with a sentence; empty when it is met.
 
-    "no-regression" adds nothing here: a proven regression has ended the rollout before anyone asks.
+    `waited`: seconds in this step. "no-regression" adds nothing here: a proven regression has ended the
+    rollout before anyone asks.
     """
     missing: dict[str, str] = {}
     if waited < hold.shortest:

@@ -2,7 +2,7 @@
 
 A verb takes what stands and returns a `Change`, or raises `RouteError`. `apply` reads, changes, writes by
 compare-and-swap and, when somebody else came first, asks the verb again with what stands then. Operators, the
-pilot, guards and the supervisor all go through here. When to do which is not decided here.
+pilot, guards and the supervisor all go through here. When to do which is not decided here. Times are unix ns.
 """
 
 from collections.abc import Callable
