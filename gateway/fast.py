@@ -7,7 +7,7 @@ connection, byte for byte with the same answer:
     a body without a length, above `Shortcut.most_body`, compressed, or waited for with 100-continue
     HTTP/1.0, `Connection: close`, an upgrade, a query, a URL that is not a plain path
     while an earlier answer is pending, the client reads too slowly, or the port is closing
-    everything that is no prediction
+    everything that is no prediction, or that is refused
 
 Rules:
 
@@ -42,6 +42,7 @@ from gateway.pieces import PIECE_BYTES
 from gateway.port import Connection, PortState
 from gateway.responses import Response
 from gateway.shortcut import Known, Shortcut, meaning_of, wire
+from groundwork.authority import is_host
 from groundwork.connection import BODY_PHASE, FRESH_PHASE, HEAD_PHASE, WHOLE_PHASE, Count
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings
@@ -190,15 +191,25 @@ class FastConnection(Connection):
             return None
         if parser.get_http_version() != "1.1" or self._turn >= MOST_IN_A_TURN or not self._is_free():
             return None
-        length = b""
-        for name, value in self.headers:
-            if name == b"content-length":
-                length = value
-            elif name in _UNUSUAL:
-                return None
+        length = self._announced()
         if not length.isdigit() or len(length) > MOST_DIGITS or int(length) > self._shortcut.most_body:
             return None
         return target
+
+    def _announced(self) -> bytes:
+        """The length of a body that comes as it is, for the one host that is named; else nothing."""
+        length, host, hosts = b"", b"", 0
+        for name, value in self.headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"host":
+                host, hosts = value, hosts + 1
+            elif name in _UNUSUAL:
+                return b""
+        if hosts != 1 or (host != self._host and not is_host(host)):
+            return b""
+        self._host = host
+        return length
 
     def _lone_head(self, length: int) -> bytes:
         """The head of a request that came whole, and alone, in one read; of others nothing."""

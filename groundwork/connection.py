@@ -3,6 +3,7 @@
     more header bytes, or a longer URL, than may be     431, 414
     headers or a body that do not come in time          408 (nothing, where not one byte has come)
     bytes that are no HTTP, or that belong to no body   400
+    no Host, two of them, or one that is none           400
     a request for an upgrade, which is not offered      what it would be answered without asking for one
     a connection more than a worker may hold            503
     requests sent ahead by the hundred, unread answers  the end of the connection
@@ -24,6 +25,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from groundwork import authority
 from groundwork.ports import LimitSettings
 from groundwork.turned_away import REFUSALS
 
@@ -81,6 +83,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head = 0
         self._strange = 0
         self._drained = 0
+        self._host = b""
+        """The last one that was looked at, and is one."""
         self._last = False
         """Whether the connection ends with this request, once its body is here."""
         self._farewell = b""
@@ -137,6 +141,8 @@ class BoundedConnection(HttpToolsProtocol):
             self.refuse("long-url")
         elif self._head > self._header_bytes and self._size() > self._header_bytes:
             self.refuse("large-headers")
+        elif fault := self._fault():
+            self.refuse(fault)
         else:
             self._phase = BODY_PHASE
             self._strange = self._drained = 0
@@ -252,6 +258,17 @@ class BoundedConnection(HttpToolsProtocol):
                 self._feed(again)
         except httptools.HttpParserError:
             self.refuse("not-http")
+
+    def _fault(self) -> str:
+        """What is wrong with the request's version or its host; the host that was right is looked at once."""
+        version = self.parser.get_http_version()
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if version == "1.1" and len(hosts) == 1 and hosts[0] == self._host:
+            return ""
+        fault = authority.fault(version, hosts)
+        if hosts and not fault:
+            self._host = hosts[0]
+        return fault
 
     def _asks_upgrade(self) -> bool:
         """Whether the parser takes what follows the headers for another protocol than HTTP.

@@ -22,6 +22,7 @@ def _answer(status: str, sentence: str, *more: str) -> bytes:
 REFUSALS: Final[Mapping[str, bytes]] = MappingProxyType(
     {
         "not-http": _answer("400 Bad Request", "the bytes sent are not an HTTP/1.1 request"),
+        "no-host": _answer("400 Bad Request", "one Host header is wanted, with a name or an address"),
         "slow-headers": _answer("408 Request Timeout", "the headers did not come in time"),
         "slow-body": _answer("408 Request Timeout", "the body did not come in time"),
         "long-url": _answer("414 URI Too Long", "the URL is longer than this port takes"),

@@ -132,11 +132,11 @@ async def test_an_ordinary_request_is_answered(bench: Bench) -> None:
 
 async def test_a_request_for_an_upgrade_is_an_ordinary_one(bench: Bench) -> None:
     """Who asks for another protocol is answered in this one, body and all, and so is what comes after."""
-    ask = b"POST / HTTP/1.1\r\nconnection: upgrade\r\nUpgrade: h2c\r\ncontent-length: 5\r\n\r\nhello"
-    last = b"POST / HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: 2\r\n\r\nxy"
+    ask = b"POST / HTTP/1.1\r\nhost: t\r\nconnection: upgrade\r\nUpgrade: h2c\r\ncontent-length: 2\r\n\r\nhi"
+    last = b"POST / HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: 3\r\n\r\nxyz"
     text = await bench.talk(ask + last)
     answers = [part.partition(b"HTTP/1.1")[0] for part in text.split(b"\r\n\r\n")[1:]]
-    assert answers == [b"5", b"2"]
+    assert answers == [b"2", b"3"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_a_request_for_an_upgrade_is_an_ordinary_one(bench: Bench) -> None
 )
 async def test_a_connection_s_last_request_may_ask_for_an_upgrade_too(bench: Bench, last: bytes) -> None:
     """It is answered, body and all, before the connection ends, and what comes behind it is not read."""
-    ask = b"POST / %b\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello" % last
+    ask = b"POST / %b\r\nhost: t\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello" % last
     text = await bench.talk(ask + b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 0\r\n\r\n")
     assert (text.count(b"HTTP/1.1 200"), text.rpartition(b"\r\n")[2]) == (1, b"5")
     assert bench.counts == {}
@@ -158,6 +158,11 @@ async def test_a_connection_s_last_request_may_ask_for_an_upgrade_too(bench: Ben
         ("large-headers", [b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 800 + b"\r\n"], 431),
         ("large-headers", [b"GET /" + b"x" * 60_000], 431),
         ("long-url", [b"GET /" + b"x" * 1100 + b" HTTP/1.1\r\nhost: t\r\n\r\n"], 414),
+        ("no-host", [b"GET / HTTP/1.1\r\n\r\n"], 400),
+        ("no-host", [b"GET / HTTP/1.1\r\nhost: t\r\nhost: t\r\n\r\n"], 400),
+        ("no-host", [b"GET / HTTP/1.1\r\nhost: t t\r\n\r\n"], 400),
+        ("not-http", [b"GET / HTTP/2.0\r\nhost: t\r\n\r\n"], 400),
+        ("not-http", [b"GET /\r\n\r\n"], 400),
         ("not-http", [b"\x16\x03\x01 hello\r\n\r\n"], 400),
         ("not-http", [b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"], 400),
         ("not-http", [b"POST / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n"], 400),
