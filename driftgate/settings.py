@@ -27,7 +27,7 @@ from groundwork.setting import convert
 from groundwork.settings import Loaded, Setting
 from monitor.settings import MonitorSettings, checked
 from monitor.signing import secrets_of
-from registry_client.backends import open_registry
+from registry_client.backends import open_lasting, open_registry
 from registry_client.errors import RegistryError
 
 MONITOR: Final = "monitor"
@@ -142,7 +142,7 @@ def check_together(value: msgspec.Struct) -> None:
         if port and port in taken:
             raise SettingsError(f"{name} is {port}, and so is {taken[port]}; give each a port of its own")
         taken[port] = name
-    open_registry(gateway.models)
+    open_lasting(gateway.models)
     for webhook in monitor.webhooks:
         secrets_of(webhook)
 

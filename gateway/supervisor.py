@@ -53,7 +53,7 @@ from groundwork.terminal import ignore_stops, open_terminal
 from prediction_log.recovery import take_over
 from prediction_log.segment_file import numbers, refuse_newer
 from prediction_log.segment_sink import SegmentSink
-from registry_client.backends import open_registry
+from registry_client.backends import open_lasting
 from registry_client.errors import RegistryError
 from rollouts.store import SqliteStore
 
@@ -104,7 +104,7 @@ def known_models(settings: GatewaySettings, data: Path) -> Collection[str]:
     if routed and not named_models.strangers(settings, routed):
         return routed
     try:
-        return {*routed, *open_registry(settings.models, data / "cache").models()}
+        return {*routed, *open_lasting(settings.models, data / "cache").models()}
     except RegistryError:
         if not routed:
             raise

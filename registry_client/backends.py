@@ -46,18 +46,18 @@ def open_registry(place: str | Path, cache: Path | None = None) -> Registry:
     return kind(location, cache)
 
 
-def open_lasting(place: str | Path) -> Registry:
-    """As ``open_registry``, for what is to be there when this process has ended.
+def open_lasting(place: str | Path, cache: Path | None = None) -> Registry:
+    """As ``open_registry``, for what other processes are to see, and when this one has ended.
 
     Raises:
         RegistryError: also for ``memory:``, which lives as long as who opened it.
     """
     if _split(place)[0] == "memory":
         raise RegistryError(
-            f"registry {str(place)!r}: it would be gone with this command, and all that is published in it; "
+            f"registry {str(place)!r}: it is one process's own, and is gone with it; "
             "wanted the path of a folder, name one"
         )
-    return open_registry(place)
+    return open_registry(place, cache)
 
 
 def _split(place: str | Path) -> tuple[str, str]:

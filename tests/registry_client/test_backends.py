@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from registry_client.backends import BACKENDS, open_registry
+from registry_client.backends import BACKENDS, open_lasting, open_registry
 from registry_client.errors import (
     BadNameError,
     DigestMismatchError,
@@ -169,6 +169,13 @@ def test_plain_path_is_a_directory(tmp_path: Path) -> None:
     """A path without a scheme, as text or as a Path, is a directory."""
     _add(open_registry(str(tmp_path)))
     assert open_registry(tmp_path).models() == ["fraud"]
+
+
+def test_what_others_are_to_see_is_no_memory_of_one_process(tmp_path: Path) -> None:
+    """A folder is opened as ever; memory is refused, with what is wanted."""
+    assert open_lasting(tmp_path).models() == []
+    with pytest.raises(RegistryError, match=r"it is one process's own, .*; wanted the path of a folder"):
+        open_lasting("memory:")
 
 
 def test_memory_without_cache() -> None:

@@ -63,7 +63,7 @@ def test_a_registry_that_ends_with_the_command_is_refused(trained: list[str]) ->
     """Nobody is told that something is published where nobody will find it."""
     done = CliRunner().invoke(push, [*trained, "--name", "m", "--models", "memory:"])
     assert done.exit_code == 1
-    assert "would be gone with this command" in str(done.exception)
+    assert "it is one process's own, and is gone with it" in str(done.exception)
     assert done.output == ""
 
 
