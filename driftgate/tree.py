@@ -105,12 +105,13 @@ def _foot(status: Status) -> Iterator[str]:
         yield from _titled("Hold", _hold(status.progress))
     if status.next:
         yield from _titled("Next", status.next)
-    if status.history:
-        yield ""
-        for moment in status.history[-HISTORY_ROWS:]:
-            who = f"{printable(moment.actor):<18} {moment.verb:<11}"
-            line = f"  #{moment.sequence:<4} {moment.at[11:19]}  {who} "
-            yield f"{line}{show.short(printable(moment.reason), min(show.room(len(line)), REASON))}".rstrip()
+    rows = status.history[-HISTORY_ROWS:]
+    times = [show.moment(row.at) for row in rows]
+    yield from [""] if rows else []
+    for row, at in zip(rows, times, strict=True):
+        who = f"{printable(row.actor):<18} {row.verb:<11}"
+        line = f"  #{row.sequence:<4} {at:<{max(map(len, times))}}  {who} "
+        yield f"{line}{show.short(printable(row.reason), min(show.room(len(line)), REASON))}".rstrip()
 
 
 def _hold(progress: Progress) -> str:
@@ -138,7 +139,7 @@ def _e_value(nats: float) -> str:
     if nats > math.log(1e6):
         return f"e^{nats:.0f}"
     value = math.exp(max(nats, -10.0))
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004  two digits suffice below ten
+    return show.count(round(value)) if value >= 10 else f"{value:.2g}"  # noqa: PLR2004  two digits suffice below ten
 
 
 def _marked(state: str) -> str:

@@ -1,12 +1,13 @@
 """A rollout on one screen: every mark has its word, evidence stands against its threshold."""
 
+import datetime as dt
 import math
 
 import click
 import msgspec
 import pytest
 
-from driftgate import tree
+from driftgate import show, tree
 from rollouts.status import Progress, Status
 from rollouts.timeline import Moment
 from rollouts.verdict import Call, Verdict
@@ -144,3 +145,19 @@ def test_nobody_s_words_draw_on_the_screen() -> None:
     )  # fmt: skip
     lines = tree.lines(msgspec.structs.replace(STATUS, reason=said, history=(row,)))
     assert not any("\x1b[2J" in line or "\n" in line for line in lines)
+
+
+def test_history_tells_the_time_of_this_place() -> None:
+    """Each row has the time of day here, with the day where it is another one; all begin below each other."""
+    old, new = "2026-03-01T10:37:27.000Z", f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+    rows = tuple(
+        Moment(
+            sequence=number, at=at, model="m", actor="pilot", verb="advance", reason="why", verdict="", n=0,
+            evidence={}, revision=6, stable="2", candidate=None, weight="0", rollout=None,
+        )
+        for number, at in enumerate((old, new), 1)
+    )  # fmt: skip
+    told = [line for line in text(msgspec.structs.replace(STATUS, history=rows)).splitlines() if "#" in line]
+    first, second = told[-2:]
+    assert (show.moment(old) in first, show.moment(new) in second) == (True, True)
+    assert first.index("pilot") == second.index("pilot")
