@@ -16,6 +16,7 @@ from gateway.pages.page import Premises, commanded, repository_of
 from groundwork.errors import DriftgateError
 from groundwork.keys import INFER, OPERATE, READ
 
+_INSTEAD: Final = "publish a version instead"
 _DEPENDENTS: Final = "unload_dependents"
 _STATISTICS: Final = (
     "name",
@@ -42,10 +43,14 @@ Answers = Callable[[Asked], Awaitable[Fields]]
 
 
 class Rpc(msgspec.Struct, frozen=True):
-    """One method: the scope that a key needs for it (None: no key is asked for), and what answers it."""
+    """One method: the scope that a key needs for it (None: no key is asked for), and what answers it.
+
+    `longer` is what a message says of itself by its length, where none of the method's own is as long.
+    """
 
     scope: str | None
     answers: Answers
+    longer: str = ""
 
 
 async def _server_live(_asked: Asked) -> Fields:
@@ -93,7 +98,7 @@ async def _load(asked: Asked) -> Fields:
     _unnamed(asked)
     repository = commanded(asked.here)
     for name in asked.message.parameters:
-        raise UnsupportedError(f"load: parameter {name[:40]!r} is not offered; publish a version instead")
+        raise UnsupportedError(f"load: parameter {name[:40]!r} is not offered; {_INSTEAD}")
     await repository.load(asked.message.model_name, asked.who)
     return {}
 
@@ -126,7 +131,7 @@ METHODS: Final[Mapping[str, Rpc]] = MappingProxyType(
         "ModelConfig": Rpc(INFER, _model_config),
         "ModelStatistics": Rpc(READ, _model_statistics),
         "RepositoryIndex": Rpc(READ, _index),
-        "RepositoryModelLoad": Rpc(OPERATE, _load),
+        "RepositoryModelLoad": Rpc(OPERATE, _load, f"load: files are not offered; {_INSTEAD}"),
         "RepositoryModelUnload": Rpc(OPERATE, _unload),
     }
 )

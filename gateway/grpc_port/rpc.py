@@ -23,7 +23,7 @@ from grpc.aio import AbortError
 from gateway import asgi
 from gateway.call import Call
 from gateway.core import Core
-from gateway.errors import MalformedError
+from gateway.errors import MalformedError, TooLargeError, UnsupportedError
 from gateway.grpc_port.codec import InferCodec, WireCodec, parse
 from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.methods import Asked, Rpc
@@ -97,7 +97,8 @@ class Calls:
                 asked = Asked(self.premises, _message(method, name, body), passed.name)
                 return bytes(method.answered(**await rpc.answers(asked)).SerializeToString())
             except DriftgateError as error:
-                fault = refused(error, InferCodec.fault)
+                long = rpc.longer and isinstance(error, TooLargeError)
+                fault = refused(UnsupportedError(rpc.longer) if long else error, InferCodec.fault)
             except Exception:  # noqa: BLE001  as in `infer`
                 fault = self._mistake(name)
             finally:

@@ -142,7 +142,11 @@ async def _use(made: Served) -> None:
     assert (one.name, one.version) == ("m", "1")
     assert (await client.ask("RepositoryModelUnload", {"model_name": "n"})).code is CODES.NOT_FOUND
     wrong = {"model_name": "m", "parameters": {"config": {"string_param": "{}"}}}
-    assert (await client.ask("RepositoryModelLoad", wrong)).code is CODES.INVALID_ARGUMENT
+    files = {"model_name": "m", "parameters": {"file:1/model.onnx": {"bytes_param": bytes(300_000)}}}
+    for asked in (wrong, files):
+        refused = await client.ask("RepositoryModelLoad", asked)
+        assert refused.code is CODES.INVALID_ARGUMENT
+        assert refused.sentence.endswith("publish a version instead")
     assert (await client.ask("RepositoryModelUnload", wrong)).code is CODES.INVALID_ARGUMENT
     fine = {"model_name": "m", "parameters": {"unload_dependents": {"bool_param": True}}}
     assert (await client.ask("RepositoryModelUnload", fine)).code is CODES.OK
