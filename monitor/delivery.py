@@ -11,6 +11,7 @@ Refuses to know: what an event means.
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import sqlite3
 import traceback
@@ -91,6 +92,8 @@ class Dispatcher:
         self._transport = transport
         self._poster: Poster | None = None
         self._storage = asyncio.Lock()
+        # What came of posts and could not be written: before that nothing is due, or it would be sent again.
+        self._owed: list[Callable[[], None]] = []
 
     async def close(self) -> None:
         """Give back connections to receivers."""
@@ -142,6 +145,9 @@ class Dispatcher:
         return await self._post(webhook, identifier, body, attempt=1)
 
     def _due(self) -> list[Delivery]:
+        while self._owed:
+            self._owed[0]()
+            del self._owed[0]
         self._prune()
         self._plan_by_the_clock()
         if outbox.is_stuck(self._db):
@@ -264,7 +270,12 @@ class Dispatcher:
             next_at=now + round(what.delay * _NS),
             history=(*delivery.history, tried)[-32:],
         )
-        await self._stored(lambda: self._write(after, what, now, reached=attempt is not None))
+        write = functools.partial(self._write, after, what, now, reached=attempt is not None)
+        try:
+            await self._stored(write)
+        except sqlite3.OperationalError:
+            self._owed.append(write)
+            raise
 
     def _write(self, delivery: Delivery, what: Next, now: int, *, reached: bool) -> None:
         with self._changing():

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+import httpx
 import pytest
 
 from groundwork.errors import LockedError, NoRoomError
@@ -25,6 +26,32 @@ async def test_nothing_is_posted_while_what_comes_of_it_cannot_be_written(tmp_pa
     await bench.dispatcher.step()
     assert len(bench.received) == 1
     assert bench.delivery(event).state == outbox.DELIVERED
+    await bench.close()
+
+
+@pytest.mark.parametrize("status", [204, 500])
+async def test_what_came_of_a_post_is_written_when_there_is_room_and_posted_no_second_time(
+    tmp_path: Path, status: int
+) -> None:
+    """A disk that fills while a receiver has the event costs neither its answer nor another post."""
+    bench = Bench(tmp_path)
+    event = bench.promise(1)
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        bench.sending.execute("PRAGMA query_only = ON")
+        return httpx.Response(status)
+
+    bench.answer = answer
+    for _ in range(3):
+        with pytest.raises(sqlite3.OperationalError):
+            await bench.pass_time(10.0)
+    bench.sending.execute("PRAGMA query_only = OFF")
+    bench.answer = lambda _: httpx.Response(204)
+    await bench.dispatcher.step()
+    first, *again = bench.delivery(event).history
+    assert first.status == status
+    assert len(bench.received) == 1 + len(again)
+    assert bool(again) == (status == 500)
     await bench.close()
 
 
