@@ -143,11 +143,14 @@ def _revoke(path: Path, key: str) -> Key:
 
 
 def _after(now: dt.datetime, written: str) -> dt.datetime:
-    """When a duration from now is over; UsageError where no calendar has that day."""
+    """When a duration from now is over; UsageError where no calendar has that day, or it is over at once."""
     try:
-        return now + dt.timedelta(seconds=parse_duration(written))
+        ends = now + dt.timedelta(seconds=parse_duration(written))
     except OverflowError:
         raise click.UsageError(f"--expires: {written!r} ends after the year 9999; leave it out") from None
+    if ends <= now:
+        raise click.UsageError(f"--expires: {written!r} ends at once; leave it out for a key without an end")
+    return ends
 
 
 def _path(file: Path | None, config_file: Path | None) -> Path:

@@ -67,6 +67,8 @@ def export(out: Path, *, model: str, since: str | None, until: str | None, data:
 
     now = time.time_ns()
     since_ns, until_ns = instant(since, now, "--since"), instant(until, now, "--until")
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise click.UsageError(f"--since {since} is not before --until {until}: nothing lies between them")
     with doing(f"reading the log for rows of {model}"):
         summary = export_rows(data / "log", model, since_ns=since_ns, until_ns=until_ns, out=out)
     if as_json:

@@ -60,6 +60,7 @@ def test_the_file_of_the_settings_is_used_and_made(tmp_path: Path) -> None:
         (["--name", "a", "--scope", "infer", "--rate", "nan"], 2),
         (["--name", "a", "--scope", "infer", "--rate", "inf"], 2),
         (["--name", "a", "--scope", "infer", "--expires", "soon"], 1),
+        (["--name", "a", "--scope", "infer", "--expires", "0"], 2),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], code: int) -> None:

@@ -57,6 +57,14 @@ def test_parquet_is_not_written_under_another_tables_name(tmp_path: Path) -> Non
     assert f"Parquet is what is written; name it {tmp_path / 'rows.parquet'}" in done.output
 
 
+def test_an_export_of_no_time_at_all_is_misuse(tmp_path: Path) -> None:
+    """Two ends the wrong way round are no empty table that somebody takes for "there was nothing"."""
+    between = ["--since", "10s", "--until", "1h"]
+    done = CliRunner().invoke(log, ["export", "--model", "loan", *between, str(tmp_path / "rows.parquet")])
+    assert done.exit_code == 2
+    assert "--since 10s is not before --until 1h" in done.output
+
+
 def test_an_unknown_id_is_an_error_and_the_others_are_deleted(tmp_path: Path, ids: list[str]) -> None:
     """The message names it and says that the rest is done."""
     code, output = run(tmp_path, "--id", ids[0], "--id", "0" * 32, "--reason", "x")
