@@ -4,7 +4,7 @@ Rules: what is refused is refused as it comes, before it waits, and its error sa
 estimate that a deadline depends on is taken a margin longer than it is: runs vary, and a late answer is work
 for nothing.
 
-It reads the queue and the pace of its version, and changes neither.
+It reads the queue and the pace of its version; to the pace it says whom that refused.
 """
 
 import math
@@ -63,7 +63,7 @@ class Admission:
         if entry.deadline == math.inf:
             return
         time, needs = entry.deadline - now, self._pace.least(entry.rows)
-        if time <= 0 or time < needs:
+        if time <= 0 or (time < needs and not (entry.alone and self._pace.tried_again())):
             raise ExpiredError(
                 f"{self._title} needs {needs * 1e3:.3g} ms for a run, the request has "
                 f"{max(0.0, time) * 1e3:.3g} ms left; give it longer"

@@ -133,6 +133,10 @@ class Batcher:
             return False
         return self._monotonic() >= self._company and self._pace.seconds(rows) <= most
 
+    def least(self, rows: int) -> float:
+        """The seconds that a run of so many rows takes at its best."""
+        return self._pace.least(rows)
+
     def ran_alone(self, rows: int, seconds: float) -> None:
         """A run was made, and answered, where `takes_alone` had said so."""
         self._pace.note(rows, seconds)

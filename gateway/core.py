@@ -198,7 +198,7 @@ class Core:
         if alone and not self._dispatch.takes_alone(model, extent):
             return Away(self, work, self._dispatch.submit(work))
         if request.parameters or call.timeout is not None or TIMEOUT in call.headers:
-            self._dispatch.check_time(work)
+            self._dispatch.check_time(work, alone=alone)
         values, executing = self._values, model.meters.executing
         values[executing] += 1
         spent = self._dispatch.spent() if model.watched else 0.0

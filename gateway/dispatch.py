@@ -60,28 +60,33 @@ class Dispatch:
         self.too_long = _TOO_LONG * settings.runs.inline
         self._batchers: WeakSet[Batcher] = WeakSet()
 
-    def check_time(self, work: Work) -> None:
-        """Refuse what a run on the loop would answer too late, as LateError or ExpiredError."""
+    def check_time(self, work: Work, *, alone: bool) -> None:
+        """Refuse what a run on the loop would answer too late, as LateError or ExpiredError.
+
+        What such a run takes was measured at load, and where the loop only `takes_alone`, is learnt since.
+        """
         timeout = _hurry(work.call, work.request.parameters).timeout
         if timeout is not None:
-            self._check_time(work, timeout, work.request.rows)
+            model, rows = work.model, work.request.rows
+            needs = model.batcher.least(rows) if alone and model.batcher else model.cost.seconds(rows)
+            self._check_time(work, timeout, needs)
 
     def check_unread(self, work: Work) -> None:
         """The same before a request is decoded, by what is known without its body."""
         call, model = work.call, work.model
         timeout = _hurry(call, NO_PARAMETERS).timeout
         if timeout is not None and model.inline_rows >= 1:
-            self._check_time(work, timeout, 1)
+            self._check_time(work, timeout, model.cost.seconds(1))
 
     def left(self, call: Call, started: float) -> float | None:
         """Seconds that a request whose body is not read yet still has; None where it does not say."""
         timeout = _hurry(call, NO_PARAMETERS).timeout
         return None if timeout is None else self._deadline(started, timeout) - self._monotonic()
 
-    def _check_time(self, work: Work, timeout: float, rows: int) -> None:
+    def _check_time(self, work: Work, timeout: float, needs: float) -> None:
         waited = self._lag.waited(work.started)
         left = work.started - waited + timeout - self._monotonic()
-        if left > 0 and left >= work.model.cost.least(rows) + _REST * waited:
+        if left > 0 and left >= needs + _REST * waited:
             return
         if waited:
             raise LateError("the request waited too long for its turn to be answered within its deadline")

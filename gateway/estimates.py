@@ -15,7 +15,7 @@ _JUMP: Final = 4.0
 _LEARNING: Final = 0.25
 _PAYS: Final = 0.5
 _AGAIN: Final = 16
-"""Where waiting has not paid, every so many chances it is tried again."""
+"""Where waiting has not paid, or an estimate lets nobody run, every so many chances it is tried again."""
 
 
 class Pace:
@@ -29,6 +29,7 @@ class Pace:
         self._times = times
         self.factor = 1.0
         self.delay = 0.0
+        self._refused = 0
 
     def seconds(self, rows: int) -> float:
         """The expected seconds of a run by itself, without `delay`."""
@@ -38,12 +39,22 @@ class Pace:
         """The same on a machine as quick as it has been at its best: nothing is given up for a bad moment."""
         return seconds_for(self._times, rows) * min(1.0, self.factor)
 
+    def tried_again(self) -> bool:
+        """Whether a request is run that this refuses: the last of so many with no run that could correct it.
+
+        A version that was loaded while the machine had much to do would else stay as slow as it was then, for
+        clients who all have deadlines.
+        """
+        self._refused = (self._refused + 1) % _AGAIN
+        return not self._refused
+
     def note_delay(self, seconds: float) -> None:
         """Take in what passed besides a run, until all of it was answered."""
         self.delay += _WEIGHT * (max(0.0, seconds) - self.delay)
 
     def note(self, rows: int, seconds: float) -> None:
         """Take in a run that has ended; one wild value moves the estimate by no more than a few times."""
+        self._refused = 0
         expected = seconds_for(self._times, rows)
         if expected <= 0:
             self._times = ((1, seconds),) if seconds > 0 else ()

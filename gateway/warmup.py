@@ -30,13 +30,13 @@ class Cost(msgspec.Struct, frozen=True):
 
     def rows_within(self, seconds: float) -> int:
         """The most rows whose run is expected to take no longer than `seconds`; -1 when none does."""
-        if self.fixed + self.per_row > seconds:
+        if self.seconds(1) > seconds:
             return -1
         return 1 << 40 if self.per_row <= 0 else int((seconds - self.fixed) / self.per_row)
 
-    def least(self, rows: int) -> float:
-        """The least that a run of `rows` may be expected to take: nothing where nothing is known."""
-        return 0.0 if math.isinf(self.fixed) else self.fixed + self.per_row * rows
+    def seconds(self, rows: int) -> float:
+        """The expected seconds of a run of `rows`."""
+        return self.fixed + self.per_row * rows
 
 
 UNKNOWN: Final = Cost(math.inf, 0.0)

@@ -215,6 +215,19 @@ async def test_what_cannot_be_in_time_is_refused_at_once(bench: Bench) -> None:
     await answers(first, second)
 
 
+async def test_what_was_measured_in_a_bad_moment_is_corrected(bench: Bench) -> None:
+    """Clients who all want it sooner than a run seemed to last are answered once runs are quicker."""
+    bench.graph.let(1000)
+    refused = 0
+    for _ in range(400):
+        try:
+            await bench.ask(deadline=bench.clock.monotonic() + 0.5).future
+        except ExpiredError:
+            refused += 1
+    assert 15 < refused < 200
+    bench.batcher.close()
+
+
 async def test_what_cannot_run_together_is_waited_for_one_by_one(tmp_path: Path) -> None:
     """Requests of several shapes take a run each, and who would come behind them all is told at once."""
     bench = Bench(tmp_path, open_inputs=("x",))

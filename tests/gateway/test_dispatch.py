@@ -127,6 +127,17 @@ async def test_nobody_is_refused_by_what_is_not_known(here: World) -> None:
     assert {answer.status_code for answer in together} == {200}
 
 
+async def test_a_run_of_a_lone_client_is_judged_by_those_before_it(here: World) -> None:
+    """Once runs are quick enough for the loop, what was measured in a bad moment at load refuses nobody."""
+    model = batched(here)
+    model.cost = Cost(1.0, 0.0)
+    for _ in range(80):
+        assert (await here.infer(request())).status_code == 200
+    for _ in range(3):
+        answer = await here.infer(request(), headers={"X-Request-Timeout": "0.9"})
+        assert answer.status_code == 200, answer.text
+
+
 async def test_a_client_that_is_alone_is_answered_at_once(here: World) -> None:
     """A short run does not leave the loop for one client; what is asked behind it is run together."""
     model = batched(here)

@@ -40,6 +40,15 @@ def test_the_pace_of_an_unmeasured_version_is_its_last_run() -> None:
     assert pace.seconds(3) == 0.5
 
 
+def test_an_estimate_that_lets_nobody_run_is_tried_again() -> None:
+    """The sixteenth of those refused with no run between them is run; a run begins the count anew."""
+    pace = Pace(PERCEPTRON)
+    assert [pace.tried_again() for _ in range(32)] == [*[False] * 15, True] * 2
+    assert not any(pace.tried_again() for _ in range(15))
+    pace.note(1, 793e-6)
+    assert not any(pace.tried_again() for _ in range(15))
+
+
 def test_a_turn_is_what_the_loop_works_for_a_request() -> None:
     """Work between two runs is shared by those that were run; what one alone or a rest had is not counted."""
     clock = FakeClock()

@@ -104,9 +104,3 @@ def test_rows_within_a_time() -> None:
     assert Cost(0.1, 0.01).rows_within(0.2) == 10
     assert Cost(0.1, 0.01).rows_within(0.105) == -1
     assert Cost(0.1, 0.0).rows_within(0.2) > 2**32
-
-
-def test_what_is_unknown_is_expected_to_take_nothing() -> None:
-    """The least that a run takes is its measured line, and nothing where no run was measured."""
-    assert Cost(0.1, 0.01).least(3) == pytest.approx(0.13)
-    assert UNKNOWN.least(3) == 0.0
