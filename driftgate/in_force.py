@@ -17,9 +17,8 @@ import msgspec
 
 from driftgate import settings
 from driftgate.written import shown
-from gateway.reload import value_of
 from gateway.settings import GatewaySettings
-from groundwork.settings import Loaded, Setting, fields
+from groundwork.settings import Loaded, Setting, fields, value_of
 
 InForce = Mapping[str, Any]
 

@@ -19,9 +19,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.reload import RestartError, restart_needed, value_of
+from gateway.reload import RestartError, restart_needed
 from gateway.settings import GatewaySettings
 from groundwork.errors import DriftgateError, SettingsError
+from groundwork.settings import value_of
 from monitor.settings import MonitorSettings
 
 

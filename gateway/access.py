@@ -56,13 +56,6 @@ def data_scope(template: str) -> str | None:
     return DATA_SCOPES.get(template, INFER)
 
 
-def operator_scope(method: str, path: str) -> str | None:
-    """The scope that a request to the operator port wants; what is not known wants one too."""
-    if path == "/healthz":
-        return None
-    return READ if method in ("GET", "HEAD") else OPERATE
-
-
 class AccessControl:
     """The doors of one worker; owned by its loop."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from gateway.access import AccessControl, operator_scope
+from gateway.access import AccessControl
 from gateway.catalogue import Catalogue
 from gateway.console import Console
 from gateway.core import Core
@@ -25,7 +25,7 @@ from gateway.port import Connection, Port
 from gateway.presence import Presence
 from gateway.repository import Repository
 from gateway.seat import Seat
-from groundwork.gate import Guarded
+from groundwork.gate import Guarded, api_scope
 from groundwork.logs import Log
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Front:
     def _operator_port(self, listener: int, behind: Behind) -> Port:
         app = build_operator(behind.console, behind.catalogue, behind.exposition, behind.supervisor)
         return Port(
-            Guarded(app, self._access.gate("operator"), operator_scope),
+            Guarded(app, self._access.gate("operator"), api_scope),
             socket.socket(fileno=listener),
             self._log,
             limits=self._access.limits,

@@ -6,13 +6,13 @@ what they speak, the number of workers, the size of segments. One such differenc
 by name.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from gateway.settings import GatewaySettings
 from groundwork.errors import DriftgateError
-from groundwork.settings import fields
+from groundwork.settings import differences, value_of
 
 HELD: Final = frozenset({"data", "models", "workers", "log.segment_bytes", "grpc.enabled"})
 _HELD_ENDS: Final = (".port", ".host")
@@ -23,12 +23,6 @@ class RestartError(DriftgateError):
     """Settings that were changed and want a restart; nothing was changed."""
 
     code = "needs-restart"
-
-
-def differences(old: GatewaySettings, new: GatewaySettings) -> list[str]:
-    """The names of all settings that differ, in the order of the reference page."""
-    names = [setting.name for setting in fields(GatewaySettings)]
-    return [name for name in names if value_of(old, name) != value_of(new, name)]
 
 
 def check_reload(old: GatewaySettings, new: GatewaySettings) -> list[str]:
@@ -43,14 +37,6 @@ def check_reload(old: GatewaySettings, new: GatewaySettings) -> list[str]:
 def restart_needed(names: list[str]) -> str:
     """The sentence about settings that cannot be reloaded."""
     return f"settings {', '.join(names)} need a restart; nothing was changed"
-
-
-def value_of(settings: msgspec.Struct, name: str) -> Any:
-    """The value of a dotted setting."""
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _is_held(name: str, old: GatewaySettings, new: GatewaySettings) -> bool:

@@ -68,6 +68,20 @@ def fields(kind: type[msgspec.Struct]) -> list[Setting]:
     return list(_fields(kind, "", None))
 
 
+def value_of(settings: msgspec.Struct, name: str) -> Any:
+    """The value of a dotted setting."""
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def differences(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
+    """The names of all settings in which two of a kind differ, in the order of declaration."""
+    names = [setting.name for setting in fields(type(old))]
+    return [name for name in names if value_of(old, name) != value_of(new, name)]
+
+
 def _fields(kind: type[msgspec.Struct], above: str, instance: Any) -> Iterator[Setting]:
     """The settings below `above`; `instance` is the group's default value, where it is declared with one."""
     annotations = typing.get_type_hints(kind, include_extras=True)

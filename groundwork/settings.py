@@ -34,9 +34,18 @@ import msgspec
 
 from groundwork import marks
 from groundwork.errors import FlagError, SettingsError
-from groundwork.setting import REQUIRED, Setting, convert, fields, group_of, one_line
+from groundwork.setting import (
+    REQUIRED,
+    Setting,
+    convert,
+    differences,
+    fields,
+    group_of,
+    one_line,
+    value_of,
+)
 
-__all__ = ["REQUIRED", "Loaded", "Setting", "fields", "load"]
+__all__ = ["REQUIRED", "Loaded", "Setting", "differences", "fields", "load", "value_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 _NEAR: Final = 0.8

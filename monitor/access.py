@@ -18,9 +18,8 @@ from groundwork.clock import Clock
 from groundwork.connection import BoundedConnection, config_of
 from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED, Audit
-from groundwork.gate import Gate, Guarded, Keys
+from groundwork.gate import Gate, Guarded, Keys, api_scope
 from groundwork.key_file import KeyFile
-from groundwork.keys import OPERATE, READ
 from groundwork.logs import Log
 from groundwork.ports import REFUSED, Tls
 from monitor.metrics import key
@@ -30,13 +29,6 @@ LOOK_SECONDS: Final = 1.0
 INSTRUMENTS: Final = (DENIED, REFUSED)
 _PORT: Final = "monitor"
 _PARTING_SECONDS: Final = 3
-
-
-def scope_of(method: str, path: str) -> str | None:
-    """The scope that a request wants; what is not known wants one too."""
-    if path == "/healthz":
-        return None
-    return READ if method in ("GET", "HEAD") else OPERATE
 
 
 class AccessControl:
@@ -61,7 +53,7 @@ class AccessControl:
     def server_config(self, app: Callable[..., Any]) -> uvicorn.Config:
         """How uvicorn serves `app`: behind the gate, with bounded connections, over TLS where it is set."""
         connection = functools.partial(BoundedConnection, limits=self._settings.limits, count=self._refused)
-        guarded = Guarded(app, self._gate, scope_of)
+        guarded = Guarded(app, self._gate, api_scope)
         config = config_of(guarded, connection, timeout_graceful_shutdown=_PARTING_SECONDS)
         config.ssl = self._tls.context
         return config

@@ -7,13 +7,13 @@ those that it has. `driftgate up` restarts its monitor for it.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
-from groundwork.settings import fields
+from groundwork.settings import differences
 from monitor.settings import MonitorSettings
 
 Reread = Callable[[], MonitorSettings]
@@ -47,25 +47,17 @@ class Rereading:
         except (DriftgateError, msgspec.DecodeError, OSError) as error:
             self._log.error("settings-not-reread", fault=error)
             return
-        changed = ", ".join(differences(self._given, new))
+        changed = ", ".join(changes(self._given, new))
         if not changed:
             self._log.info("settings-reread", changed="nothing")
             return
         self._log.warning("settings-need-restart", changed=changed, remedy="restart; it forgets nothing")
 
 
-def differences(old: MonitorSettings, new: MonitorSettings) -> list[str]:
+def changes(old: MonitorSettings, new: MonitorSettings) -> list[str]:
     """The names of all settings that differ, as people write them, in the order of declaration."""
-    names = [setting.name for setting in fields(MonitorSettings)]
-    return [_full(name) for name in names if _value(old, name) != _value(new, name)]
+    return [_full(name) for name in differences(old, new)]
 
 
 def _full(name: str) -> str:
     return name if name.split(".", maxsplit=1)[0] in SHARED else f"monitor.{name}"
-
-
-def _value(settings: msgspec.Struct, name: str) -> Any:
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value

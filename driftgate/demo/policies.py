@@ -12,6 +12,7 @@ import yaml
 from driftgate import settings
 from driftgate.demo.stage import POLICY, Stage
 from driftgate.written import UNITS, quantity, written
+from groundwork.settings import value_of
 from rollouts import spec_file
 from rollouts.rollout import RolloutSpec
 
@@ -43,9 +44,7 @@ def settings_differences(file: Path) -> list[str]:
     loaded = settings.load(file, {}, {})
     found = []
     for setting in settings.all_settings():
-        value: Any = loaded.value
-        for part in setting.name.split("."):
-            value = getattr(value, part)
+        value = value_of(loaded.value, setting.name)
         if loaded.sources[setting.name] != "default" and value != setting.default:
             default = written(setting, setting.default)
             found.append(f"{setting.name}: {written(setting, value)} (default {default})")

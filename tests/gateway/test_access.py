@@ -9,14 +9,14 @@ import msgspec
 import pytest
 from starlette.routing import Route
 
-from gateway.access import AccessControl, operator_scope
+from gateway.access import AccessControl
 from gateway.endpoints import DataPort
 from gateway.metrics import REFUSALS, exposition
 from gateway.operator import build_operator
 from gateway.settings import GatewaySettings
 from groundwork.counters import Counters
 from groundwork.denials import DENIED
-from groundwork.gate import Guarded, Pass
+from groundwork.gate import Guarded, Pass, api_scope
 from groundwork.logs import Log
 from groundwork.ports import KeysSettings
 from prediction_log.record import Kind
@@ -154,7 +154,7 @@ async def test_every_route_of_the_operator_port_asks_for_its_key(here: World, tm
     """Every route of the table wants the scope it should, and what is not in it wants one as well."""
     bench, door = Bench(here, tmp_path), Door(here, tmp_path)
     operator = build_operator(bench.console, bench.catalogue, lambda: b"", bench.supervisor)
-    guarded = Guarded(operator, door.access.gate("operator"), operator_scope)
+    guarded = Guarded(operator, door.access.gate("operator"), api_scope)
     transport = httpx.ASGITransport(guarded, raise_app_exceptions=False)
     found = [route for route in operator.routes if isinstance(route, Route)]
     assert {route.path for route in found} == set(OPERATOR)
@@ -175,7 +175,7 @@ async def test_history_has_the_name_of_the_key(here: World, tmp_path: Path) -> N
     await here.publish("m", "2", logistic(bias=1.0))
     bench, door = Bench(here, tmp_path), Door(here, tmp_path)
     operator = build_operator(bench.console, bench.catalogue, lambda: b"", bench.supervisor)
-    guarded = Guarded(operator, door.access.gate("operator"), operator_scope)
+    guarded = Guarded(operator, door.access.gate("operator"), api_scope)
     shown = bearer(door.texts["operate"])
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(guarded), base_url="http://operator.test"

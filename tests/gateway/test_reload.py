@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from gateway.log_settings import LogSettings
-from gateway.reload import RestartError, check_reload, differences, with_ports_of
+from gateway.reload import RestartError, check_reload, with_ports_of
 from gateway.settings import GatewaySettings, PortSettings, StopSettings, WorkerSettings
 from groundwork.ports import LimitSettings, TlsSettings
+from groundwork.settings import differences
 
 OLD = GatewaySettings()
 

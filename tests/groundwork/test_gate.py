@@ -11,8 +11,8 @@ import pytest
 from groundwork.allowance import Allowance
 from groundwork.clock import FakeClock
 from groundwork.denials import LINES, MINUTE, Audit, Denial
-from groundwork.gate import OPEN, REMEMBERED, Gate, Guarded, Keys
-from groundwork.keys import Key, KeyBook, create
+from groundwork.gate import OPEN, REMEMBERED, Gate, Guarded, Keys, api_scope
+from groundwork.keys import OPERATE, READ, Key, KeyBook, create
 from groundwork.logs import Log
 from tests.keys import NOW
 
@@ -45,6 +45,19 @@ class Bench:
         found = self.ask(scope, **headers)
         assert isinstance(found, Denial)
         return found.status, found.code
+
+
+def test_an_api_is_read_or_operated() -> None:
+    """Health is open, looking wants to read, and whatever else there is, or is to come, to operate."""
+    asked = [
+        ("GET", "/healthz"),
+        ("GET", "/x"),
+        ("HEAD", "/x"),
+        ("POST", "/x"),
+        ("DELETE", "/x"),
+        ("BREW", "/x"),
+    ]
+    assert [api_scope(*one) for one in asked] == [None, READ, READ, OPERATE, OPERATE, OPERATE]
 
 
 def test_without_keys_the_gate_is_open() -> None:

@@ -9,7 +9,7 @@ from groundwork.clock import FakeClock
 from groundwork.errors import SettingsError
 from groundwork.keys import READ
 from groundwork.logs import Log, MessageSettings
-from monitor.rereading import SHARED, Reread, Rereading, differences
+from monitor.rereading import SHARED, Reread, Rereading, changes
 from monitor.settings import DetectionSettings, MonitorSettings
 
 OLD = MonitorSettings(data="data", models="models")
@@ -34,9 +34,9 @@ async def test_settings_that_want_a_restart_are_named_in_one_line() -> None:
     line = await said(lambda: new)
     assert line.count("\n") == 1
     assert "settings-need-restart" in line
-    for name in differences(OLD, new):
+    for name in changes(OLD, new):
         assert name in line
-    assert set(differences(OLD, new)) == {"monitor.poll", "messages.form", "monitor.detection.budget_rows"}
+    assert set(changes(OLD, new)) == {"monitor.poll", "messages.form", "monitor.detection.budget_rows"}
 
 
 async def test_nothing_changed_is_said_too() -> None:
