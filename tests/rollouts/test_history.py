@@ -73,6 +73,16 @@ def test_rows_are_numbered_over_all_models_without_gaps(connection: sqlite3.Conn
     assert history.verify(connection) == 5
 
 
+def test_the_newest_row_that_is_wanted_is_found(connection: sqlite3.Connection) -> None:
+    """Of one model, however many others came since; None where no row is."""
+    fill(connection, 7)
+    found = history.last(connection, "a", lambda entry: entry.reason < "row 5")
+    assert found is not None
+    assert (found.sequence, found.reason) == (5, "row 4")
+    assert history.last(connection, "a", lambda entry: entry.verb == "undo") is None
+    assert history.last(connection, "none", lambda _: True) is None
+
+
 def test_an_empty_history_holds(connection: sqlite3.Connection) -> None:
     """Nothing written is nothing broken."""
     assert history.verify(connection) == 0
