@@ -164,8 +164,8 @@ def undo(model: str, *, version: str | None, **common: Any) -> None:
     """Go back by one change, with or without a rollout.
 
     A candidate, where there is one, is dropped, as by abort. Else the previous version is brought back: the
-    one that was stable before the present one. After somebody else's undo or abort, with nothing started
-    since, it is refused: --to goes further back then, or forward again.
+    one that was stable before the present one. After an undo or an abort, whosever, with nothing started
+    since it is refused, for somebody has gone back already: --to goes further back then, or forward again.
     """
     _act(model, "undo", common, to=version)
 
