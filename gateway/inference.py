@@ -1,8 +1,8 @@
 """The two values every protocol is translated to and from: what is asked of a model, and what came of it.
 
 Arrays are numpy, C-contiguous and little-endian; strings travel as object arrays of `str`, which is what the
-runtime takes and gives. BF16 travels as its bits in uint16, for
-numpy has no such type. Nothing here knows a wire format.
+runtime takes and gives. BF16 travels as its bits in uint16, for numpy has no such type. Nothing here knows a
+wire format.
 """
 
 from collections.abc import Iterable, Mapping

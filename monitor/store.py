@@ -6,7 +6,7 @@ Rules:
 2. The pipeline writes what follows from the log; the dispatcher writes only `deliveries` and `endpoints`, and
    removes events that are long settled, and their reports; the API writes only `reports` and asks the
    dispatcher for the rest.
-   Each has a connection of its own.
+   Each has a connection of its own, and who writes waits for its turn (`monitor.turns`).
 
 Refuses to know: what any state means.
 """
