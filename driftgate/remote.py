@@ -30,6 +30,10 @@ REMEDIES: Final[Mapping[str, str]] = {
 """What whoever types a verb can do about an API's code, where the API speaks to programs."""
 _CUT: Final = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """Somebody was there, and did not answer."""
+_UNASKED: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+"""Nobody has heard what was asked."""
+DOUBT: Final = "; it may be done all the same: look how things stand before you ask again"
+"""What else is said of something that was to be done and had no answer."""
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What names of models and ids of events and incidents are made of."""
 
@@ -83,7 +87,8 @@ class Api:
         try:
             answer = self._client.request(method, path, params=given, json=body)
         except httpx.TransportError as error:
-            raise UnreachableError(f"{self.what}: {_unreached(self.url, error)}") from error
+            doubt = "" if method == "GET" or isinstance(error, _UNASKED) else DOUBT
+            raise UnreachableError(f"{self.what}: {_unreached(self.url, error)}{doubt}") from error
         except UnicodeEncodeError as error:
             found = error.object[error.start : error.end]
             raise CommandError(f"{found!r} cannot be sent: wanted text in UTF-8; type it again") from error
@@ -119,6 +124,8 @@ def _unreached(url: str, error: httpx.TransportError) -> str:
     why = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error.__cause__, ssl.SSLError) or "SSL" in why:
         return f"no TLS with {url} ({why}); trust it by `driftgate --ca FILE …`, or ask by http:// without"
+    if isinstance(error, httpx.ReadTimeout):
+        return f"{url} has not answered for {SECONDS:g} s"
     if isinstance(error, _CUT):
         return (
             f"{url} ends the connection without an answer ({why}); ask again: by https:// where it has TLS, "

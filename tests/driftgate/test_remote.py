@@ -72,6 +72,19 @@ def test_somebody_who_does_not_speak_with_us_is_told_apart() -> None:
         api(httpx.ConnectTimeout("")).get("/v1/models")
 
 
+@pytest.mark.parametrize("error", [httpx.ReadTimeout("timed out"), httpx.ReadError("reset")])
+def test_what_had_no_answer_may_be_done_all_the_same(error: httpx.TransportError) -> None:
+    """A program that is slow, or dies as it answers, is not told as one that was never there."""
+    with pytest.raises(UnreachableError, match=r"has not answered for 30 s|ends the connection") as asked:
+        api(error).post("/v1/rollouts/m/start")
+    assert "it may be done all the same: look how things stand" in str(asked.value)
+    with pytest.raises(UnreachableError) as read:
+        api(error).get("/v1/rollouts/m")
+    assert "all the same" not in str(read.value)
+    with pytest.raises(UnreachableError, match=r"driftgate up` running there\?$"):
+        api(httpx.ConnectError("refused")).post("/v1/rollouts/m/start")
+
+
 def test_what_is_no_url_is_told_so() -> None:
     """A broken address is one line, not a traceback."""
     with pytest.raises(UnreachableError, match="is not a URL"):
