@@ -15,6 +15,8 @@ from gateway.grpc_port.frames import HEAD
 from gateway.grpc_port.incoming import MARK, Incoming, Incomings
 from gateway.grpc_port.turns import Turn
 
+MOST_FRAMES: Final = 500
+"""Frames of one client in one turn of the loop, half a millisecond of it: one read may bring 30 000."""
 _PREFACE: Final = 24
 """Bytes that a client says before its first frame (RFC 9113 3.4)."""
 _DATA: Final = 0
@@ -41,7 +43,9 @@ class Inbound:
         self._calls: dict[int, Incoming] = {}
         self._held = 0
         self.waits = False
-        """Whether a call waits here for its turn."""
+        """Whether something waits here, a call for its turn or frames for the loop's next one."""
+        self.again = False
+        """Whether it is for the loop's next turn."""
         self.last = 0
         """The stream of the last call that has begun."""
         self.greeted = False
@@ -63,19 +67,21 @@ class Inbound:
 
     def take(self, data: bytes) -> list[bytes]:
         """More bytes, or none where a turn may have come; those to send on instead."""
-        self.waits = False
+        self.waits = self.again = False
         if self._cut:
             data, self._cut = self._cut + data, b""
         told: list[bytes] = []
-        at, start, size = self._left, 0, len(data)
+        at, start, size, frames = self._left, 0, len(data), 0
         while at <= size:
             if self._mark:
                 told += (data[start:at], self._mark)
                 self._mark, start = b"", at
             if self._ending is not None:
                 self._ending.finished, self._ending = True, None
-            if at + HEAD > size or (data[at + 3] == _HEADERS and self._stops(_stream(data, at))):
+            frames += 1
+            if at + HEAD > size or frames > MOST_FRAMES or self._stops(data, at):
                 self.waits = at + HEAD <= size
+                self.again = self.waits and frames > MOST_FRAMES
                 self._cut, data, self._left = data[at:], data[:at], 0
                 break
             if not self._settled:
@@ -131,9 +137,10 @@ class Inbound:
                 return at + HEAD
         return start
 
-    def _stops(self, stream: int) -> bool:
-        """Whether these headers begin a call whose turn has not come."""
-        return (self._turn.full or not self.greeted) and self._is_new(stream)
+    def _stops(self, data: bytes, at: int) -> bool:
+        """Whether a call begins there whose turn has not come."""
+        waits = self._turn.full or not self.greeted
+        return waits and data[at + 3] == _HEADERS and self._is_new(_stream(data, at))
 
     def _is_new(self, stream: int) -> bool:
         return stream > self.last and stream % 2 == 1

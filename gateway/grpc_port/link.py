@@ -1,9 +1,10 @@
 """One client of gRPC coupled with gRPC's server: what the one sends goes to the other, in turn and in time.
 
-Nothing more is read of a client while gRPC takes no more of it, or while a call of its waits for its turn
-(`gateway.grpc_port.turns`). A client without a call for as long as a connection may be idle is told to leave,
-which no call is lost by, and is ended only where it does not: gRPC's own server would end it at once, with a
-word of an internal error.
+Nothing more is read of a client while gRPC takes no more of it, while a call of its waits for its turn
+(`gateway.grpc_port.turns`), or while it has sent more frames than the loop looks at in one turn.
+
+A client without a call for as long as a connection may be idle is told to leave, which no call is lost by,
+and is ended only where it does not: gRPC's own server would end it at once, with a word of an internal error.
 """
 
 import asyncio
@@ -101,6 +102,7 @@ class Link:
         self._since = self._loop.time()
         self._last = 0
         self._told = False
+        self._soon = False
         self._patience: asyncio.TimerHandle | None = None
         self._frames = Frames(self.inbound.over)
         self._early = b""
@@ -127,7 +129,10 @@ class Link:
         client, waits = self.client, self.inbound.waits
         if client is None or client.is_closing():
             return
-        if waits and self._patience is None:
+        if self.inbound.again and not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._next)
+        elif waits and self._patience is None:
             self._patience = self._loop.call_later(HELD_SECONDS, self._forget)
         if waits or self.crammed:
             client.pause_reading()
@@ -185,6 +190,10 @@ class Link:
     def _go_on(self) -> None:
         if self.inbound.waits:
             self.hear(b"")
+
+    def _next(self) -> None:
+        self._soon = False
+        self._go_on()
 
     def _forget(self) -> None:
         self._patience = None

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from gateway.body_room import BodyRoom
 from gateway.grpc_port.frames import GOAWAY
+from gateway.grpc_port.inbound import MOST_FRAMES
 from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.link import Link
 from gateway.grpc_port.turns import MOST_OF_ONE, Turns
@@ -118,3 +119,14 @@ async def test_a_client_is_read_when_gRPC_takes_more_and_a_turn_is_free() -> Non
     assert not client.reading
     link.inner.resume_writing()
     assert client.reading
+
+
+async def test_a_client_s_frames_give_way_to_others() -> None:
+    """Of thousands that one read has, so many are looked at in each turn of the loop, all in the end."""
+    link, client, server = linked()
+    said, one = len(server.written), frame(4, 0, 0, b"")
+    link.outer.data_received(one * (3 * MOST_FRAMES - 1))
+    for turn in (1, 2, 3):
+        assert client.reading == (turn == 3)
+        assert len(server.written) - said == len(one) * min(turn * MOST_FRAMES, 3 * MOST_FRAMES - 1)
+        await asyncio.sleep(0)
