@@ -1,7 +1,9 @@
 """The reading end of a folder of segments, the log on disk.
 
 Rule: a reader moves on only past a segment that it has seen sealed in the same transaction as its rows. It
-hands frames on as they are, and may be behind by any number of segments, or find those it wanted dropped.
+hands frames on as they are, and may be behind by any number of segments, or find those it wanted dropped. A
+log that is taken away below it, or replaced, is an error once: what it had open would never grow again, and
+look as if all were read.
 """
 
 import sqlite3
@@ -22,6 +24,7 @@ class SegmentSource:
         self._folder = folder
         self._number = 0
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def read(self, after: Offset, limit: int) -> list[tuple[Offset, bytes]]:
         """See Source.read. Some 30 µs when there is nothing new."""
@@ -67,7 +70,7 @@ class SegmentSource:
 
     def _open(self, number: int) -> tuple[sqlite3.Connection | None, int]:
         """Segment `number`, or where that was dropped the oldest one after it; None when there is none."""
-        if self._connection is not None and self._number == number:
+        if self._connection is not None and self._number == number and self._is_there():
             return self._connection, number
         self.close()
         for at in files.numbers(self._folder):
@@ -79,8 +82,21 @@ class SegmentSource:
                 if files.segment_path(self._folder, at).exists():
                     raise
             else:
+                self._file = _identity(files.segment_path(self._folder, at))
                 return self._connection, at
         return None, number
+
+    def _is_there(self) -> bool:
+        """Whether the open segment is in its folder; False where it was dropped and others follow it."""
+        path = files.segment_path(self._folder, self._number)
+        found = _identity(path)
+        if found == self._file:
+            return True
+        if found is None and any(number > self._number for number in files.numbers(self._folder)):
+            return False
+        self.close()
+        what = "was taken away" if found is None else "was replaced by another file"
+        raise SegmentError(f"{path} {what} while it was read; what is there is read from its beginning")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -88,6 +104,15 @@ class SegmentSource:
             yield
         except sqlite3.Error as error:
             raise SegmentError(f"{self._folder} cannot be read: {error}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there: one that is open keeps its number for itself; None for none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _read(connection: sqlite3.Connection, after: int, limit: int) -> tuple[bool, list[tuple[int, bytes]]]:

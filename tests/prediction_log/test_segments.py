@@ -192,6 +192,26 @@ def test_a_reader_goes_on_behind_dropped_segments(tmp_path: Path, held: Held) ->
     assert [offset.segment for offset, _ in resumed.read(read[0][0], 10)] == [last - 1, last]
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_log_that_is_taken_away_below_its_reader_is_an_error_once(
+    tmp_path: Path,
+    held: Held,
+    replaced: bool,  # noqa: FBT001
+) -> None:
+    """What it had open would never grow; afterwards it reads what is there, also while nothing is."""
+    with closing(sink_of(held, tmp_path)) as sink:
+        sink.write([samples.make_frame(0)])
+    source = held(SegmentSource(tmp_path))
+    (read,) = source.read(START, 10)
+    files.segment_path(tmp_path, 1).rename(tmp_path / "kept")
+    if replaced:
+        with closing(sink_of(held, tmp_path)) as sink:
+            sink.write([samples.make_frame(3), samples.make_frame(6)])
+    with pytest.raises(SegmentError, match=r"000001\.seg was (replaced|taken away)"):
+        source.read(read[0], 10)
+    assert [offset.row for offset, _ in source.read(START, 10)] == ([1, 2] if replaced else [])
+
+
 @pytest.mark.parametrize("readonly", [True, False])
 def test_a_dropped_segment_is_not_made_again_by_who_looks_for_it(tmp_path: Path, readonly: bool) -> None:  # noqa: FBT001
     """Who wants one that is there is told that it is not, and leaves nothing behind."""
