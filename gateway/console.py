@@ -7,7 +7,7 @@ any worker serves any operator. Reading them happens in a thread that nothing el
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, Final, ParamSpec, TypeVar
@@ -47,6 +47,9 @@ OWN: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 Advised = tuple[verbs.Verb, tuple[str, ...]]
 """A verb, and advice about what it was asked to do, one line each."""
+
+Gone = Callable[[], Awaitable[bool]]
+"""Whether who asked has left without waiting for the answer."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,14 +96,14 @@ class Console:
         self.patience = PATIENCE_SECONDS
         self._thread = ThreadPoolExecutor(1, "operator")
 
-    async def act(self, model: str, name: str, wish: Wish) -> Done:
-        """Do a verb and wait until it is applied.
+    async def act(self, model: str, name: str, wish: Wish, gone: Gone | None = None) -> Done:
+        """Do a verb and wait until it is applied; nothing is started for who is `gone` when it is loaded.
 
         MalformedError for a wish that does not fit the verb, RouteError for one that the route does not
         allow, ConflictError where `revision` no longer stands, LoadError for a candidate that cannot serve.
         """
         began = self._clock.monotonic()
-        verb, advice = await self._verb(model, name, wish)
+        verb, advice = await self._verb(model, name, wish, gone)
         change = await self._off_loop(self._apply, model, verb, name, wish)
         self._follow()
         revision = change.route.revision
@@ -135,10 +138,10 @@ class Console:
         """Let the thread go."""
         self._thread.shutdown(wait=False)
 
-    async def _verb(self, model: str, name: str, wish: Wish) -> Advised:
+    async def _verb(self, model: str, name: str, wish: Wish, gone: Gone | None) -> Advised:
         _check_fits(name, wish)
         if name == "start":
-            return await self._start(model, wish)
+            return await self._start(model, wish, gone)
         if name == "set-weight":
             if wish.weight is None:
                 raise MalformedError("set-weight needs `weight`, a percentage such as 5 or 0.5")
@@ -156,7 +159,7 @@ class Console:
         }
         return plain[name], ()
 
-    async def _start(self, model: str, wish: Wish) -> Advised:
+    async def _start(self, model: str, wish: Wish, gone: Gone | None) -> Advised:
         """A start whose candidate is known to serve here beside what answers now."""
         spec = spec_file.convert(wish.spec or {})
         candidate = wish.candidate or spec.candidate
@@ -166,6 +169,9 @@ class Console:
             raise MalformedError(f"this rollout file is for model {spec.model!r}, not for {model!r}")
         route = await self._off_loop(self._route, model)
         await self._fleet.load(model, candidate, joins=await self._answering(route))
+        if gone is not None and await gone():
+            # Whoever was told nothing has looked by now, and seen that nothing was started.
+            raise RouteError(f"model {model!r}: who asked for version {candidate} left before it was loaded")
         return verbs.start(spec, candidate), spec_file.lint(spec)
 
     async def _answering(self, route: Route) -> LoadedModel | None:

@@ -125,7 +125,8 @@ def _routes_of_rollouts(console: Console) -> list[Route]:
         verb = request.path_params["verb"]
         if verb not in VERBS:
             raise NotFoundError(f"there is no verb {verb[:40]!r}; there are {', '.join(VERBS)}")
-        return _answer(await console.act(request.path_params["model"], verb, await _wish(request)))
+        wish, gone = await _wish(request), request.is_disconnected
+        return _answer(await console.act(request.path_params["model"], verb, wish, gone))
 
     return [
         Route("/v1/history", history),

@@ -2,6 +2,10 @@
 
 import asyncio
 
+import pytest
+
+from gateway.console import Wish
+from rollouts.errors import RouteError
 from rollouts.history import Entry
 from tests.gateway.operated import STEPS, Bench
 
@@ -17,6 +21,21 @@ async def test_of_two_who_undo_the_second_is_told_of_the_first(bench: Bench) -> 
     assert "has gone back to version 1 already (undo, " in later.json()["error"]
     assert (await bench.done("undo", to="2"))["status"]["stable"] == "2"
     assert (await bench.act("undo", to="2")).json()["code"] == "gone-back"
+
+
+async def test_nothing_is_started_for_who_has_left(bench: Bench) -> None:
+    """Whoever gave up while a candidate was loaded has seen that nothing was started, and that stays so."""
+
+    async def gone() -> bool:
+        return True
+
+    with pytest.raises(RouteError, match="who asked for version 2 left before it was loaded"):
+        await bench.console.act("m", "start", Wish(candidate="2"), gone)
+    route = bench.store.route("m")
+    assert route is not None
+    assert route.revision == 1
+    await bench.done("start", candidate="2")
+    assert (await bench.console.act("m", "abort", Wish(), gone)).status.stable == "1"
 
 
 async def test_who_and_why_are_kept_in_any_script_and_at_a_length(bench: Bench) -> None:
