@@ -42,15 +42,18 @@ def place_text(place: str) -> str:
 
 
 def gateway_places(
-    *, http: str, grpc: str | None, operator: str, models: str, workers: int
+    *, http: str, grpc: str | None, operator: str, status: str, models: str, workers: int
 ) -> list[tuple[str, str, str]]:
-    """What a gateway answers for, where, and a word on it: rows of the table for eyes."""
+    """What a gateway answers for, where, and a word on it: rows of the table for eyes.
+
+    `status` is how one asks for a rollout's.
+    """
     by_grpc = [] if grpc is None else [("gRPC", grpc, "the same predictions by gRPC")]
     return [
         ("predictions", f"{http}/v2", f"{workers} workers, models from {place_text(models)}"),
         *by_grpc,
         ("endpoints", f"{http}/docs", "all of them, to try in a browser"),
-        ("rollouts", operator, "driftgate rollout status MODEL"),
+        ("rollouts", operator, status),
     ]
 
 

@@ -16,6 +16,7 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 OPERATOR_URL: Final = "http://127.0.0.1:8081"
 MONITOR_URL: Final = "http://127.0.0.1:8090"
 GATEWAY_URL: Final = "http://127.0.0.1:8080"
+_USUAL: Final = {"--operator": OPERATOR_URL, "--monitor": MONITOR_URL}
 
 
 class Finite(click.FloatRange):
@@ -27,6 +28,11 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no number to count with.", param, ctx)
         return number
+
+
+def typed(verb: str, option: str, url: str) -> str:
+    """How a verb is typed that asks this URL: with its option where the URL is not the usual one."""
+    return verb if url == _USUAL[option] else f"{verb} {option} {url}"
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")

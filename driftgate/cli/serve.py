@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from driftgate import settings, show
-from driftgate.cli.options import flag_names, gateway_options, program_options
+from driftgate.cli.options import flag_names, gateway_options, program_options, typed
 from driftgate.in_force import InForce, bound, in_force, of_gateway
 from driftgate.ready import ready_file
 from driftgate.telling import gateway_places, greet, told
@@ -63,6 +63,7 @@ def _greet(addresses: Addresses, gateway: GatewaySettings) -> None:
         http=addresses.http,
         grpc=addresses.grpc,
         operator=addresses.operator,
+        status=typed("driftgate rollout status MODEL", "--operator", addresses.operator),
         models=gateway.models,
         workers=gateway.workers,
     )

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from driftgate import ring, settings, show
-from driftgate.cli.options import flag_names, gateway_options, monitor_port_option, program_options
+from driftgate.cli.options import flag_names, gateway_options, monitor_port_option, program_options, typed
 from driftgate.extras import require
 from driftgate.in_force import in_force
 from driftgate.ready import ready_file
@@ -77,10 +77,11 @@ def _greet(addresses: ring.Addresses, models: str, data: str, workers: int) -> N
                 http=addresses.http,
                 grpc=addresses.grpc,
                 operator=addresses.operator,
+                status=typed("driftgate rollout status MODEL", "--operator", addresses.operator),
                 models=models,
                 workers=workers,
             ),
-            ("monitor", addresses.monitor, "driftgate drift status"),
+            ("monitor", addresses.monitor, typed("driftgate drift status", "--monitor", addresses.monitor)),
             ("metrics", f"{addresses.operator}/metrics", f"and {addresses.monitor}/metrics"),
             ("state", data, f"Ctrl-C or kill {addresses.pid} stops in order"),
         ),

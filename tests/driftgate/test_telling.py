@@ -33,9 +33,12 @@ def test_that_all_answers_is_a_table_or_an_event(capsys: pytest.CaptureFixture[s
 
 def test_every_door_of_a_gateway_is_named() -> None:
     """The page on which to try the endpoints too; gRPC only where it is offered."""
-    doors = functools.partial(gateway_places, http="http://h", operator="http://o", models="m", workers=2)
+    doors = functools.partial(
+        gateway_places, http="http://h", operator="http://o", status="ask", models="m", workers=2
+    )
     rows = doors(grpc=None)
     assert [where for _, where, _ in rows] == ["http://h/v2", "http://h/docs", "http://o"]
+    assert ("rollouts", "http://o", "ask") in rows
     assert ("gRPC", "h:1", "the same predictions by gRPC") in doors(grpc="h:1")
 
 
