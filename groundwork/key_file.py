@@ -84,7 +84,7 @@ def _decoded(path: Path, content: bytes) -> KeyBook:
 @contextlib.contextmanager
 def changing(path: Path) -> Iterator[None]:
     """Hold the file's folder while the file is read and saved: of two who change it at once, one waits."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -93,8 +93,11 @@ def changing(path: Path) -> Iterator[None]:
 
 
 def save(path: Path, keys: Iterable[Key]) -> None:
-    """Replace the file by one that holds these keys, mode 0600."""
-    write_atomic(path, msgspec.yaml.encode(list(keys)))
+    """Replace the file by one that holds these keys, mode 0600; of a link what it leads to.
+
+    Programs may follow the file by its own name, and would go by a key that was revoked beside it.
+    """
+    write_atomic(path.resolve(), msgspec.yaml.encode(list(keys)))
 
 
 class KeyFile:

@@ -102,6 +102,17 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         key_file.load(path)
 
 
+def test_a_file_behind_a_link_is_changed_itself(tmp_path: Path) -> None:
+    """A key that is revoked by a link's name is good no more for a program that has the file's own."""
+    file, link = tmp_path / "keys.yaml", tmp_path / "link.yaml"
+    one_key(file, "infer")
+    link.symlink_to("keys.yaml")
+    with key_file.changing(link):
+        key_file.save(link, ())
+    assert link.is_symlink()
+    assert key_file.load(file).keys == ()
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     """Nobody starts without the keys that were asked for."""
     with pytest.raises(SettingsError, match="config keys create"):
