@@ -16,6 +16,17 @@ from groundwork.keys import SCOPES, Scope, create
 
 NOW: Final = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
 _DAY: Final = dt.timedelta(days=1)
+_SIGNS: Final = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def one_key_per_scope(path: Path) -> dict[str, str]:
@@ -82,5 +93,12 @@ class Authority:
             .not_valid_after(now + _DAY)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+            # From Python 3.13 on, who is signed by whom is to be said in certificates (VERIFY_X509_STRICT).
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
         )
+        if is_authority:
+            builder = builder.add_extension(_SIGNS, critical=True)
         return builder.sign(self._key, hashes.SHA256())
