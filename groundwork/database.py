@@ -37,6 +37,9 @@ _NO_ROOM: Final = frozenset(
     }
 )
 
+_ATTEMPTS: Final = 20
+"""How often a file is put into WAL: each one that fails has lost to another opener, who then has done it."""
+
 
 class Schema(msgspec.Struct, frozen=True):
     """What a database file holds: its name in messages, and the scripts from version i to i + 1.
@@ -140,7 +143,7 @@ def _open(
         if fresh:
             connection.execute(f"PRAGMA page_size = {schema.page_bytes}")
         if not readonly:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _keep_a_log(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
         _bring_forward(connection, path, schema, readonly=readonly, fresh=fresh)
@@ -148,6 +151,25 @@ def _open(
         connection.close()
         raise
     return connection
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Put the file into WAL: a no-op but for a copy, of a backup or `VACUUM INTO`, which has no such log.
+
+    Where another connection is changing it too, SQLite gives up at once, without asking the busy handler.
+    A transaction does ask, so one waits, between two attempts, for the other to be done.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not _is_held(error):
+                raise
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _bring_forward(
@@ -218,6 +240,11 @@ def is_without_room(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _NO_ROOM
 
 
+def _is_held(error: sqlite3.Error) -> bool:
+    """Whether another connection has kept the file to itself."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def unreadable(connection: sqlite3.Connection, path: Path, schema: Schema, error: Exception) -> StoreError:
     """Our error for a row that was read and not understood: damage, or of a newer program that came since."""
     try:
@@ -233,6 +260,11 @@ def _explained(path: Path, schema: Schema, error: sqlite3.Error) -> StoreError |
     """Our error for SQLite's: a full disk is told apart from a file that cannot be used."""
     if is_without_room(error):
         return NoRoomError(f"{path}: no room for the {schema.name} database; free disk space")
+    if _is_held(error):
+        return StoreError(
+            f"{path}: the {schema.name} database is held by another program ({error});"
+            " end that one, or its transaction"
+        )
     return StoreError(
         f"{path}: cannot be opened as a {schema.name} database: {error}; restore a copy or move it away"
     )

@@ -1,5 +1,6 @@
 """SQLite files: made whole, migrated forward, refused when newer or damaged."""
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -153,25 +154,41 @@ def test_a_database_that_was_taken_away_does_not_come_back(tmp_path: Path) -> No
     connection.close()
 
 
+def opened_at_once(path: Path, schema: Schema, openers: int = 4) -> list[object]:
+    """What each of some threads found that opened a database in the same moment."""
+    found: list[object] = []
+    start = threading.Barrier(openers)
+
+    def enter() -> None:
+        start.wait()
+        try:
+            with contextlib.closing(open_database(path, schema)) as connection:
+                found.append(connection.execute("SELECT count(*) FROM thing").fetchone())
+        except StoreError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=enter) for _ in range(openers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
 def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     """Whoever comes first makes it, and all find the same one, migrated once."""
     for turn in range(count(3, 50)):
-        path = tmp_path / f"{turn}.db"
-        found: list[object] = []
-        start = threading.Barrier(4)
+        assert opened_at_once(tmp_path / f"{turn}.db", SECOND) == [(1,)] * 4
 
-        def enter(path: Path = path, found: list[object] = found, start: threading.Barrier = start) -> None:
-            start.wait()
-            connection = open_database(path, SECOND)
-            found.append(connection.execute("SELECT count(*) FROM thing").fetchone())
-            connection.close()
 
-        threads = [threading.Thread(target=enter) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert found == [(1,)] * 4
+def test_many_may_open_a_copy_at_once(tmp_path: Path) -> None:
+    """A copy has no write-ahead log: of those that come to give it one, none is turned away."""
+    original = tmp_path / "things.db"
+    with contextlib.closing(open_database(original, FIRST)) as connection:
+        for turn in range(20):
+            connection.execute("VACUUM INTO ?", (str(tmp_path / f"{turn}.db"),))
+    for turn in range(20):
+        assert opened_at_once(tmp_path / f"{turn}.db", FIRST) == [(1,)] * 4
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
@@ -199,6 +216,16 @@ def test_a_full_disk_is_told_apart(tmp_path: Path) -> None:
     fat = "PRAGMA max_page_count = 2; CREATE TABLE fat AS SELECT zeroblob(100000) AS x;"
     with pytest.raises(NoRoomError, match="no room for the things database"):
         open_database(path, Schema("things", (*FIRST.migrations, fat)))
+
+
+def test_a_held_database_is_told_apart(tmp_path: Path) -> None:
+    """A file that another program keeps to itself is not called damaged."""
+    path = tmp_path / "things.db"
+    open_database(path, FIRST).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="the things database is held by another program"):
+            open_database(path, SECOND)
 
 
 def test_a_script_is_split_where_sqlite_ends_statements() -> None:
