@@ -42,6 +42,7 @@ from gateway.pieces import PIECE_BYTES
 from gateway.port import Connection, PortState
 from gateway.responses import Response
 from gateway.shortcut import Known, Shortcut, meaning_of, wire
+from groundwork import heads
 from groundwork.authority import is_host
 from groundwork.connection import BODY_PHASE, FRESH_PHASE, HEAD_PHASE, WHOLE_PHASE, Count
 from groundwork.logs import Log
@@ -113,7 +114,7 @@ class FastConnection(Connection):
     def on_headers_complete(self) -> None:
         """Take the short way where the request is plain."""
         limit = self._header_bytes
-        if self._phase == HEAD_PHASE and (self._head <= limit or self._size() <= limit):
+        if self._phase == HEAD_PHASE and (self._head <= limit or heads.size(self.url, self.headers) <= limit):
             self._target = self._plain()
             if self._target is not None:
                 self._phase = BODY_PHASE

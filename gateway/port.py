@@ -18,9 +18,11 @@ from uvicorn.server import ServerState
 
 from gateway.arrivals import Arrivals
 from gateway.responses import Header
-from groundwork.connection import BoundedConnection, Count, Sweep, config_of
+from groundwork.connection import BoundedConnection, Count
+from groundwork.http_config import config_of
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
+from groundwork.sweep import Sweep
 from groundwork.turned_away import REFUSALS
 
 LIMITS: Final = LimitSettings()

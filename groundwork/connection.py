@@ -9,8 +9,8 @@
     requests sent ahead by the hundred, unread answers  the end of the connection
 
 Rules: what has been refused is closed; each refusal is counted by its reason, a bounded word. Time is looked
-at from outside, by `Sweep`, once a second over all connections: a timer per request would cost every request.
-So a limit of time may be exceeded by a second.
+at from outside, once a second over all connections: a timer per request would cost every request. So a limit
+of time may be exceeded by a second.
 
 Refuses to know: what requests mean.
 """
@@ -25,11 +25,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from groundwork import authority
+from groundwork import authority, heads
 from groundwork.ports import LimitSettings
 from groundwork.turned_away import REFUSALS
 
-SWEEP_SECONDS: Final = 1.0
 MOST_AHEAD: Final = 128
 """Requests that a client may send ahead on one connection before it has read the answers."""
 DRAINED_BYTES: Final = 128 << 20
@@ -40,7 +39,6 @@ Many clients send all of a body before they read a word: closed on, they would n
 LINGER_BYTES: Final = 16 << 20
 LINGER_SECONDS: Final = 1.0
 """How much, and how long, is read and forgotten of a client that was refused, so that it sees its answer."""
-_HEADER_OVERHEAD: Final = 4  # ": " and the line's end
 # Before a path that begins with two slashes: uvicorn would take its first segment for a host and the rest for
 # the path, which is not the one that whoever guards paths before us has seen.
 _ORIGIN: Final = b"http://host"
@@ -135,11 +133,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are whole; the application begins, unless they are too large."""
-        if self._phase == REFUSED_PHASE or self._asks_upgrade():
+        if self._phase == REFUSED_PHASE or heads.asks_upgrade(self.parser):
             return
         if len(self.url) > self._url_bytes:
             self.refuse("long-url")
-        elif self._head > self._header_bytes and self._size() > self._header_bytes:
+        elif self._head > self._header_bytes and heads.size(self.url, self.headers) > self._header_bytes:
             self.refuse("large-headers")
         elif fault := self._fault():
             self.refuse(fault)
@@ -250,8 +248,8 @@ class BoundedConnection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._phase == HEAD_PHASE and self._asks_upgrade():
-                again = self._without_upgrade() + data[upgrade.args[0] :]
+            if self._phase == HEAD_PHASE and heads.asks_upgrade(self.parser):
+                again = heads.without_upgrade(self.parser, self.url, self.headers) + data[upgrade.args[0] :]
                 # Another parser: behind a connection's last request this one reads nothing any more.
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
@@ -269,22 +267,6 @@ class BoundedConnection(HttpToolsProtocol):
         if hosts and not fault:
             self._host = hosts[0]
         return fault
-
-    def _asks_upgrade(self) -> bool:
-        """Whether the parser takes what follows the headers for another protocol than HTTP.
-
-        Some clients ask with every first request (Java's for HTTP/2), and mean the body behind it for us. To
-        CONNECT, which is no request for an upgrade though the parser says so, nothing is left out.
-        """
-        parser = self.parser
-        return bool(parser.should_upgrade()) and parser.get_method() != b"CONNECT"
-
-    def _without_upgrade(self) -> bytes:
-        """The head that was just read, but for what asks for an upgrade."""
-        parser = self.parser
-        start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self.url, parser.get_http_version().encode())
-        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        return b"".join((start, *kept, b"\r\n"))
 
     def _discard(self, data: bytes) -> None:
         self._drained += len(data)
@@ -318,64 +300,3 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.get_write_buffer_size():
             self.refuse("unread-answer")
             self.transport.abort()
-
-    def _size(self) -> int:
-        """The exact bytes of this request's URL and headers, but for the words around them."""
-        headers = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in self.headers)
-        return len(self.url) + headers
-
-
-class Sweep:
-    """Looks at all connections of a port once a second; owned by the loop it is begun on."""
-
-    def __init__(
-        self,
-        connections: set[Any],
-        first: Callable[[], None] = lambda: None,
-        *,
-        seconds: float = SWEEP_SECONDS,
-    ) -> None:
-        """`connections` is uvicorn's live set; `first` is called before each look."""
-        self._connections = connections
-        self._first = first
-        self._seconds = seconds
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self) -> None:
-        """Look from now on."""
-        self._timer = self._loop.call_later(self._seconds, self._look)
-
-    def end(self) -> None:
-        """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _look(self) -> None:
-        self._first()
-        now = self._loop.time()
-        for connection in list(self._connections):
-            connection.look(now)
-        self.begin()
-
-
-def config_of(app: Callable[..., Any], http: Callable[..., asyncio.Protocol], **more: Any) -> Config:
-    """Uvicorn's configuration of every port of ours, loaded: HTTP by `http`, and nothing of its own accord.
-
-    No second log of requests, no belief in what proxies say, no header that names the server.
-    """
-    config = Config(
-        app,
-        interface="asgi3",
-        http=http,  # type: ignore[arg-type]  # uvicorn calls it as it calls a class
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        **more,
-    )
-    config.load()
-    return config

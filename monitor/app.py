@@ -23,10 +23,10 @@ import msgspec
 import uvicorn
 
 from groundwork.clock import SystemClock
-from groundwork.connection import Sweep
 from groundwork.data_folder import ours, read_stamp
 from groundwork.files import FolderLock
 from groundwork.logs import Log, capture, program_log
+from groundwork.sweep import Sweep
 from groundwork.terminal import ignore_stops, open_terminal
 from groundwork.tracing import open_tracer
 from monitor import api

@@ -29,9 +29,10 @@ from gateway.arrivals import Arrivals
 from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.link import Link
 from gateway.grpc_port.turns import Turns
-from groundwork.connection import Count, Sweep
+from groundwork.connection import Count
 from groundwork.logs import Log
 from groundwork.ports import LimitSettings, Tls
+from groundwork.sweep import Sweep
 
 NAME: Final = "grpc"
 """The file in the worker's own folder on which gRPC's server listens."""

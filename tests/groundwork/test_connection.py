@@ -10,7 +10,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from groundwork.connection import LINGER_SECONDS, MOST_AHEAD, BoundedConnection, Sweep
+from groundwork.connection import LINGER_SECONDS, MOST_AHEAD, BoundedConnection
 from groundwork.ports import LimitSettings
 from groundwork.turned_away import REFUSALS
 from tests.counts import TORTURE
@@ -344,24 +344,3 @@ async def test_an_answer_that_nobody_reads_ends_the_connection(bench: Bench) -> 
     await bench.until(0)
     assert bench.counts == {"unread-answer": 1}
     writer.close()
-
-
-async def test_the_sweep_looks_again_and_again(bench: Bench) -> None:
-    """From its beginning to its end it looks at whatever is connected, and calls `first` before that."""
-    seen: list[float] = []
-    done = asyncio.Event()
-
-    class Seen:
-        def look(self, now: float) -> None:
-            seen.append(now)
-            if len(seen) == 6:
-                done.set()
-
-    sweep = Sweep({Seen()}, lambda: seen.append(0.0), seconds=0.001)
-    sweep.begin()
-    async with asyncio.timeout(30):
-        await done.wait()
-    sweep.end()
-    assert seen[::2] == [0.0] * 3
-    assert 0.0 < seen[1] <= seen[3] <= seen[5]
-    del bench
