@@ -5,7 +5,7 @@ what still kills then kills one worker, and the others are told in time.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,10 @@ class BarringRegistry:
     def models(self) -> list[str]:
         """As the registry behind says."""
         return self._inner.models()
+
+    def strays(self) -> Mapping[str, str]:
+        """As the registry behind says."""
+        return self._inner.strays()
 
     def versions(self, name: str) -> list[str]:
         """As the registry behind says."""

@@ -70,11 +70,15 @@ class Catalogue:
         self._runs = runs
 
     def models(self) -> Models:
-        """Every model of the registry and of the routes; a registry that cannot be read is a fault."""
+        """Every model of the registry and of the routes.
+
+        Faults are a registry that cannot be read, and what lies in it like a model and is none.
+        """
         routes, known, faults = self._store.routes(), self._known(), []
         names: list[str] = []
         try:
             names = self._registry.models()
+            faults += [f"{place} is not served: {why}" for place, why in self._registry.strays().items()]
         except (DriftgateError, OSError) as error:
             faults.append(str(error))
         everything = sorted({*names, *routes})

@@ -1,5 +1,7 @@
 """What the parent keeps in order beside its workers: the log's size and age, the cache, the room for slots.
 
+It also says what in the registry nobody serves.
+
 The log is looked at by a task of its own, for a disk fills whatever workers do; the rest after each sweep, in
 its thread, for then room may have come free.
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 from gateway.cache_upkeep import CacheUpkeep
 from gateway.settings import GatewaySettings
 from gateway.slot_room import ballast_of
+from gateway.stray_watch import StrayWatch
 from gateway.upkeep import Upkeep
 from groundwork.clock import Clock
 from groundwork.logs import Log
@@ -34,6 +37,7 @@ class Chores:
         self._store = SqliteStore(data / "rollouts.db", clock)
         registry = functools.partial(open_registry, settings.models, cache)
         self._cache = CacheUpkeep(cache, settings.cache, registry, self._store, count, clock, log)
+        self._strays = StrayWatch(registry, clock, log)
         self._keeping: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -44,6 +48,7 @@ class Chores:
         """Look after the rest, in whichever thread; never raises."""
         self._ballast.ensure()
         self._cache.look()
+        self._strays.look()
 
     def use(self, settings: GatewaySettings) -> None:
         """Keep to these limits from the next look on."""

@@ -70,7 +70,7 @@ class ModelView(msgspec.Struct, frozen=True):
 
 
 class Models(msgspec.Struct, frozen=True):
-    """Every model; `faults` are those of no single model, such as a registry that cannot be read."""
+    """Every model; `faults` are those of no single model: a registry that cannot be read, a stray folder."""
 
     models: list[ModelView]
     faults: list[str] = []

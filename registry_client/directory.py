@@ -1,8 +1,9 @@
 """A registry in a directory: ``DIR/name/version/{model.onnx, manifest.json, profile.json}``.
 
 Rules: a version's folder appears by one rename and never changes; a folder with only ``model.onnx`` in it is
-a version too, whose manifest says what the bytes alone say; names that break the naming rule, hidden and
-staged folders are not there. Permissions follow the umask, because other programs read this directory.
+a version too, whose manifest says what the bytes alone say; names that break the naming rule are strays,
+hidden and staged folders are not there. Permissions follow the umask, because other programs read this
+directory.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,8 @@ from registry_client.manifest import (
 from registry_client.profile import Profile, decode
 from registry_client.registry import check_offer, settle
 from registry_client.staging import appear
+from registry_client.strays import MODEL, strays
 
-MODEL: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
 PROFILE: Final = "profile.json"
 
@@ -63,6 +64,10 @@ class DirectoryRegistry:
                 )
             names = _folders(self._root, NAME_PATTERN)
         return [name for name in names if self._has_versions(name)]
+
+    def strays(self) -> Mapping[str, str]:
+        """Places below the folder that hold an ONNX file and are no version: place to why."""
+        return strays(self._root)
 
     def versions(self, name: str) -> list[str]:
         """The versions of a model, ascending as numbers."""

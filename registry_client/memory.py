@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from registry_client.cache import cached
@@ -29,6 +30,10 @@ class MemoryRegistry:
     def models(self) -> list[str]:
         """The names of all models, sorted."""
         return sorted(self._stored)
+
+    def strays(self) -> Mapping[str, str]:
+        """None: whatever is here was published."""
+        return {}
 
     def versions(self, name: str) -> list[str]:
         """The versions of a model, ascending as numbers."""

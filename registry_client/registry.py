@@ -1,4 +1,4 @@
-"""The registry contract: six operations, and the rule of what counts as the same version.
+"""The registry contract: seven operations, and the rule of what counts as the same version.
 
 Rules for every backend: a version appears whole or not at all and never changes; names and versions are
 checked before they touch anything; a model's bytes are verified each time they are handed out. The contract
@@ -7,6 +7,7 @@ knows no place where models are kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,12 @@ class Registry(Protocol):
 
         Raises:
             RegistryError: the registry is not there or cannot be read.
+        """
+
+    def strays(self) -> Mapping[str, str]:
+        """What lies there like a model and is no version of one: place to why, one line each; never raises.
+
+        Empty where nothing gets in but by `publish`.
         """
 
     def versions(self, name: str) -> list[str]:

@@ -53,6 +53,10 @@ class Remembered:
         """As the registry says; copies are no models of their own."""
         return self._registry.models()
 
+    def strays(self) -> Mapping[str, str]:
+        """As the registry says."""
+        return self._registry.strays()
+
     def versions(self, name: str) -> list[str]:
         """As the registry says."""
         return self._registry.versions(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,8 +58,7 @@ def list_models(*, place: str | None, as_json: bool, operator: str) -> None:
         map(listed, found.models),
         none="no model is there yet; `driftgate push` publishes one",
     )
-    for fault in found.faults:
-        click.echo(f"{click.style('!', fg='yellow')} {fault}")
+    _tell_faults(found.faults)
 
 
 @models.command(
@@ -95,8 +95,10 @@ def _tell_registry(place: str, *, as_json: bool) -> None:
 
     registry = open_registry(place)
     found = {name: registry.versions(name) for name in registry.models()}
+    faults = [f"{place} is not served: {why}" for place, why in registry.strays().items()]
     if as_json:
-        show.facts({"models": [{"name": name, "versions": versions} for name, versions in found.items()]})
+        listing = [{"name": name, "versions": versions} for name, versions in found.items()]
+        show.facts({"models": listing, "faults": faults})
         return
     rows = []
     for name, versions in found.items():
@@ -105,6 +107,13 @@ def _tell_registry(place: str, *, as_json: bool) -> None:
         rows.append((name, " ".join(versions), newest.task, profile, newest.created or None))
     titles = ("MODEL", "VERSIONS", "TASK", "PROFILE", "NEWEST PUBLISHED")
     show.table(titles, rows, none=f"no model is in {place}")
+    _tell_faults(faults)
+
+
+def _tell_faults(faults: Iterable[str]) -> None:
+    """What is wrong with no single model; folders are named as anybody likes."""
+    for fault in faults:
+        click.echo(f"{click.style('!', fg='yellow')} {printable(fault)}")
 
 
 def listed(view: ModelView) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ READ: Final = "let it be read where the programs run; the version itself may be 
 
 
 def registry(subject: Subject) -> Iterator[Finding]:
-    """A line for each version that is damaged, one for all without a profile, one for all that are whole."""
+    """A line for each stray and each damaged version, one for all without a profile, one for all whole."""
     place = subject.gateway.models
     try:
         opened = open_registry(place)
@@ -28,6 +28,7 @@ def registry(subject: Subject) -> Iterator[Finding]:
     except DriftgateError as error:
         yield fail("registry", one_line(error), "set `models` to a registry that can be reached")
         return
+    yield from _strays(opened, place)
     if not models:
         yield warn("registry", f"{place} has no models", "driftgate push model.onnx --name NAME")
     good, bare = 0, []
@@ -50,6 +51,12 @@ def registry(subject: Subject) -> Iterator[Finding]:
                     f"the route of {route.model} names version {version}, which {place} does not have",
                     "put it back, or move the route (`driftgate rollout`); running workers keep it loaded",
                 )
+
+
+def _strays(opened: Registry, place: str) -> Iterator[Finding]:
+    for stray, why in opened.strays().items():
+        said, _, remedy = why.rpartition("; ")
+        yield warn("registry", f"{stray} in {place} is not served: {said}", remedy)
 
 
 def _version(opened: Registry, model: str, version: str) -> tuple[list[Finding], bool]:

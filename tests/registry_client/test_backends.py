@@ -47,6 +47,7 @@ def test_what_is_published_is_there(registry: Registry) -> None:
     assert registry.manifest("fraud", "1") == manifest
     assert registry.artifact(manifest).read_bytes() == b"bytes of a model"
     assert registry.profile(manifest) is None
+    assert registry.strays() == {}
 
 
 def test_profile_comes_back(registry: Registry) -> None:

@@ -23,7 +23,7 @@ def test_a_registry_is_listed_without_a_gateway(tmp_path: Path, capsys: pytest.C
     assert row.split()[:5] == ["fraud", "1", "2", "regression", "none"]
     assert run(["models", "--models", str(tmp_path), "--json"]) == 0
     found = msgspec.json.decode(capsys.readouterr().out)
-    assert found == {"models": [{"name": "fraud", "versions": ["1", "2"]}]}
+    assert found == {"models": [{"name": "fraud", "versions": ["1", "2"]}], "faults": []}
 
 
 def test_an_empty_registry_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +32,18 @@ def test_an_empty_registry_is_said_to_be_empty(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == f"no model is in {tmp_path}\n"
     assert run(["models", "list", "--models", str(tmp_path / "none")]) == 1
     assert "not found" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_served_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever lists a registry sees below the models what lies there like one, and why nobody serves it."""
+    (tmp_path / "my\tmodel" / "1").mkdir(parents=True)
+    (tmp_path / "my\tmodel" / "1" / "model.onnx").write_bytes(a_graph())
+    assert run(["models", "list", "--models", str(tmp_path)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"no model is in {tmp_path}"
+    assert second.startswith("! my\\tmodel is not served: model name 'my\\tmodel': wanted 1 to 100 of")
+    assert run(["models", "--models", str(tmp_path), "--json"]) == 0
+    assert len(msgspec.json.decode(capsys.readouterr().out)["faults"]) == 1
 
 
 def test_a_fault_is_told_without_control_characters(

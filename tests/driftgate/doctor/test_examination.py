@@ -112,6 +112,15 @@ def test_versions_without_a_profile_are_one_line_and_still_whole(patient: Patien
     assert whole == "9 versions of 2 models: bytes and digests agree"
 
 
+def test_a_folder_that_nobody_serves_is_named_with_what_to_do(patient: Patient) -> None:
+    """A model whose folder has no model's name is a warning, and the versions beside it are whole."""
+    (patient.models / "my model" / "1").mkdir(parents=True)
+    (patient.models / "my model" / "1" / "model.onnx").write_bytes(a_graph())
+    (fault,) = patient.faults("registry")
+    assert (fault.level, fault.do) == ("warn", "rename the folder")
+    assert f"my model in {patient.models} is not served: model name 'my model': wanted" in fault.what
+
+
 @pytest.mark.parametrize("name", ["min_free_bytes", "reserve_bytes"])
 def test_a_disk_below_the_log_s_own_limits_is_found(patient: Patient, name: str) -> None:
     """It is the limit of the settings in force that counts, and the finding names it."""
