@@ -17,10 +17,12 @@ import numpy as np
 from monitor import metrics, notices, outbox, truth
 from monitor.catalogue import Catalogue, Known
 from monitor.columns import unwatched
+from monitor.early_labels import Labelled
 from monitor.events import Event
 from monitor.incidents import Change
-from monitor.ledger import Joined, Labelled, Ledger, Paired, Predicted
+from monitor.ledger import Joined, Ledger, Predicted
 from monitor.log_time import LogTime, Times
+from monitor.pairings import Paired
 from monitor.places import Places
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings

@@ -17,7 +17,7 @@ import msgspec
 
 from groundwork.database import transaction
 from groundwork.errors import StoreError
-from monitor import metrics, notices, store
+from monitor import metrics, notices, pairings, store
 from monitor.catalogue import Catalogue
 from monitor.intake import Intake
 from monitor.keys import Keys, settle
@@ -223,25 +223,7 @@ class Pipeline:
 
     def pair_totals(self) -> list[PairTotals]:
         """Labelled pairs by who was right: absolute totals up to the committed offset."""
-        rows = self._db.execute(
-            "SELECT model, revision, stable, candidate, both_right, only_stable, only_candidate, both_wrong"
-            " FROM pairings WHERE both_right + only_stable + only_candidate + both_wrong > 0 ORDER BY number"
-        )
-        offset = str(self.offset)
-        return [
-            PairTotals(
-                model=model,
-                revision=revision,
-                stable=stable,
-                candidate=candidate,
-                both_right=counted[0],
-                only_stable=counted[1],
-                only_candidate=counted[2],
-                both_wrong=counted[3],
-                offset=offset,
-            )
-            for model, revision, stable, candidate, *counted in rows
-        ]
+        return pairings.totals(self._db, str(self.offset))
 
     def knows(self, model: str, version: str | None) -> bool:
         """Whether a model (and version) was seen in the log or is in the registry; from any thread."""

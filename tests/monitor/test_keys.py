@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.early_labels import Labelled
 from monitor.keys import Keys, settle
-from monitor.ledger import Joined, Labelled, Ledger, Predicted
+from monitor.ledger import Joined, Ledger, Predicted
 from monitor.settings import LedgerSettings
 from monitor.store import load_fact, open_store
 from prediction_log.ids import PredictionIds
