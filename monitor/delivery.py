@@ -1,10 +1,10 @@
-"""The dispatcher: takes due deliveries from the outbox, posts them, writes what became of them.
+"""The dispatcher: takes due deliveries from the outbox, has them posted, writes what became of them.
 
-Rules: at least once, always with the same id; at most four posts at a time and endpoint, so that one which
-does not answer keeps the others waiting for one post's time at most. An endpoint that failed ten times in a
-row is tried once a minute until it answers. An attempt that fails as nobody foresaw is a failed attempt, and
-told in the log. Nothing is posted while what comes of it cannot be written. Storage is touched in threads of
-its own, so that a commit of the pipeline never holds up the API; it is written in turns with the pipeline.
+Rules: at least once, always with the same id. Each endpoint has a turn of its own, at most four posts at a
+time, so that one which does not answer keeps no other waiting; all together have at most 64. An endpoint that
+failed ten times in a row is tried once a minute until it answers. An attempt that fails as nobody foresaw is
+a failed attempt, and told in the log. Nothing is posted while what comes of it cannot be written. Storage is
+touched in a thread of its own, in turns with the pipeline, so that a commit of that never holds up the API.
 
 Refuses to know: what an event means.
 """
@@ -12,44 +12,41 @@ Refuses to know: what an event means.
 import asyncio
 import contextlib
 import functools
-import importlib
+import itertools
+import operator
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from groundwork import decoders
 from groundwork.clock import Clock
 from groundwork.database import is_without_room, transaction
 from groundwork.errors import LockedError, NoRoomError
 from groundwork.logs import Log
-from groundwork.tracing import Tracer, Value, parent_of
+from groundwork.tracing import Tracer
 from monitor import outbox
+from monitor.courier import Courier
 from monitor.outbox import Attempt, Delivery
 from monitor.reports import Report
 from monitor.reports import prune as prune_reports
 from monitor.reports import save as save_report
 from monitor.retries import Next, Response, judge, printable
 from monitor.settings import Webhook
-from monitor.signing import SigningKeys, sign
 from monitor.store import NAME
-from monitor.traces import span_id, trace_id, trace_of, traceparent
 from monitor.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
 
-    from monitor.posting import Poster
-
 T = TypeVar("T")
 _NS: Final = 1_000_000_000
 _AT_ONCE: Final = 4
-_AGENT: Final = "driftgate/0 (+webhooks)"
-_REFUSED: Final = 300
+_ALL_AT_ONCE: Final = 64
+"""Fewer than the connections that a Poster has, so that no attempt's time is spent on waiting for one."""
 _SHOWN: Final = 400
-_BREAKER: Final = 10
 _PROBE_S: Final = 60
 KEEP_S: Final = 30 * 86_400.0
 _PRUNE_S: Final = 3600.0
@@ -77,11 +74,9 @@ class Dispatcher:
         turns: Turns | None = None,
     ) -> None:
         self._db = connection
-        self._turns = turns or Turns()
-        self._tracer = tracer
+        self._writing = turns or Turns()
         self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
-        # Looked up at the start too: a secret that cannot be had is an error before anything is promised.
-        self._keys = SigningKeys(webhooks, log)
+        self._courier = Courier(webhooks, clock, log, transport=transport, tracer=tracer)
         self._clock = clock
         self._draw = draw
         self._log = log
@@ -89,29 +84,59 @@ class Dispatcher:
         self._pruned = float("-inf")
         # Nobody knows what the clock did while no monitor ran: the first look takes it for set back.
         self._ahead = float("inf")
-        self._transport = transport
-        self._poster: Poster | None = None
-        self._storage = asyncio.Lock()
+        self._storage = ThreadPoolExecutor(1, "deliveries")
+        self._going: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(_ALL_AT_ONCE)
         # What came of posts and could not be written: before that nothing is due, or it would be sent again.
         self._owed: list[Callable[[], None]] = []
 
     async def close(self) -> None:
-        """Give back connections to receivers."""
-        if self._poster is not None:
-            await self._poster.close()
+        """Leave off what is going on, which is sent again after a start; give back connections."""
+        for turn in self._going.values():
+            turn.cancel()
+        await asyncio.gather(*self._going.values(), return_exceptions=True)
+        await self._courier.close()
+        await asyncio.to_thread(self._storage.shutdown)
+
+    async def begin(self) -> float | None:
+        """Begin the turn of each endpoint that has none and for which something is due.
+
+        Seconds until something is due for one that has none, None if nothing waits for those. Raises what
+        storage raised, now or in a turn that has ended since.
+        """
+        self._end()
+        waiting = await self._stored(functools.partial(self._look, frozenset(self._going)))
+        now = self._clock.now()
+        ready = [endpoint for endpoint, at in waiting.items() if at <= now]
+        due = await self._stored(functools.partial(self._due, ready))
+        for endpoint, first in itertools.groupby(due, operator.attrgetter("endpoint")):
+            self._going[endpoint] = asyncio.create_task(self._turn(endpoint, list(first)))
+        later = [at for endpoint, at in waiting.items() if endpoint not in self._going]
+        return max(0.0, (min(later) - now) / _NS) if later else None
 
     async def step(self) -> float | None:
-        """Try what is due, once, four of an endpoint; seconds until something is due, None if nothing waits.
+        """Try what is due until nothing is, and no turn is left; as `begin`."""
+        due = await self.begin()
+        while self._going:
+            await asyncio.wait(self._going.values())
+            due = await self.begin()
+        return due
 
-        What storage raises is raised when all of them have come to their end.
-        """
-        due = await self._stored(self._due)
-        ended = await asyncio.gather(*map(self._deliver, due), return_exceptions=True)
-        for error in ended:
+    def _end(self) -> None:
+        """Take leave of turns that have ended; raises what one of them raised."""
+        ended = [self._going.pop(endpoint) for endpoint in list(self._going) if self._going[endpoint].done()]
+        for error in [turn.exception() for turn in ended]:
             if error is not None:
                 raise error
-        next_at = await self._stored(lambda: outbox.next_due(self._db))
-        return None if next_at is None else max(0.0, (next_at - self._clock.now()) / _NS)
+
+    async def _turn(self, endpoint: str, due: Sequence[Delivery]) -> None:
+        """Try what is due for one endpoint, four at a time, until nothing is."""
+        while due:
+            ended = await asyncio.gather(*map(self._deliver, due), return_exceptions=True)
+            for error in ended:
+                if error is not None:
+                    raise error
+            due = await self._stored(functools.partial(self._due, [endpoint]))
 
     async def replay(self, event: str, endpoint: str | None) -> int:
         """Make deliveries of an event pending again; how many."""
@@ -137,27 +162,37 @@ class Dispatcher:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
         """A transaction, when it is our turn."""
-        with self._turns, transaction(self._db):
+        with self._writing, transaction(self._db):
             yield
 
     async def send_test(self, webhook: Webhook, identifier: str, body: bytes) -> Response:
         """Post a body now, outside the outbox, signed as any other."""
-        return await self._post(webhook, identifier, body, attempt=1)
+        return await self._courier.carry(webhook, identifier, body, attempt=1)
 
-    def _due(self) -> list[Delivery]:
-        while self._owed:
-            self._owed[0]()
-            del self._owed[0]
+    def _look(self, going: frozenset[str]) -> dict[str, int]:
+        """When something is due for each endpoint but these (unix ns), once the books are in order."""
+        self._pay()
         self._prune()
         self._plan_by_the_clock()
         if outbox.is_stuck(self._db):
             with self._changing():
                 outbox.bury(self._db)
-        found = outbox.due(self._db, self._clock.now(), _AT_ONCE)
+        return {name: at for name, at in outbox.next_due(self._db).items() if name not in going}
+
+    def _due(self, endpoints: Sequence[str]) -> list[Delivery]:
+        self._pay()
+        now = self._clock.now()
+        found = [one for endpoint in endpoints for one in outbox.due(self._db, endpoint, now, _AT_ONCE)]
         if found:
             with self._changing():
                 outbox.claim(self._db, found)
         return found
+
+    def _pay(self) -> None:
+        """Write what could not be written before."""
+        while self._owed:
+            self._owed[0]()
+            del self._owed[0]
 
     def _plan_by_the_clock(self) -> None:
         """Where the wall clock was set back since the last look, mend what was planned by it."""
@@ -189,15 +224,16 @@ class Dispatcher:
             await self._settle(delivery, Next("dead", reason="it expired before it could be delivered"), None)
             return
         body = await self._stored(lambda: outbox.body(self._db, delivery.sequence))
-        started = self._clock.monotonic()
-        response, what = await self._tried(webhook, delivery, body)
+        async with self._room:
+            begun, started = self._clock.now(), self._clock.monotonic()
+            response, what = await self._tried(webhook, delivery, body)
         took = round((self._clock.monotonic() - started) * 1000)
-        await self._settle(delivery, what, Attempt(now, response.status, response.said, took))
+        await self._settle(delivery, what, Attempt(begun, response.status, response.said, took))
 
     async def _tried(self, webhook: Webhook, delivery: Delivery, body: bytes) -> tuple[Response, Next]:
         """What came of one attempt, and what follows; no receiver's answer, whatever it is, ends the loop."""
         try:
-            response = await self._post(webhook, delivery.event, body, attempt=delivery.attempts + 1)
+            response = await self._courier.carry(webhook, delivery.event, body, attempt=delivery.attempts + 1)
             return response, self._judged(delivery, response)
         except Exception as error:  # noqa: BLE001  counted: as an attempt of this delivery
             fault = "".join(traceback.format_exception(error))
@@ -215,47 +251,6 @@ class Dispatcher:
             expires=delivery.expires,
             draw=self._draw(),
         )
-
-    async def _post(self, webhook: Webhook, identifier: str, body: bytes, *, attempt: int) -> Response:
-        context = _context(body, identifier, webhook.endpoint, attempt)
-        if self._tracer is None:
-            return await self._sent(webhook, identifier, body, attempt, context)
-        parent = parent_of(context)
-        span = self._tracer.begin("webhook", "client", self._clock.now(), parent)
-        response = await self._sent(webhook, identifier, body, attempt, span.traceparent)
-        told: dict[str, Value] = {
-            "driftgate.endpoint": webhook.endpoint,
-            "driftgate.event": identifier,
-            "driftgate.attempt": attempt,
-        }
-        error = "" if response.status < _REFUSED and response.status else response.said
-        span.end(self._clock.now(), {**told, "http.response.status_code": response.status}, error)
-        return response
-
-    async def _sent(
-        self, webhook: Webhook, identifier: str, body: bytes, attempt: int, context: str
-    ) -> Response:
-        keys = await asyncio.to_thread(self._keys.of, webhook)
-        timestamp = self._clock.now() // _NS
-        headers = {
-            "accept-encoding": "identity",
-            "content-type": webhook.content_type,
-            "user-agent": _AGENT,
-            "traceparent": context,
-            "webhook-id": identifier,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(keys, identifier, timestamp, body),
-            "x-attempt": str(attempt),
-        }
-        poster = self._poster or await self._open()
-        return await poster.post(webhook.url, body, headers)
-
-    async def _open(self) -> "Poster":
-        """The connections, made for the first delivery."""
-        posting = await asyncio.to_thread(importlib.import_module, "monitor.posting")
-        if self._poster is None:  # else another delivery was quicker
-            self._poster = posting.Poster(self._transport)
-        return self._poster
 
     async def _settle(self, delivery: Delivery, what: Next, attempt: Attempt | None) -> None:
         now = self._clock.now()
@@ -281,37 +276,8 @@ class Dispatcher:
         with self._changing():
             outbox.settle(self._db, delivery)
             if reached:
-                self._note_endpoint(delivery.endpoint, what, now)
-
-    def _note_endpoint(self, endpoint: str, what: Next, now: int) -> None:
-        """Count failures in a row; from the tenth on the endpoint is tried once a minute."""
-        self._db.execute("INSERT OR IGNORE INTO endpoints (name) VALUES (?)", (endpoint,))
-        if what.kind == "delivered":
-            self._db.execute(
-                "UPDATE endpoints SET failures = 0, retry_at = 0, disabled = '' WHERE name = ?", (endpoint,)
-            )
-        elif what.kind == "disable":
-            self._db.execute("UPDATE endpoints SET disabled = ? WHERE name = ?", (what.reason, endpoint))
-        else:
-            self._db.execute(
-                "UPDATE endpoints SET failures = failures + 1,"
-                " retry_at = CASE WHEN failures + 1 >= ? THEN ? ELSE 0 END WHERE name = ?",
-                (_BREAKER, now + _PROBE_S * _NS, endpoint),
-            )
+                outbox.note(self._db, delivery.endpoint, what, now + _PROBE_S * _NS)
 
     async def _stored(self, work: Callable[[], T]) -> T:
-        """Run storage work in a thread, one piece at a time."""
-        async with self._storage:
-            return await asyncio.to_thread(work)
-
-
-class _Traced(msgspec.Struct, frozen=True):
-    """What is read of an event that is about to be sent."""
-
-    traceparent: str = ""
-
-
-def _context(body: bytes, identifier: str, endpoint: str, attempt: int) -> str:
-    """The trace context of one attempt: the event's trace, a span of the attempt's own."""
-    trace = trace_of(decoders.json_of(_Traced).decode(body).traceparent) or trace_id(identifier)
-    return traceparent(trace, span_id(identifier, endpoint, attempt))
+        """Run storage work in its thread, one piece at a time; whoever is cancelled lets it end there."""
+        return await asyncio.get_running_loop().run_in_executor(self._storage, work)

@@ -1,4 +1,4 @@
-"""The dispatcher's task: step after step until it is asked to stop, and one more at the end.
+"""The dispatcher's task: it looks again and again until it is asked to stop, and takes one step at the end.
 
 On a full disk or a locked file what is pending stays pending, and it is tried again after a growing pause.
 """
@@ -21,8 +21,12 @@ _LAST_TRY: Final = 3.0
 class Steps(Protocol):
     """What is asked of the dispatcher."""
 
+    async def begin(self) -> float | None:
+        """Begin to try what is due; seconds until something is due besides, None if nothing waits."""
+        ...
+
     async def step(self) -> float | None:
-        """Try what is due; seconds until something is due, None if nothing waits."""
+        """Try what is due, and wait for the end of it; as `begin`."""
         ...
 
 
@@ -31,7 +35,7 @@ async def send(dispatcher: Steps, stop: asyncio.Event, log: Log) -> None:
     wait = 0.0
     while not stop.is_set():
         try:
-            wait = pause(wait, await dispatcher.step())
+            wait = pause(wait, await dispatcher.begin())
         except (DriftgateError, sqlite3.OperationalError) as error:
             log.error("deliveries-wait", fault=error)  # noqa: TRY400  our own log writes one line
             wait = pause(wait, None, failed=True)
@@ -53,7 +57,7 @@ async def send_last(sending: asyncio.Task[None], dispatcher: Steps, log: Log) ->
 
 
 def pause(last: float, due: float | None, *, failed: bool = False) -> float:
-    """Seconds to wait after a step: until something is due, and ever longer while steps fail."""
+    """Seconds to wait after a look: until something is due, and ever longer while it fails."""
     if failed:
         return min(_LONGEST, max(SOON, last * 2))
     return SOON if due is None else min(max(due, _SOONEST), SOON)

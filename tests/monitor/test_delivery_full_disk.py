@@ -20,7 +20,7 @@ async def test_nothing_is_posted_while_what_comes_of_it_cannot_be_written(tmp_pa
     bench.sending.execute("PRAGMA query_only = ON")
     for _ in range(3):
         with pytest.raises(sqlite3.OperationalError):
-            await bench.pass_time(1.0)
+            await bench.dispatcher.begin()
     assert bench.received == []
     bench.sending.execute("PRAGMA query_only = OFF")
     await bench.dispatcher.step()

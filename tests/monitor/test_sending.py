@@ -18,6 +18,10 @@ class Steps:
         self.faults = list(faults)
         self.stop = asyncio.Event()
 
+    async def begin(self) -> float | None:
+        """The next one."""
+        return await self.step()
+
     async def step(self) -> float | None:
         """The next one."""
         fault = self.faults.pop(0)
