@@ -18,3 +18,10 @@ class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         msgspec.Meta(description="how long a copy stays that the registry lacks and no route names"),
     ] = 7 * 86_400.0
+    optimised_above: Annotated[
+        Seconds,
+        msgspec.Meta(
+            description="a graph whose opening takes more of the processor than this is kept as onnxruntime "
+            "rewrites it, where that was seen to open quicker and to answer the same; 0: never"
+        ),
+    ] = 0.25

@@ -159,4 +159,6 @@ def _run(schedule: Schedule) -> RunView:
         measured.agreement,
         measured.deviation,
         schedule.reason,
+        measured.opening,
+        measured.copied,
     )

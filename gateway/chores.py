@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.cache_upkeep import CacheUpkeep
+from gateway.rewriter import Rewriter
 from gateway.settings import GatewaySettings
 from gateway.slot_room import ballast_of
 from gateway.stray_watch import StrayWatch
@@ -38,11 +39,12 @@ class Chores:
         registry = functools.partial(open_registry, settings.models, cache)
         self._cache = CacheUpkeep(cache, settings.cache, registry, self._store, count, clock, log)
         self._strays = StrayWatch(registry, clock, log)
-        self._keeping: asyncio.Task[None] | None = None
+        self._rewriter = Rewriter(cache, log)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        """Look after the log from now on."""
-        self._keeping = asyncio.create_task(self._upkeep.run())
+        """Look after the log, and what copies are wanted, from now on."""
+        self._tasks = [asyncio.create_task(task.run()) for task in (self._upkeep, self._rewriter)]
 
     def tend(self) -> None:
         """Look after the rest, in whichever thread; never raises."""
@@ -57,8 +59,8 @@ class Chores:
 
     async def close(self) -> None:
         """Look no more, once the look under way is over."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._upkeep.close()
         self._store.close()

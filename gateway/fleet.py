@@ -26,6 +26,7 @@ from gateway.journal import Journal
 from gateway.measuring import study
 from gateway.meters import ModelMeters, forget
 from gateway.model import LoadedModel, check_compatible
+from gateway.opening import Opener
 from gateway.options import options_of
 from gateway.runtime import check_options
 from gateway.schedule import Schedule, decide
@@ -87,6 +88,7 @@ class Fleet:
         self._loading: dict[Key, asyncio.Task[LoadedModel]] = {}
         self._budget = Budget(settings.runs.max_bytes, settings.pace.load)
         self.room: Room = lambda _model, _size: ()
+        self._opener = Opener(Path(settings.data) / "cache", settings.cache.optimised_above)
         memory.settle()
         self._pool = ThreadPoolExecutor(1, "load", initializer=memory.yield_to_others)
 
@@ -225,13 +227,18 @@ class Fleet:
     def _opened(self, found: Found) -> Opened:
         manifest, runs = found.manifest, self._settings
         title = _title(manifest.name, manifest.version)
-        session = Session.open(found.path, title=title, options=options_of(runs, manifest.name))
+        opening = self._opener.open(manifest, found.path, options_of(runs, manifest.name), title=title)
+        session = opening.session
         if manifest.signature is not None and manifest.signature != session.signature:
             raise LoadError(
                 f"{title}: the graph's signature is not the one in its manifest; publish the version again"
             )
         gaps = Gaps(session, self._is_busy, self._clock.monotonic)
-        measured = study(gaps, found.profile, runs.batch_rows, gaps.seconds)
+        measured = msgspec.structs.replace(
+            study(gaps, found.profile, runs.batch_rows, gaps.seconds),
+            opening=opening.seconds,
+            copied=opening.copied,
+        )
         cost = cost_of(measured.times, measured.steep)
         schedule = decide(session.signature, measured, cost.rows_within(runs.inline), runs)
         return Opened(session, cost, schedule)

@@ -107,6 +107,11 @@ def study(session: Studied, profile: Profile | None, most_rows: int, seconds: Cl
     return Measured(tuple(times), handoff, agreement, deviation, steep)
 
 
+def made_up(signature: Signature, place: int) -> Feeds:
+    """One row that differs from those of other places, of values that most graphs accept."""
+    return _differing([Tensor(spec) for spec in signature.inputs], None, place, _LEVELS[-1])
+
+
 def _steepness(
     session: Studied,
     tensors: list[Tensor],

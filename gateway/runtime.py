@@ -6,6 +6,7 @@ onnxruntime writes a device id and a database into home and temporary folders as
 told not to before; that is why this file sets a variable first.
 """
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +19,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from gateway.errors import LoadError
 from gateway.options import CPU, RunOptions
 from groundwork.errors import SettingsError
+from groundwork.processors import kind_of_processor
 
-__all__ = ["available", "check_options", "onnxruntime", "open_session", "runtime_errors"]
+__all__ = ["available", "check_options", "engine", "onnxruntime", "open_session", "runtime_errors"]
 
 _FATAL: Final = 4
+_ENGINE_DIGITS: Final = 16
 _LEVELS: Final = {
     "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -60,8 +63,16 @@ def check_options(options: RunOptions, *, title: str) -> None:
             raise SettingsError(f"{title}: {CPU} takes no provider_options, found {', '.join(given)}")
 
 
-def open_session(path: Path, options: RunOptions, *, title: str) -> Any:
+def engine() -> str:
+    """What a rewritten graph is good for, in hex: a release of onnxruntime on a kind of processor."""
+    told = f"{onnxruntime.__version__}\n{kind_of_processor()}"
+    return hashlib.sha256(told.encode()).hexdigest()[:_ENGINE_DIGITS]
+
+
+def open_session(path: Path, options: RunOptions, *, title: str, rewritten: Path | None = None) -> Any:
     """An onnxruntime session of the graph in `path`; whatever the runtime raises passes.
+
+    `rewritten` is where the graph is written as the runtime has rewritten it.
 
     LoadError where it would run on other providers than the options name.
     """
@@ -71,7 +82,7 @@ def open_session(path: Path, options: RunOptions, *, title: str) -> Any:
         raise LoadError(str(error)) from None
     session = onnxruntime.InferenceSession(
         str(path),
-        sess_options=_session_options(options),
+        sess_options=_session_options(options, rewritten),
         providers=list(options.providers),
         provider_options=[dict(options.provider_options.get(name, {})) for name in options.providers],
         enable_fallback=False,
@@ -86,8 +97,10 @@ def open_session(path: Path, options: RunOptions, *, title: str) -> Any:
     return session
 
 
-def _session_options(options: RunOptions) -> Any:
+def _session_options(options: RunOptions, rewritten: Path | None) -> Any:
     made = onnxruntime.SessionOptions()
+    if rewritten is not None:
+        made.optimized_model_filepath = str(rewritten)
     made.intra_op_num_threads = options.threads
     made.inter_op_num_threads = options.branches
     if options.branches > 1:

@@ -41,7 +41,8 @@ class Measured(msgspec.Struct, frozen=True):
     `times` of runs by rows; `handoff`: seconds to hand a run to a thread and to come back; `agreement`
     between joined and single runs (alike: all of them gave the same, which shows nothing; unknown: they
     failed; untried: they would take too long), and `deviation`, the largest relative one. `steep`: seconds
-    that each further element costs where the length of a row is left to the request.
+    that each further element costs where the length of a row is left to the request. `opening`: seconds of
+    processor to open the graph, `copied`: from its optimised copy.
     """
 
     times: Times = ()
@@ -49,6 +50,8 @@ class Measured(msgspec.Struct, frozen=True):
     agreement: Agreement = "unknown"
     deviation: float = 0.0
     steep: float = 0.0
+    opening: float = 0.0
+    copied: bool = False
 
 
 class Schedule(msgspec.Struct, frozen=True):

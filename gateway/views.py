@@ -32,7 +32,7 @@ class RunView(msgspec.Struct, frozen=True):
     it); `batch_rows` the most rows of a joined run. Seconds as measured when it was loaded: a run of one row,
     a row of a run of `batch_rows`, a hand-off to a thread and back. `agreement`: whether joined rows come out
     as alone (exact, close, differs, alike, unknown, untried), `deviation` by how much of the largest value
-    not.
+    not. `opening_seconds`: processor time to open the graph; `copied`: from its optimised copy.
     """
 
     mode: str
@@ -43,6 +43,8 @@ class RunView(msgspec.Struct, frozen=True):
     agreement: str
     deviation: float
     reason: str
+    opening_seconds: float = 0.0
+    copied: bool = False
 
 
 class ModelView(msgspec.Struct, frozen=True):

@@ -1,7 +1,9 @@
 """Our cgroups: the folders whose files limit this process, and the memory that they leave.
 
-    version 2    memory.max ("max", or bytes) of our cgroup and of each above it
-    version 1    memory.limit_in_bytes of the `memory` hierarchy, likewise; no limit is a number beyond all
+    version 2    memory.max ("max", or bytes) of our cgroup and of each above it; memory.current is what is
+                 used of it, inactive_file of memory.stat what of that is given back when it is wanted
+    version 1    memory.limit_in_bytes of the `memory` hierarchy, likewise; no limit is a number beyond all;
+                 memory.usage_in_bytes, and total_inactive_file
 
 A machine may have both (hybrid): then each hierarchy has controllers of its own.
 
@@ -16,8 +18,15 @@ from typing import Final
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 OWN: Final = Path("/proc/self/cgroup")
+MEMINFO: Final = Path("/proc/meminfo")
 _MEMORY: Final = "memory"
 _LIMITS: Final = ("memory.max", "memory.limit_in_bytes")
+_USES: Final = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+_AVAILABLE: Final = "MemAvailable"
+_KIB: Final = 1024
 
 
 def memory(physical: int, cgroups: Path = CGROUPS, own: Path = OWN) -> int:
@@ -31,6 +40,26 @@ def memory(physical: int, cgroups: Path = CGROUPS, own: Path = OWN) -> int:
             with contextlib.suppress(OSError, ValueError):
                 limits.append(int((folder / name).read_text()))
     return min(limits)
+
+
+def spare_memory(meminfo: Path = MEMINFO, cgroups: Path = CGROUPS, own: Path = OWN) -> int:
+    """Bytes that we, and whatever shares our cgroups, may still take; `meminfo` is as /proc/meminfo."""
+    left = [_number(meminfo, f"{_AVAILABLE}:", 0) * _KIB]
+    for folder in folders(_MEMORY, cgroups, own):
+        for limit, used, reclaimable in _USES:
+            with contextlib.suppress(OSError, ValueError):
+                most, taken = (int((folder / name).read_text()) for name in (limit, used))
+                left.append(most - taken + _number(folder / "memory.stat", reclaimable, 0))
+    return max(0, min(left))
+
+
+def _number(path: Path, name: str, otherwise: int) -> int:
+    """The first number of the line that begins with this word; `otherwise` where there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        for words in map(str.split, path.read_text().splitlines()):
+            if words[:1] == [name]:
+                return int(words[1])
+    return otherwise
 
 
 def folders(controller: str, cgroups: Path, own: Path) -> Iterator[Path]:

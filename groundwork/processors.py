@@ -12,12 +12,15 @@ tree of files: every root is an argument.
 
 import contextlib
 import os
+import platform
 from pathlib import Path
 from typing import Final
 
 from groundwork.cgroups import CGROUPS, OWN, folders
 
+CPUINFO: Final = Path("/proc/cpuinfo")
 _CPU: Final = "cpu"
+_TELLING: Final = frozenset({"vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features"})
 
 
 def processors(cgroups: Path = CGROUPS, own: Path = OWN, allowed: int | None = None) -> float:
@@ -28,6 +31,16 @@ def processors(cgroups: Path = CGROUPS, own: Path = OWN, allowed: int | None = N
     most = len(os.sched_getaffinity(0)) if allowed is None else allowed
     shares = (share for folder in folders(_CPU, cgroups, own) if (share := _share(folder)) is not None)
     return max(0.01, min((float(most), *shares)))
+
+
+def kind_of_processor(cpuinfo: Path = CPUINFO) -> str:
+    """The first processor: its family, and its model and instruction sets as /proc/cpuinfo tells them."""
+    try:
+        lines = cpuinfo.read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    told = [line for line in lines if line.partition(":")[0].strip() in _TELLING]
+    return "\n".join([platform.machine(), *told])
 
 
 def _share(folder: Path) -> float | None:

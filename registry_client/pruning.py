@@ -24,7 +24,7 @@ from registry_client.manifest import Manifest, decode_manifest
 from registry_client.registry import Registry
 from registry_client.remembered import MANIFESTS
 
-_SUFFIXES: Final = frozenset({".onnx", ".profile"})
+_SUFFIXES: Final = frozenset({".onnx", ".profile", ".optimised"})
 
 Key = tuple[str, str]
 
@@ -82,7 +82,7 @@ def prune(
             gone += _remove([copy.place])
     needed = _digests(left)
     gone += _remove(
-        file for file in _files(cache) if file.stem not in needed and now - file.stat().st_mtime >= keep
+        file for file in _files(cache) if _digest(file) not in needed and now - file.stat().st_mtime >= keep
     )
     return Removed(gone, _make_room(cache, left, named, most))
 
@@ -96,7 +96,7 @@ def _make_room(cache: Path, copies: list[_Copy], named: AbstractSet[Key], most: 
     for file in sorted(sizes, key=lambda file: file.stat().st_mtime):
         if total <= most:
             break
-        if file.stem not in bound:
+        if _digest(file) not in bound:
             total -= sizes[file]
             removed += _remove([file])
     return removed
@@ -116,11 +116,16 @@ def _copies(cache: Path) -> Iterator[_Copy]:
 
 
 def _files(cache: Path) -> list[Path]:
-    """Models and profiles, and what a copying that was killed has left of them."""
+    """Models (published, optimised), profiles, and what a copying that was killed has left of them."""
     try:
         return [path for path in cache.iterdir() if _SUFFIXES & set(path.suffixes)]
     except FileNotFoundError:
         return []
+
+
+def _digest(file: Path) -> str:
+    """The digest that a file's name begins with; nothing for what a copying that was killed has left."""
+    return file.name.partition(".")[0]
 
 
 def _digests(copies: Iterator[_Copy] | Collection[_Copy]) -> set[str]:

@@ -12,7 +12,7 @@ from driftgate import show
 from driftgate.cli.options import json_option, operator_option
 from driftgate.remote import Api, part
 from driftgate.verbs import TaughtGroup
-from gateway.views import Models, ModelView
+from gateway.views import Models, ModelView, RunView
 from groundwork import decoders
 from monitor.retries import printable
 from rollouts.route import UNLOADED
@@ -20,6 +20,8 @@ from rollouts.route import UNLOADED
 if TYPE_CHECKING:
     from registry_client.manifest import Manifest
     from registry_client.signature import TensorSpec
+
+_LONG_SECONDS = 0.25
 
 
 @click.group(
@@ -138,9 +140,16 @@ def _tell_view(view: ModelView) -> None:
         click.echo("\n".join([f"  {first}", *(f"    {other}" for other in others)]))
     for version, run in view.runs.items():
         most = f", up to {run.batch_rows} rows" if run.mode == "batched" else ""
-        click.echo(f"  version {version} runs {run.mode}{most}: {run.reason}")
+        click.echo(f"  version {version} runs {run.mode}{most}: {run.reason}{_opening(run)}")
     if "" in view.faults:
         click.echo(f"{click.style('!', fg='yellow')} {view.faults['']}")
+
+
+def _opening(run: RunView) -> str:
+    """How long it took to open, where that took long or was made short."""
+    if not run.copied and run.opening_seconds < _LONG_SECONDS:
+        return ""
+    return f"; opened in {run.opening_seconds:.2f} s{' from its optimised copy' * run.copied}"
 
 
 def _option(value: Any) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.cgroups import memory
+from groundwork.cgroups import memory, spare_memory
 
 PHYSICAL = 64 << 30
 NONE = "9223372036854771712\n"
@@ -55,3 +55,51 @@ def test_without_cgroups_the_machine_s_memory_is_all_there_is(tmp_path: Path) ->
     """Where no file can be read there is no limit but the machine's."""
     assert memory(PHYSICAL, tmp_path / "no", tmp_path / "file") == PHYSICAL
     assert 0 < memory(PHYSICAL) <= PHYSICAL
+
+
+MEMINFO = "MemTotal:  1000 kB\nMemAvailable:  4096 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "wanted"),
+    [
+        ("", {}, 4096 << 10),
+        ("0::/\n", {"memory.max": "max", "memory.current": "99"}, 4096 << 10),
+        (
+            "0::/a\n",
+            {
+                "a/memory.max": "1000000",
+                "a/memory.current": "700000",
+                "a/memory.stat": "anon 5\ninactive_file 9\n",
+            },
+            300_009,
+        ),
+        ("0::/a\n", {"a/memory.max": "1000000", "a/memory.current": "1000001"}, 0),
+        (
+            "9:memory:/x\n",
+            {
+                "memory/x/memory.limit_in_bytes": "1000",
+                "memory/x/memory.usage_in_bytes": "900",
+                "memory/x/memory.stat": "inactive_file 1\ntotal_inactive_file 30\n",
+            },
+            130,
+        ),
+    ],
+)
+def test_memory_to_spare_is_what_the_tightest_limit_leaves(
+    tmp_path: Path, own: str, files: dict[str, str], wanted: int
+) -> None:
+    """Pages of files that are given back when they are wanted count as free."""
+    for name, content in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (tmp_path / "own").write_text(own)
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    assert spare_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "own") == wanted
+
+
+def test_where_nothing_can_be_read_no_memory_is_to_spare(tmp_path: Path) -> None:
+    """Who cannot tell takes none; here something can be read."""
+    assert spare_memory(tmp_path / "no", tmp_path / "no", tmp_path / "no") == 0
+    assert spare_memory() > 0

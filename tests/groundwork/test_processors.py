@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.processors import processors
+from groundwork.processors import kind_of_processor, processors
 
 
 def tree(folder: Path, own: str, **files: str) -> tuple[Path, Path]:
@@ -65,3 +65,16 @@ def test_without_cgroups_the_affinity_is_all_there_is(tmp_path: Path) -> None:
     """Where no file can be read the answer is what the scheduler allows."""
     assert processors(tmp_path / "no", tmp_path / "file", 5) == 5.0
     assert processors(tmp_path / "no", tmp_path / "file") >= 1.0
+
+
+def test_a_kind_of_processor_is_its_model_and_instruction_sets(tmp_path: Path) -> None:
+    """Its number and its speed at the moment say nothing of the kind, and only the first one is asked."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(
+        "processor\t: 0\nmodel name\t: A\ncpu MHz\t: 2100.0\nflags\t: avx\n\nprocessor\t: 1\nflags\t: sse\n"
+    )
+    told = kind_of_processor(cpuinfo)
+    assert told.splitlines()[1:] == ["model name\t: A", "flags\t: avx"]
+    cpuinfo.write_text(cpuinfo.read_text().replace("2100", "900"))
+    assert kind_of_processor(cpuinfo) == told
+    assert kind_of_processor(tmp_path / "none") == told.splitlines()[0]

@@ -55,6 +55,19 @@ def test_what_is_gone_leaves_after_its_time(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / MANIFESTS).iterdir()] == ["m@2.json"]
 
 
+def test_an_optimised_copy_stays_as_long_as_its_graph(tmp_path: Path) -> None:
+    """It is named by the graph's digest, and leaves with the version."""
+    _, (one,) = filled(tmp_path, "1")
+    beside = [tmp_path / f"{one.stem}.engine.all.optimised{suffix}" for suffix in ("", ".json")]
+    for path in beside:
+        path.touch()
+        os.utime(path, (NOW, NOW))
+    later = NOW + 2 * KEEP_SECONDS
+    assert prune(tmp_path, empty(tmp_path), {("m", "1")}, later) == Removed()
+    assert prune(tmp_path, empty(tmp_path), set(), later + 2 * KEEP_SECONDS) == Removed(gone=4)
+    assert not any(path.exists() for path in beside)
+
+
 def test_an_unread_registry_removes_nothing(tmp_path: Path) -> None:
     """Nobody knows then what is gone."""
 

@@ -64,9 +64,9 @@ class Gateway(Program):
         return [slot for slot in read_slots(self.data / "slots") if slot.alive and slot.place >= 0]
 
     def worker_pids(self) -> list[int]:
-        """The process numbers of the supervisor's children."""
+        """The process numbers of the supervisor's children, but for one that only rewrites a graph."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
+        return [int(pid) for pid in children.split() if not _rewrites(pid)]
 
     def resident(self) -> int:
         """Bytes in memory, of all workers."""
@@ -127,3 +127,11 @@ class Gateway(Program):
     def incarnation(self, prediction_id: str) -> int:
         """The worker incarnation that gave this id."""
         return PredictionIds(load_key(self.data)).decode(bytes.fromhex(prediction_id))[0]
+
+
+def _rewrites(pid: str) -> bool:
+    """Whether this process makes an optimised copy."""
+    try:
+        return b"gateway.rewriting" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
