@@ -31,6 +31,7 @@ from groundwork.terminal import ignore_stops, open_terminal
 from groundwork.tracing import open_tracer
 from monitor import api
 from monitor.access import LOOK_SECONDS, AccessControl
+from monitor.courier import widen
 from monitor.delivery import Dispatcher
 from monitor.desk import Desk
 from monitor.errors import MonitorError
@@ -102,6 +103,7 @@ async def _run(
     """Assemble, serve, and take apart in the reverse order."""
     stop = asyncio.Event()
     running = asyncio.get_running_loop()
+    widen(running)
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
     log = program_log(settings.messages, SystemClock())

@@ -6,6 +6,7 @@ Refuses to know: why it is carried, and what follows from the answer.
 import asyncio
 import importlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 _NS: Final = 1_000_000_000
 _AGENT: Final = "driftgate/0 (+webhooks)"
 _REFUSED: Final = 300
+_THREADS: Final = 256
+"""Far more than posts go on at once: of one that is given up while its receiver's name is looked up, the
+thread stays until a name server has been waited for. asyncio has six on two processors.
+"""
+
+
+def widen(loop: asyncio.AbstractEventLoop) -> None:
+    """Give the loop threads enough for every name that is looked up, and for whoever else wants one."""
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "waiting"))
 
 
 class Courier:
