@@ -1,5 +1,6 @@
 """How `driftgate up` and its gateway agree on changed settings, over the gateway's standard input.
 
+    gateway → us    ready           every worker answers; signals are heeded
     gateway → us    read            somebody wants a reload; what do the settings say now?
     us → gateway    Settings        them, and those given before; or why not
     gateway → us    taken           workers answer by them; or `kept`: nothing was changed
@@ -40,12 +41,22 @@ MONITOR_HELD: Final = ("host", "port", "data", "models")
 
 
 class Reloading:
-    """Our end; `given` are the settings in force, `taken` is told those that come into force."""
+    """Our end; `given` are the settings in force, `taken` is told those that come into force.
 
-    def __init__(self, given: Given, read: Read, taken: Callable[[Given], object]) -> None:
+    `ready` is called whenever a gateway is.
+    """
+
+    def __init__(
+        self,
+        given: Given,
+        read: Read,
+        taken: Callable[[Given], object],
+        ready: Callable[[], object] = lambda: None,
+    ) -> None:
         self._given = given
         self._read = read
         self._taken = taken
+        self._ready = ready
         self._offered: Given | None = None
 
     async def serve(self, ours: socket.socket) -> None:
@@ -59,6 +70,8 @@ class Reloading:
                 elif word == b"taken" and self._offered is not None:
                     self._given = self._offered
                     self._taken(self._given)
+                elif word == b"ready":
+                    self._ready()
         writer.close()
 
     async def _offer(self) -> bytes:

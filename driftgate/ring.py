@@ -3,7 +3,8 @@
 1. Both are started at once; the ready file is written when both answer.
 2. A program that dies is started again, at once and then after growing waits, on the ports it had.
 3. SIGHUP, or the operator's wish: the gateway takes up changed settings, then the monitor is started again
-   with its own, if they changed (`driftgate.reloading`). SIGUSR1: the gateway replaces its workers.
+   with its own, if they changed (`driftgate.reloading`). SIGUSR1: the gateway replaces its workers. One that
+   is starting is told when it is ready: before, a signal would end it.
 4. SIGTERM or SIGINT: the gateway drains and flushes its log, then the monitor reads to the end of it and
    checkpoints. A second signal ends both at once.
 
@@ -68,9 +69,11 @@ class Ring:
         self._given = given
         self._folder = folder
         self._tell = tell
-        self._reloading = Reloading(given, reread, self._take_up)
+        self._reloading = Reloading(given, reread, self._take_up, self._gateway_heeds)
         self._lines: set[asyncio.Task[None]] = set()
         self._renewing = False
+        self._heeds = False
+        self._untold: set[signal.Signals] = set()
         self._found: Addresses | None = None
         self._stopping = asyncio.Event()
         self._programs = {name: self._program(name) for name in ("gateway", "monitor")}
@@ -83,8 +86,17 @@ class Ring:
         self._stopping.set()
 
     def tell_gateway(self, number: signal.Signals) -> None:
-        """Hand a signal on to the gateway."""
-        self._programs["gateway"].signal(number)
+        """Hand a signal on to the gateway, once both programs have answered and as soon as it heeds it."""
+        self._untold.add(number)
+        self._tell_gateway()
+
+    def _tell_gateway(self) -> None:
+        while self._heeds and self._found is not None and self._untold:
+            self._programs["gateway"].signal(self._untold.pop())
+
+    def _gateway_heeds(self) -> None:
+        self._heeds = True
+        self._tell_gateway()
 
     async def run(self, ready: Callable[[Addresses], None]) -> int:
         """Keep both until `stop`; returns the exit code. ProgramError when one does not start."""
@@ -125,6 +137,8 @@ class Ring:
         )
         self._found = found
         self._hold_ports()
+        self._tell_gateway()
+        self._renew_monitor()
         return found
 
     async def _answer(self, name: str) -> Any:
@@ -147,8 +161,12 @@ class Ring:
         changed = given.monitor != self._given.monitor
         self._given = given
         self._hold_ports()
-        if changed:
-            self._renewing = True
+        self._renewing |= changed
+        self._renew_monitor()
+
+    def _renew_monitor(self) -> None:
+        """Let it be started again, if settings of its own changed; not before it has answered."""
+        if self._renewing and self._found is not None:
             self._programs["monitor"].signal(signal.SIGTERM)
 
     def _hold_ports(self) -> None:
@@ -172,6 +190,8 @@ class Ring:
         while True:
             began = time.monotonic()
             code = await self._programs[name].wait()
+            if name == "gateway":
+                self._heeds = False
             if self._stopping.is_set():
                 return
             renewed = name == "monitor" and self._renewing

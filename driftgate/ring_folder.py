@@ -3,9 +3,10 @@
     up-XXXXXXXX/    lock (held by `up`), gateway.json, monitor.json, gateway.ready, monitor.ready,
                     in-force.json (what the programs tell of their settings)
 
-Rules: it is locked before it has its name, so a folder without a held lock belongs to the dead and may be
-removed by whoever comes next. It may hold secrets, as the settings do: nothing of it outlives its `up`, but
-for one that was killed, until the next start or repair.
+Rules: one at a time makes or removes such a folder, so one without a held lock belongs to the dead and may be
+removed by whoever comes next, and of two that start at once the second is refused before it starts anything:
+else each might take what the other's programs want. It may hold secrets, as the settings do: nothing of it
+outlives its `up`, but for one that was killed, until the next start or repair.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any, Final
 import msgspec
 
 from groundwork import decoders
-from groundwork.files import FolderLock, lock_is_held
+from groundwork.errors import LockedError
+from groundwork.files import LOCK_NAME, FolderLock, in_turn, lock_is_held
 
 PREFIX: Final = "up-"
 _PORTS: Final = (
@@ -40,22 +42,33 @@ class _Place(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def ring_folder(data: Path) -> Iterator[Path]:
-    """A new folder, which is removed at the end; those of the dead are removed now. OSError."""
-    remove_dead(data)
-    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=data))
-    try:
+    """A new folder, which is removed at the end; those of the dead are removed now.
+
+    OSError; LockedError where another `up` of this data folder lives.
+    """
+    with in_turn(data):
+        _remove_dead(data)
+        for living in filter(lock_is_held, data.glob(f"{PREFIX}*")):
+            raise LockedError(
+                f"{data} is in use by another `driftgate up` ({living / LOCK_NAME} is locked); stop that one "
+                "first, or name another --data"
+            )
+        made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=data))
         lock = FolderLock.acquire(made)
-        made = made.rename(data / made.name.removeprefix("."))
-        try:
-            yield made
-        finally:
-            lock.release()
+    try:
+        yield made
     finally:
+        lock.release()
         shutil.rmtree(made, ignore_errors=True)
 
 
 def remove_dead(data: Path) -> list[Path]:
     """Remove what killed `up`s left in a data folder; what was removed."""
+    with in_turn(data):
+        return _remove_dead(data)
+
+
+def _remove_dead(data: Path) -> list[Path]:
     dead = [path for path in sorted(data.glob(f"{PREFIX}*")) if not lock_is_held(path)]
     for path in dead:
         shutil.rmtree(path, ignore_errors=True)

@@ -39,25 +39,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     ready_file: Path | None = given.ready_file
 
-    def ready(addresses: Addresses) -> None:
-        if ready_file is not None:
-            write_atomic(ready_file, msgspec.json.encode(addresses))
-
     try:
         settings = decoders.json_of(GatewaySettings).decode(given.settings.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201  the one line of a program that cannot run
         return 1
     try:
-        source = _asking() if given.ask else _reading(given.settings)
+        line = socket.socket(fileno=os.dup(0)) if given.ask else None
+        source = _reading(given.settings) if line is None else _asking(line)
         file: Path | None = given.in_force
         if file is not None:
             source = msgspec.structs.replace(source, in_force=lambda: msgspec.json.decode(file.read_bytes()))
-        return supervisor.run(settings, ready, source)
+        return supervisor.run(settings, lambda addresses: _tell(addresses, ready_file, line), source)
     except (DriftgateError, OSError) as error:
         fault = said_of(error) if isinstance(error, OSError) else error
         program_log(settings.messages, SystemClock()).error("gateway-failed", fault=fault)
         return 1
+
+
+def _tell(addresses: Addresses, ready_file: Path | None, line: socket.socket | None) -> None:
+    """Every worker answers: say so in the file, and to whoever started us."""
+    if ready_file is not None:
+        write_atomic(ready_file, msgspec.json.encode(addresses))
+    if line is not None:
+        line.sendall(b"ready\n")
 
 
 _GONE: Final = b'{"error": "whoever started the gateway is gone; start it again with the new settings"}'
@@ -72,9 +77,8 @@ class _Offer(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-def _asking() -> Reload:
-    """Settings from whoever started us (see `driftgate.reloading`): standard input is a socket to it."""
-    line = socket.socket(fileno=os.dup(0))
+def _asking(line: socket.socket) -> Reload:
+    """Settings from whoever started us (see `driftgate.reloading`), to whom standard input is a socket."""
     answers = line.makefile("rb")
 
     def read(current: GatewaySettings) -> GatewaySettings:

@@ -18,7 +18,7 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -118,6 +118,17 @@ def allocate_parts(descriptor: int, parts: Iterable[tuple[int, int]]) -> bool:
             return False
         raise
     return True
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Hold a folder while what is in it is looked at and changed: of two who do so at once, one waits."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class FolderLock:

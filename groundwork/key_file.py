@@ -14,11 +14,10 @@ A changed file that cannot be read changes nothing: the keys in force stay in fo
 Refuses to know: what keys open.
 """
 
-import contextlib
-import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ import msgspec
 
 from groundwork import decoders, marks
 from groundwork.errors import SettingsError
-from groundwork.files import write_atomic
+from groundwork.files import in_turn, write_atomic
 from groundwork.keys import Key, KeyBook
 from groundwork.logs import Log
 
@@ -81,15 +80,9 @@ def _decoded(path: Path, content: bytes) -> KeyBook:
     raise KeyFileError(f"keys.file: {path}: {found}; {_MEND}")
 
 
-@contextlib.contextmanager
-def changing(path: Path) -> Iterator[None]:
-    """Hold the file's folder while the file is read and saved: of two who change it at once, one waits."""
-    descriptor = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def changing(path: Path) -> AbstractContextManager[None]:
+    """Hold the file's folder while the file is read and saved."""
+    return in_turn(path.resolve().parent)
 
 
 def save(path: Path, keys: Iterable[Key]) -> None:

@@ -26,8 +26,9 @@ class Gateway:
     def __init__(self) -> None:
         self.now: Given | Exception = CHANGED
         self.taken: list[Given] = []
+        self.ready = asyncio.Event()
         self._ours, theirs = socket.socketpair()
-        self.reloading = Reloading(GIVEN, self._read, self.taken.append)
+        self.reloading = Reloading(GIVEN, self._read, self.taken.append, self.ready.set)
         self.serving = asyncio.create_task(self.reloading.serve(theirs))
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -71,6 +72,13 @@ async def test_settings_are_in_force_once_the_gateway_has_taken_them(gateway: Ga
     await gateway.say("taken")
     assert (await gateway.read())["given"]["stop"]["delay"] == 1.0
     assert gateway.taken == [CHANGED]
+
+
+async def test_a_gateway_says_when_it_is_ready(gateway: Gateway) -> None:
+    """Its word for that is heard, and asks for nothing."""
+    await gateway.say("ready")
+    assert "settings" in await gateway.read()
+    assert gateway.ready.is_set()
 
 
 async def test_what_cannot_be_honoured_is_said(gateway: Gateway) -> None:

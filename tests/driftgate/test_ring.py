@@ -70,19 +70,25 @@ class Up:
 
 
 @pytest.fixture
-async def up(tmp_path: Path) -> AsyncIterator[Up]:
-    """A running ring over one model, in a folder with files named like our packages."""
+async def up_later(tmp_path: Path) -> AsyncIterator[Up]:
+    """A ring over one model, not started yet, in a folder with files named like our packages."""
     (tmp_path / "models").mkdir()
     models.publish(open_registry(tmp_path / "models"), "m", "1", models.logistic(2))
     for name in ("gateway", "monitor", "driftgate"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for ours')\n")
     ring = Up(tmp_path)
     try:
-        await ring.start()
         yield ring
     finally:
         await ring.program.stop(SECONDS)
         ring.log.close()
+
+
+@pytest.fixture
+async def up(up_later: Up) -> Up:
+    """A running ring."""
+    await up_later.start()
+    return up_later
 
 
 async def ask(url: str) -> httpx.Response:
@@ -170,6 +176,33 @@ async def test_a_stop_before_it_is_ready_is_a_stop(tmp_path: Path, numbers: list
     assert not list(tmp_path.glob("data/up-*"))  # noqa: ASYNC240  one look at a local folder
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+async def test_a_wish_before_it_is_ready_waits_until_it_is(up_later: Up, number: signal.Signals) -> None:
+    """Who asks for changed settings, or new workers, while the gateway starts ends nothing, and has them."""
+    await up_later.program.start()
+    await until(lambda: bool(list(up_later.folder.glob("data/up-*/monitor.json"))), "it has begun", SECONDS)
+    os.kill(up_later.program.pid, number)
+    await up_later.program.ready(up_later.ready_file, SECONDS)
+    done = "settings-reloaded" if number == signal.SIGHUP else "workers-replacing"
+    await until(lambda: done in up_later.said(), "the wish is fulfilled", SECONDS)
+
+
+async def test_a_reload_before_the_monitor_answers_does_not_end_it(up_later: Up) -> None:
+    """A gateway that takes up changed settings while the monitor still starts is followed once it answers."""
+    await up_later.program.start()
+    ready = up_later.folder / "data"
+    await until(lambda: bool(_children(up_later.program.pid, "monitor")), "it has begun", SECONDS)
+    monitor = _child_of(up_later.program.pid, "monitor")
+    os.kill(monitor, signal.SIGSTOP)
+    await until(lambda: bool(list(ready.glob("up-*/gateway.ready"))), "the gateway answers", SECONDS)
+    operator = json.loads(next(ready.glob("up-*/gateway.ready")).read_bytes())["operator"]
+    up_later.config.write_text("monitor: {poll: 2s}\n")
+    _reload(operator)
+    os.kill(monitor, signal.SIGCONT)
+    await up_later.program.ready(up_later.ready_file, SECONDS)
+    await until(lambda: "take up changed settings" in up_later.said(), "the monitor follows", SECONDS)
+
+
 def _processes_of(folder: Path) -> list[str]:
     """The command lines that name a folder."""
     found = []
@@ -250,11 +283,19 @@ async def test_a_running_program_says_where_its_settings_came_from(up: Up) -> No
 
 def _child_of(parent: int, module: str) -> int:
     """The process number of the child that runs a module."""
+    children = _children(parent, module)
+    assert children, f"process {parent} has no child that runs {module}"
+    return children[0]
+
+
+def _children(parent: int, module: str) -> list[int]:
+    """The process numbers of the children that run a module."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    for child in children:
-        if f"\0{module}\0" in Path(f"/proc/{child}/cmdline").read_text():
-            return int(child)
-    raise AssertionError(f"process {parent} has no child that runs {module}")
+    return [int(child) for child in children if f"\0{module}\0" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def _reload(operator: str) -> None:
+    httpx.post(f"{operator}/v1/config/reload", trust_env=False, timeout=SECONDS).raise_for_status()
 
 
 def _told(url: str) -> Any:
