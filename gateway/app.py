@@ -41,9 +41,9 @@ from gateway.spans import core_of
 from gateway.steering import Steering
 from gateway.wear import IDLE_LOOKS
 from groundwork.clock import SystemClock
-from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import SlotsReader
 from groundwork.steady import steady
 from groundwork.tracing import open_tracer

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway import fleet_meters, queue_meters, rollout_meters
-from groundwork.counters import REFUSED as SERIES_REFUSED
-from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED
 from groundwork.metrics import Instrument, render
 from groundwork.ports import REFUSED
+from groundwork.series import SeriesKey
+from groundwork.series_table import REFUSED as SERIES_REFUSED
 from groundwork.slots import UNREADABLE, SlotsReader, totals
 from prediction_log.retention import free_bytes, log_bytes
 

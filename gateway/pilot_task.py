@@ -16,9 +16,9 @@ from typing import Final
 
 from gateway.judgement import conclude
 from groundwork.clock import Clock
-from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import SlotsReader
 from groundwork.steady import steady
 from rollouts import guards, judge, verbs

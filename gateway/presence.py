@@ -9,7 +9,8 @@ ports are open.
 from typing import Final
 
 from gateway.metrics import ANSWERING, APPLIED_REVISION, CONNECTIONS, FAILED, FOLLOWING
-from groundwork.counters import Counters, SeriesKey
+from groundwork.counters import Counters
+from groundwork.series import SeriesKey
 from groundwork.slots import SlotsReader
 
 _FOLLOWING_KEY: Final = SeriesKey(FOLLOWING, (), "gauge")

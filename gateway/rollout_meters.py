@@ -6,8 +6,8 @@ Rules: the store knows it, so however many workers there are, it is told once.
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol, get_args
 
-from groundwork.counters import SeriesKey
 from groundwork.metrics import Instrument
+from groundwork.series import SeriesKey
 from groundwork.steady import UNKNOWN, Steady
 from rollouts.rollout import LIVE, Rollout, State
 from rollouts.route import Route

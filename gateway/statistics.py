@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import metrics, queue_meters
-from groundwork.counters import SeriesKey
+from groundwork.series import SeriesKey
 from groundwork.slots import read_slots, totals
 
 Version = tuple[str, str]

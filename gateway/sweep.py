@@ -19,9 +19,9 @@ from typing import Final
 from gateway.metrics import GATHERED
 from groundwork.boot import is_past
 from groundwork.clock import Clock
-from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import SlotReading, gather, read_slots, retire
 from prediction_log.recovery import Taken
 

@@ -19,9 +19,9 @@ from typing import Final, get_args
 
 from gateway.causes import Cause
 from gateway.metrics import CACHE_REMOVED, LOG_LOST, LOG_SPOOLED, RESTARTS
-from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import Slot
 from prediction_log.frame import decode
 from prediction_log.reading import lost_rows

@@ -19,7 +19,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from groundwork.counters import RESERVED, Counters, SeriesKey
+from groundwork.counters import Counters
+from groundwork.series import SeriesKey
+from groundwork.series_table import RESERVED
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What `render` writes."""

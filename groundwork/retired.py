@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from groundwork.counters import SeriesKey
 from groundwork.files import write_atomic
+from groundwork.series import SeriesKey
 from groundwork.versioned import read_document
 
 _FORMAT: Final = 1

@@ -33,10 +33,12 @@ from typing import Final, Self
 import msgspec
 
 from groundwork.boot import boot_id, is_past
-from groundwork.counters import Counters, SeriesKey
+from groundwork.counters import Counters
 from groundwork.errors import LockedError, NewerStoreError, StoreError
 from groundwork.files import FolderLock, lock_is_held, write_atomic
 from groundwork.retired import Retired, read_retired, write_retired
+from groundwork.series import SeriesKey
+from groundwork.series_table import SeriesTable, open_table
 from groundwork.versioned import Step, read_document
 
 LARGEST: Final = 2**32 - 1
@@ -192,7 +194,7 @@ class SlotsReader:
 
     def __init__(self, slots_folder: Path) -> None:
         self._slots_folder = slots_folder
-        self._tables: dict[Path, Counters] = {}
+        self._tables: dict[Path, SeriesTable] = {}
         self._looking = threading.Lock()
 
     def read(self) -> list[SlotReading]:
@@ -220,12 +222,12 @@ class SlotsReader:
     def _counters_of(self, folder: Path) -> dict[SeriesKey, int]:
         table = self._tables.get(folder)
         if table is None:
-            table = self._tables[folder] = Counters.open(folder / "counters")
+            table = self._tables[folder] = open_table(folder / "counters")
         return table.read()
 
 
 def _counters_of(folder: Path) -> dict[SeriesKey, int]:
-    counters = Counters.open(folder / "counters")
+    counters = open_table(folder / "counters")
     try:
         return counters.read()
     finally:

@@ -16,13 +16,13 @@ import uvicorn
 from groundwork.allowance import Allowance
 from groundwork.clock import Clock
 from groundwork.connection import BoundedConnection
-from groundwork.counters import SeriesKey
 from groundwork.denials import DENIED, Audit
 from groundwork.gate import Gate, Guarded, Keys, api_scope
 from groundwork.http_config import config_of
 from groundwork.key_file import KeyFile
 from groundwork.logs import Log
 from groundwork.ports import REFUSED, Tls
+from groundwork.series import SeriesKey
 from monitor.metrics import key
 from monitor.settings import MonitorSettings
 

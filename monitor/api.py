@@ -28,11 +28,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from groundwork import decoders
-from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.listing import with_root
 from groundwork.metrics import render
 from groundwork.openmetrics import shown
+from groundwork.series import SeriesKey
 from monitor import access, events, metrics, outbox, reports, status, store, views
 from monitor.desk import Desk
 from monitor.errors import RequestError, UnknownError

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from groundwork.clock import Clock
-from groundwork.counters import SeriesKey
 from groundwork.errors import DriftgateError
+from groundwork.series import SeriesKey
 from monitor import metrics, status
 from monitor.delivery import Dispatcher
 from monitor.errors import UnknownError

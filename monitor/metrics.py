@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from groundwork.counters import SeriesKey
 from groundwork.metrics import Instrument
+from groundwork.series import SeriesKey
 
 FRAMES: Final = "driftgate_monitor_frames_total"
 ROWS: Final = "driftgate_monitor_rows_total"

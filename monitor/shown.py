@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from groundwork.counters import SeriesKey
 from groundwork.dates import rfc3339
+from groundwork.series import SeriesKey
 from monitor import metrics
 from monitor.watch import Watch
 from prediction_log.transport import START, Offset

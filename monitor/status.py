@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from groundwork.counters import SeriesKey
+from groundwork.series import SeriesKey
 from monitor import metrics
 from monitor.settings import MonitorSettings
 from monitor.shown import Snapshot, finite

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from groundwork.counters import SeriesKey
+from groundwork.series import SeriesKey
 from rollouts.rollout import Rollout
 from rollouts.route import Route
 

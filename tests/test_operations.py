@@ -9,7 +9,7 @@ import pytest
 
 from driftgate.cli.doctor import doctor
 from gateway.metrics import INSTRUMENTS as GATEWAY
-from groundwork.counters import REFUSED
+from groundwork.series_table import REFUSED
 from monitor.metrics import INSTRUMENTS as MONITOR
 
 ROOT: Final = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ from gateway.causes import cause_of
 from gateway.guards import CrashGuard, ErrorWatch, oom_kills, post, suspects
 from gateway.metrics import EXECUTING, LOADING
 from groundwork.clock import FakeClock
-from groundwork.counters import SeriesKey
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import SlotReading
 from rollouts import guards, spec_file, verbs
 from rollouts.history import Entry

@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
 from gateway.meters import ModelMeters
-from groundwork.counters import Counters, SeriesKey
+from groundwork.counters import Counters
 from groundwork.metrics import render
+from groundwork.series import SeriesKey
 from groundwork.slots import Slot, SlotsReader, retire
 from prediction_log.record import Arm
 

@@ -4,8 +4,8 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import rollout_meters
-from groundwork.counters import SeriesKey
 from groundwork.metrics import render
+from groundwork.series import SeriesKey
 from rollouts.rollout import Bake, Hold, Rollout, RolloutSpec, Step
 
 SECOND = 1_000_000_000

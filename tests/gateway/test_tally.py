@@ -6,8 +6,8 @@ from pathlib import Path
 from gateway.metrics import LOG_LOST, LOG_SPOOLED, RESTARTS
 from gateway.tally import CountedSink, Tally
 from groundwork.clock import FakeClock
-from groundwork.counters import SeriesKey
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import SlotReading, totals
 from prediction_log.memory import MemoryLog
 from prediction_log.recovery import Taken, take_over

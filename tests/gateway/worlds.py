@@ -24,8 +24,8 @@ from gateway.routing import lane_of
 from gateway.schedule import Measured, Schedule
 from gateway.settings import GatewaySettings
 from groundwork.clock import FakeClock
-from groundwork.counters import SeriesKey
 from groundwork.logs import Log
+from groundwork.series import SeriesKey
 from groundwork.slots import Slot, totals
 from prediction_log import frame
 from prediction_log.frame import Frame

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from groundwork.counters import Counters
 from groundwork.data_folder import NAME, Stamp, claim, ours, product_version, read_stamp
 from groundwork.errors import NewerStoreError, StoreError
 from groundwork.files import FolderLock
+from groundwork.series_table import open_table
 from groundwork.slots import Slot, read_slots
 from groundwork.versioned import read_document
 from tests.strangers import nobody, open_folder
@@ -68,7 +68,7 @@ def test_a_newer_slot_is_shown_with_its_fault(tmp_path: Path) -> None:
     table = reading.folder / "counters"
     table.write_bytes(table.read_bytes()[:8] + (2).to_bytes(8, "little") + table.read_bytes()[16:])
     with pytest.raises(NewerStoreError, match="format 1 or lower, found 2"):
-        Counters.open(table)
+        open_table(table)
     (reading,) = read_slots(tmp_path)
     assert "newer driftgate" in reading.fault
     (reading.folder / "slot.json").write_bytes(b'{"format": 3}')

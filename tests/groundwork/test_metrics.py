@@ -14,8 +14,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from groundwork.counters import REFUSED, Counters, SeriesKey
+from groundwork.counters import Counters
 from groundwork.metrics import CONTENT_TYPE, Histogram, Instrument, render
+from groundwork.series import SeriesKey
+from groundwork.series_table import REFUSED
 
 REQUESTS = Instrument("requests_total", "Requests answered.", labels=("model", "arm"))
 DEPTH = Instrument("depth", "Rows that wait.", "gauge")

@@ -10,9 +10,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics as gateway_metrics
-from groundwork.counters import SeriesKey
 from groundwork.metrics import CONTENT_TYPE, Instrument, render
 from groundwork.openmetrics import OPEN_CONTENT_TYPE, open_page, shown, wants_open
+from groundwork.series import SeriesKey
 from monitor import access
 from monitor import metrics as monitor_metrics
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundwork.counters import SeriesKey
 from groundwork.errors import StoreError
 from groundwork.retired import Retired, join_ranges, read_retired, write_retired
+from groundwork.series import SeriesKey
 
 HITS = SeriesKey("hits_total", (("a", "b"),))
 DEPTH = SeriesKey("depth", (), "gauge")

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule
 
 from groundwork import slots as module
-from groundwork.counters import REFUSED, SeriesKey
 from groundwork.errors import LockedError, StoreError
 from groundwork.retired import read_retired
+from groundwork.series import SeriesKey
+from groundwork.series_table import REFUSED
 from groundwork.slots import UNREADABLE, Slot, SlotsReader, read_slots, retire, totals
 from tests.counts import count
 

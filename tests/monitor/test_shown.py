@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.counters import SeriesKey
+from groundwork.series import SeriesKey
 from monitor import metrics
 from monitor.pipeline import Pipeline
 from monitor.shown import gauges, told

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from groundwork.counters import SeriesKey
+from groundwork.series import SeriesKey
 from rollouts.evidence import (
     EVIDENCE_ERRORS,
     EVIDENCE_REQUESTS,
