@@ -37,7 +37,7 @@ class Interface:
         """What JSON elements of every input are, where all inputs are alike in that."""
         self.outputs = tuple(Tensor(spec) for spec in signature.outputs)
         self.output_index = {spec.name: index for index, spec in enumerate(signature.outputs)}
-        self.batched = all(tensor.batched for tensor in self.inputs.values())
+        self.batched = bool(self.inputs) and all(tensor.batched for tensor in self.inputs.values())
         self.open_inputs = tuple(
             (tensor.name, max(1, math.prod(size for size in tensor.shape if size != -1)))
             for tensor in self.inputs.values()

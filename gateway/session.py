@@ -7,6 +7,7 @@ called from several threads at once.
 
 import ctypes
 import math
+import mmap
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.runtime import onnxruntime, open_session, runtime_errors
 from registry_client.errors import SignatureError
 from registry_client.graph import one_line
 from registry_client.signature import Datatype, Signature, numpy_dtype, signature_of
+from registry_client.value_info import check_ranks
 
 _LINE: Final = 300
 _IN_A_NODE: Final = "while running"
@@ -54,6 +56,7 @@ class Session:
         try:
             session = open_session(path, options, title=title)
             signature = signature_of(session.get_inputs(), session.get_outputs())
+            _check_ranks(path, signature)
         except LoadError:
             raise
         except SignatureError as error:
@@ -87,6 +90,11 @@ class Session:
 
 def _closed(_names: list[str], _feeds: dict[str, Array], _options: Any) -> list[Array]:
     raise RunError("this version was taken out of memory; ask again")
+
+
+def _check_ranks(path: Path, signature: Signature) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        check_ranks(signature, content)
 
 
 class BitsRun:

@@ -18,6 +18,7 @@ from registry_client.errors import MissingExtraError, PublishError, SignatureErr
 from registry_client.manifest import Task
 from registry_client.onnx_file import what_it_is
 from registry_client.signature import Datatype, Signature, TensorSpec, signature_of
+from registry_client.value_info import check_ranks
 
 _SILENT: Final = 4
 """onnxruntime's log severity "fatal": what it would print is in the error that we raise."""
@@ -40,11 +41,16 @@ _PLAINER: Final = (
         re.compile(r"protobuf parsing failed"),
         "it is no ONNX graph, or not the whole of one: export or fetch it again",
     ),
+    (
+        re.compile(r"Failed to construct locale with name:([^:\s]+)"),
+        (
+            "it asks for the locale {0}, which this system does not have; export it with another (skl2onnx: "
+            'options={{TfidfVectorizer: {{"locale": "C.UTF-8"}}}}), or install this one, where it is served '
+            "too"
+        ),
+    ),
 )
 """What onnxruntime says at length or without a way out, and what that means."""
-
-_LOCALE: Final = re.compile(r"Failed to construct locale with name:([^:\s]+)")
-"""How onnxruntime names a locale that the system does not have."""
 
 _WHOLE: Final = frozenset(
     {Datatype.BOOL, Datatype.BYTES, Datatype.INT8, Datatype.INT16, Datatype.INT32, Datatype.INT64}
@@ -95,7 +101,7 @@ def load_graph(model: bytes, called: str = "the graph") -> Graph:
 
     Raises:
         PublishError: these bytes are not a graph that onnxruntime loads.
-        SignatureError: it has inputs or outputs that are not plain tensors, or none.
+        SignatureError: it has inputs or outputs that are not plain tensors, or none, or an input has no rank.
     """
     # As it is imported it writes a device id and a database into home, unless it is told not to before.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -108,24 +114,13 @@ def load_graph(model: bytes, called: str = "the graph") -> Graph:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base of their own
-        why = what_it_is(model) or _locale_that_is_missing(error) or one_line(error)
+        why = what_it_is(model) or one_line(error)
         raise PublishError(f"{called} does not load: {why}") from error
     graph = Graph(session)
+    check_ranks(graph.signature, model)
     if not graph.signature.inputs or not graph.signature.outputs:
         raise SignatureError(f"{called} has no inputs or no outputs; export one with both")
     return graph
-
-
-def _locale_that_is_missing(error: BaseException) -> str:
-    """The locale that a graph puts texts in lower case by and that is not here; empty for another error."""
-    found = _LOCALE.search(str(error))
-    if found is None:
-        return ""
-    return (
-        f"it asks for the locale {found[1]}, which this system does not have; export it with another "
-        '(skl2onnx: options={TfidfVectorizer: {"locale": "C.UTF-8"}}), or install this one, where it is '
-        "served too"
-    )
 
 
 def read_outputs(signature: Signature) -> Reading:

@@ -135,7 +135,7 @@ def signature_of(inputs: Iterable[GraphNode], outputs: Iterable[GraphNode]) -> S
     """The signature of a loaded graph.
 
     Raises:
-        SignatureError: an input or output is not a plain tensor of a known datatype.
+        SignatureError: an input or output is not a plain tensor of a known datatype, or never has an element.
     """
     taken = tuple(_spec(node, "input") for node in inputs)
     given = tuple(_spec(node, "output") for node in outputs)
@@ -159,6 +159,11 @@ def _spec(node: GraphNode, role: str) -> TensorSpec:
         advice = "export with zipmap=False" if "map(" in node.type else "export plain tensors"
         raise SignatureError(f"{role} {node.name!r}: wanted a plain tensor, found {node.type}; {advice}")
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
+    if 0 in shape:
+        raise SignatureError(
+            f"{role} {node.name!r} has shape {list(shape)}, which is of no elements; leave that size open, "
+            "or take the tensor out of the graph"
+        )
     return TensorSpec(node.name, datatype, shape)
 
 

@@ -103,6 +103,27 @@ def renamed() -> bytes:
     return _model(nodes, [("s", "BYTES", [None])], [("s_bytes", "BYTES", [None])], {})
 
 
+def lower(locale: str) -> bytes:
+    """`x` BYTES [-1] comes out as `y` in lower case, as `locale` has it."""
+    nodes = [helper.make_node("StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale=locale)]
+    return _model(nodes, [("x", "BYTES", [None])], [("y", "BYTES", [None])], {})
+
+
+def constant() -> bytes:
+    """No input → `y` FP32 [3]: 1, 2 and 3, whoever asks."""
+    nodes = [helper.make_node("Identity", ["three"], ["y"])]
+    return _model(nodes, [], [("y", "FP32", [3])], {"three": np.array([1, 2, 3], np.float32)})
+
+
+def unranked(model: bytes, *inputs: str) -> bytes:
+    """The same graph, with nothing said of the dimensions of these inputs."""
+    found = onnx.load_from_string(model)
+    for value in found.graph.input:
+        if value.name in inputs:
+            value.type.tensor_type.ClearField("shape")
+    return bytes(found.SerializeToString())
+
+
 def publish(registry: Registry, name: str, version: str, model: bytes) -> Manifest:
     """Put these bytes under this version, as a manifest without a signature."""
     manifest = Manifest(

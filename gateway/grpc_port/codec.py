@@ -5,7 +5,7 @@ Our reading of what the protocol leaves open:
 * tensors travel raw (`raw_input_contents`, one per input, in order) or typed (`contents` of each), not both;
 * a typed tensor is in the one field that its datatype has; FP16 and BF16 have none and travel raw only;
 * an answer travels as its request did, or as the request's `binary_data_output` says; all of it raw where an
-  output has no typed form;
+  output has no typed form, or the request no input;
 * an empty string is a field that is not there; a parameter without a value too; an unsigned one is read;
 * shared memory is not offered.
 
@@ -96,7 +96,7 @@ class InferCodec:
             rows=rows_of(model, feeds),
             client_id=message.id or None,
             wanted=wanted_outputs(model, _choices(message.outputs)) if message.outputs else (),
-            binary=bool(raw) if as_asked is None else as_asked,
+            binary=bool(raw) or not message.inputs if as_asked is None else as_asked,
             parameters=parameters,
         )
 

@@ -12,7 +12,7 @@ from gateway.settings import GatewaySettings
 from prediction_log.record import Arm, Kept, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import ROW, World, call, request, world
-from tests.models import fragile_logistic, identity, logistic, lookup, reciprocal
+from tests.models import constant, fragile_logistic, identity, logistic, lookup, reciprocal
 
 BAD = [[5.0, *ROW[1:]]]
 
@@ -36,6 +36,16 @@ async def test_an_answer_is_in_the_slot(here: World) -> None:
     assert set(frame.array("revision").tolist()) == {1}
     assert set(frame.array("kept").tolist()) == {Kept.SAMPLE}
     assert frame.validity is None
+
+
+async def test_answers_of_a_model_without_inputs_are_recorded(here: World) -> None:
+    """Each request of it is one row, with what it was answered."""
+    await here.add("c", constant())
+    for _ in range(2):
+        answer = await here.client.post("/v2/models/c/infer", json={"inputs": []})
+        assert answer.status_code == 200, answer.text
+    (frame,) = here.frames(Kind.PREDICTION)
+    assert frame.array("y").tolist() == [[1, 2, 3]] * 2
 
 
 async def test_ids_differ_and_name_their_frames(here: World) -> None:

@@ -3,9 +3,9 @@
 import pickle
 from pathlib import Path
 
-from gateway.interface import Interface
+from gateway.interface import Interface, rows_of
 from tests.gateway.protocols.loading import opened
-from tests.models import logistic
+from tests.models import constant, logistic
 
 
 def test_a_loaded_version_travels_as_its_interface(tmp_path: Path) -> None:
@@ -17,3 +17,9 @@ def test_a_loaded_version_travels_as_its_interface(tmp_path: Path) -> None:
     assert found.signature == model.signature
     assert list(found.inputs) == list(model.inputs)
     assert found.batched == model.batched
+
+
+def test_a_request_without_inputs_is_one_row(tmp_path: Path) -> None:
+    """A model that takes nothing has no batch axis: whoever asks it asks once."""
+    model = opened(tmp_path, constant())
+    assert (model.batched, rows_of(model, {})) == (False, 1)

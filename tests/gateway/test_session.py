@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import InvalidInputError, LoadError, RunError
 from gateway.session import Session
-from tests.models import identity, logistic, lookup
+from tests.models import identity, logistic, lookup, lower, unranked
 
 
 def opened(folder: Path, graph: bytes) -> Session:
@@ -43,6 +43,21 @@ def test_weights_in_another_file_are_told_with_what_brings_them_in(tmp_path: Pat
         tensor.ClearField("raw_data")
     with pytest.raises(LoadError, match=r'"gone\.bin".*`driftgate push` the graph'):
         opened(tmp_path, graph.SerializeToString())
+
+
+def test_an_input_without_a_rank_is_told_with_what_gives_it_one(tmp_path: Path) -> None:
+    """A graph that says nothing of an input's dimensions is not taken for one of a scalar."""
+    graph = identity([("x", "FP32", [None, 3]), ("one", "FP32", [])])
+    assert opened(tmp_path, graph).signature.inputs[1].shape == ()
+    with pytest.raises(LoadError, match=r"^model m version 1: input 'x' has no shape, .*; give the graph's"):
+        opened(tmp_path, unranked(graph, "x"))
+
+
+def test_a_locale_that_is_not_here_is_told_with_what_to_do(tmp_path: Path) -> None:
+    """A graph that was exported where there are other locales is refused by the locale's name."""
+    graph = lower("xx_XX.UTF-8")
+    with pytest.raises(LoadError, match=r"it asks for the locale xx_XX\.UTF-8, which this system does not"):
+        opened(tmp_path, graph)
 
 
 def test_a_failing_node_and_refused_inputs_are_told_apart(tmp_path: Path) -> None:

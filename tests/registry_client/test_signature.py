@@ -91,6 +91,15 @@ def test_zipmap_is_refused() -> None:
         signature_of([], [Node("output_probability", "seq(map(int64,tensor(float)))", [])])
 
 
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_a_tensor_that_never_has_an_element_is_refused(role: str) -> None:
+    """A size that is always 0 is named with its tensor, for no request could carry it and no row keep it."""
+    nodes = {"input": [Node("x", "tensor(float)", [None, 2])], "output": [Node("y", "tensor(float)", [None])]}
+    nodes[role] = [Node("z", "tensor(float)", [None, 0])]
+    with pytest.raises(SignatureError, match=rf"{role} 'z' has shape \[-1, 0\], .*; leave that size open"):
+        signature_of(nodes["input"], nodes["output"])
+
+
 @pytest.mark.parametrize("datatype", list(Datatype))
 def test_every_datatype_has_a_numpy_name(datatype: Datatype) -> None:
     """Every datatype has a name that numpy understands, as little-endian."""

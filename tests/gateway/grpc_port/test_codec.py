@@ -16,7 +16,7 @@ from tests.counts import count
 from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, tensor, typed
 from tests.gateway.protocols.loading import opened
 from tests.gateway.worlds import ROW
-from tests.models import identity, logistic
+from tests.models import constant, identity, logistic
 
 REQUEST: Final = SERVICE.messages["ModelInferRequest"]
 VALUES: Final[dict[str, tuple[str, list[Any]]]] = {
@@ -100,6 +100,14 @@ async def test_an_answer_travels_as_its_request_did(there: Served) -> None:
         assert answer.outputs[0].HasField("contents") != is_raw
         names = [output.name for output in answer.outputs]
         assert names == ["label", "probabilities"]
+
+
+async def test_who_sends_no_input_is_answered_raw(there: Served) -> None:
+    """A request of a model without inputs is of neither form, and raw is what released clients read."""
+    await there.world.add("c", constant())
+    answer = await there.client.infer({"model_name": "c"})
+    assert answer.code is CODES.OK, answer.sentence
+    assert list(answer.message.raw_output_contents) == [np.array([1, 2, 3], "<f4").tobytes()]
 
 
 async def test_an_output_without_a_typed_form_makes_all_raw(there: Served) -> None:
