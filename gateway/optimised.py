@@ -91,13 +91,13 @@ def write(cache: Path, name: str, copy: Copy) -> None:
 def kept(cache: Path, name: str) -> Path | None:
     """The copy to open in place of the published graph, once its bytes are known to be right.
 
-    One that is damaged or gone is forgotten, so that it is wanted anew.
+    One that is damaged or gone, or whose record is, is forgotten, so that it is wanted anew.
     """
     copy, path = read(cache, name), cache / f"{name}{SUFFIX}"
-    if copy is None or copy.state != "kept":
+    if copy is not None and copy.state != "kept":
         return None
     with contextlib.suppress(OSError):
-        if digest_of(path) == copy.sha256:
+        if copy is not None and digest_of(path) == copy.sha256:
             return path
     with contextlib.suppress(OSError):
         (cache / f"{name}{RECORD}").unlink(missing_ok=True)

@@ -123,6 +123,7 @@ def _yield_to_others(memory: int, file: int) -> None:
     os.nice(_NICEST)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file, file))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the runtime ends itself where it gets no memory
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
 
