@@ -18,7 +18,7 @@ from groundwork.boot import boot_id
 from groundwork.clock import Clock
 from groundwork.errors import LockedError
 from groundwork.files import FolderLock
-from groundwork.slots import read_slots
+from groundwork.slot_readings import read_slots
 from prediction_log import deletion, spooling
 from prediction_log.deletion import Deleted, Request
 from prediction_log.ids import PredictionIds, load_key

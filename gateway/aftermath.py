@@ -14,7 +14,7 @@ from gateway.sweep import Sweeper
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
-from groundwork.slots import SlotReading
+from groundwork.slot_readings import SlotReading
 
 _SECOND = 1e9
 

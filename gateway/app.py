@@ -44,7 +44,7 @@ from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 from groundwork.series import SeriesKey
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from groundwork.steady import steady
 from groundwork.tracing import open_tracer
 from prediction_log.ids import PredictionIds, load_key

@@ -15,7 +15,7 @@ from gateway.run_settings import RunSettings
 from gateway.schedule import Schedule, seconds_for
 from gateway.views import Models, ModelView, RunView
 from groundwork.errors import DriftgateError
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from registry_client.registry import Registry
 from rollouts.route import Route, percent
 

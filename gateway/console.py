@@ -21,7 +21,7 @@ from gateway.presence import lagging
 from gateway.reconcile import Fleet
 from gateway.views import Done, History
 from groundwork.clock import Clock
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from groundwork.steady import steady
 from rollouts import spec_file, verbs
 from rollouts.errors import ConflictError, RouteError

@@ -19,7 +19,7 @@ from gateway.metrics import EXECUTING, LOADING
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
-from groundwork.slots import SlotReading
+from groundwork.slot_readings import SlotReading
 from rollouts import guards, verbs
 from rollouts.errors import RouteError
 from rollouts.history import Entry

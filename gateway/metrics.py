@@ -15,7 +15,7 @@ from groundwork.metrics import Instrument, render
 from groundwork.ports import REFUSED
 from groundwork.series import SeriesKey
 from groundwork.series_table import REFUSED as SERIES_REFUSED
-from groundwork.slots import UNREADABLE, SlotsReader, totals
+from groundwork.slot_readings import UNREADABLE, SlotsReader, totals
 from prediction_log.retention import free_bytes, log_bytes
 
 UNLOADED: Final = "unloaded"

@@ -19,7 +19,7 @@ from groundwork.clock import Clock
 from groundwork.errors import DriftgateError, NoRoomError
 from groundwork.logs import Log
 from groundwork.series import SeriesKey
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from groundwork.steady import steady
 from rollouts import guards, judge, verbs
 from rollouts.errors import ConflictError, EvidenceError, RouteError

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.metrics import ANSWERING, APPLIED_REVISION, CONNECTIONS, FAILED, FOLLOWING
 from groundwork.counters import Counters
 from groundwork.series import SeriesKey
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 
 _FOLLOWING_KEY: Final = SeriesKey(FOLLOWING, (), "gauge")
 

@@ -18,7 +18,7 @@ from gateway.console import Console, Wish
 from gateway.errors import LoadError, NotReadyError, UnknownModelError
 from gateway.presence import lagging
 from groundwork.clock import Clock
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from rollouts.route import Route
 
 PATIENCE_SECONDS: Final = 60.0

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway import metrics, queue_meters
 from groundwork.series import SeriesKey
-from groundwork.slots import read_slots, totals
+from groundwork.slot_readings import read_slots, totals
 
 Version = tuple[str, str]
 """(model, version)."""

@@ -21,8 +21,9 @@ from groundwork.boot import is_past
 from groundwork.clock import Clock
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
+from groundwork.retiring import gather, retire
 from groundwork.series import SeriesKey
-from groundwork.slots import SlotReading, gather, read_slots, retire
+from groundwork.slot_readings import SlotReading, read_slots
 from prediction_log.recovery import Taken
 
 RETIRE_SECONDS: Final = 60.0

@@ -30,7 +30,7 @@ import msgspec
 
 from groundwork.boot import is_past
 from groundwork.clock import Clock
-from groundwork.slots import SlotReading
+from groundwork.slot_readings import SlotReading
 from prediction_log.errors import FrameError
 from prediction_log.frame import Frame, decode, encode
 from prediction_log.layout import Head

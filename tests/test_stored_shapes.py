@@ -61,7 +61,7 @@ STORES: Final[Mapping[str, tuple[int, Mapping[str, str]]]] = {
         },
     ),
     "folder.json": (data_folder.FORMAT, {"": "groundwork.data_folder:Stamp"}),
-    "slot.json": (slots._FORMAT, {"": "groundwork.slots:_Place"}),
+    "slot.json": (slots.FORMAT, {"": "groundwork.slots:Place"}),
     "retired.json": (retired._FORMAT, {"": "groundwork.retired:Retired"}),
     "backup.json": (archive.FORMAT, {"": "driftgate.doctor.archive:Contents"}),
     "manifest.json": (manifest.FORMAT, {"": "registry_client.manifest:Manifest"}),

@@ -23,7 +23,7 @@ from groundwork.clock import Clock
 from groundwork.errors import DriftgateError, NewerStoreError, StoreError
 from groundwork.files import FolderLock, sync_folder
 from groundwork.retired import read_retired
-from groundwork.slots import read_slots
+from groundwork.slot_readings import read_slots
 from monitor.store import LOCK as MONITOR_LOCK
 from prediction_log import damage, segment_file
 from prediction_log.record import Kind, loss_schema

@@ -14,7 +14,7 @@ from driftgate.doctor.finding import Finding, Subject, fail, ok, one_line, warn
 from groundwork import data_folder
 from groundwork.database import Schema, open_database
 from groundwork.errors import DriftgateError, NewerStoreError, OlderStoreError
-from groundwork.slots import read_slots, totals
+from groundwork.slot_readings import read_slots, totals
 from monitor import store as monitor_store
 from prediction_log import segment_file
 from prediction_log.backlog import Backlog

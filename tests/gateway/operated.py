@@ -15,7 +15,7 @@ from gateway.reconcile import Reconciler
 from gateway.settings import PaceSettings
 from groundwork.errors import DriftgateError
 from groundwork.logs import Log
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from rollouts.follower import Follower
 from rollouts.store import SqliteStore
 from tests.gateway.worlds import World

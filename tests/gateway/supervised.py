@@ -19,7 +19,7 @@ from gateway.sweep import Sweeper
 from gateway.tally import Tally
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
-from groundwork.slots import totals
+from groundwork.slot_readings import totals
 from prediction_log.recovery import Taken
 from rollouts.store import SqliteStore
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.catalogue import Catalogue
 from gateway.schedule import Measured, Schedule
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from registry_client.directory import DirectoryRegistry
 from registry_client.memory import MemoryRegistry
 from rollouts.route import Route

@@ -14,7 +14,7 @@ from gateway.metrics import EXECUTING, LOADING
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.series import SeriesKey
-from groundwork.slots import SlotReading
+from groundwork.slot_readings import SlotReading
 from rollouts import guards, spec_file, verbs
 from rollouts.history import Entry
 from rollouts.store import SqliteStore

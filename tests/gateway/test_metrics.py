@@ -10,8 +10,10 @@ from gateway import metrics
 from gateway.meters import ModelMeters
 from groundwork.counters import Counters
 from groundwork.metrics import render
+from groundwork.retiring import retire
 from groundwork.series import SeriesKey
-from groundwork.slots import Slot, SlotsReader, retire
+from groundwork.slot_readings import SlotsReader
+from groundwork.slots import Slot
 from prediction_log.record import Arm
 
 

@@ -12,7 +12,8 @@ from gateway.reload import RestartError
 from groundwork.clock import FakeClock
 from groundwork.errors import DriftgateError, SettingsError
 from groundwork.openmetrics import OPEN_CONTENT_TYPE
-from groundwork.slots import Slot, SlotsReader
+from groundwork.slot_readings import SlotsReader
+from groundwork.slots import Slot
 from registry_client.memory import MemoryRegistry
 from rollouts.store import SqliteStore
 from tests.gateway.operated import STEPS, Bench

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from gateway.presence import Presence, lagging
-from groundwork.slots import Slot, SlotsReader
+from groundwork.slot_readings import SlotsReader
+from groundwork.slots import Slot
 
 
 def test_lagging_names_those_who_answer_by_an_older_route(tmp_path: Path) -> None:

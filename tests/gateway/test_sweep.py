@@ -9,7 +9,8 @@ from gateway.sweep import RETIRE_SECONDS, Sweeper
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.retired import read_retired
-from groundwork.slots import Slot, SlotReading, read_slots, totals
+from groundwork.slot_readings import SlotReading, read_slots, totals
+from groundwork.slots import Slot
 from prediction_log.errors import SegmentError
 from prediction_log.recovery import Taken
 

@@ -8,7 +8,7 @@ from gateway.tally import CountedSink, Tally
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.series import SeriesKey
-from groundwork.slots import SlotReading, totals
+from groundwork.slot_readings import SlotReading, totals
 from prediction_log.memory import MemoryLog
 from prediction_log.recovery import Taken, take_over
 from tests.prediction_log.samples import columns, make_frame, row_file

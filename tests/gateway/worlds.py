@@ -26,7 +26,8 @@ from gateway.settings import GatewaySettings
 from groundwork.clock import FakeClock
 from groundwork.logs import Log
 from groundwork.series import SeriesKey
-from groundwork.slots import Slot, totals
+from groundwork.slot_readings import totals
+from groundwork.slots import Slot
 from prediction_log import frame
 from prediction_log.frame import Frame
 from prediction_log.ids import PredictionIds

@@ -10,7 +10,8 @@ from groundwork.data_folder import NAME, Stamp, claim, ours, product_version, re
 from groundwork.errors import NewerStoreError, StoreError
 from groundwork.files import FolderLock
 from groundwork.series_table import open_table
-from groundwork.slots import Slot, read_slots
+from groundwork.slot_readings import read_slots
+from groundwork.slots import Slot
 from groundwork.versioned import read_document
 from tests.strangers import nobody, open_folder
 

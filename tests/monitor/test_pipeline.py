@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from groundwork.clock import FakeClock
-from groundwork.slots import SlotReading
+from groundwork.slot_readings import SlotReading
 from monitor import metrics
 from monitor.pipeline import Pipeline, states
 from monitor.status import problems, status

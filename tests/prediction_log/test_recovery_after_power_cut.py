@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from groundwork.clock import FakeClock
-from groundwork.slots import SlotReading
+from groundwork.slot_readings import SlotReading
 from prediction_log.frame import Frame, decode
 from prediction_log.memory import MemoryLog
 from prediction_log.reading import Reader, lost_rows

@@ -16,7 +16,7 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.settings import GatewaySettings
-from groundwork.slots import SlotReading, read_slots
+from groundwork.slot_readings import SlotReading, read_slots
 from prediction_log.frame import Frame, decode
 from prediction_log.ids import PredictionIds, load_key
 from prediction_log.record import Kind

@@ -6,7 +6,7 @@ from typing import Any
 
 from groundwork.clock import FakeClock
 from groundwork.data_folder import read_stamp
-from groundwork.slots import read_slots, totals
+from groundwork.slot_readings import read_slots, totals
 from monitor.pipeline import Pipeline, states
 from monitor.store import load_incidents, open_store
 from prediction_log.frame import decode

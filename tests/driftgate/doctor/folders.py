@@ -9,7 +9,8 @@ from typing import Final
 
 from groundwork.clock import FakeClock
 from groundwork.data_folder import claim
-from groundwork.slots import Slot, retire
+from groundwork.retiring import retire
+from groundwork.slots import Slot
 from monitor.pipeline import Pipeline
 from monitor.store import open_store
 from prediction_log.ids import load_key

@@ -18,7 +18,8 @@ from driftgate.doctor.restore import restore
 from driftgate.errors import CommandError
 from groundwork.clock import SystemClock
 from groundwork.errors import DriftgateError, NewerStoreError, StoreError
-from groundwork.slots import Slot, read_slots
+from groundwork.slot_readings import read_slots
+from groundwork.slots import Slot
 from prediction_log.frame import decode
 from prediction_log.record import Kind
 from prediction_log.recovery import recover_slot

@@ -27,7 +27,8 @@ from gateway.settings import GatewaySettings, GrpcSettings, PortSettings
 from groundwork.clock import FakeClock, SystemClock
 from groundwork.errors import LockedError
 from groundwork.files import FolderLock
-from groundwork.slots import Slot, read_slots, totals
+from groundwork.slot_readings import read_slots, totals
+from groundwork.slots import Slot
 from monitor.settings import MonitorSettings
 from prediction_log import damage
 from prediction_log.frame import decode

@@ -22,7 +22,7 @@ from groundwork.clock import FakeClock
 from groundwork.data_folder import Stamp, claim, product_version, read_stamp
 from groundwork.database import Schema, open_database
 from groundwork.errors import NewerStoreError, StoreError
-from groundwork.slots import read_slots, totals
+from groundwork.slot_readings import read_slots, totals
 from monitor import store as monitor_store
 from monitor.settings import MonitorSettings
 from prediction_log import segment_file

@@ -22,7 +22,7 @@ from groundwork.denials import Audit
 from groundwork.gate import Gate, Keys
 from groundwork.keys import OPERATE, KeyBook, create
 from groundwork.logs import Log
-from groundwork.slots import SlotsReader
+from groundwork.slot_readings import SlotsReader
 from registry_client.memory import MemoryRegistry
 from tests.gateway.operated import STEPS, Bench
 from tests.gateway.worlds import World
