@@ -36,14 +36,16 @@ PATIENCE_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.005
 HISTORY_LIMIT: Final = 1000
 
-OWN: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+OWN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "start": frozenset({"candidate", "spec"}),
-        "set-weight": frozenset({"weight", "hold"}),
-        "undo": frozenset({"to"}),
+        "candidate": ("start",),
+        "spec": ("start",),
+        "weight": ("set-weight",),
+        "hold": ("set-weight",),
+        "to": ("promote", "undo"),
     }
 )
-"""What only one verb goes by; to pass over it at another would do something else than was wished."""
+"""Which verbs go by a field; to pass over it at another would do something else than was wished."""
 
 Advised = tuple[verbs.Verb, tuple[str, ...]]
 """A verb, and advice about what it was asked to do, one line each."""
@@ -59,9 +61,9 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an acting verb.
 
     `who` and `why` go into history. `candidate` and `spec` (a rollout file's document) belong to start,
-    `weight` (percent) and `hold` (pause there) to set-weight, `to` (the version that is to answer everything;
-    else one change back) to undo. `revision` makes the edit conditional: it is
-    made only while the route stands at that revision.
+    `weight` (percent) and `hold` (pause there) to set-weight, `to` (the version that is to answer everything)
+    to promote (else whatever is on trial) and undo (else one change back). `revision` makes the edit
+    conditional: it is made only while the route stands at that revision.
     """
 
     who: str = ""
@@ -150,7 +152,7 @@ class Console:
             to = wish.to if wish.to is not None else await self._off_loop(self._way_back, model)
             return verbs.undo(to, wish.why), ()
         plain: dict[str, verbs.Verb] = {
-            "promote": verbs.promote,
+            "promote": verbs.promote if wish.to is None else verbs.promote_version(wish.to),
             "pause": verbs.pause(wish.why),
             "resume": verbs.resume,
             "load": verbs.load,
@@ -230,10 +232,10 @@ class Console:
 
 def _check_fits(name: str, wish: Wish) -> None:
     """MalformedError for a field of another verb."""
-    for verb, fields in OWN.items():
-        for field in sorted(fields):
-            if verb != name and getattr(wish, field) != getattr(Wish(), field):
-                raise MalformedError(f"{name} takes no `{field}`, which belongs to {verb}; leave it out")
+    for field, takers in OWN.items():
+        if name not in takers and getattr(wish, field) != getattr(Wish(), field):
+            owners = " and ".join(takers)
+            raise MalformedError(f"{name} takes no `{field}`, which belongs to {owners}; leave it out")
 
 
 def _share(percentage: float | str) -> int:

@@ -67,9 +67,19 @@ def set_weight(route: Route, weight: int) -> Route:
     return _next(route, weight=weight)
 
 
-def promote(route: Route) -> Route:
-    """Return the route with the candidate as stable and the old stable as previous; its rollout stays."""
+def promote(route: Route, to: str | None = None) -> Route:
+    """Return the route with the candidate as stable and the old stable as previous; its rollout stays.
+
+    RouteError where nothing is on trial, or another version than `to`, if that is named.
+    """
+    if to is not None and to == route.stable and route.candidate is None:
+        raise RouteError(f"route of {route.model!r}: version {to} is stable already, and nothing is on trial")
     candidate = _candidate(route, "promote")
+    if to not in {None, candidate}:
+        raise RouteError(
+            f"route of {route.model!r}: cannot promote version {to[:40]}, version {candidate} is on trial; "
+            "promote that one if you mean it, or abort it first"
+        )
     return _next(
         route,
         stable=candidate,

@@ -99,6 +99,16 @@ def promote(route: Route, rollout: Rollout | None, now: int) -> Change:
     return Change(after, baking, "promote")
 
 
+def promote_version(to: str) -> Verb:
+    """As `promote`, and RouteError where the candidate is not version `to`."""
+
+    def verb(route: Route, rollout: Rollout | None, now: int) -> Change:
+        edits.promote(route, to)
+        return promote(route, rollout, now)
+
+    return verb
+
+
 def pause(reason: str = "") -> Verb:
     """Stay on the step until somebody resumes; a proven regression still goes back.
 

@@ -117,12 +117,18 @@ def set_weight(model: str, percent: str, *, hold: bool, **common: Any) -> None:
     _act(model, "set-weight", common, weight=percent, hold=hold)
 
 
-@rollout.command(examples=('driftgate rollout promote fraud --reason "checked by hand"',))
+@rollout.command(examples=('driftgate rollout promote fraud --to 2 --reason "checked by hand"',))
 @click.argument("model")
+@click.option(
+    "--to", "version", metavar="N", help="The version that you mean; refused where another one is on trial."
+)
 @acting
-def promote(model: str, **common: Any) -> None:
-    """Make the candidate stable now, without waiting for more evidence."""
-    _act(model, "promote", common)
+def promote(model: str, *, version: str | None, **common: Any) -> None:
+    """Make the candidate stable now, without waiting for more evidence.
+
+    Without --to that is whatever is on trial when the command arrives.
+    """
+    _act(model, "promote", common, to=version)
 
 
 @rollout.command(examples=('driftgate rollout pause fraud --reason "release freeze"',))

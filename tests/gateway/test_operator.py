@@ -47,6 +47,16 @@ async def test_a_start_comes_with_advice(bench: Bench) -> None:
     assert (await bench.done("start", candidate="2"))["advice"] == []
 
 
+async def test_a_promotion_that_names_its_version_promotes_no_other(bench: Bench) -> None:
+    """Refused while another version is on trial; nothing has changed then."""
+    await bench.done("start", candidate="2", spec=STEPS)
+    refused = await bench.act("promote", to="3")
+    assert (refused.status_code, refused.json()["code"]) == (409, "bad-route")
+    assert "cannot promote version 3, version 2 is on trial" in refused.json()["error"]
+    assert (await bench.get("/v1/rollouts/m"))["revision"] == 2
+    assert (await bench.done("promote", to="2"))["status"]["stable"] == "2"
+
+
 async def test_abort_goes_back(bench: Bench) -> None:
     """An aborted rollout leaves stable alone, and the status says how it ended."""
     await bench.done("start", candidate="2", spec=STEPS)
@@ -78,6 +88,8 @@ async def test_names_workers_that_have_not_applied(bench: Bench) -> None:
     [
         ("abort", {}, 409, "bad-route"),
         ("promote", {}, 409, "bad-route"),
+        ("promote", {"to": "1"}, 409, "bad-route"),
+        ("promote", {"to": "2"}, 409, "bad-route"),
         ("undo", {}, 409, "bad-route"),
         ("pause", {}, 409, "bad-route"),
         ("set-weight", {}, 400, "malformed"),

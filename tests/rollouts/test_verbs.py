@@ -153,6 +153,12 @@ def test_a_rollout_from_start_to_end() -> None:
     assert steps == [2, 3, 4, 5]
 
 
+def test_a_promotion_may_name_what_it_promotes() -> None:
+    """Where that version is on trial it does what any promotion does."""
+    done = [verbs.start(SPEC, "2"), verbs.advance]
+    assert after(*done, verbs.promote_version("2")) == after(*done, verbs.promote)
+
+
 def test_each_rollout_draws_its_own_requests() -> None:
     """The salt is the rollout's id, so a second rollout does not meet the first one's victims again."""
     first = after(verbs.start(SPEC, "2"))
@@ -230,6 +236,10 @@ def test_undo_in_a_step_drops_the_candidate() -> None:
         ([verbs.advance], "no rollout is live; start one first"),
         ([verbs.abort()], "nothing to abort"),
         ([verbs.promote], "nothing is being rolled out"),
+        ([verbs.promote_version("2")], "nothing is being rolled out"),
+        ([verbs.promote_version("1")], "version 1 is stable already, and nothing is on trial"),
+        ([verbs.start(SPEC, "2"), verbs.promote_version("3")], "cannot promote version 3, version 2 is on"),
+        ([verbs.start(SPEC, "2"), verbs.promote_version("1")], "cannot promote version 1, version 2 is on"),
         ([verbs.undo("1")], "is stable already"),
         ([verbs.undo("2")], "undo cannot lead to version 2, only to 1"),
         ([verbs.start(SPEC, "2"), verbs.start(SPEC, "3")], "rollout m-2-2 is progressing; abort it"),

@@ -1,11 +1,15 @@
 """`driftgate rollout`: what is refused before anybody is asked, and what is said of an edit."""
 
+import http.server
+import threading
+from typing import Any
+
 import click
 import httpx
 import msgspec
 import pytest
 
-from driftgate.__main__ import MISUSED, run
+from driftgate.__main__ import FAILED, MISUSED, run
 from driftgate.cli.rollout import answers, tell, tell_done, whole_history
 from driftgate.remote import Api
 from gateway.views import Done
@@ -144,6 +148,32 @@ def test_a_long_history_is_shown_to_its_end() -> None:
     assert found["after"] == 2500
     assert [row["sequence"] for row in whole_history(api, "m", 2498)["history"]] == [2499, 2500]
     assert whole_history(api, "m", 2500) == {"history": [], "after": 2500}
+
+
+def test_a_promotion_says_which_version_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands behind --to is sent, and a refusal of another candidate is told in its words."""
+    asked: list[tuple[str, Any]] = []
+
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            wish = msgspec.json.decode(self.rfile.read(int(self.headers["content-length"])))
+            asked.append((self.path, wish))
+            self.send_response(409)
+            self.end_headers()
+            self.wfile.write(b'{"error": "version 3 is on trial", "code": "bad-route"}')
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = ["--operator", f"http://127.0.0.1:{server.server_port}", "--actor", "ada"]
+        assert run(["rollout", "promote", "m", "--to", "2", *place]) == FAILED
+        assert run(["rollout", "promote", "m", *place]) == FAILED
+        server.shutdown()
+    told = {"who": "ada", "why": ""}
+    assert asked == [("/v1/rollouts/m/promote", {**told, "to": "2"}), ("/v1/rollouts/m/promote", told)]
+    assert "version 3 is on trial" in capsys.readouterr().err
 
 
 def test_who_watches_gets_no_json(capsys: pytest.CaptureFixture[str]) -> None:
