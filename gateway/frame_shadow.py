@@ -23,11 +23,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from gateway import metrics
 from gateway.beside import Job, cheap_rows, competes
 from gateway.frame_runs import ROWS, Chosen, Found, Wanted, chosen, jobs, run, wanted
 from gateway.journal import Journal
 from gateway.meters import Evidence
+from gateway.pairing import count_dropped, pair_series
 from gateway.routing import Lane
 from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
@@ -94,7 +94,7 @@ class FrameShadow:
             if ways is not None:
                 self._reached[head.stream] = head.end
                 if head.skipped:
-                    self._drop(ways[-1], "unrecorded", head.skipped)
+                    count_dropped(self._counters, ways[-1].beside, "unrecorded", head.skipped)
                 self._accept(body, ways)
         self._flushed.set()
         if self._queue and self._work is None:
@@ -169,7 +169,7 @@ class FrameShadow:
         for way in ways:
             looked = wanted(frame, way, way.left_out)
             way.met(looked.met)
-            self._drop(way, "bytes", looked.requests + looked.odd)
+            count_dropped(self._counters, way.beside, "bytes", looked.requests + looked.odd)
 
     def _age(self) -> None:
         """A flush has passed: end the ways by which nothing more can come."""
@@ -186,7 +186,7 @@ class FrameShadow:
             return True
         if now - since < LONGEST_S:
             return False
-        self._drop(way, "unrecorded", owed)
+        count_dropped(self._counters, way.beside, "unrecorded", owed)
         return True
 
     async def _follow_all(self) -> None:
@@ -206,7 +206,7 @@ class FrameShadow:
         try:
             await self._follow(body, way)
         except Exception as error:  # noqa: BLE001  see above
-            self._drop(way, "fault", read_head(memoryview(body)).rows)
+            count_dropped(self._counters, way.beside, "fault", read_head(memoryview(body)).rows)
             said = {"message": "a frame's shadow runs failed as nobody foresaw", "exception": error}
             asyncio.get_running_loop().call_exception_handler(said)
 
@@ -215,11 +215,11 @@ class FrameShadow:
         looked, given = await loop.run_in_executor(self._pool, self._read, body, way, left_out)
         way.met(looked.met)
         if looked.odd:
-            self._drop(way, "unrecorded", looked.odd)
+            count_dropped(self._counters, way.beside, "unrecorded", looked.odd)
         if given is None:
             return
         if competes(way.beside, way.answered):
-            self._drop(way, "busy", looked.requests)
+            count_dropped(self._counters, way.beside, "busy", looked.requests)
             return
         if not cheap_rows(way.beside.schedule):  # any more
             await self._one_by_one(list(jobs(way, given)))
@@ -251,7 +251,7 @@ class FrameShadow:
         sides = (given.outputs, found.outputs)
         stable, candidate = sides if pair[0] is way.answered else sides[::-1]
         self._journal.paired_rows(pair, way.arm, given.meta, stable, candidate)
-        self._values[self._shadow.series(pair, "ok")] += found.requests
+        self._values[pair_series(self._counters, pair, "ok")] += found.requests
         if way.evidence is not None:
             self._values[way.evidence.requests] += found.requests
         await asyncio.sleep(0)
@@ -268,10 +268,6 @@ class FrameShadow:
         for job in odd:
             await self._shadow.room(job)
             self._shadow.offer(job)
-
-    def _drop(self, way: Way, reason: str, requests: int) -> None:
-        labels = {"model": way.beside.name, "version": way.beside.version, "reason": reason}
-        self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += requests
 
 
 def _hold(way: Way) -> None:

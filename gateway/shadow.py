@@ -22,14 +22,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import msgspec
-
-from gateway import memory, metrics
-from gateway.beside import AT_ONCE, Job, Outcome, cheap_rows, competes, run
+from gateway import memory
+from gateway.beside import AT_ONCE, Job, Outcome, competes, run
 from gateway.journal import Journal
 from gateway.model import LoadedModel
+from gateway.pairing import Pairing, count_dropped
 from gateway.run_settings import ShadowSettings
-from gateway.schedule import Schedule
 from groundwork.counters import Counters
 
 GATHER_S: Final = 0.005
@@ -40,19 +38,6 @@ _SHARE: Final = 8
 """The part of all that wait that is taken at once, where it is more than AT_ONCE."""
 GIVEN_WAY: Final = 4
 """Turns in which requests came before jobs have one."""
-_MOST_OPENED: Final = 64
-
-
-class Course(msgspec.Struct, frozen=True, gc=False):
-    """The jobs that one version answered and another runs: their pair, where its good runs are counted.
-
-    `cheap`: the most rows of a job that is cheap, by this `schedule`.
-    """
-
-    pair: tuple[LoadedModel, LoadedModel]
-    good: int
-    schedule: Schedule
-    cheap: int
 
 
 class Shadow:
@@ -60,11 +45,11 @@ class Shadow:
 
     def __init__(self, journal: Journal, counters: Counters, settings: ShadowSettings) -> None:
         self._journal = journal
+        self._pairing = Pairing(journal, counters)
         self._counters = counters
         self._values = counters.values
         self._settings = settings
         self._pool = ThreadPoolExecutor(1, "shadow", initializer=memory.yield_to_others)
-        self._courses: dict[tuple[LoadedModel, LoadedModel], Course] = {}  # by who answered, who runs beside
         self._cheap: list[Job] = []
         self._dear: list[Job] = []
         self._offered = self._seen = self._passed = 0
@@ -80,16 +65,17 @@ class Shadow:
         """Take the job up soon, or drop it and count that where the budget is used up."""
         self._offered += 1
         if competes(job.beside, job.answered):
-            self._drop(job, "busy")
+            count_dropped(self._counters, job.beside, "busy")
             return
         if self.full(job):
-            self._drop(job, "waiting" if self._held >= self._settings.max_waiting else "bytes")
+            reason = "waiting" if self._held >= self._settings.max_waiting else "bytes"
+            count_dropped(self._counters, job.beside, reason)
             return
         self._held += 1
         self._bytes += job.size
         job.answered.hold()
         job.beside.hold()
-        course = self._course(job)
+        course = self._pairing.course(job)
         if course is not None and job.rows <= course.cheap:
             self._cheap.append(job)
             if not self._coming:
@@ -206,7 +192,7 @@ class Shadow:
 
     def _count_lost(self, jobs: Sequence[Job], error: Exception) -> None:
         for job in jobs:
-            self._drop(job, "fault")
+            count_dropped(self._counters, job.beside, "fault")
         said = {"message": "shadow runs failed as nobody foresaw", "exception": error}
         asyncio.get_running_loop().call_exception_handler(said)
 
@@ -226,22 +212,12 @@ class Shadow:
 
     async def _open(self, batch: Sequence[Job]) -> None:
         """In the thread: the streams of pairs that are new. A version that is held keeps those it has."""
-        if len(self._courses) > _MOST_OPENED:
-            waiting = {(job.answered, job.beside) for job in self._cheap}
-            self._courses = {course: self._courses[course] for course in waiting}
+        self._pairing.bound(self._cheap)
         loop = asyncio.get_running_loop()
         for job in batch:
-            if self._course(job) is None:
+            if self._pairing.course(job) is None:
                 await loop.run_in_executor(self._pool, self._journal.open_pairs, *job.pair)
-                good, schedule = self.series(job.pair, "ok"), job.beside.schedule
-                self._courses[job.answered, job.beside] = Course(
-                    job.pair, good, schedule, cheap_rows(schedule)
-                )
-
-    def _course(self, job: Job) -> Course | None:
-        """That of the job; None where it is new, or its version is run in another way by now."""
-        course = self._courses.get((job.answered, job.beside))
-        return course if course is not None and course.schedule is job.beside.schedule else None
+                self._pairing.begin(job)
 
     async def _run_away(self, batch: list[Job]) -> None:
         """Run them in the thread; who is recorded is taken out of the batch."""
@@ -278,7 +254,7 @@ class Shadow:
         for job in jobs:
             if competes(job.beside, job.answered):
                 self._let_go(job)
-                self._drop(job, "busy")
+                count_dropped(self._counters, job.beside, "busy")
             else:
                 batch.append(job)
         return batch
@@ -295,49 +271,6 @@ class Shadow:
         for job in jobs:  # first, whatever may go wrong with one of them
             self._let_go(job)
         try:
-            self._record_all(jobs, outcomes)
+            self._pairing.record(jobs, outcomes)
         except Exception as error:  # noqa: BLE001  see rule 6
             self._count_lost(jobs, error)
-
-    def _record_all(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
-        courses = {(job.answered, job.beside) for job in jobs}
-        if len(courses) == 1 and self._plainly(self._courses[courses.pop()], jobs, outcomes):
-            return
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            self._record(job, outcome)
-
-    def _plainly(self, course: Course, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> bool:
-        """Record pairs of one course at once; False, and nothing done, where one is not plain."""
-        found = [outcome for outcome in outcomes if outcome is not None]
-        if len(found) != len(jobs) or any(job.rows != 1 for job in jobs):
-            return False
-        given = [job.outputs for job in jobs]
-        stable, candidate = (given, found) if course.pair[0] is jobs[0].answered else (found, given)
-        if not self._journal.paired_plainly(course.pair, [job.noted for job in jobs], stable, candidate):
-            return False
-        self._values[course.good] += len(jobs)
-        for job in jobs:
-            if job.evidence is not None:
-                self._values[job.evidence.requests] += 1
-        return True
-
-    def _record(self, job: Job, outcome: Outcome) -> None:
-        course = self._courses[job.answered, job.beside]
-        pair = course.pair
-        stable, candidate = (job.outputs, outcome) if pair[0] is job.answered else (outcome, job.outputs)
-        self._journal.paired(pair, job.noted, stable, candidate, job.rows)
-        self._values[course.good if outcome is not None else self.series(pair, "failed")] += 1
-        if job.evidence is not None:
-            self._values[job.evidence.requests] += 1
-            if outcome is None:
-                self._values[job.evidence.errors] += 1
-
-    def series(self, pair: tuple[LoadedModel, LoadedModel], outcome: str) -> int:
-        """Where pairs of (stable, candidate) with this outcome are counted."""
-        stable, candidate = pair
-        labels = {"model": stable.name, "stable": stable.version, "candidate": candidate.version}
-        return self._counters.series(metrics.PAIRS, {**labels, "outcome": outcome})
-
-    def _drop(self, job: Job, reason: str) -> None:
-        labels = {"model": job.beside.name, "version": job.beside.version, "reason": reason}
-        self._values[self._counters.series(metrics.SHADOW_DROPPED, labels)] += 1
