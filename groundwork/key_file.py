@@ -39,7 +39,19 @@ class KeyFileError(SettingsError):
 
 
 def load(path: Path) -> KeyBook:
-    """The keys of a file; KeyFileError naming it when it cannot be read, or others may change it."""
+    """The keys of a file; KeyFileError where `read` raises one, and where they cannot stand together."""
+    keys = read(path)
+    try:
+        return KeyBook(keys)
+    except SettingsError as error:
+        raise KeyFileError(f"keys.file: {path}: {error}") from None
+
+
+def read(path: Path) -> tuple[Key, ...]:
+    """What stands in a file, too many or alike as its keys may be: for who lists them, or takes some out.
+
+    KeyFileError naming the file when it cannot be read, or others may change it.
+    """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _FORBIDDEN:
@@ -61,21 +73,19 @@ def load(path: Path) -> KeyBook:
     return _decoded(path, content)
 
 
-def _decoded(path: Path, content: bytes) -> KeyBook:
+def _decoded(path: Path, content: bytes) -> tuple[Key, ...]:
     try:
         # In two steps: a moment may stand there as YAML's own kind or as a text.
         document = msgspec.yaml.decode(content) if content.strip() else ()
-        book = KeyBook(decoders.converted(document, tuple[Key, ...]))
+        keys = decoders.converted(document, tuple[Key, ...])
         doubt = marks.doubt(content, is_read=True)
     except msgspec.ValidationError as error:
         found = f"wanted a list of keys, but {marks.misfit(error, content)}"
     except marks.UNREADABLE as error:
         found = f"wanted YAML, but {marks.unreadable(error, content)}"
-    except SettingsError as error:
-        raise KeyFileError(f"keys.file: {path}: {error}") from None
     else:
         if doubt is None:
-            return book
+            return keys
         found = doubt
     raise KeyFileError(f"keys.file: {path}: {found}; {_MEND}")
 

@@ -131,7 +131,7 @@ def _check_unlike(keys: Iterable[Key], what: str, of: Callable[[Key], str]) -> N
         other = seen.get(of(key))
         if other is not None:
             raise SettingsError(
-                f"the keys {other.name} ({other.id}) and {key.name} ({key.id}) have the same {what}; "
-                "remove one, and create it anew where it is wanted"
+                f"the keys {other.name} ({other.id}) and {key.name} ({key.id}) have the same {what}; revoke "
+                f"{key.id} (`driftgate config keys revoke`), and create a key anew where it is wanted"
             )
         seen[of(key)] = key

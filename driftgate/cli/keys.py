@@ -94,8 +94,12 @@ def create_key(
 @config_option
 @json_option
 def list_keys(file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
-    """List the keys of the file: who, for what, until when. No text of a key is there to be shown."""
-    found = key_file.load(_path(file, config_file)).keys
+    """List the keys of the file: who, for what, until when. No text of a key is there to be shown.
+
+    Keys that cannot stand together are listed too, and then why no program takes the file.
+    """
+    path = _path(file, config_file)
+    found = key_file.read(path)
     if as_json:
         show.facts({"keys": [_facts(key) for key in found]})
     else:
@@ -112,6 +116,7 @@ def list_keys(file: Path | None, config_file: Path | None, *, as_json: bool) -> 
             for key in found
         ]
         show.table(("ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "RATE", "AT ONCE"), rows)
+    key_file.load(path)
 
 
 @keys.command("revoke", examples=("driftgate config keys revoke 1f0c93ab",))
@@ -120,26 +125,39 @@ def list_keys(file: Path | None, config_file: Path | None, *, as_json: bool) -> 
 @config_option
 @json_option
 def revoke_key(key: str, file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
-    """Take KEY, an id or a name that one key has, out of the file; it is refused within a second."""
+    """Take KEY, an id or a name that one key has, out of the file; it is refused within a second.
+
+    That mends a file too in which keys stand that cannot stand together: all that have the id are taken out.
+    """
     path = _path(file, config_file)
     with key_file.changing(path):
-        revoked = _revoke(path, key)
+        revoked, left = _revoke(path, key)
     if as_json:
         show.facts({"id": revoked.id, "name": revoked.name, "file": str(path)})
     else:
         click.echo(f"{click.style('✔', fg='green')} key {revoked.id} ({revoked.name}) is revoked")
+    for one in left:
+        if one.hash == revoked.hash:
+            click.echo(
+                f"{click.style('!', fg='yellow')} key {one.id} ({one.name}) has the same secret: who has the "
+                f"one can write the other; revoke {one.id} as well, and create a key anew",
+                err=True,
+            )
+    key_file.load(path)
 
 
-def _revoke(path: Path, key: str) -> Key:
-    held = key_file.load(path).keys
-    named = [one for one in held if key in (one.id, one.name)]
-    if len(named) != 1:
+def _revoke(path: Path, key: str) -> tuple[Key, list[Key]]:
+    """The key that is taken out, and those that are left."""
+    held = key_file.read(path)
+    named = [one for one in held if one.id == key] or [one for one in held if one.name == key]
+    if len({one.id for one in named}) != 1:
         raise CommandError(
             f"{path}: wanted one key that is called {key!r}, found {len(named)}; "
             "name its id, as `driftgate config keys list` shows it"
         )
-    key_file.save(path, (one for one in held if one is not named[0]))
-    return named[0]
+    left = [one for one in held if one.id != named[0].id]
+    key_file.save(path, left)
+    return named[0], left
 
 
 def _after(now: dt.datetime, written: str) -> dt.datetime:

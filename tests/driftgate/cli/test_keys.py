@@ -4,10 +4,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from driftgate.__main__ import run
 from groundwork import key_file
+from groundwork.errors import SettingsError
+from groundwork.keys import MOST_KEYS, Key, create
+from tests.keys import NOW
 
 
 def test_create_list_revoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,6 +43,58 @@ def test_a_name_of_two_keys_revokes_neither(tmp_path: Path, capsys: pytest.Captu
     assert run(["config", "keys", "revoke", "a", *file]) == 1
     assert "wanted one key that is called 'a', found 2" in capsys.readouterr().err
     assert len(key_file.load(tmp_path / "keys.yaml").keys) == 2
+
+
+def _alike(path: Path, *keys: Key) -> list[str]:
+    """A file of these keys, whatever they have in common; the arguments that name it."""
+    key_file.save(path, keys)
+    with pytest.raises(SettingsError):
+        key_file.load(path)
+    return ["--file", str(path)]
+
+
+def test_a_secret_that_stands_twice_is_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that no program takes is listed with the reason, and taken again when one key is revoked."""
+    one, _ = create("one", ["infer"], NOW)
+    two = msgspec.structs.replace(one, id="00000002", name="two")
+    file = _alike(tmp_path / "keys.yaml", one, two)
+    assert run(["config", "keys", "list", *file]) == 1
+    listed = capsys.readouterr()
+    assert {one.id, two.id} <= set(listed.out.split())
+    assert "have the same secret; revoke 00000002 (`driftgate config keys revoke`)" in listed.err
+    assert run(["config", "keys", "revoke", "00000002", *file]) == 0
+    told = capsys.readouterr()
+    assert "✔ key 00000002 (two) is revoked" in told.out
+    assert f"key {one.id} (one) has the same secret" in told.err
+    assert key_file.load(tmp_path / "keys.yaml").keys == (one,)
+
+
+def test_an_id_that_stands_twice_is_revoked_whole(tmp_path: Path) -> None:
+    """No key of that id is left that would still open something."""
+    one, _ = create("one", ["infer"], NOW)
+    two, _ = create("two", ["infer"], NOW)
+    file = _alike(tmp_path / "keys.yaml", one, msgspec.structs.replace(two, id=one.id), one, two)
+    assert run(["config", "keys", "revoke", one.id, *file]) == 0
+    assert key_file.load(tmp_path / "keys.yaml").keys == (two,)
+
+
+def test_of_too_many_keys_some_can_be_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as they are too many that is said, and when they are not the file is taken."""
+    keys = [create(f"k{number}", ["infer"], NOW)[0] for number in range(MOST_KEYS + 2)]
+    file = _alike(tmp_path / "keys.yaml", *keys)
+    assert run(["config", "keys", "revoke", "k0", *file]) == 1
+    assert f"wanted at most {MOST_KEYS} keys, found {MOST_KEYS + 1}" in capsys.readouterr().err
+    assert run(["config", "keys", "revoke", "k1", *file]) == 0
+    assert len(key_file.load(tmp_path / "keys.yaml").keys) == MOST_KEYS
+
+
+def test_an_id_is_meant_before_a_name(tmp_path: Path) -> None:
+    """A key that is called as another one's id is not taken for it."""
+    one, _ = create("one", ["infer"], NOW)
+    two, _ = create(one.id, ["infer"], NOW)
+    key_file.save(tmp_path / "keys.yaml", [one, two])
+    assert run(["config", "keys", "revoke", one.id, "--file", str(tmp_path / "keys.yaml")]) == 0
+    assert key_file.load(tmp_path / "keys.yaml").keys == (two,)
 
 
 def test_the_file_of_the_settings_is_used_and_made(tmp_path: Path) -> None:
