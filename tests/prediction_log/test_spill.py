@@ -237,6 +237,24 @@ def test_a_request_without_room_on_the_disk_is_counted(tmp_path: Path) -> None:
     assert [(frame.rows, frame.skipped) for frame in frames(log)] == [(0, 9)]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_request_that_no_segment_could_hold_is_counted(tmp_path: Path, begun: bool) -> None:  # noqa: FBT001
+    """Its rows are lost and told; nothing is allocated for them, and what comes after it is in the log."""
+    file, log, rows = opened(tmp_path), MemoryLog(), 1 << 24
+    if begun:
+        spill = file.begin_large({}, rows)
+        assert spill is not None
+        assert not spill.write()
+        file.end_large(spill, rows)
+    else:
+        file.append({}, rows)
+    assert file.lost_by == {"full": 0, "oversized": rows}
+    file.append(samples.columns(rows, 2), 2)
+    drain(file, log)
+    assert times(log) == [rows, rows + 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["1.rows"]
+
+
 def test_a_large_request_leaves_the_disk_its_reserve(tmp_path: Path) -> None:
     """A file of its own takes no more of the disk than a row file may; the rows are lost and told."""
     file, log = samples.row_file(tmp_path, row_capacity=CAPACITY, reserve_bytes=1 << 60), MemoryLog()
