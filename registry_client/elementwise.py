@@ -30,7 +30,7 @@ class Step(msgspec.Struct, frozen=True):
     operand: tuple[float, ...] = ()
 
 
-_KNOWN: Final[Mapping[str, tuple[Step, ...]]] = {
+KNOWN: Final[Mapping[str, tuple[Step, ...]]] = {
     "absolute": (Step("Abs"),),
     "cos": (Step("Cos"),),
     "exp": (Step("Exp"),),
@@ -57,9 +57,9 @@ def steps_of(function: Any, where: str) -> tuple[Step, ...]:
     if function is None:
         return ()
     name = getattr(function, "__name__", repr(function))
-    if isinstance(function, np.ufunc) and name in _KNOWN:
-        return _KNOWN[name]
-    known = ", ".join(f"np.{one}" for one in _KNOWN)
+    if isinstance(function, np.ufunc) and name in KNOWN:
+        return KNOWN[name]
+    known = ", ".join(f"np.{one}" for one in KNOWN)
     raise ConversionError(
         f"{where}: what {name} computes cannot be read; use one of numpy's functions {known}, or compute it "
         "before the model, on both sides"

@@ -16,6 +16,7 @@ from monitor.detectors.detector import DETECTORS
 from monitor.events import DATA
 from prediction_log.transports import TRANSPORTS
 from registry_client.backends import BACKENDS
+from registry_client.elementwise import KNOWN
 from rollouts.judge import METRICS
 from tests import sources
 
@@ -116,6 +117,13 @@ def test_every_table_is_in_the_page_for_newcomers_and_every_entry_is_told() -> N
     for table, entries in TABLES.items():
         assert f"`{table}`" in adding
         assert [name for name in entries if f"`{name}`" not in told] == [], table
+
+
+def test_every_function_that_can_be_published_is_told() -> None:
+    """docs/publishing.md names the functions of numpy that have an operator in ONNX, and no other."""
+    page = (ROOT / "docs" / "publishing.md").read_text()
+    told = re.findall(r"FunctionTransformer of one of numpy's functions \(([^)]*)\)", page)
+    assert [names.split(", ") for names in told] == [sorted(KNOWN)]
 
 
 def test_the_page_for_newcomers_names_files_that_exist() -> None:
