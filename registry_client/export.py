@@ -6,9 +6,8 @@ closest one says where it differs. A ready graph is only run. It knows no regist
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,22 +22,13 @@ from registry_client.errors import (
     RegistryError,
     SignatureError,
 )
-from registry_client.graph import Graph, Reading, load_graph, one_line, read_outputs
+from registry_client.graph import Graph, Reading, load_graph, read_outputs
 from registry_client.manifest import Task
-from registry_client.reference import (
-    Column,
-    columns_with_missing_texts,
-    feed,
-    feed_graph,
-    is_frame,
-    read_columns,
-)
+from registry_client.original import answers_of, as_fitted, class_text, refuse_unseen, task_of
+from registry_client.reference import Column, feed, feed_graph, read_columns
 from registry_client.signature import Datatype, Signature
 from registry_client.translation import needs_doubles
-from registry_client.verification import Answers, Difference, Disagreement, Tolerance, best_margin, compare
-
-SHOWN_NAMES: Final = 5
-"""How many columns an error names."""
+from registry_client.verification import Answers, Difference, Disagreement, Tolerance, compare
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,16 +109,16 @@ def export_estimator(
         ConversionError: no choice of datatypes gives a graph that loads.
         ExportDisagreementError: some do, but none answers as the original.
     """
-    task = _task(estimator)
+    task = task_of(estimator)
     if reference is None:
         raise ReferenceDataError(
             "an estimator is published only with reference rows, on which its export is checked: "
             "give --reference FILE or reference= (a few hundred held-out rows in the form it was fitted on)"
         )
-    reference = _as_fitted(estimator, reference)
-    _refuse_unseen(estimator, reference)
+    reference = as_fitted(estimator, reference)
+    refuse_unseen(estimator, reference)
     columns = read_columns(reference)
-    original = _answers(estimator, reference, task)
+    original = answers_of(estimator, reference, task)
     closest: Disagreement | None = None
     single: Disagreement | None = None
     obstacle: RegistryError | None = None
@@ -149,41 +139,6 @@ def export_estimator(
             "published: replace the step that differs, or state the tolerance you accept"
         )
     raise obstacle or ConversionError("no datatypes fit the reference")
-
-
-def _as_fitted(estimator: Any, reference: Any) -> Any:
-    """The reference in the form that the estimator knows.
-
-    A table becomes a matrix for one that was fitted on a matrix, when its columns are that many numbers.
-    """
-    if not is_frame(reference) or hasattr(estimator, "feature_names_in_"):
-        return reference
-    is_numeric = all(dtype.kind in "biuf" for dtype in reference.dtypes)
-    is_as_wide = getattr(estimator, "n_features_in_", None) == len(reference.columns)
-    if not (is_numeric and is_as_wide):
-        return reference
-    return reference.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _refuse_unseen(estimator: Any, reference: Any) -> None:
-    """Refuse columns that the estimator was not fitted on: each would become an input that clients must send.
-
-    A ColumnTransformer passes over what it does not know, so labels left among the rows would go unnoticed.
-    """
-    if not is_frame(reference) or not hasattr(estimator, "feature_names_in_"):
-        return
-    known = {str(name) for name in estimator.feature_names_in_}
-    unseen = [str(name) for name in reference.columns if str(name) not in known]
-    if unseen and known <= {str(name) for name in reference.columns}:
-        raise ReferenceDataError(
-            f"the reference has {_listed(unseen)}, which the {type(estimator).__name__} was not fitted on; "
-            "leave it out, or say that it holds the labels: --labels COLUMN or labels="
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
-    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
 
 
 def _attempts(
@@ -243,74 +198,6 @@ def _refuse_other_rows(outputs: Mapping[str, np.ndarray], rows: int) -> None:
             )
 
 
-def _task(estimator: Any) -> Task:
-    try:
-        from sklearn.base import is_classifier, is_regressor  # noqa: PLC0415  heavy and optional
-    except ImportError:
-        raise MissingExtraError("scikit-learn is not installed; install driftgate[publish]") from None
-    if not hasattr(estimator, "predict"):
-        raise PublishError(
-            "wanted a fitted scikit-learn estimator, or an ONNX graph (ModelProto, bytes, or the path of an "
-            f".onnx file), found {type(estimator).__name__}; give the estimator itself"
-        )
-    if is_classifier(estimator):
-        return "classification"
-    if is_regressor(estimator):
-        return "regression"
-    raise PublishError(
-        f"{type(estimator).__name__} is neither a classifier nor a regressor; export it yourself and publish "
-        "the .onnx file"
-    )
-
-
-def _answers(estimator: Any, reference: Any, task: Task) -> Answers:
-    """What the original says on the reference rows.
-
-    Its warnings are kept quiet: what they warn of, such as a table for one fitted on a matrix, is decided by
-    the comparison.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values, scores, margin = _said(estimator, reference)
-    except Exception as error:  # whatever the estimator raises, the reference did not fit it
-        if type(error).__name__ == "NotFittedError":
-            raise ReferenceDataError(
-                f"{type(estimator).__name__} is not fitted; fit it, then publish it"
-            ) from error
-        raise ReferenceDataError(
-            f"the estimator fails on the reference: {one_line(error).rstrip('.')}; "
-            f"give rows in the form it was fitted on{_gaps(reference)}"
-        ) from error
-    if task == "regression":
-        return Answers(values.reshape(len(values), -1))
-    if values.ndim != 1:
-        raise PublishError("a classifier of several outputs cannot be published; publish one per output")
-    return Answers(values, scores, None if margin is None else best_margin(margin))
-
-
-def _gaps(reference: Any) -> str:
-    """A word about missing texts, where there are any: not every estimator takes them, and CSV makes them."""
-    found = columns_with_missing_texts(reference)
-    if not found:
-        return ""
-    return (
-        f"; texts are missing in {', '.join(map(repr, found[:3]))}, as an empty cell of a CSV file is read: "
-        "fill them, or give a .parquet file, which has empty texts too"
-    )
-
-
-def _said(estimator: Any, reference: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Values, probabilities where it has them, and what its margin is read from."""
-    values = np.asarray(estimator.predict(reference))
-    if hasattr(estimator, "predict_proba"):
-        scores = np.asarray(estimator.predict_proba(reference))
-        return values, scores, scores
-    if hasattr(estimator, "decision_function"):
-        return values, None, np.asarray(estimator.decision_function(reference))
-    return values, None, None
-
-
 def _difference(original: Answers, export: Export, tolerance: Tolerance) -> Disagreement | None:
     label, score = export.reading.label_output or "", export.reading.score_output
     values = export.outputs[label]
@@ -320,8 +207,3 @@ def _difference(original: Answers, export: Export, tolerance: Tolerance) -> Disa
     shaped = values.reshape(original.values.shape)
     scores = None if score is None else export.outputs[score]
     return compare(original, Answers(shaped, scores), tolerance, outputs=(label, score or ""))
-
-
-def class_text(value: Any) -> str:
-    """A class as the label output gives it: whole numbers (booleans too) as digits, text as it is."""
-    return str(value) if isinstance(value, str) else str(int(value))

@@ -19,9 +19,10 @@ import numpy as np
 from groundwork.clock import Clock, SystemClock
 from registry_client.backends import open_registry
 from registry_client.errors import BadNameError, ReferenceDataError, RegistryError, VersionExistsError
-from registry_client.export import Export, class_text, export_estimator, export_graph
+from registry_client.export import Export, export_estimator, export_graph
 from registry_client.manifest import Manifest, check_name, check_version, digest_of
 from registry_client.onnx_file import read_whole, require_whole
+from registry_client.original import class_text
 from registry_client.profile import Profile, encode, identify
 from registry_client.profiling import build_profile
 from registry_client.reference import read_labels
