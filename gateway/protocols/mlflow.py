@@ -8,14 +8,17 @@
 →   {"predictions": …}: the output, or an object of columns where there are several.
 
 Rules: exactly one of the four fields; `params` may be an object and is not used; other fields are ignored.
-Types are not coerced, but a whole number is read as a float; further columns are dropped. Content types are
-`application/json` (also when there is none) and `text/csv`, with no parameter but `charset=utf-8`; any other
-is 415. Errors are {"error_code", "message"}.
+Types are not coerced, but a whole number is read as a float, and a text of a data frame that is nothing but a
+number as that one, as MLflow's server casts columns to its signature's types (it makes true of "false" too,
+and 3 of 3.7; not so here). Further columns are dropped. Content types are `application/json` (also when there
+is none) and `text/csv`, with no parameter but `charset=utf-8`; any other is 415. Errors are {"error_code",
+"message"}.
 """
 
 import csv
 import io
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -41,6 +44,7 @@ _MISSING: Final = frozenset(("", *_WORDS, "1.#IND", "-1.#IND", "1.#QNAN", "-1.#Q
 """What stands for no number in CSV, besides NaN: as pandas, and so MLflow's server, reads it; R writes NA."""
 _TRUTH: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "false": False, "1": True, "0": False})
 _FLOATS: Final = frozenset({Datatype.FP16, Datatype.BF16, Datatype.FP32, Datatype.FP64})
+_NO_NUMBERS: Final = frozenset({Datatype.BYTES, Datatype.BOOL})
 _ERROR_CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
         400: "BAD_REQUEST",
@@ -158,7 +162,7 @@ def from_split(model: Interface, frame: SplitFrame) -> dict[str, Array]:
     for place, row in enumerate(frame.data):
         if len(row) != width:
             raise InvalidInputError(f"row {place} of the table has {len(row)} cells, wanted {width}")
-    return from_table(model, names, frame.data)
+    return _from_frame(model, names, frame.data)
 
 
 def from_records(model: Interface, records: list[dict[str, Any]]) -> dict[str, Array]:
@@ -168,7 +172,30 @@ def from_records(model: Interface, records: list[dict[str, Any]]) -> dict[str, A
     """
     names = list(dict.fromkeys(name for record in records for name in record))
     check_absent(len(names) * len(records) - sum(map(len, records)))
-    return from_table(model, names, [[record.get(name) for name in names] for record in records])
+    return _from_frame(model, names, [[record.get(name) for name in names] for record in records])
+
+
+def _from_frame(model: Interface, names: Sequence[str] | None, rows: list[list[Any]]) -> dict[str, Array]:
+    """The inputs of a model in a data frame, whose texts are read as numbers where they do not do."""
+    try:
+        return from_table(model, names, rows)
+    except InvalidInputError:
+        kinds = _kinds(model, names or ("",) * len(rows[0] if rows else ()))
+        cast = [[_cast(kind, cell) for kind, cell in zip(kinds, row, strict=True)] for row in rows]
+        if cast == rows:
+            raise
+    return from_table(model, names, cast)
+
+
+def _cast(kind: Datatype, cell: Any) -> Any:
+    """The number that a text in a column of numbers is; any other cell as it is."""
+    if not isinstance(cell, str) or kind in _NO_NUMBERS or "_" in cell:
+        return cell
+    try:
+        value = float(cell) if kind in _FLOATS else int(cell)
+    except ValueError:
+        return cell
+    return value if kind not in _FLOATS or math.isfinite(value) else cell
 
 
 def _from_csv(model: Interface, body: bytes) -> dict[str, Array]:
@@ -211,13 +238,18 @@ def _cells(
 
 def _cell_readers(model: Interface, names: Sequence[str]) -> list[Callable[[str], Any]]:
     """What reads each column."""
+    return [_cell_reader(kind) for kind in _kinds(model, names)]
+
+
+def _kinds(model: Interface, names: Sequence[str]) -> list[Datatype]:
+    """The datatype of each column; texts where it is none of the model's several inputs."""
     kinds = {
         element: tensor.datatype
         for tensor in model.inputs.values()
         for element in (tensor.name, *element_names(tensor.name, tensor.row_shape or ()))
     }
     only = next(iter(model.inputs.values())).datatype if len(model.inputs) == 1 else Datatype.BYTES
-    return [_cell_reader(kinds.get(name, only)) for name in names]
+    return [kinds.get(name, only) for name in names]
 
 
 def _cell_reader(datatype: Datatype) -> Callable[[str], Any]:

@@ -205,6 +205,54 @@ async def test_a_missing_number_may_be_a_bare_nan(here: World, body: bytes) -> N
     assert (await here.post("/invocations", body)).json() == {"predictions": [[0.5], [None]]}
 
 
+FRAME: Any = [("x", "FP32", [None, 1]), ("n", "INT64", [None]), ("b", "BOOL", [None]), ("s", "BYTES", [None])]
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({"x": "3.5", "n": " -7", "b": True, "s": "8"}, {"x_out": [[3.5]], "n_out": [-7], "s_out": ["8"]}),
+        ({"x": "1e2", "n": 7, "b": True, "s": ""}, {"x_out": [[100.0]], "n_out": [7], "s_out": [""]}),
+    ],
+)
+async def test_a_text_that_is_a_number_is_one_in_a_column_of_numbers(
+    here: World, row: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    """A data frame's texts are cast as MLflow's server casts them; those of a column of texts stay texts."""
+    await here.add("c", identity(FRAME))
+    here.core.lanes.table = {"c": here.core.lanes.table["c"]}
+    split = {"columns": list(row), "data": [list(row.values())]}
+    for document in ({"dataframe_records": [row]}, {"dataframe_split": split}):
+        answer = await here.post("/invocations", document)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["predictions"] == {**wanted, "b_out": [True]}
+    assert (await here.post("/invocations", {"instances": [row]})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        *(("x", text) for text in ("", "NA", "nan", "inf", "1_0", "3,5", "0x3", "true", True)),
+        *(("n", text) for text in ("3.0", 3.7, "3e0", "", str(2**63), "9" * 5000, True)),
+        *(("b", text) for text in ("false", "true", "1")),
+    ],
+)
+async def test_what_is_not_nothing_but_a_number_is_refused(here: World, name: str, cell: Any) -> None:
+    """No cast loses anything, guesses, or makes a missing value of a text."""
+    await here.add("c", identity(FRAME))
+    here.core.lanes.table = {"c": here.core.lanes.table["c"]}
+    row = {"x": "3.5", "n": "7", "b": True, "s": "8", name: cell}
+    answer = await here.post("/invocations", {"dataframe_records": [row]})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "BAD_REQUEST")
+    assert f"input '{name}'" in answer.json()["message"]
+
+
+async def test_a_text_is_a_number_in_a_wide_input_too(here: World) -> None:
+    """A table without names is cast by the datatype of the only input."""
+    answer = await here.post("/invocations", {"dataframe_split": {"data": [["0.5"] * 30]}})
+    assert answer.status_code == 200, answer.text
+
+
 async def test_one_output_is_a_list(here: World) -> None:
     """A model of one output gives its list."""
     await here.add("r", reciprocal())
