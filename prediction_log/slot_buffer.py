@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prediction_log import layout
+from prediction_log.arena import Arena, arena_of, needed, put, wipe
 from prediction_log.layout import HEAD, Head, Layout
 from prediction_log.quick_pair import QuickPair, is_pair
 from prediction_log.quick_reject import QuickReject, is_reject
@@ -56,17 +57,6 @@ class Octets(NamedTuple):
     view: Array
 
 
-class Arena(NamedTuple):
-    """A variable-width column's places: u32 offsets and the bytes they cut, each as cells and as an array."""
-
-    name: str
-    width: int
-    cells: memoryview
-    offsets: NDArray[np.uint32]
-    data: memoryview
-    bytes: NDArray[np.uint8]
-
-
 class SlotBuffer:
     """A frame with room inside memory that outlives the process."""
 
@@ -85,7 +75,7 @@ class SlotBuffer:
         table = iter(places.table)
         for column in schema.columns:
             if column.dtype == VARIABLE:
-                self._arenas.append(_arena(memory, column, next(table), next(table)))
+                self._arenas.append(arena_of(memory, column, next(table), next(table)))
             else:
                 self._add_fixed(column, next(table))
         offset, length = next(table)
@@ -163,23 +153,21 @@ class SlotBuffer:
             return True
         for arena in self._arenas:  # a plain loop: this runs for every request
             values = columns.get(arena.name)
-            if values and arena.cells[at * arena.width] + _needed(values, arena.width, rows) > len(
-                arena.data
-            ):
+            if values and arena.cells[at * arena.width] + needed(values, arena.width, rows) > len(arena.data):
                 return True
         return False
 
     def never_fits(self, columns: Mapping[str, Any], rows: int) -> bool:
         """Whether these rows have no room here even when it is empty."""
         return rows > self.capacity or any(
-            _needed(columns.get(arena.name), arena.width, rows) > len(arena.data) for arena in self._arenas
+            needed(columns.get(arena.name), arena.width, rows) > len(arena.data) for arena in self._arenas
         )
 
     @staticmethod
     def needs(schema: Schema, columns: Mapping[str, Any], rows: int) -> list[int]:
         """The arena bytes that these rows take, for each variable-width column of the schema in order."""
         variable = [column for column in schema.columns if column.dtype == VARIABLE]
-        return [_needed(columns.get(column.name), column.width, rows) for column in variable]
+        return [needed(columns.get(column.name), column.width, rows) for column in variable]
 
     def write(self, columns: Mapping[str, Any], rows: int, validity: Any) -> None:
         """Copy the rows in and publish them; there must be room."""
@@ -189,7 +177,7 @@ class SlotBuffer:
         else:
             self._write_rows(at, rows, columns.get)
         for arena in self._arenas:
-            _put_strings(arena, at, rows, columns.get(arena.name))
+            put(arena, at, rows, columns.get(arena.name))
         if validity is not None:
             self._validity[at : at + rows] = validity
             self._u32[_FLAGS] = layout.VALIDITY_KEPT
@@ -275,8 +263,7 @@ class SlotBuffer:
         for _, view in self._arrays:
             view[:rows] = 0
         for arena in self._arenas:
-            arena.bytes[: arena.cells[rows * arena.width]] = 0
-            arena.offsets[1 : rows * arena.width + 1] = 0
+            wipe(arena, rows)
 
 
 def empty_head(kind: int, incarnation: int, stream: int, capacity: int, rate: float, places: Layout) -> Head:
@@ -285,43 +272,3 @@ def empty_head(kind: int, incarnation: int, stream: int, capacity: int, rate: fl
         layout.MAGIC, layout.VERSION, kind, HEAD.size, incarnation, stream, 0, 0, 0, capacity,
         rate, 0, places.length, len(places.schema), len(places.table), 0, 0,
     )  # fmt: skip
-
-
-def _arena(memory: memoryview, column: ColumnSpec, offsets: tuple[int, int], data: tuple[int, int]) -> Arena:
-    ends, held = memory[offsets[0] : sum(offsets)], memory[data[0] : sum(data)]
-    return Arena(
-        column.name,
-        column.width,
-        ends.cast("I"),
-        np.frombuffer(ends, np.uint32),
-        held,
-        np.frombuffer(held, np.uint8),
-    )
-
-
-def _needed(values: Any, width: int, rows: int) -> int:
-    if not values:
-        return 0
-    if values.__class__ is bytes:
-        return len(values) * rows * width
-    return sum(map(len, values))
-
-
-def _put_strings(arena: Arena, at: int, rows: int, values: Any) -> None:
-    """One byte string for all, or rows * width of them; None is empty strings."""
-    first = at * arena.width
-    count = rows * arena.width
-    start = arena.cells[first]
-    if not values and count == 1:
-        arena.cells[first + 1] = start
-    elif not values:
-        arena.offsets[first + 1 : first + 1 + count] = start
-    elif values.__class__ is bytes and count == 1:
-        end = start + len(values)
-        arena.data[start:end] = values
-        arena.cells[first + 1] = end
-    else:
-        texts = [values] * count if values.__class__ is bytes else values
-        ends = np.cumsum(np.fromiter(map(len, texts), np.uint32, count), out=None, dtype=np.uint32)
-        arena.offsets[first + 1 : first + 1 + count] = ends + np.uint32(start)
-        arena.data[start : start + int(ends[-1])] = b"".join(texts)
