@@ -274,8 +274,6 @@ def active_number(folder: Path) -> int | None:
 
 
 def _is_sealed_on_disk(folder: Path, number: int) -> bool:
-    connection = open_segment(folder, number, readonly=True)
-    try:
-        return bool(is_sealed(connection))
-    finally:
-        connection.close()
+    """Whether nobody writes to it any more; so it was with one that the log's limits have just dropped."""
+    with existing(folder, number) as connection:
+        return connection is None or bool(is_sealed(connection))

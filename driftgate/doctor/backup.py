@@ -17,6 +17,7 @@ ballast and locks are left out; they are made again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -34,6 +35,7 @@ from driftgate.errors import CommandError
 from groundwork import data_folder
 from groundwork.boot import boot_id
 from groundwork.clock import Clock
+from groundwork.database import is_without_room
 from groundwork.errors import StoreError
 from groundwork.files import sync_folder
 from groundwork.retired import read_retired
@@ -148,15 +150,25 @@ def _segments(log: Path, aside: Path) -> Iterator[tuple[str, Path]]:
     """Segments up to the first that is not sealed; one that retention drops meanwhile is left out."""
     number = min(segment_file.numbers(log), default=None)
     while number is not None:
-        path = segment_file.segment_path(log, number)
-        copy = None
-        if path.exists():
-            copy = _database(path, aside / path.name)
+        copy = _segment(segment_file.segment_path(log, number), aside)
+        if copy is not None:
             sealed = _is_sealed(copy)
-            yield f"log/{path.name}", copy
+            yield f"log/{copy.name}", copy
             if not sealed:
                 return
         number = min((other for other in segment_file.numbers(log) if other > number), default=None)
+
+
+def _segment(path: Path, aside: Path) -> Path | None:
+    """A copy of a segment; None where the log's limits drop it before it is read."""
+    copy = aside / path.name
+    try:
+        return _database(path, copy)
+    except StoreError:
+        if path.exists():
+            raise
+    copy.unlink(missing_ok=True)
+    return None
 
 
 def _is_sealed(segment: Path) -> bool:
@@ -173,6 +185,8 @@ def _database(source: Path, copy: Path) -> Path:
             # One file, without a log of its own; the owner switches it back when it opens it.
             writing.execute("PRAGMA journal_mode = DELETE").fetchone()
     except sqlite3.Error as error:
+        if is_without_room(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise StoreError(
             f"{source}: cannot be copied: {error}; `driftgate doctor` says what is wrong"
         ) from error

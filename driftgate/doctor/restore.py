@@ -1,13 +1,13 @@
-"""Bring a backup back, into a folder that does not exist yet.
+"""Bring a backup back, into a folder that does not exist yet or is empty, as a volume that is mounted.
 
 Rules: nothing of the backup is believed before its digests hold; names are those of `archive.NAMES` and none
-else; the folder appears whole, under its name, or not at all. Programs started on it recover slots and go on
-as after a crash.
+else; a new folder appears whole, under its name, or not at all. One that is there cannot be replaced where a
+volume is mounted, so it is filled: with its locks held, and under a stamp that every program refuses until
+all is in it. Programs started on it recover slots and go on as after a crash.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -24,21 +24,28 @@ from driftgate.doctor.archive import CONTENTS, FORMAT, NAMES, Contents
 from driftgate.errors import CommandError
 from groundwork import data_folder, decoders
 from groundwork.errors import NewerStoreError, StoreError
-from groundwork.files import sync_folder
+from groundwork.files import LOCK_NAME, FolderLock, sync_folder, write_atomic
 from groundwork.versioned import newer
+from monitor.store import LOCK as MONITOR_LOCK
 
 _CHUNK: Final = 1 << 20
+MEANINGLESS: Final = frozenset({LOCK_NAME, MONITOR_LOCK, "lost+found"})
+"""Names in a folder that holds nothing of ours: of locks, and what file systems make for themselves."""
+UNFINISHED: Final = b'{"format": 0, "written_by": "a restore that did not end"}\n'
+"""The stamp of a folder that is being filled: of no format that there is."""
 
 
 def restore(file: Path, data: Path) -> Contents:
-    """Unpack the backup `file` as the new folder `data`; what it held.
+    """Unpack the backup `file` as the folder `data`; what it held.
 
-    CommandError when `data` holds anything or cannot be written, NewerStoreError for a backup (or a folder in
-    it) of a newer driftgate, StoreError for one that is damaged or cut.
+    CommandError when `data` holds anything or cannot be written, LockedError when it is in use,
+    NewerStoreError for a backup (or a folder in it) of a newer driftgate, StoreError for one that is damaged
+    or cut.
     """
-    if data.exists() and (not data.is_dir() or any(data.iterdir())):
-        raise CommandError(f"{data}: holds files already; restore into a new folder, or move this one away")
-    aside = data.with_name(f".{data.name}.{secrets.token_hex(6)}")
+    data = data.resolve()
+    _check_free(data)
+    bring = _fill if data.is_dir() else _appear
+    aside = (data if data.is_dir() else data.parent) / f".{data.name}.{secrets.token_hex(6)}"
     try:
         data.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir(mode=0o700)
@@ -48,14 +55,50 @@ def restore(file: Path, data: Path) -> Contents:
         contents = _unpack(file, aside)
         data_folder.read_stamp(aside)
         _sync(aside)
-        with contextlib.suppress(FileNotFoundError):
-            data.rmdir()
-        aside.rename(data)
+        bring(aside, data)
     except BaseException:
-        shutil.rmtree(aside)
+        shutil.rmtree(aside, ignore_errors=True)
         raise
-    sync_folder(data.parent)
     return contents
+
+
+def _check_free(data: Path, aside: str = "") -> None:
+    """CommandError where anything but `aside` is in the folder that means anything."""
+    held = [data.name] if data.exists() and not data.is_dir() else []
+    if data.is_dir():
+        held = sorted({path.name for path in data.iterdir()} - {aside, *MEANINGLESS})
+    if held:
+        raise CommandError(
+            f"{data}: holds files already, such as {held[0]}; restore into a new folder, or move them away"
+        )
+
+
+def _appear(aside: Path, data: Path) -> None:
+    try:
+        aside.rename(data)
+    except OSError as error:
+        raise CommandError(
+            f"{data}: was made meanwhile ({error.strerror}); restore into a new folder"
+        ) from error
+    sync_folder(data.parent)
+
+
+def _fill(aside: Path, data: Path) -> None:
+    """Bring all into a folder that is there, the stamp last."""
+    with FolderLock.acquire(data), FolderLock.acquire(data / MONITOR_LOCK):
+        _check_free(data, aside.name)
+        stamp = data / data_folder.NAME
+        write_atomic(stamp, UNFINISHED)
+        for path in aside.iterdir():
+            if path.name != stamp.name:
+                path.rename(data / path.name)
+        sync_folder(data)
+        if (aside / stamp.name).exists():
+            (aside / stamp.name).rename(stamp)
+        else:
+            stamp.unlink()
+        aside.rmdir()
+        sync_folder(data)
 
 
 def _unpack(file: Path, folder: Path) -> Contents:

@@ -78,13 +78,19 @@ def _counters(data: Path) -> Iterator[Finding]:
 
 
 def _privacy(data: Path) -> Iterator[Finding]:
-    open_to_others = [path for path in _files(data) if path.stat().st_mode & _OTHERS]
+    open_to_others = [path for path in _files(data) if _is_open(path)]
     if open_to_others:
         yield warn(
             "stores",
             f"{len(open_to_others)} files can be read by others, {open_to_others[0]} among them",
             "`driftgate doctor --repair` makes them private",
         )
+
+
+def _is_open(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # programs that run make and remove files
+        return bool(path.stat().st_mode & _OTHERS)
+    return False
 
 
 def _files(data: Path) -> Iterator[Path]:
@@ -165,12 +171,7 @@ def log(subject: Subject) -> Iterator[Finding]:
     """Segments, how far behind the monitor is, what was lost, and the disk."""
     folder = subject.data / "log"
     present = segment_file.numbers(folder)
-    faults = [
-        fault
-        for number in present
-        if (fault := database_fault(segment_file.segment_path(folder, number), segment_file.SEGMENT, "log"))
-        and fault.level == "fail"
-    ]
+    faults = [fault for number in present if (fault := _segment_fault(folder, number))]
     repair = "`driftgate doctor --repair` sets it aside, so that readers and writers go on behind it"
     yield from (fail("log", fault.what, fault.do if "newer" in fault.do else repair) for fault in faults)
     if not faults:
@@ -182,6 +183,13 @@ def log(subject: Subject) -> Iterator[Finding]:
         if lost:
             yield warn("log", f"{lost} rows were lost since this folder began", "see docs/operations.md")
     yield from _disk(subject)
+
+
+def _segment_fault(folder: Path, number: int) -> Finding | None:
+    """What is wrong with a segment; nothing with one that the log's limits drop while it is looked at."""
+    path = segment_file.segment_path(folder, number)
+    fault = database_fault(path, segment_file.SEGMENT, "log")
+    return fault if fault and fault.level == "fail" and path.exists() else None
 
 
 def _lag(subject: Subject) -> Iterator[Finding]:

@@ -231,6 +231,19 @@ def test_who_goes_through_the_log_passes_over_what_is_dropped_meanwhile(tmp_path
     assert [frame.first for frame in frames] == [6]
 
 
+def test_who_looks_for_the_active_segment_passes_over_what_is_dropped_meanwhile(
+    tmp_path: Path, held: Held
+) -> None:
+    """One that is listed, and gone when it is opened, was sealed: writers and readers go on behind it."""
+    sink = sink_of(held, tmp_path, segment_bytes=1)
+    for first in (0, 3):
+        sink.write([samples.make_frame(first)])
+    files.segment_path(tmp_path, 1).unlink()
+    files.segment_path(tmp_path, 1).symlink_to(tmp_path / "dropped")
+    assert files.active_number(tmp_path) == 2
+    assert held(SegmentSource(tmp_path)).end() == Offset(2, 1)
+
+
 def test_a_frame_that_overlaps_the_log_is_an_error(tmp_path: Path, held: Held) -> None:
     """Rows half of which are in the log already are neither doubled nor dropped: somebody must look."""
     sink = sink_of(held, tmp_path)

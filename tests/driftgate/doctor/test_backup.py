@@ -1,5 +1,6 @@
 """Tests of driftgate.doctor.backup and .restore: a copy is a state that a crash could have left."""
 
+import contextlib
 import io
 import os
 import resource
@@ -14,10 +15,12 @@ import pytest
 
 from driftgate.doctor.archive import CONTENTS
 from driftgate.doctor.backup import backup
-from driftgate.doctor.restore import restore
+from driftgate.doctor.restore import UNFINISHED, restore
 from driftgate.errors import CommandError
+from groundwork import data_folder
 from groundwork.clock import SystemClock
-from groundwork.errors import DriftgateError, NewerStoreError, StoreError
+from groundwork.errors import DriftgateError, LockedError, NewerStoreError, StoreError
+from groundwork.files import FolderLock
 from groundwork.slot_readings import read_slots
 from groundwork.slots import Slot
 from prediction_log.frame import decode
@@ -28,6 +31,7 @@ from prediction_log.segment_sink import SegmentSink
 from prediction_log.segment_source import SegmentSource
 from prediction_log.snapshot import snapshot
 from prediction_log.transport import START
+from tests.disks import small_disk
 from tests.driftgate.doctor import folders
 from tests.driftgate.doctor.contents import contents
 from tests.prediction_log import samples
@@ -49,6 +53,47 @@ def test_a_restored_folder_holds_what_was_backed_up(data: Path, tmp_path: Path, 
     files = [path for path in (tmp_path / "again").rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in [*files, tmp_path / name]} == {0o600}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["again", "data", name])
+
+
+def test_a_volume_that_is_mounted_is_filled(data: Path, tmp_path: Path) -> None:
+    """An empty file system, which cannot be replaced, holds what was backed up, and no trace of how."""
+    backup(data, tmp_path / "b.tar", SystemClock())
+    with small_disk(tmp_path / "volume", 64) as volume:
+        (volume / "lost+found").mkdir()
+        restore(tmp_path / "b.tar", volume)
+        assert contents(volume) == contents(data)
+        assert not list(volume.glob(".*"))
+
+
+def test_a_folder_that_is_there_is_filled_by_any_of_its_names(data: Path, tmp_path: Path) -> None:
+    """An empty folder stays the one that it was, be it called `.` or by a link."""
+    backup(data, tmp_path / "b.tar", SystemClock())
+    (tmp_path / "empty").mkdir()
+    was = (tmp_path / "empty").stat().st_ino
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    restore(tmp_path / "b.tar", tmp_path / "link")
+    assert contents(tmp_path / "empty") == contents(data)
+    assert (tmp_path / "empty").stat().st_ino == was
+    (tmp_path / "here").mkdir()
+    with contextlib.chdir(tmp_path / "here"):
+        restore(tmp_path / "b.tar", Path())
+    assert contents(tmp_path / "here") == contents(data)
+
+
+def test_a_folder_in_use_is_not_filled(data: Path, tmp_path: Path) -> None:
+    """Where a program holds the empty folder nothing is brought into it, and nothing is left beside."""
+    backup(data, tmp_path / "b.tar", SystemClock())
+    (tmp_path / "empty").mkdir()
+    with FolderLock.acquire(tmp_path / "empty"), pytest.raises(LockedError, match="stop that one first"):
+        restore(tmp_path / "b.tar", tmp_path / "empty")
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["lock"]
+
+
+def test_a_restore_that_was_cut_is_refused_by_programs(tmp_path: Path) -> None:
+    """The stamp of a folder that is being filled is that of no data folder, and says what to do."""
+    (tmp_path / data_folder.NAME).write_bytes(UNFINISHED)
+    with pytest.raises(StoreError, match=r"wanted a data folder of format 1 to 1, found 0; restore a copy"):
+        data_folder.read_stamp(tmp_path)
 
 
 def test_a_backup_is_taken_while_everything_is_written(data: Path, tmp_path: Path) -> None:
@@ -124,9 +169,10 @@ def test_a_place_without_room_is_one_line_and_leaves_nothing(data: Path, tmp_pat
     with pytest.raises(CommandError, match="again: cannot be written: File exists"):
         restore(out, out / "again")
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        with pytest.raises(CommandError, match=r"second\.tar: cannot be written: File too large"):
-            backup(data, tmp_path / "second.tar", SystemClock())
+        for most in (20_000, 100_000):  # neither a database has room nor, beside the first ones, the archive
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+            with pytest.raises(CommandError, match=r"second\.tar: cannot be written: (File too l|No space)"):
+                backup(data, tmp_path / "second.tar", SystemClock())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert sorted(tmp_path.iterdir()) == before
