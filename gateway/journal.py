@@ -1,4 +1,4 @@
-"""What this worker writes to the log: a stream per version, and others for rejects, labels and pairs.
+"""What this worker writes to the log: a stream per version, beside those for rejects, labels and pairs.
 
 Rules:
 
@@ -8,8 +8,7 @@ Rules:
    can carry the id of a row that is appended just after it was encoded.
 3. Where a file cannot be allocated, the version serves unlogged and says so, and its answers still have ids.
    When there is room again the file is made (`retry`, `adopt`) and begins by telling what was lost.
-4. Nothing here waits. Where both buffers of a file are full the row file counts the loss; only a label is
-   refused instead, for its sender can keep it.
+4. Nothing here waits. Where both buffers of a file are full the row file counts the loss.
 5. A version whose model is sampled records what is drawn (`prediction_log.sampling`), and besides it
    failures, candidates and what a shadow pair will follow; those are marked as no sample of the traffic.
 6. A version that would write more than its share of `journal.max_rate` (`gateway.log_rate`) is sampled as
@@ -24,23 +23,20 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from gateway.errors import LogFullError
 from gateway.inference import Array
 from gateway.log_rate import Flow, LogRate
 from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
-from gateway.pair_streams import PairStreams
 from gateway.recording import PredictionPlan
-from gateway.rejecting import cut, row, texts
+from gateway.rejecting import cut
 from gateway.run_settings import ANY_MODEL
+from gateway.side_streams import SideStreams
 from gateway.slot_streams import Large
 from gateway.stream import Noted, Stream, StreamSpec
-from gateway.withholding import NOT_SHOWN, Policy
 from groundwork.clock import Clock
 from groundwork.slots import Slot
 from prediction_log.ids import PredictionIds, StreamIds
-from prediction_log.labels import LabelRow, label_columns
-from prediction_log.record import Arm, Kept, Kind, Outcome, label_schema, reject_schema
+from prediction_log.record import Arm, Kept, Kind, Outcome
 from prediction_log.sampling import FULL as EVERYTHING
 from prediction_log.sampling import is_drawn, threshold
 
@@ -73,7 +69,7 @@ class PredictionStream(msgspec.Struct, frozen=True):
         return self.limit != threshold(self.rate)
 
 
-class Journal(PairStreams):
+class Journal(SideStreams):
     """The row files of one worker's slot, and what goes into them."""
 
     def __init__(
@@ -85,17 +81,12 @@ class Journal(PairStreams):
         *,
         reserve_bytes: int = 0,
     ) -> None:
-        super().__init__(slot, Policy(settings.columns, ids), settings, reserve_bytes)
+        super().__init__(slot, ids, clock, settings, reserve_bytes)
         self._remarks: dict[tuple[str, str], list[str]] = {}
-        self._ids = ids
-        self._clock = clock
         self._predicted = self._meters.accepted[Kind.PREDICTION]
-        self._rejected = self._meters.accepted[Kind.REJECT]
         self._predictions: dict[LoadedModel, PredictionStream] = {}
         self._log_rate = LogRate(settings.max_rate)
         self._followed: set[LoadedModel] = set()
-        self._labels: dict[str, Stream] = {}
-        self._rejects = self._open(StreamSpec(Kind.REJECT, reject_schema(""), settings.side_buffer_bytes))
 
     @property
     def frame_bytes(self) -> int:
@@ -132,17 +123,6 @@ class Journal(PairStreams):
         self._remarks[loaded.name, loaded.version] = self._policy.remarks(loaded.name, columns)
         ids = StreamIds(self._ids, self.incarnation, stream.number)
         self._predictions[loaded] = PredictionStream(stream, ids, rate, threshold(rate), plan)
-
-    def open_labels(self, model: str) -> None:
-        """Give the labels of a model their stream, once, however many threads ask for it."""
-        with self._opening:
-            if model not in self._labels:
-                spec = StreamSpec(Kind.LABEL, label_schema(model), self._settings.side_buffer_bytes)
-                self._labels[model] = self._open(spec)
-
-    def has_labels(self, model: str) -> bool:
-        """Whether `open_labels` was called for this model."""
-        return model in self._labels
 
     def close(self, loaded: LoadedModel) -> None:
         """End the streams of a released version; a file leaves when what it holds is in the log."""
@@ -303,21 +283,3 @@ class Journal(PairStreams):
             return False
         self._values[self._predicted] += rows
         return True
-
-    def rejected(self, model: str, version: str, status: int, code: str, message: str, latency: int) -> bytes:
-        """Record a request that no version was run for; returns its id."""
-        stream, now = self._rejects, self._clock.now()
-        identifier = self._ids.encode(self.incarnation, stream.number, stream.next_sequence())
-        said = texts(code, NOT_SHOWN if self._policy.hides(model) else message, version, model)
-        if stream.file is not None and stream.file.append_reject(identifier, now, latency, status, said):
-            self._values[self._rejected] += 1
-        else:
-            self._append(stream, row(identifier, now, latency, status, said), 1, None)
-        return identifier
-
-    def labelled(self, model: str, labels: Sequence[LabelRow]) -> None:
-        """Record all of these labels, or none and raise LogFullError; `open_labels` was called."""
-        stream, columns = self._labels[model], label_columns(labels)
-        if stream.file is None or not stream.file.offer(columns, len(labels)):
-            raise LogFullError(f"labels of {model}: the log has no room now; send them again in a moment")
-        self._values[self._meters.accepted[stream.kind]] += len(labels)
