@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from gateway import bfloat16
 from gateway.errors import InvalidInputError, RunError
 from gateway.inference import Array
 from gateway.joining import Feeds, join, split
@@ -56,7 +57,6 @@ _TOLERANCES: Final = {
     Datatype.FP16: 2e-2,
     Datatype.BF16: 5e-2,
 }
-_BITS: Final = 16
 _LEVELS: Final = (3, 2)
 """From so many whole numbers, from 0 on, rows are made where no profile is; from fewer where a graph refuses
 them: what looks into a table may have a short one."""
@@ -178,7 +178,7 @@ def deviation_of(datatype: Datatype, left: Array, right: Array) -> float:
     if datatype not in _TOLERANCES:
         return 0.0 if bool((left == right).all()) else math.inf
     if datatype is Datatype.BF16:
-        left, right = ((bits.astype(np.uint32) << _BITS).view(np.float32) for bits in (left, right))
+        left, right = bfloat16.widened(left), bfloat16.widened(right)
     if left.tobytes() == right.tobytes():
         return 0.0
     left, right = left.astype(np.float64), right.astype(np.float64)
@@ -242,8 +242,7 @@ def _moved(tensor: Tensor, array: Array, known: Mapping[str, Any], place: int, l
     spread = np.array([_deviation(column) for column in columns])
     noise = _SPREAD * np.sin(_STEP * (place + 1) * elements) * spread
     if tensor.datatype is Datatype.BF16:
-        wide = (array.astype("<u4") << _BITS).view("<f4").ravel() + noise
-        moved = (wide.astype("<f4").view("<u4") >> _BITS).astype(array.dtype)
+        moved = bfloat16.cut((bfloat16.widened(array).ravel() + noise).astype("<f4"))
     else:
         moved = (array.ravel() + noise).astype(array.dtype)
     return moved.reshape(array.shape)

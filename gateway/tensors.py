@@ -21,9 +21,8 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from gateway import numbers
+from gateway import bfloat16, numbers
 from gateway.bulk import check_strings
 from gateway.errors import InvalidInputError, UnanswerableError
 from gateway.inference import Array
@@ -113,9 +112,7 @@ class Tensor:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             values = self._elements.reread(data, shape)
         if len(values) != count:
-            raise InvalidInputError(
-                f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
-            )
+            raise self._other_count(len(values), count, shape)
         return self._packed(values, shape)
 
     def from_lists(self, values: list[Any], shape: Sequence[int]) -> Array:
@@ -127,19 +124,20 @@ class Tensor:
         if values and values[0].__class__ is list:
             values = self._elements.flattened(values, shape)
         if len(values) != count:
-            raise InvalidInputError(
-                f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
-            )
+            raise self._other_count(len(values), count, shape)
         return self._packed(values, shape)
 
     def from_numbers(self, values: Array, shape: Sequence[int]) -> Array:
         """The tensor in a flat array of its dtype; InvalidInputError where it does not fit."""
         count = self.count(shape)
         if len(values) != count:
-            raise InvalidInputError(
-                f"input {self.name!r} has {len(values)} values, wanted {count} for shape {list(shape)}"
-            )
+            raise self._other_count(len(values), count, shape)
         return values.reshape(shape)
+
+    def _other_count(self, found: int, count: int, shape: Sequence[int]) -> InvalidInputError:
+        return InvalidInputError(
+            f"input {self.name!r} has {found} values, wanted {count} for shape {list(shape)}"
+        )
 
     def from_values(self, values: list[Any], leaf: Callable[[Any], Any] | None = None) -> Array:
         """The tensor in nested Python lists, which say its shape; InvalidInputError where it does not fit.
@@ -216,7 +214,7 @@ class Tensor:
         UnanswerableError for a string whose bytes are no UTF-8.
         """
         if self.datatype is Datatype.BF16:
-            array = (array.astype("<u4") << 16).view("<f4")
+            array = bfloat16.widened(array)
         values = array.ravel().tolist()
         return self.texts(values) if self.datatype is Datatype.BYTES else values
 
@@ -268,7 +266,7 @@ class Tensor:
                 f"input {self.name!r} has a value outside the range of {self.datatype}"
             ) from None
         if self.datatype is Datatype.BF16:
-            return _bfloat16(np.frombuffer(packed, "<u4")).reshape(shape)
+            return bfloat16.rounded(np.frombuffer(packed, "<f4")).reshape(shape)
         return np.ndarray(shape, self.dtype, packed)
 
     def _read_strings(self, data: memoryview, count: int) -> list[str]:
@@ -290,13 +288,6 @@ class Tensor:
                 f"input {self.name!r}: {len(data)} bytes are not {count} strings with 4-byte lengths"
             )
         return strings
-
-
-def _bfloat16(bits: npt.NDArray[np.uint32]) -> Array:
-    """The upper halves of FP32 bits, rounded to nearest even; a NaN stays one."""
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    quiet = (bits >> 16) | 0x40
-    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, quiet, rounded).astype("<u2")  # noqa: PLR2004  infinity
 
 
 def _shown(shape: Sequence[int]) -> str:

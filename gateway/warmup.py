@@ -12,14 +12,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from gateway import bfloat16
 from gateway.inference import Array
 from gateway.schedule import Times
 from gateway.tensors import Tensor
 from groundwork.elements import element_names
 from registry_client.profile import CategoricalColumn, Column, NumericColumn, Profile
 from registry_client.signature import Datatype
-
-_HALF_BITS: Final = 16
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -65,7 +64,7 @@ def _numbers(tensor: Tensor, columns: Sequence[Column | None]) -> Array:
     means = [column.mean if isinstance(column, NumericColumn) else 0.0 for column in columns]
     if tensor.datatype is Datatype.BF16:
         with np.errstate(over="ignore"):
-            return (np.array(means, "<f4").view("<u4") >> _HALF_BITS).astype(tensor.dtype)
+            return bfloat16.cut(np.array(means, "<f4"))
     if tensor.dtype.kind not in "iu":
         with np.errstate(over="ignore"):
             return np.array(means).astype(tensor.dtype)

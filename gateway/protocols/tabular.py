@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from gateway import bfloat16
 from gateway.bulk import check_lists, check_rows
 from gateway.errors import InvalidInputError, MalformedError, UnanswerableError
 from gateway.inference import Array
@@ -229,7 +230,7 @@ def _reshaped(tensor: Tensor, shape: tuple[int, ...], cells: list[list[Any]]) ->
 
 def _nested(tensor: Tensor, array: Array, *, tagged: bool) -> Any:
     if tensor.datatype is Datatype.BF16:
-        array = (array.astype("<u4") << 16).view("<f4")
+        array = bfloat16.widened(array)
     if tensor.datatype is Datatype.BYTES:
         return _texts(tensor, array.tolist(), tagged=tagged and tensor.name.endswith("_bytes"))
     return array.tolist()
