@@ -72,11 +72,11 @@ class Intake:
         bisect.insort(self._of_model.setdefault(watch.model, []), watch, key=lambda one: one.version)
         return watch
 
-    def take(self, frame: Frame, offset: Offset) -> None:
-        """Everything that follows from one frame."""
+    def take(self, frame: Frame, offset: Offset, *, last: bool = True) -> None:
+        """Everything that follows from one frame, or from a part of one, which may not be its `last`."""
         kind = Kind(frame.kind).name.lower() if frame.kind in set(Kind) else "unknown"
         of = {"model": frame.schema.model, "version": frame.schema.version, "kind": kind}
-        self._tally.add(metrics.FRAMES, 1, **of)
+        self._tally.add(metrics.FRAMES, last, **of)
         self._tally.add(metrics.ROWS, frame.rows, **of)
         self._tally.add(metrics.LOST, frame.skipped, reason="slot", **of)
         if frame.kind == Kind.PREDICTION:
@@ -91,7 +91,7 @@ class Intake:
             self._losses(frame)
         elif kind == "unknown":
             self._tally.add(metrics.BAD_FRAMES, 1, reason="unknown kind")
-        self._reach.passed(offset, frame.rows)
+        self._reach.passed(offset if last else Offset(offset.segment, offset.row - 1), frame.rows)
         self._settle(frame)
 
     def _predictions(self, frame: Frame, offset: Offset) -> None:

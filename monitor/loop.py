@@ -21,14 +21,14 @@ from monitor.pipeline import Pipeline
 from monitor.priority import Waited
 from monitor.suspects import Frames, Suspects, origin
 from prediction_log.errors import LogError
-from prediction_log.transport import Offset, Source
+from prediction_log.transport import READ_BYTES, Offset, Source
 from rollouts.history import Entry
 
 FRAMES: Final = 64
 """As many are read at once, and taken in by a round, at most."""
 ROUND_S: Final = 0.5
-"""A round that has lasted so long ends with its frame, which has one row or thousands: whoever else would
-write monitor.db waits for that, and so do a program that starts and a thread that follows a starved one."""
+"""A round that has lasted so long ends with its frame, or a part of a large one: whoever else would write
+monitor.db waits for that, and so do a program that starts and a thread that follows a starved one."""
 _ENTRIES: Final = 100
 _LONGEST_PAUSE: Final = 10.0
 _OF_VALUES: Final = (
@@ -160,7 +160,8 @@ class Loop:
         """So many frames at most: of those that a round left over, or else of the log."""
         if not self._ahead:
             self._ahead = self._source.read(self._pipeline.offset, most)
-            self._more = len(self._ahead) == most
+            size = sum(len(content) for _, content in self._ahead)
+            self._more = len(self._ahead) == most or size >= READ_BYTES
         return self._ahead[:most]
 
     def _feed(self, frames: Frames, enough: Callable[[], bool]) -> bool:

@@ -5,7 +5,7 @@
 A round is all or nothing. Whatever goes wrong in it, the transaction is rolled back and the state in memory
 is read again from the last commit, so that memory and file never differ. Frames that do not decode are
 counted and skipped: they were committed to the log, and nothing will make them better. A frame that fails
-every round it is in can be left out.
+every round it is in can be left out. Of a large one a round may take some parts, and the next one the others.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from monitor.keys import Keys, settle
 from monitor.ledger import Ledger
 from monitor.log_time import LogTime
 from monitor.metrics import Tally
+from monitor.parts import CELLS, parts
 from monitor.places import Places
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
@@ -46,7 +47,7 @@ class Pipeline:
     """The one owner of everything in monitor.db that follows from the log.
 
     `lock` is held during a round; who writes the same file from another thread takes it. Who reads `shown`
-    wants none. `ids` are those of the folder whose log it is.
+    wants none. `ids` are those of the folder whose log it is, `cells` the values of a part of a frame.
     """
 
     def __init__(
@@ -55,8 +56,12 @@ class Pipeline:
         settings: MonitorSettings,
         registry: Registry,
         ids: PredictionIds,
+        *,
+        cells: int = CELLS,
     ) -> None:
         self._db = connection
+        self._cells = cells
+        self._large: tuple[bytes, Frame] | None = None  # the last that was taken in part
         self._keys = Keys(ids)
         settle(connection, self._keys)
         self._settings = settings
@@ -144,10 +149,10 @@ class Pipeline:
         *,
         enough: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Take in rows of the rollouts' history, and frames until there are `enough` (asked after each).
+        """Take in rows of the rollouts' history, and frames until there are `enough` (asked after each part).
 
-        What follows is committed with the new offsets. Returns how many frames were taken in; whatever it
-        raises, nothing was.
+        What follows is committed with the new offsets. Returns how many frames were taken in whole; whatever
+        it raises, nothing was.
         """
         taken = 0
         with self._round():
@@ -157,7 +162,8 @@ class Pipeline:
                 self._intake.emit(notices.rollout(entry))
                 self.history = entry.sequence
             for offset, content in frames:
-                self._take(offset, content)
+                if not self._take(offset, content, enough):
+                    break
                 self.left_out = 0
                 taken += 1
                 if enough():
@@ -187,16 +193,26 @@ class Pipeline:
                 raise
             self._show(changed)
 
-    def _take(self, offset: Offset, content: bytes) -> None:
-        """One frame, if it is one."""
+    def _take(self, offset: Offset, content: bytes, enough: Callable[[], bool]) -> bool:
+        """One frame, if it is one, or its parts until there are enough; whether that was all of it."""
         frame = self._decoded(content)
-        if frame is not None and self._ends.take(frame):
-            self._intake.take(frame, offset)
-        elif frame is not None:
+        if frame is not None and self._ends.knows(frame):
             self.tally.add(metrics.REPEATED, frame.rows)
+        elif frame is not None:
+            for part, upto in parts(frame, self._ends.begun(frame), self._cells):
+                last = upto == frame.rows
+                self._ends.take(frame, upto)
+                self._intake.take(part, offset, last=last)
+                if not last and enough():
+                    self._large = (content, frame)
+                    return False
+        self._large = None
         self.offset = offset
+        return True
 
     def _decoded(self, content: bytes) -> Frame | None:
+        if self._large is not None and self._large[0] is content:
+            return self._large[1]  # its checksum was looked at
         try:
             return decode(content)
         except LogError:

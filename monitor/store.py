@@ -90,8 +90,16 @@ CREATE TABLE streams (
 
 _CLOSER: Final = "ALTER TABLE pairings ADD COLUMN closer INTEGER NOT NULL DEFAULT 0;"
 
-SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS, "", _CLOSER))
-"""3: the keys of the ledger follow the order of the ids (`monitor.keys`). 4: pairs of regressions."""
+_BEGUN: Final = """
+CREATE TABLE begun (
+    incarnation INTEGER NOT NULL, stream INTEGER NOT NULL, end_seq INTEGER NOT NULL, rows INTEGER NOT NULL,
+    PRIMARY KEY (incarnation, stream)
+) STRICT, WITHOUT ROWID;
+"""
+
+SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS, "", _CLOSER, _BEGUN))
+"""3: the keys of the ledger follow the order of the ids (`monitor.keys`). 4: pairs of regressions. 5: frames
+that were taken in part (`monitor.parts`)."""
 NAME: Final = "monitor.db"
 LOCK: Final = "monitor.lock"
 """Held by the one monitor of a data folder."""

@@ -9,6 +9,9 @@ ends: one that only reaches past what was read is taken whole.
 Frames that no worker wrote (incarnation 0: losses, deletions) are not told apart here: after a cut the log
 gives their sequences to others, and each is harmless when it is read again.
 
+Of a frame that is taken in parts (`monitor.parts`) it is known how many of its rows were, also where the log
+gives it a second time.
+
 Kept are the MOST streams that were read last. It knows no segment but as a number, and no row.
 """
 
@@ -32,24 +35,44 @@ class StreamEnds:
         self._ends: dict[tuple[int, int], int] = {}
         self._changed: set[tuple[int, int]] = set()
         self._turn = 0
+        self._begun: dict[tuple[int, int], tuple[int, int]] = {
+            (incarnation, stream): (end, rows)
+            for incarnation, stream, end, rows in connection.execute(
+                "SELECT incarnation, stream, end_seq, rows FROM begun"
+            )
+        }
         for incarnation, stream, end, turn in connection.execute(
             "SELECT incarnation, stream, end_seq, turn FROM streams ORDER BY turn"
         ):
             self._ends[incarnation, stream] = end
             self._turn = turn
 
-    def take(self, frame: Frame) -> bool:
-        """Whether the frame is new; from now on it is not."""
+    def knows(self, frame: Frame) -> bool:
+        """Whether all of the frame was taken before; then its stream is one of those in use."""
+        stream = (frame.incarnation, frame.stream)
+        last = self._ends.get(stream)
+        if not frame.incarnation or last is None or frame.end > last:
+            return False
+        self._ends[stream] = self._ends.pop(stream)  # behind all others: the order is that of use
+        return True
+
+    def begun(self, frame: Frame) -> int:
+        """How many of the frame's rows were taken before."""
+        end, rows = self._begun.get((frame.incarnation, frame.stream), (0, 0))
+        return rows if end == frame.end and rows < frame.rows else 0
+
+    def take(self, frame: Frame, rows: int) -> None:
+        """Note that so many of the frame's rows are taken, from its first; with all of them it is known."""
         stream = (frame.incarnation, frame.stream)
         if not frame.incarnation:
-            return True
-        last = self._ends.pop(stream, None)
-        if last is not None and frame.end <= last:
-            self._ends[stream] = last
-            return False
-        self._ends[stream] = frame.end  # behind all others: the order of the table is that of use
+            return
         self._changed.add(stream)
-        return True
+        if rows < frame.rows:
+            self._begun[stream] = frame.end, rows
+        else:
+            self._begun.pop(stream, None)
+            self._ends.pop(stream, None)
+            self._ends[stream] = frame.end
 
     def passed(self, incarnation: int, stream: int, sequence: int) -> bool:
         """Whether a stream was read past this sequence: what was not there is not to come."""
@@ -63,6 +86,10 @@ class StreamEnds:
                 "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?)",
                 (*stream, self._ends[stream], self._turn),
             )
+        for stream in self._changed:
+            self._db.execute("DELETE FROM begun WHERE incarnation = ? AND stream = ?", stream)
+            if stream in self._begun:
+                self._db.execute("INSERT INTO begun VALUES (?, ?, ?, ?)", (*stream, *self._begun[stream]))
         self._changed.clear()
         for stream in list(self._ends)[: max(0, len(self._ends) - self._most)]:
             del self._ends[stream]

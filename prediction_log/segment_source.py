@@ -14,14 +14,15 @@ from pathlib import Path
 from groundwork.errors import StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
-from prediction_log.transport import START, Offset
+from prediction_log.transport import READ_BYTES, START, Offset
 
 
 class SegmentSource:
     """The reading end of a folder of segments: short read transactions, nothing locked in between."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, read_bytes: int = READ_BYTES) -> None:
         self._folder = folder
+        self._most = read_bytes
         self._number = 0
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -30,6 +31,7 @@ class SegmentSource:
         """See Source.read. Some 30 µs when there is nothing new."""
         number, row = after.segment, after.row
         found: list[tuple[Offset, bytes]] = []
+        size = 0
         with self._explained():
             while len(found) < limit:
                 connection, at = self._open(number)
@@ -37,9 +39,10 @@ class SegmentSource:
                     break
                 if at != number:
                     number, row = at, 0
-                sealed, rows = _read(connection, row, limit - len(found))
+                sealed, rows = _read(connection, row, limit - len(found), self._most - size)
                 found += [(Offset(number, place), body) for place, body in rows]
-                if not sealed or len(found) == limit:
+                size += sum(len(body) for _, body in rows)
+                if not sealed or len(found) == limit or size >= self._most:
                     break
                 number, row = number + 1, 0
         return found
@@ -115,14 +118,24 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _read(connection: sqlite3.Connection, after: int, limit: int) -> tuple[bool, list[tuple[int, bytes]]]:
-    """(sealed, rows after `after`) of one snapshot: where it is sealed, no row can follow those."""
+def _read(
+    connection: sqlite3.Connection, after: int, limit: int, size: int
+) -> tuple[bool, list[tuple[int, bytes]]]:
+    """(sealed, rows after `after`) of one snapshot, until there are so many or so many bytes.
+
+    Where it is sealed, and neither was reached, no row can follow those.
+    """
     connection.execute("BEGIN")
     try:
         sealed = bool(files.is_sealed(connection))
-        rows = connection.execute(
+        rows: list[tuple[int, bytes]] = []
+        found = connection.execute(
             "SELECT row, body FROM frames WHERE row > ? ORDER BY row LIMIT ?", (after, limit)
-        ).fetchall()
+        )
+        while size > 0 and (row := found.fetchone()) is not None:
+            rows.append(row)
+            size -= len(row[1])
+        found.close()
     finally:
         connection.execute("COMMIT")
     return sealed, rows

@@ -15,7 +15,7 @@ them):
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -47,6 +47,10 @@ START = Offset(0, 0)
 """Before everything, whatever the log's first segment is."""
 
 
+READ_BYTES: Final = 64 << 20
+"""A frame may be as large as a request, and who reads many of them at once has them all in memory."""
+
+
 class Sink(Protocol):
     """The end a worker writes to. One thread at a time."""
 
@@ -72,7 +76,10 @@ class Source(Protocol):
     """The end the monitor reads from. One thread at a time; any number of sources, any number of times."""
 
     def read(self, after: Offset, limit: int) -> list[tuple[Offset, bytes]]:
-        """At most `limit` frames strictly after `after`, each with the offset to resume from."""
+        """At most `limit` frames strictly after `after`, each with the offset to resume from.
+
+        Fewer where they are large: none is read beyond that with which there are READ_BYTES.
+        """
 
     def first(self) -> Offset:
         """The offset before the oldest frame that is still there."""

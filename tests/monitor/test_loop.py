@@ -68,10 +68,11 @@ class Choking(Pipeline):
         """From now on raise this after the frames at these places were taken in."""
         self.error, self.places = error, set(places)
 
-    def _take(self, offset: Offset, content: bytes) -> None:
-        super()._take(offset, content)
+    def _take(self, offset: Offset, content: bytes, enough: Callable[[], bool]) -> bool:
+        whole = super()._take(offset, content, enough)
         if offset in self.places:
             raise self.error
+        return whole
 
 
 class World:

@@ -73,9 +73,9 @@ class Slow(Choking):
         self.fed.append(super().feed(frames, entries, enough=enough))
         return self.fed[-1]
 
-    def _take(self, offset: Offset, content: bytes) -> None:
+    def _take(self, offset: Offset, content: bytes, enough: Callable[[], bool]) -> bool:
         self.clock.advance(next(self.costs))
-        super()._take(offset, content)
+        return super()._take(offset, content, enough)
 
 
 class World:

@@ -56,6 +56,14 @@ def frame(first: int, rows: int = ROWS, *, stream: int = 1) -> Frame:
     return decode(traffic.predictions(rows)[0])
 
 
+def is_taken(ends: StreamEnds, frame: Frame) -> bool:
+    """Whether the frame was new; from now on it is not."""
+    known = ends.knows(frame)
+    if not known:
+        ends.take(frame, frame.rows)
+    return not known
+
+
 def read(data: Path) -> dict[str, int]:
     """What a monitor that is started on the folder, reads everything and ends has counted of predictions."""
     clock = FakeClock(worlds.START)
@@ -133,15 +141,32 @@ def test_a_failed_round_takes_nothing_as_read(tmp_path: Path) -> None:
     """What a rolled back round had read is new again, also to the next process."""
     with contextlib.closing(open_store(tmp_path)) as db:
         ends = StreamEnds(db)
-        assert ends.take(frame(0))
-        assert not ends.take(frame(0))
-        assert StreamEnds(db).take(frame(0))
+        assert is_taken(ends, frame(0))
+        assert not is_taken(ends, frame(0))
+        assert not StreamEnds(db).knows(frame(0))
         with transaction(db):
             ends.save()
         again = StreamEnds(db)
-        assert not again.take(frame(0))
-        assert again.take(frame(ROWS))
-        assert again.take(frame(0, stream=2))
+        assert not is_taken(again, frame(0))
+        assert is_taken(again, frame(ROWS))
+        assert is_taken(again, frame(0, stream=2))
+
+
+def test_of_a_frame_that_was_begun_the_taken_rows_are_known(tmp_path: Path) -> None:
+    """After a restart too; another of the stream is begun at its first row, and none once it is whole."""
+    with contextlib.closing(open_store(tmp_path)) as db:
+        ends = StreamEnds(db)
+        ends.take(frame(0), 3)
+        assert StreamEnds(db).begun(frame(0)) == 0
+        with transaction(db):
+            ends.save()
+        again = StreamEnds(db)
+        assert (again.begun(frame(0)), again.begun(frame(ROWS)), again.begun(frame(0, stream=2))) == (3, 0, 0)
+        assert not again.knows(frame(0))
+        assert is_taken(again, frame(0))
+        with transaction(db):
+            again.save()
+        assert db.execute("SELECT count(*) FROM begun").fetchone() == (0,)
 
 
 def test_only_the_last_streams_are_remembered(tmp_path: Path) -> None:
@@ -150,11 +175,11 @@ def test_only_the_last_streams_are_remembered(tmp_path: Path) -> None:
         ends = StreamEnds(db, most=2)
         sequences = itertools.count(step=ROWS)
         for stream in (1, 2, 1, 3):
-            assert ends.take(frame(next(sequences), stream=stream))
+            assert is_taken(ends, frame(next(sequences), stream=stream))
         with transaction(db):
             ends.save()
         assert [row[0] for row in db.execute("SELECT stream FROM streams ORDER BY turn")] == [1, 3]
-        assert StreamEnds(db).take(frame(ROWS, stream=2))  # forgotten
+        assert not StreamEnds(db).knows(frame(ROWS, stream=2))  # forgotten
 
 
 def test_where_a_log_is_read_on() -> None:

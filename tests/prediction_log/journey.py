@@ -204,7 +204,7 @@ def tokens(frame: Frame) -> list[tuple[int, int, int]]:
 
 def tiles(folder: Path) -> bool:
     """Whether each stream's frames follow one another without a gap or an overlap."""
-    source = SegmentSource(folder / "log")
+    source = SegmentSource(folder / "log", read_bytes=1 << 40)
     ends: dict[tuple[int, int], int] = {}
     for _, body in source.read(START, 1_000_000):
         frame = decode(body)

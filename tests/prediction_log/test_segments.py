@@ -87,6 +87,19 @@ def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path, held: Held) 
     assert firsts(tmp_path) == [0, 3, 6, 9]
 
 
+def test_large_frames_are_read_a_few_at_a_time(tmp_path: Path, held: Held) -> None:
+    """No further than the bytes that are to be read at once, over segments too; and none is left out."""
+    sink, frames = sink_of(held, tmp_path, segment_bytes=1), [samples.make_frame(3 * one) for one in range(6)]
+    for frame in frames:
+        sink.write([frame])
+    source = held(SegmentSource(tmp_path, 2 * len(frames[0]) - 1))
+    found, at = [], START
+    while batch := source.read(at, 100):
+        found.append([body for _, body in batch])
+        at = batch[-1][0]
+    assert found == [frames[:2], frames[2:4], frames[4:]]
+
+
 def forbid(folder: Path, what: str) -> None:
     """Let the table `segment` of the first segment refuse this, as a full disk or a lock would."""
     with closing(files.open_segment(folder, 1)) as connection:

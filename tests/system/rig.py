@@ -112,7 +112,11 @@ class Gateway(Program):
         """Every frame of the log, in its order."""
         source = SegmentSource(self.data / "log")
         try:
-            return [decode(body) for _, body in source.read(START, 1_000_000)]
+            found, at = [], START
+            while batch := source.read(at, 1_000):
+                found += [decode(body) for _, body in batch]
+                at = batch[-1][0]
+            return found
         finally:
             source.close()
 
