@@ -15,10 +15,10 @@ from typing import Any, Final, ParamSpec, TypeVar
 import msgspec
 
 from gateway.errors import LoadError, MalformedError, UnknownModelError, UnknownVersionError
+from gateway.holding import Fleet
 from gateway.judgement import status_of
 from gateway.model import LoadedModel
 from gateway.presence import lagging
-from gateway.reconcile import Fleet
 from gateway.views import Done, History
 from groundwork.clock import Clock
 from groundwork.slot_readings import SlotsReader

@@ -17,7 +17,8 @@ from typing import Final, Protocol
 from gateway.budget import leavers
 from gateway.errors import LoadError, NotReadyError, OverBudgetError
 from gateway.faults import Display, Fault, Faults
-from gateway.lanes import Lanes, Versions
+from gateway.holding import Fleet, Holding
+from gateway.lanes import Lanes
 from gateway.model import LoadedModel
 from gateway.plan import plan, unneeded
 from gateway.residents import may_leave
@@ -30,23 +31,6 @@ from rollouts.route import Route
 PINNED_MOST: Final = 8
 """Versions kept in memory only because requests named them; the longest loaded leaves first."""
 _NANOSECONDS: Final = 1e9
-
-
-class Fleet(Protocol):
-    """What is in memory; see `gateway.fleet.Fleet`."""
-
-    @property
-    def loaded(self) -> Versions:
-        """(model, version) to what is in memory now."""
-        ...
-
-    async def load(self, model: str, version: str, *, joins: LoadedModel | None = None) -> LoadedModel:
-        """Load a version, or return it when it is loaded."""
-        ...
-
-    async def release(self, loaded: LoadedModel) -> None:
-        """Forget a version that no table names."""
-        ...
 
 
 class Shown(Display, Protocol):
@@ -78,11 +62,9 @@ class Reconciler:
         self._log = log
         self._routes: Mapping[str, Route] = {}
         self._loads: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._releases: set[asyncio.Task[None]] = set()
+        self._holding = Holding(fleet, log, lambda key: self._settle(key[0]))
         # Versions that passed their load for a route; what a request alone has named is not among them.
         self._fit: set[tuple[str, str]] = set()
-        self._leaving: set[tuple[str, str]] = set()
-        self._idle_since: dict[tuple[str, str], float] = {}
         self._pinned: list[tuple[str, str]] = []
         self._dormant: set[str] = set()
 
@@ -146,14 +128,14 @@ class Reconciler:
             self._faults.forgive(key)
             self._settle(key[0])
         now = self._clock.monotonic()
-        for model, held in self._held().items():
+        for model, held in self._holding.models().items():
             self._let_go(model, held, now)
 
     def make_room(self, model: str, size: int) -> tuple[tuple[str, str], ...]:
         """Begin to let go of `size` bytes for the sake of `model`; who leaves: nobody where too few may."""
         now = self._clock.now()
         busy = {model, *(loading for loading, _ in self._loads)}
-        residents = may_leave(self._held(), self._lanes.table, self._routes, busy, now)
+        residents = may_leave(self._holding.models(), self._lanes.table, self._routes, busy, now)
         leaving = leavers(residents, size, now - int(self._pace.idle * _NANOSECONDS))
         for resident in leaving or ():
             self._log.info(
@@ -169,20 +151,10 @@ class Reconciler:
 
     async def close(self) -> None:
         """Stop loading; what is loaded stays for the requests in flight."""
-        tasks = [*self._loads.values(), *self._releases]
+        tasks = [*self._loads.values(), *self._holding.releases]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _in_memory(self) -> dict[tuple[str, str], LoadedModel]:
-        return {key: loaded for key, loaded in self._fleet.loaded.items() if key not in self._leaving}
-
-    def _held(self) -> dict[str, dict[str, LoadedModel]]:
-        """What is in memory: model to version to what it is."""
-        held: dict[str, dict[str, LoadedModel]] = {}
-        for (model, version), loaded in self._in_memory().items():
-            held.setdefault(model, {})[version] = loaded
-        return held
 
     def _settle(self, model: str) -> None:
         self._bring(model)
@@ -203,10 +175,10 @@ class Reconciler:
             return
         self._wake(model)
         failed = {version for name, version in self.faults if name == model}
-        fit = {version for name, version in self._in_memory().keys() & self._fit if name == model}
+        fit = {version for name, version in self._holding.versions().keys() & self._fit if name == model}
         decided = plan(route, fit - failed, failed, serving=model in self._lanes.table)
         if decided.serve is not None:
-            self._lanes.serve(decided.serve, self._in_memory())
+            self._lanes.serve(decided.serve, self._holding.versions())
         if decided.applied:
             self._shown.applied(model, route.revision)
         for version in decided.load:
@@ -214,7 +186,7 @@ class Reconciler:
 
     def _begin_load(self, model: str, version: str) -> None:
         key = (model, version)
-        if key in self._loads or key in self._leaving:
+        if key in self._loads or self._holding.is_leaving(key):
             return
         task = asyncio.get_running_loop().create_task(self._load(model, version))
         self._loads[key] = task
@@ -273,7 +245,7 @@ class Reconciler:
         """The same route again, after the set of versions in memory has changed."""
         lane: Lane | None = self._lanes.table.get(model)
         if lane is not None:
-            self._lanes.serve(lane.route, self._in_memory())
+            self._lanes.serve(lane.route, self._holding.versions())
 
     def _let_go(self, model: str, held: Collection[str], now: float) -> None:
         pinned = {version for name, version in self._pinned if name == model}
@@ -282,29 +254,13 @@ class Reconciler:
         route = self._routes.get(model)
         named = None if route is None or route.unloaded else route
         idle = unneeded(named, held, pinned | answering)
-        for key in [key for key in self._idle_since if key[0] == model and key[1] not in idle]:
-            del self._idle_since[key]
-        for version in idle:
-            key = (model, version)
-            if now - self._idle_since.setdefault(key, now) >= self._pace.unload:
-                self._release(key)
+        for key in self._holding.unused(model, idle, now, self._pace.unload):
+            self._release(key)
 
     def _release(self, key: tuple[str, str]) -> None:
         """Take a version out of the table, then forget it when its last request is answered."""
-        self._idle_since.pop(key, None)
-        self._leaving.add(key)
         self._fit.discard(key)
         if key in self._pinned:
             self._pinned.remove(key)
-        loaded = self._fleet.loaded[key]
+        self._holding.let_go(key)
         self._rebuild(key[0])
-        task = asyncio.get_running_loop().create_task(self._fleet.release(loaded))
-        self._releases.add(task)
-        task.add_done_callback(lambda done: self._released(key, done))
-
-    def _released(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-        self._releases.discard(task)
-        self._leaving.discard(key)
-        if not task.cancelled() and task.exception() is not None:
-            self._log.error("version-not-released", model=key[0], version=key[1], fault=task.exception())
-        self._settle(key[0])

@@ -180,7 +180,7 @@ async def test_what_nothing_names_is_let_go_after_a_while(bench: Bench) -> None:
     bench.here.clock.advance(bench.pace.unload)
     bench.reconciler.look_around()
     assert "2" not in bench.here.core.lanes.table["m"].versions
-    await asyncio.gather(*bench.reconciler._releases)
+    await asyncio.gather(*bench.reconciler._holding.releases)
     assert ("m", "2") not in bench.gates.loaded
 
 
@@ -212,7 +212,7 @@ async def test_demanded_versions_are_bounded(bench: Bench) -> None:
     bench.reconciler.look_around()
     bench.here.clock.advance(bench.pace.unload)
     bench.reconciler.look_around()
-    await asyncio.gather(*bench.reconciler._releases)
+    await asyncio.gather(*bench.reconciler._holding.releases)
     kept = {version for _, version in bench.gates.loaded}
     assert kept == {"1", *(str(version) for version in range(11, 11 + PINNED_MOST))}
 
