@@ -30,6 +30,7 @@ from driftgate.programs import Program, module_command
 from driftgate.reloading import Given, Read, Reloading
 from driftgate.ring_folder import ring_folder
 from gateway.causes import described
+from groundwork.errors import NoRoomError
 from groundwork.files import write_atomic
 from groundwork.terminal import ignore_stops, open_terminal
 
@@ -160,7 +161,10 @@ class Ring:
         """The gateway answers by new settings; the monitor follows, if anything changed for it."""
         changed = given.monitor != self._given.monitor
         self._given = given
-        self._hold_ports()
+        try:
+            self._hold_ports()
+        except (NoRoomError, OSError) as error:
+            self._tell(f"changed settings are in force, but not for a program that is started again: {error}")
         self._renewing |= changed
         self._renew_monitor()
 
@@ -205,7 +209,10 @@ class Ring:
                 return
             wait = min(max(2 * wait, FIRST_WAIT), LONGEST_WAIT)
             self._ready_file(name).unlink(missing_ok=True)
-            await self._start(name)
+            try:
+                await self._start(name)
+            except OSError as error:  # no room for a process, or for a file that it opens: there may be soon
+                self._tell(f"{name} cannot be started now: {error.strerror}")
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

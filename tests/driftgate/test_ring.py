@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -152,6 +154,19 @@ async def test_a_monitor_that_dies_is_started_again_on_its_port(up: Up) -> None:
     assert (await ask(up.urls["http"])).status_code == 200
 
 
+async def test_a_program_that_cannot_be_started_is_tried_again(up: Up) -> None:
+    """Where the system has no room for the next process, `up` says so, and starts it once there is some."""
+    await until(lambda: "stops in order" in up.said(), "all is told that is told at a start")
+    limits = resource.prlimit(up.urls["pid"], resource.RLIMIT_NOFILE)
+    resource.prlimit(up.urls["pid"], resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        os.kill(_child_of(up.urls["pid"], "monitor"), signal.SIGKILL)
+        await until(lambda: "monitor cannot be started now: Too many open files" in up.said(), "it is told")
+    finally:
+        resource.prlimit(up.urls["pid"], resource.RLIMIT_NOFILE, limits)
+    await until(lambda: _answers(up.urls["monitor"]), "the monitor answers again", SECONDS)
+
+
 async def test_nothing_outlives_it_when_it_is_killed(up: Up) -> None:
     """SIGKILL of `up` ends gateway and monitor too."""
     pids = [_child_of(up.urls["pid"], name) for name in ("gateway", "monitor")]
@@ -258,6 +273,18 @@ async def test_changed_settings_are_taken_up(up: Up) -> None:
     await until(lambda: "settings-not-reloaded" in up.said(), "it is refused", SECONDS)
     assert "settings workers need a restart; nothing was changed" in up.said()
     assert (await ask(up.urls["http"])).status_code == 200
+
+
+async def test_settings_that_cannot_be_kept_are_in_force(up: Up) -> None:
+    """Where the settings' own folder has gone a reload is told of it, and the next one is not the worse."""
+    shutil.rmtree(next((up.folder / "data").glob("up-*")))
+    done = "settings-reloaded who=signal changed=requests.max_body_bytes"
+    for most in (5000, 6000):
+        up.config.write_text(f"requests: {{max_body_bytes: {most}}}\n")
+        before = up.said()
+        os.kill(up.urls["pid"], signal.SIGHUP)
+        await until(lambda before=before: done in up.said().removeprefix(before), "it is taken up", SECONDS)  # type: ignore[misc]
+    await until(lambda: up.said().count("in force, but not for a program") == 2, "it is told each time")
 
 
 async def test_a_running_program_says_where_its_settings_came_from(up: Up) -> None:
