@@ -83,7 +83,7 @@ def answers_of(estimator: Any, reference: Any, task: Task) -> Answers:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values, scores, margin = _said(estimator, reference)
+            values, scores, decisions = _said(estimator, reference)
     except Exception as error:  # whatever the estimator raises, the reference did not fit it
         if type(error).__name__ == "NotFittedError":
             raise ReferenceDataError(
@@ -97,7 +97,19 @@ def answers_of(estimator: Any, reference: Any, task: Task) -> Answers:
         return Answers(values.reshape(len(values), -1))
     if values.ndim != 1:
         raise PublishError("a classifier of several outputs cannot be published; publish one per output")
-    return Answers(values, scores, None if margin is None else best_margin(margin))
+    return Answers(values, scores, _margin(scores, decisions))
+
+
+def _margin(scores: np.ndarray | None, decisions: np.ndarray | None) -> np.ndarray | None:
+    """How far each row is from another class, by whichever of both tells them apart.
+
+    Probabilities may be alike where the decision is not (SGDClassifier with modified_huber gives a third to
+    each of three classes that it all refuses), and the label goes by the decision. A probability changes by a
+    quarter of what the decision does, at most.
+    """
+    margins = [] if scores is None else [best_margin(scores)]
+    margins += [] if decisions is None else [best_margin(decisions) * (0.25 if margins else 1.0)]
+    return np.maximum.reduce(margins) if margins else None
 
 
 def _gaps(reference: Any) -> str:
@@ -112,14 +124,10 @@ def _gaps(reference: Any) -> str:
 
 
 def _said(estimator: Any, reference: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Values, probabilities where it has them, and what its margin is read from."""
-    values = np.asarray(estimator.predict(reference))
-    if hasattr(estimator, "predict_proba"):
-        scores = np.asarray(estimator.predict_proba(reference))
-        return values, scores, scores
-    if hasattr(estimator, "decision_function"):
-        return values, None, np.asarray(estimator.decision_function(reference))
-    return values, None, None
+    """Values, and where it has them its probabilities and its decisions."""
+    methods = (getattr(estimator, name, None) for name in ("predict_proba", "decision_function"))
+    scores, decisions = (None if method is None else np.asarray(method(reference)) for method in methods)
+    return np.asarray(estimator.predict(reference)), scores, decisions
 
 
 def class_text(value: Any) -> str:

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 
-from registry_client.errors import PublishError, ReferenceDataError
+from registry_client.errors import ExportDisagreementError, PublishError, ReferenceDataError
 from registry_client.original import answers_of, as_fitted, class_text, refuse_unseen, task_of
-from registry_client.verification import Answers
+from registry_client.publishing import publish
+from registry_client.verification import Answers, Tolerance
 from tests.registry_client.support import approvals, loans, pipeline
 
+POINTS = np.random.default_rng(0).normal(size=(200, 2))
+KINDS = np.digitize(POINTS.sum(axis=1), [-0.8, 0.8])
 FRAME = loans()
 Y = approvals(FRAME)
 
@@ -21,6 +25,26 @@ def said_by(model: Any, reference: Any) -> Answers:
     fitting = as_fitted(model, reference)
     refuse_unseen(model, fitting)
     return answers_of(model, fitting, task)
+
+
+def test_a_row_is_undecided_only_where_its_decision_is_too() -> None:
+    """Classes of one probability are told apart by what the original decides by."""
+    fitted = SGDClassifier(loss="modified_huber", random_state=0).fit(POINTS, KINDS)
+    answers = said_by(fitted, POINTS)
+    assert answers.scores is not None
+    assert answers.margin is not None
+    alike = np.ptp(answers.scores, axis=1) == 0
+    assert alike.any()
+    assert (answers.margin[alike] > Tolerance().margin).all()
+
+
+def test_an_export_that_labels_otherwise_where_probabilities_tie_is_refused() -> None:
+    """skl2onnx takes the first of classes that are alike, and the original the one that it decides for."""
+    fitted = SGDClassifier(loss="modified_huber", random_state=0).fit(POINTS, KINDS)
+    with pytest.raises(ExportDisagreementError, match="label: original"):
+        publish(fitted, name="m", registry="memory:", reference=POINTS)
+    steady = LogisticRegression().fit(POINTS, KINDS)
+    assert publish(steady, name="m", registry="memory:", reference=POINTS).task == "classification"
 
 
 @pytest.mark.parametrize(
