@@ -131,7 +131,9 @@ async def compressed(
     else:
         body = coding.deflate(answer.body, name)
     told = ((b"content-encoding", name.encode()), (b"vary", b"accept-encoding"))
-    return Response(answer.status, (*answer.headers, *told), body)
+    if answer.room is not None:
+        answer.room.hold(len(body))
+    return Response(answer.status, (*answer.headers, *told), body, answer.room)
 
 
 async def deliver(answer: Response, send: Send, *, bodiless: bool = False) -> None:

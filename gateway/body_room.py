@@ -1,4 +1,4 @@
-"""The memory that large request bodies may take together, in one worker.
+"""The memory that large bodies may take together, in one worker: those of requests, and those of answers.
 
 Rules: each body is bounded by itself (`requests.max_body_bytes`), and all that are here together by this,
 until they are answered. What has come counts, not what was announced: a client that announces much and sends
@@ -6,6 +6,10 @@ nothing takes nothing from the others. One that would find no room now is refuse
 client can ask again, and a worker out of memory answers nobody. What is small is not counted: there is no
 more of that than connections. Messages of gRPC, of which a connection has many, are counted by
 `gateway.grpc_port.incoming`.
+
+Answers have as much room again, from the run that made them until they have gone to their clients, for a
+client may take its time. One that finds none is refused before it is written and recorded; those of gRPC
+that are small, of which a connection has many, are counted by `gateway.grpc_port.backlog`.
 """
 
 from gateway.errors import OverloadedError
@@ -64,3 +68,48 @@ class BodyShare:
                 f"a body of {size} bytes has no room now: of the {room.limit} bytes for large bodies "
                 f"{room.held} are taken; try again in a moment, or send less at a time"
             )
+
+
+class AnswerRoom:
+    """Room for the large answers of one worker; owned by its loop."""
+
+    def __init__(self, settings: RequestSettings) -> None:
+        """Room for as much as there is for bodies of requests; `most` is what one of those may have."""
+        self.limit = settings.large_bodies * settings.max_body_bytes
+        self.most = settings.max_body_bytes
+        self.small = settings.inline_body_bytes
+        self.held = 0
+
+    def share(self, size: int = 0) -> "AnswerShare":
+        """A share of it for `size` bytes; OverloadedError where they have no room beside others."""
+        if self.held and size and self.held + size > self.limit:
+            raise OverloadedError(
+                f"an answer of {size} bytes has no room now: of the {self.limit} bytes for large answers "
+                f"{self.held} are taken by those that their clients have not read; try again in a moment, "
+                "or ask for less at a time"
+            )
+        made = AnswerShare(self)
+        made.hold(size)
+        return made
+
+
+class AnswerShare:
+    """What an answer has of the room; given back, too, when nobody has the share any more.
+
+    For an answer may be dropped wherever its client leaves.
+    """
+
+    __slots__ = ("_room", "size")
+
+    def __init__(self, room: AnswerRoom) -> None:
+        self._room = room
+        self.size = 0
+
+    def hold(self, size: int) -> None:
+        """Let it be of so many bytes, which are there, whether or not there is room."""
+        self._room.held += size - self.size
+        self.size = size
+
+    def __del__(self) -> None:
+        """Give it back."""
+        self.hold(0)

@@ -23,6 +23,7 @@ from typing import Any, Final
 from gateway import metrics
 from gateway.away import Away
 from gateway.beside import Job, size_of
+from gateway.body_room import AnswerRoom
 from gateway.call import Call, Work, arm_headers, asked_version, mentions, trace_id
 from gateway.counting import count_answered, count_failed
 from gateway.deadlines import TIMEOUT
@@ -95,9 +96,8 @@ class Core:
         self._pool = ThreadPoolExecutor(settings.runs.pool or LEAST_RUNS, "run")
         self._translators = Translators()
         self._large_bodies = LargeBodies(self, self._dispatch.left, self._pool, self._translators)
-        self._large = LargeAnswers(
-            self, journal, self._pool, self._translators, settings.requests.inline_body_bytes
-        )
+        self.answers = AnswerRoom(settings.requests)
+        self._large = LargeAnswers(self, journal, self._pool, self._translators, self.answers)
         self._requests = 0
 
     def begin(self, call: Call, started: float = 0.0) -> Response | Pending:

@@ -1,6 +1,7 @@
 """An answer that is too large for one turn of the loop: encoded, and its rows written, off the loop.
 
-Rules: one at a time, for the sake of memory, and because rows of a stream stand in the order of their ids.
+Rules: one at a time, for the sake of memory, and because rows of a stream stand in the order of their ids;
+of those that wait for their turn, or for their clients to read them, as many as there is room for.
 The numbers of its rows are drawn on the loop before they are written, so requests that come meanwhile are
 recorded and answered as ever. Nobody has the answer before its rows are where a crash cannot reach them;
 where it cannot be encoded, or nobody waits for it any more, there are none. A client that leaves stops no
@@ -12,6 +13,9 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+import msgspec
+
+from gateway.body_room import AnswerRoom
 from gateway.call import Work
 from gateway.inference import Array
 from gateway.journal import Filled, Journal
@@ -47,16 +51,17 @@ class Answering(Protocol):
 
 
 class LargeAnswers:
-    """Those of one worker, on its loop; large is what comes in or goes out with more than `most` bytes."""
+    """Those of one worker, on its loop; large is what comes in or goes out with more than is `small`."""
 
     def __init__(
-        self, core: Answering, journal: Journal, pool: Executor, translators: Translators, most: int
+        self, core: Answering, journal: Journal, pool: Executor, translators: Translators, room: AnswerRoom
     ) -> None:
         self._core = core
         self._journal = journal
         self._pool = pool
         self._translators = translators
-        self._most = most
+        self._room = room
+        self._most = room.small
         self._one = asyncio.Lock()
 
     def takes(self, work: Work, outputs: list[Array]) -> bool:
@@ -78,9 +83,13 @@ class LargeAnswers:
 
     async def _give(self, work: Work, outputs: list[Array], held: tuple[LoadedModel | Way, ...]) -> Response:
         try:
+            share = self._room.share(sum(array.nbytes for array in outputs))
             async with self._one:
                 noted, (headers, body) = await self._written(work, outputs)
-            return self._core.answered(work, noted, outputs, headers, body)
+            share.hold(len(body))
+            return msgspec.structs.replace(
+                self._core.answered(work, noted, outputs, headers, body), room=share
+            )
         except DriftgateError as error:
             return self._core.give_up(work, error)
         finally:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.body_room import AnswerShare
 from gateway.errors import (
     EncodingError,
     ExpiredError,
@@ -78,11 +79,15 @@ def plain_fault(_status: int, _code: str, sentence: str, /) -> bytes:
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
-    """One answer as HTTP wants it; `headers` are complete but for content-length, which the edge adds."""
+    """One answer as HTTP wants it; `headers` are complete but for content-length, which the edge adds.
+
+    A large body has `room`, which whoever has the body keeps.
+    """
 
     status: int
     headers: tuple[Header, ...]
     body: bytes
+    room: AnswerShare | None = None
 
 
 def status_of(error: DriftgateError) -> int:

@@ -30,7 +30,8 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.Meta(
             ge=1,
             description="how many times `max_body_bytes` a worker holds of bodies above `inline_body_bytes`, "
-            "together, until they are answered; beyond it they are refused with 503, unread",
+            "together, until they are answered, and as much again of answers, until they are read; beyond it "
+            "they are refused with 503, unread or unwritten",
         ),
     ] = 8
     compress_bytes: Annotated[

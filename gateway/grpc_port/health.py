@@ -19,6 +19,7 @@ from gateway.errors import MalformedError
 from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.rpc import aborted, headers_of
 from gateway.grpc_port.schema import Schema
+from gateway.protocols.codec import Headers
 from groundwork.errors import DriftgateError
 
 LOOK_SECONDS: Final = 0.1
@@ -43,23 +44,26 @@ class Health:
 
     async def check(self, _messages: Any, context: Any) -> bytes:
         """How it is now; NOT_FOUND for what is no service and no model."""
-        service = await self._service(context)
+        headers = headers_of(context)
+        service = await self._service(headers, context)
         status = self._status(service)
         if status == _SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {service[:100]!r} here")
-        return self._message(status)
+        return self._incomings.made(headers, self._message(status))
 
     async def listing(self, _messages: Any, context: Any) -> bytes:
         """Every service of the port and how it is now."""
-        await self._message_of(context)
+        headers = headers_of(context)
+        await self._message_of(headers, context)
         answer = self._schema.messages["HealthListResponse"]()
         for service in self._services:
             answer.statuses[service].status = self._status(service)
-        return bytes(answer.SerializeToString())
+        return self._incomings.made(headers, bytes(answer.SerializeToString()))
 
     async def watch(self, _messages: Any, context: Any) -> AsyncIterator[bytes]:
         """How it is now, and again whenever that changes; what is unknown may come to be known."""
-        service = await self._service(context)
+        headers = headers_of(context)
+        service = await self._service(headers, context)
         if self._watches >= MOST_WATCHES:
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, f"this worker has {MOST_WATCHES} watches; use Check"
@@ -71,7 +75,7 @@ class Health:
                 status = self._status(service)
                 if status != told:
                     told = status
-                    yield self._message(status)
+                    yield self._incomings.made(headers, self._message(status))
                 if self._closing.is_set():
                     return
                 await self._pause()
@@ -88,16 +92,15 @@ class Health:
             return _SERVING if core.ready else _NOT_SERVING
         return _NOT_SERVING if service in core.lanes.routed else _SERVICE_UNKNOWN
 
-    async def _service(self, context: Any) -> str:
-        body = await self._message_of(context)
+    async def _service(self, headers: Headers, context: Any) -> str:
+        body = await self._message_of(headers, context)
         try:
             return str(self._schema.messages["HealthCheckRequest"].FromString(body).service)
         except DecodeError:
             await aborted(context, MalformedError("these bytes are no HealthCheckRequest"))
             raise
 
-    async def _message_of(self, context: Any) -> bytes:
-        headers = headers_of(context)
+    async def _message_of(self, headers: Headers, context: Any) -> bytes:
         try:
             return await self._incomings.read(context, headers)
         except DriftgateError as error:

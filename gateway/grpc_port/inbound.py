@@ -11,7 +11,8 @@ without one is refused (`gateway.grpc_port.incoming`): nobody goes uncounted, or
 import secrets
 from typing import Final
 
-from gateway.grpc_port.frames import HEAD
+from gateway.grpc_port.backlog import Backlog
+from gateway.grpc_port.frames import HEAD, stream_of
 from gateway.grpc_port.incoming import MARK, Incoming, Incomings
 from gateway.grpc_port.turns import Turn
 
@@ -38,6 +39,8 @@ class Inbound:
     """What one client sends; owned by the loop."""
 
     def __init__(self, incomings: Incomings, turn: Turn) -> None:
+        self.backlog = Backlog(incomings.answers)
+        """What the client has not read."""
         self._incomings = incomings
         self._turn = turn
         self._calls: dict[int, Incoming] = {}
@@ -87,7 +90,7 @@ class Inbound:
             if not self._settled:
                 start = self._settle(data, start, at, told)
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-            if self._opens(data[at + 3], data[at + 4], _stream(data, at), length):
+            if self._opens(data[at + 3], data[at + 4], stream_of(data, at), length):
                 told += (data[start : at + 4], bytes((data[at + 4] & ~_END_HEADERS,)))
                 start = at + 5
             at += HEAD + length
@@ -95,6 +98,12 @@ class Inbound:
             self._left = at - size
         told.append(data[start:] if start else data)
         return told
+
+    def passed(self, stream: int, size: int) -> None:
+        """So much of a call's answer has gone on to the client."""
+        call = self._calls.get(stream)
+        if call is not None:
+            call.reply.passed(size)
 
     def over(self, stream: int) -> None:
         """A call has ended."""
@@ -139,8 +148,8 @@ class Inbound:
 
     def _stops(self, data: bytes, at: int) -> bool:
         """Whether a call begins there whose turn has not come."""
-        waits = self._turn.full or not self.greeted
-        return waits and data[at + 3] == _HEADERS and self._is_new(_stream(data, at))
+        waits = self._turn.full or self.backlog.choked or not self.greeted
+        return waits and data[at + 3] == _HEADERS and self._is_new(stream_of(data, at))
 
     def _is_new(self, stream: int) -> bool:
         return stream > self.last and stream % 2 == 1
@@ -149,7 +158,8 @@ class Inbound:
         """Look at a frame's head; whether the headers of a new call end with it."""
         if kind == _HEADERS and self._is_new(stream):
             self.last = stream
-            self._calls[stream] = self._incomings.begin(secrets.token_hex(_MARK_BYTES).encode())
+            mark = secrets.token_hex(_MARK_BYTES).encode()
+            self._calls[stream] = self._incomings.begin(mark, self.backlog)
             self._turn.add(stream, self._calls[stream])
         call = self._calls.get(stream)
         if call is None:
@@ -165,10 +175,6 @@ class Inbound:
             return False
         self._mark = _continuation(stream, call.mark)
         return True
-
-
-def _stream(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at + 5 : at + HEAD]) & 0x7FFFFFFF
 
 
 def _continuation(stream: int, mark: bytes) -> bytes:

@@ -11,7 +11,8 @@ thousand. So:
 3. a method that needs no large message takes none, and none may take longer than a body over HTTP; so many
    calls may wait for theirs, half as many of such a method: whoever needs no key keeps no tensors out;
 4. a compressed message is counted as it came, and once more when it is inflated;
-5. a message leaves the room when its call is answered, whether or not the client reads the answer.
+5. a message leaves the room when its call is answered, whether or not the client reads the answer;
+6. it is not read before its call's turn: a connection's answers are bounded (`gateway.grpc_port.backlog`).
 
 A call is known to both by a mark: the relay adds it to the call's metadata (`gateway.grpc_port.inbound`).
 Nothing is read of a call whose mark nobody knows: it was taken back, or its headers hide the mark.
@@ -23,8 +24,9 @@ from typing import Any, Final
 
 from grpc import aio
 
-from gateway.body_room import BodyRoom, BodyShare
+from gateway.body_room import AnswerRoom, BodyRoom, BodyShare
 from gateway.errors import ExpiredError, MalformedError, OverloadedError, TooLargeError
+from gateway.grpc_port.backlog import Backlog, Reply
 from gateway.protocols.codec import Headers
 from groundwork.errors import DriftgateError
 
@@ -33,7 +35,7 @@ MARK: Final = b"x-driftgate-stream"
 SMALL_MESSAGE: Final = 256 << 10
 """Bytes of a message that asks for something, and has no tensors."""
 MOST_WAITING: Final = 10_000
-"""Calls of one worker whose message is not whole; each costs it some 26 kB besides."""
+"""Calls of one worker whose message is not whole, or whose turn has not come; each costs it some 26 kB."""
 _CANCEL_SECONDS: Final = 0.1
 """How long gRPC may take to cancel a call that its client has taken back before anybody looked at it."""
 
@@ -43,11 +45,12 @@ class Incoming:
 
     __slots__ = (
         "_crowded", "_fault", "_most", "_past", "_room", "_share", "_told",
-        "ended", "finished", "mark", "seen", "size",
+        "ended", "finished", "mark", "reply", "seen", "size",
     )  # fmt: skip
 
-    def __init__(self, room: BodyRoom, mark: bytes) -> None:
+    def __init__(self, room: BodyRoom, mark: bytes, backlog: Backlog) -> None:
         self.mark = mark
+        self.reply = Reply(backlog)
         self.seen: Callable[[], None] | None = None
         """Told when somebody looks at the call; None where that has been, or nobody wants to know."""
         self._room = room
@@ -94,6 +97,7 @@ class Incoming:
     def end(self) -> None:
         """The call has ended: what comes of it now goes nowhere."""
         self.ended = self.finished = True
+        self.reply.over()
         if self._share is not None:
             self._share.give_back()
 
@@ -137,18 +141,22 @@ class Incoming:
 class Incomings:
     """Those of one worker, by their marks; owned by its loop."""
 
-    def __init__(self, room: BodyRoom, seconds: float, most: int = MOST_WAITING) -> None:
-        """A message may take so many `seconds` to come, and so many calls at most may wait for theirs."""
+    def __init__(self, room: BodyRoom, answers: AnswerRoom, seconds: float, most: int = MOST_WAITING) -> None:
+        """A message may take so many `seconds` to come, and so many calls at most may wait for theirs.
+
+        `answers` is the room of those that are not read.
+        """
         self.small = room.small
+        self.answers = answers
         self._room = room
         self._seconds = seconds
         self._most = most
         self._waiting = 0
         self._by_mark: dict[bytes, Incoming] = {}
 
-    def begin(self, mark: bytes) -> Incoming:
-        """A call has come."""
-        made = self._by_mark[mark] = Incoming(self._room, mark)
+    def begin(self, mark: bytes, backlog: Backlog) -> Incoming:
+        """A call has come; its answer waits with those of `backlog`."""
+        made = self._by_mark[mark] = Incoming(self._room, mark, backlog)
         return made
 
     def end(self, mark: bytes) -> None:
@@ -163,6 +171,13 @@ class Incomings:
         if incoming is not None:
             incoming.answered()
 
+    def made(self, headers: Headers, body: bytes) -> bytes:
+        """What the call with these headers is about to be sent, and its client reads late or never."""
+        incoming = self._find(headers)
+        if incoming is not None:
+            incoming.reply.made(len(body))
+        return body
+
     async def read(
         self, context: Any, headers: Headers, most: int | None = SMALL_MESSAGE, seconds: float | None = None
     ) -> bytes:
@@ -176,13 +191,18 @@ class Incomings:
         """
         incoming = self._look_at(headers)
         places = self._most if most is None else (self._most + 1) // 2
-        if self._waiting >= places and (incoming is None or not incoming.finished):
-            raise OverloadedError(f"{places} calls have not sent their messages; try again in a moment")
+        if self._waiting >= places and (incoming is None or not incoming.finished or incoming.reply.waits):
+            raise OverloadedError(
+                f"{places} calls have not sent their messages, or answers before theirs are not read; "
+                "try again in a moment"
+            )
         self._waiting += 1
         try:
             if incoming is None:
                 await asyncio.sleep(_CANCEL_SECONDS)
                 raise MalformedError("the last of the call's headers is shorter than it says")
+            await incoming.reply.turn()
+            self._check(incoming)
             incoming.bound(most)
             message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
         finally:
@@ -196,10 +216,13 @@ class Incomings:
         incoming = self._find(headers)
         if incoming is not None:
             incoming.looked_at()
-            if incoming.ended:
-                self.end(incoming.mark)
-                raise MalformedError("the call was taken back")
+            self._check(incoming)
         return incoming
+
+    def _check(self, incoming: Incoming) -> None:
+        if incoming.ended:
+            self.end(incoming.mark)
+            raise MalformedError("the call was taken back")
 
     def _find(self, headers: Headers) -> Incoming | None:
         return self._by_mark.get(headers.get(MARK, b"").rpartition(b", ")[2])

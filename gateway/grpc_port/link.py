@@ -1,20 +1,24 @@
 """One client of gRPC coupled with gRPC's server: what the one sends goes to the other, in turn and in time.
 
 Nothing more is read of a client while gRPC takes no more of it, while a call of its waits for its turn
-(`gateway.grpc_port.turns`), or while it has sent more frames than the loop looks at in one turn.
+(`gateway.grpc_port.turns`), or while it has sent more frames than the loop looks at in one turn; no further
+call, while it reads nothing of what it is sent.
 
 A client without a call for as long as a connection may be idle is told to leave, which no call is lost by,
 and is ended only where it does not: gRPC's own server would end it at once, with a word of an internal error.
+One that reads nothing of an answer for as long as a client of HTTP may is ended too.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from gateway.grpc_port.frames import GOAWAY, Frames
+from gateway.grpc_port.frames import GOAWAY, UNREAD, Frames
 from gateway.grpc_port.inbound import Inbound
 from gateway.grpc_port.incoming import Incomings
 from gateway.grpc_port.turns import HELD_SECONDS, Turn, Turns
+from groundwork.connection import Count
+from groundwork.ports import LimitSettings
 
 _FLUSH_SECONDS: Final = 10.0
 """How long a client may take to read what was left for it when gRPC has ended its connection."""
@@ -35,12 +39,12 @@ class _Client(asyncio.Protocol):
         self._link.hear(data)
 
     def pause_writing(self) -> None:
+        self._link.inbound.backlog.choked = True
         if not self._link.server.is_closing():
             self._link.server.pause_reading()
 
     def resume_writing(self) -> None:
-        if not self._link.server.is_closing():
-            self._link.server.resume_reading()
+        self._link.unchoked()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -86,9 +90,10 @@ class Link:
         gone: Callable[["Link"], None],
         incomings: Incomings,
         turns: Turns,
-        idle: float,
+        limits: LimitSettings,
+        refused: Count,
     ) -> None:
-        """`idle` are the seconds that it may be without a call."""
+        """`limits` say how long it may ask nothing, or read nothing; `refused` is told why it was ended."""
         self.outer, self.inner = _Client(self), _Server(self)
         """What the client's connection calls, and the server's."""
         self.inbound = Inbound(incomings, Turn(turns, self._go_on))
@@ -97,14 +102,16 @@ class Link:
         """Whether gRPC takes no more for now."""
         self._came = came
         self._gone = gone
-        self._idle = idle
+        self._idle = limits.idle
+        self._unread = limits.idle + limits.body_time
+        self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
         self._last = 0
         self._told = False
         self._soon = False
         self._patience: asyncio.TimerHandle | None = None
-        self._frames = Frames(self.inbound.over)
+        self._frames = Frames(self.inbound.over, self.inbound.passed)
         self._early = b""
         """What gRPC has sent before the client's handshake was over: its settings, a few bytes."""
         self._leaving = False
@@ -139,6 +146,13 @@ class Link:
         else:
             client.resume_reading()
 
+    def unchoked(self) -> None:
+        """The client reads again."""
+        self.inbound.backlog.unchoke()
+        if not self.server.is_closing():
+            self.server.resume_reading()
+            self._go_on()
+
     def answer(self, data: bytes) -> None:
         """What gRPC sends."""
         at, first = self._frames.take(data), not self.inbound.greeted
@@ -172,8 +186,13 @@ class Link:
         self._gone(self)
 
     def look(self, now: float) -> None:
-        """Part with who has had no call for too long; `now` in the loop's seconds."""
-        if self.inbound.calls or self.inbound.last != self._last:
+        """Part with who has had no call, or has read no answer, for too long; `now` in the loop's seconds."""
+        if self.inbound.backlog.stalled(now, self._unread) and not self.server.is_closing():
+            self._refused("unread-answer")
+            if self._frames.between:
+                self._write(UNREAD)
+            self.server.abort()
+        elif self.inbound.calls or self.inbound.last != self._last:
             self._last, self._since, self._told = self.inbound.last, now, False
         elif now - self._since > self._idle + _LEAVING_SECONDS:
             self.cut()

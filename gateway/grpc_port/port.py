@@ -73,11 +73,11 @@ class GrpcPort:
     ) -> None:
         """Answer on `listener` from `open` on; `folder` is private to this worker. The rest is `Port`'s.
 
-        Large messages take `room` beside other large bodies.
+        Large messages take `room` beside other large bodies, and answers their core's.
         """
         logging.getLogger("grpc._cython.cygrpc").addFilter(_no_stranger_s)
         settings = premises.core.settings
-        incomings = Incomings(room, settings.limits.body_time)
+        incomings = Incomings(room, premises.core.answers, settings.limits.body_time)
         local = is_loopback(settings.grpc.host)
         keyed = premises.keyed
         premises = msgspec.structs.replace(premises, commands=lambda: local or keyed())

@@ -61,6 +61,7 @@ class Relay:
         self._incomings = incomings
         self._limits = limits
         self._tls = tls
+        self._refused = refused
         self._links: set[Link] = set()
         self._turns = Turns()
         self._sweep = Sweep(self._links)
@@ -118,7 +119,7 @@ class Relay:
 
     async def _greet(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        link = Link(self._come, self._lose, self._incomings, self._turns, self._limits.idle)
+        link = Link(self._come, self._lose, self._incomings, self._turns, self._limits, self._refused)
         context = None if self._tls is None else self._tls.context
         timeout = None if context is None else self._limits.header_time
         with contextlib.ExitStack() as undo:

@@ -83,7 +83,9 @@ class Calls:
             self.leave(passed)
         if answer.status == OK:
             context.set_trailing_metadata(metadata_of(answer.headers))
-            return answer.body
+            if answer.room is not None:
+                answer.room.hold(0)  # it counts with its connection's from now on
+            return self._incomings.made(headers, answer.body)
         return await _abort(context, answer)
 
     def handler(self, name: str, method: Method, rpc: Rpc) -> Handler:
@@ -95,7 +97,8 @@ class Calls:
             try:
                 body = await self._incomings.read(context, headers)
                 asked = Asked(self.premises, _message(method, name, body), passed.name)
-                return bytes(method.answered(**await rpc.answers(asked)).SerializeToString())
+                told = bytes(method.answered(**await rpc.answers(asked)).SerializeToString())
+                return self._incomings.made(headers, told)
             except DriftgateError as error:
                 long = rpc.longer and isinstance(error, TooLargeError)
                 fault = refused(UnsupportedError(rpc.longer) if long else error, InferCodec.fault)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.call import Call
-from gateway.errors import InvalidInputError
+from gateway.errors import InvalidInputError, OverloadedError
 from gateway.inference import InferenceRequest
 from gateway.large import LargeAnswers
 from gateway.log_settings import JournalSettings
@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_while_its_rows_are_written_leaves_nothing(tm
     async with world(tmp_path, TIGHT) as here:
         with Held() as pool:
             here.core._large = LargeAnswers(
-                here.core, here.journal, pool, here.core._translators, SMALL.inline_body_bytes
+                here.core, here.journal, pool, here.core._translators, here.core.answers
             )
             asking = asyncio.create_task(here.infer(request([ROW] * ROWS)))
             await until(pool.writing.is_set, "rows are written")
@@ -137,3 +137,65 @@ async def test_a_client_that_leaves_while_its_rows_are_written_leaves_nothing(tm
         assert [path.name for path in here.slot.folder.iterdir() if path.name.startswith(".")] == []
         kept = await here.infer(request([ROW]))
         assert recorded(here) == [kept.headers["x-prediction-id"]]
+
+
+NARROW = GatewaySettings(
+    requests=RequestSettings(inline_body_bytes=1000, max_body_bytes=30_000, large_bodies=1)
+)
+
+
+async def answer_to(here: World, rows: int) -> Response:
+    """What a request of so many rows is answered."""
+    answer = here.core.begin(call(request([ROW] * rows)))
+    return answer if isinstance(answer, Response) else await answer
+
+
+async def test_answers_that_nobody_reads_have_a_bound(tmp_path: Path) -> None:
+    """One that finds no room beside them is 503, and recorded as refused; it has room when they are gone."""
+    async with world(tmp_path, NARROW) as here:
+        kept = [await answer_to(here, ROWS)]
+        while kept[-1].status == 200:
+            assert 0 < here.core.answers.held == sum(len(answer.body) for answer in kept)
+            kept.append(await answer_to(here, ROWS))
+        refused = kept.pop()
+        assert refused.status == 503
+        assert b"clients have not read" in refused.body
+        assert (await answer_to(here, 1)).status == 200
+        kept.clear()
+        assert here.core.answers.held == 0
+        assert (await answer_to(here, ROWS)).status == 200
+        (frame,) = here.frames(Kind.REJECT)
+        assert frame.strings("code").tolist() == [b"overloaded"]
+
+
+async def test_an_answer_alone_always_has_room(tmp_path: Path) -> None:
+    """A model whose answers are longer than any body may be is not refused for that."""
+    requests = RequestSettings(inline_body_bytes=100, max_body_bytes=200, large_bodies=1)
+    async with world(tmp_path, GatewaySettings(requests=requests)) as here:
+        share = here.core.answers.share(1000)
+        with pytest.raises(OverloadedError, match="an answer of 1 bytes has no room now"):
+            here.core.answers.share(1)
+        del share
+        assert here.core.answers.held == 0
+
+
+async def test_an_answer_over_http_has_its_room_until_it_is_written(tmp_path: Path) -> None:
+    """Compressed or not, and given back when its client has gone."""
+    async with world(tmp_path, NARROW) as here:
+        body, reads = msgspec.json.encode(request([ROW] * ROWS)), asyncio.Event()
+        for coding in (b"identity", b"gzip"):
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": body}
+
+            async def send(_message: Any) -> None:
+                await reads.wait()
+
+            headers = [(b"accept-encoding", coding)]
+            scope = {"type": "http", "method": "POST", "path": "/v2/models/m/infer", "headers": headers}
+            asking = asyncio.create_task(here.port(scope, receive, send))
+            await until(lambda: here.core.answers.held > 0 and here.port.room.held == 0, "it is answered")
+            (reads.set if coding == b"gzip" else asking.cancel)()
+            await asyncio.gather(asking, return_exceptions=True)
+            del asking
+            await until(lambda: here.core.answers.held == 0, "it is gone")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.grpc_port.frames import GOAWAY, Frames
+from gateway.grpc_port.frames import GOAWAY, UNREAD, Frames
 
 CUTS = st.lists(st.integers(1, 40), min_size=1)
 
@@ -44,17 +44,27 @@ def test_frames_end_where_they_do_however_they_are_cut(payloads: list[bytes], cu
 def test_streams_end_where_they_do_however_they_are_cut(
     heads: list[tuple[int, int, int]], cuts: list[int]
 ) -> None:
-    """A stream ends with RST_STREAM, or with DATA or HEADERS that say so; each is told once, in order."""
+    """RST_STREAM ends one, and so do DATA or HEADERS that say so; each is told once, and all data is."""
     over: list[int] = []
-    frames = Frames(over.append)
+    passed: list[tuple[int, int]] = []
+    frames = Frames(over.append, lambda *told: passed.append(told))
     stream = b"".join(
         bytes((0, 0, 3, kind, flags)) + number.to_bytes(4) + b"abc" for kind, flags, number in heads
     )
     for piece in pieces(stream, cuts):
         frames.take(piece)
     assert over == [number for kind, flags, number in heads if kind == 3 or (kind < 2 and flags & 1)]
+    assert passed == [(number, 3) for kind, _, number in heads if kind == 0]
 
 
 def test_the_goodbye_names_every_stream() -> None:
     """GOAWAY on stream 0 with NO_ERROR and the highest stream: nothing under way is given up by it."""
     assert bytes((0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0)) == GOAWAY
+
+
+def test_who_reads_nothing_is_told_why_it_is_ended() -> None:
+    """GOAWAY with ENHANCE_YOUR_CALM and a sentence, as long as its head says."""
+    frames = Frames()
+    assert frames.take(UNREAD) == 0
+    assert frames.between
+    assert UNREAD[13:] == bytes((0, 0, 0, 11)) + b"answers are not read"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body_room import BodyRoom
+from gateway.body_room import AnswerRoom, BodyRoom
 from gateway.grpc_port.inbound import Inbound
 from gateway.grpc_port.incoming import MARK, Incomings
 from gateway.grpc_port.turns import Turn, Turns
@@ -24,7 +24,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 def inbound_of(room: BodyRoom) -> Inbound:
     """The way of a client whom gRPC has greeted."""
-    made = Inbound(Incomings(room, 1.0), Turn(Turns()))
+    made = Inbound(Incomings(room, AnswerRoom(SETTINGS), 1.0), Turn(Turns()))
     made.greeted = True
     return made
 

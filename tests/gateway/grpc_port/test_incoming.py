@@ -7,8 +7,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.body_room import BodyRoom
+from gateway.body_room import AnswerRoom, BodyRoom
 from gateway.errors import OverloadedError
+from gateway.grpc_port.backlog import Backlog
 from gateway.grpc_port.incoming import MARK, SMALL_MESSAGE, Incomings
 from gateway.grpc_port.schema import Schema
 from gateway.run_settings import RequestSettings
@@ -174,11 +175,17 @@ class Slow:
         return b"message"
 
 
+def waiters(most: int) -> tuple[Incomings, Backlog, Slow]:
+    """So many calls at most may wait; a connection, and a call's message."""
+    answers = AnswerRoom(SETTINGS.requests)
+    return Incomings(BodyRoom(SETTINGS.requests), answers, 30.0, most=most), Backlog(answers), Slow()
+
+
 async def test_so_many_calls_may_wait_for_their_messages() -> None:
     """One more is refused, unless its message is whole; when one has come, another may wait."""
-    incomings, slow = Incomings(BodyRoom(SETTINGS.requests), 30.0, most=1), Slow()
+    incomings, backlog, slow = waiters(1)
     for mark in (b"1-1", b"1-3", b"1-5"):
-        incomings.begin(mark).finished = mark == b"1-5"
+        incomings.begin(mark, backlog).finished = mark == b"1-5"
     first = asyncio.create_task(incomings.read(slow, {MARK: b"1-1"}))
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError, match="1 calls have not sent"):
@@ -191,9 +198,9 @@ async def test_so_many_calls_may_wait_for_their_messages() -> None:
 
 async def test_calls_that_need_no_key_keep_no_tensors_out() -> None:
     """Of the places of those that wait for their messages, calls without tensors have half."""
-    incomings, slow = Incomings(BodyRoom(SETTINGS.requests), 30.0, most=2), Slow()
+    incomings, backlog, slow = waiters(2)
     for mark in (b"1-1", b"1-3", b"1-5"):
-        incomings.begin(mark)
+        incomings.begin(mark, backlog)
     first = asyncio.create_task(incomings.read(slow, {MARK: b"1-1"}))
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError, match="1 calls have not sent"):

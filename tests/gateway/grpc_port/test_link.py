@@ -1,15 +1,17 @@
 """One client and gRPC's server: what is read when, and how who has nothing to ask is parted with."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
-from gateway.body_room import BodyRoom
-from gateway.grpc_port.frames import GOAWAY
+from gateway.body_room import AnswerRoom, BodyRoom
+from gateway.grpc_port.frames import GOAWAY, UNREAD
 from gateway.grpc_port.inbound import MOST_FRAMES
-from gateway.grpc_port.incoming import Incomings
+from gateway.grpc_port.incoming import MARK, Incomings
 from gateway.grpc_port.link import Link
 from gateway.grpc_port.turns import MOST_OF_ONE, Turns
 from gateway.run_settings import RequestSettings
+from groundwork.ports import LimitSettings
 from tests.gateway.grpc_port.test_inbound import (
     DATA,
     END_HEADERS,
@@ -20,8 +22,11 @@ from tests.gateway.grpc_port.test_inbound import (
     frame,
 )
 
-IDLE = 75.0
+LIMITS = LimitSettings()
+IDLE = LIMITS.idle
+PATIENCE = LIMITS.idle + LIMITS.body_time
 SETTINGS = frame(4, 0, 0, b"")
+PING = 6
 
 
 class Pipe(asyncio.Transport):
@@ -58,10 +63,20 @@ class Pipe(asyncio.Transport):
         self.ended = True
 
 
-def linked() -> tuple[Link, Pipe, Pipe]:
-    """A client and the server, which have greeted one another."""
-    incomings = Incomings(BodyRoom(RequestSettings()), 1.0)
-    link, client, server = Link(_ignore, _ignore, incomings, Turns(), IDLE), Pipe(), Pipe()
+class Silent:
+    """A call whose message does not come."""
+
+    async def read(self) -> bytes:
+        """As gRPC's context has it."""
+        raise ValueError("never")
+
+
+def linked(refused: list[str] | None = None, incomings: Incomings | None = None) -> tuple[Link, Pipe, Pipe]:
+    """A client and the server, which have greeted one another; why it was parted with goes to `refused`."""
+    refused = [] if refused is None else refused
+    incomings = incomings or Incomings(BodyRoom(RequestSettings()), AnswerRoom(RequestSettings()), 1.0)
+    link = Link(_ignore, _ignore, incomings, Turns(), LIMITS, refused.append)
+    client, server = Pipe(), Pipe()
     link.inner.connection_made(server)
     link.outer.connection_made(client)
     link.inner.data_received(SETTINGS)
@@ -119,6 +134,48 @@ async def test_a_client_is_read_when_gRPC_takes_more_and_a_turn_is_free() -> Non
     assert not client.reading
     link.inner.resume_writing()
     assert client.reading
+
+
+async def test_who_reads_nothing_of_its_answers_is_told_so_and_ended() -> None:
+    """After as long as a client of HTTP may take, with a word of why; not while something of them is read."""
+    refused: list[str] = []
+    incomings = Incomings(BodyRoom(RequestSettings()), AnswerRoom(RequestSettings()), 1.0)
+    link, client, server = linked(refused, incomings)
+    now = asyncio.get_running_loop().time()
+    link.outer.data_received(frame(HEADERS, END_HEADERS, 1, b""))
+    headers = {MARK: server.written[-16:]}
+    with contextlib.suppress(ValueError):
+        await incomings.read(Silent(), headers)
+    incomings.made(headers, bytes(100))
+    link.look(now)
+    link.inner.data_received(frame(DATA, 0, 1, bytes(50)))
+    link.look(now + 0.9 * PATIENCE)
+    link.look(now + 1.8 * PATIENCE)
+    assert refused == []
+    link.look(now + 2 * PATIENCE)
+    assert refused == ["unread-answer"]
+    assert client.written.endswith(UNREAD)
+    assert server.ended
+
+
+async def test_no_call_begins_on_a_connection_that_takes_no_answers() -> None:
+    """What a client asks while nothing can be written to it waits there; who goes on so is ended."""
+    refused: list[str] = []
+    link, client, server = linked(refused)
+    now, said = asyncio.get_running_loop().time(), len(server.written)
+    link.outer.pause_writing()
+    link.look(now)
+    link.outer.data_received(frame(PING, 0, 0, bytes(8)) + frame(HEADERS, END_HEADERS, 1, b""))
+    assert server.written[said:] == frame(PING, 0, 0, bytes(8))
+    states = [client.reading]
+    link.outer.resume_writing()
+    assert [*states, client.reading] == [False, True]
+    assert link.inbound.calls == 1
+    link.outer.pause_writing()
+    link.look(now + PATIENCE + 1)
+    assert refused == []
+    link.look(now + 2 * PATIENCE + 2)
+    assert refused == ["unread-answer"]
 
 
 async def test_a_client_s_frames_give_way_to_others() -> None:

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from gateway.body_room import BodyRoom
+from gateway.body_room import AnswerRoom, BodyRoom
 from gateway.errors import MalformedError
 from gateway.grpc_port.inbound import Inbound
 from gateway.grpc_port.incoming import MARK, Incomings
@@ -22,7 +22,7 @@ class Reader:
     """One client's way to gRPC, and what came out of it."""
 
     def __init__(self, turns: Turns) -> None:
-        self.incomings = Incomings(BodyRoom(RequestSettings()), 1.0)
+        self.incomings = Incomings(BodyRoom(RequestSettings()), AnswerRoom(RequestSettings()), 1.0)
         self.inbound = Inbound(self.incomings, Turn(turns, self._go_on))
         self.inbound.greeted = True
         self.told = b"".join(self.inbound.take(PREFACE))[len(PREFACE) :]

@@ -57,6 +57,10 @@ class Wire:
         """Open no window for the answers of calls that begin from now on (RFC 9113 6.5.2)."""
         self._send(SETTINGS, 0, 0, (4).to_bytes(2) + bytes(4))
 
+    def read_on(self) -> None:
+        """Open the window of every answer as wide as it is where nobody says anything."""
+        self._send(SETTINGS, 0, 0, (4).to_bytes(2) + (65535).to_bytes(4))
+
     def message(self, part: bytes, stream: int, *, last: bool) -> None:
         """Some bytes of a call's message."""
         self._send(DATA, END_STREAM if last else 0, stream, part)
