@@ -24,7 +24,7 @@ import msgspec
 
 from groundwork.clock import Clock
 from groundwork.database import is_without_room, transaction
-from groundwork.errors import LockedError, NoRoomError
+from groundwork.errors import LockedError, NoRoomError, StoreError
 from groundwork.logs import Log
 from groundwork.tracing import Tracer
 from monitor import outbox
@@ -35,7 +35,7 @@ from monitor.reports import prune as prune_reports
 from monitor.reports import save as save_report
 from monitor.retries import Next, Response, judge, printable
 from monitor.settings import Webhook
-from monitor.store import NAME
+from monitor.store import NAME, Presence
 from monitor.turns import Turns
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Dispatcher:
         turns: Turns | None = None,
     ) -> None:
         self._db = connection
+        self._file = Presence(connection)
         self._writing = turns or Turns()
         self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
         self._courier = Courier(webhooks, clock, log, transport=transport, tracer=tracer)
@@ -161,7 +162,8 @@ class Dispatcher:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        """A transaction, when it is our turn."""
+        """A transaction, when it is our turn; StoreError where the file is not there any more."""
+        self._file.check()
         with self._writing, transaction(self._db):
             yield
 
@@ -268,7 +270,7 @@ class Dispatcher:
         write = functools.partial(self._write, after, what, now, reached=attempt is not None)
         try:
             await self._stored(write)
-        except sqlite3.OperationalError:
+        except (StoreError, sqlite3.OperationalError):
             self._owed.append(write)
             raise
 

@@ -87,6 +87,7 @@ class Desk:
             "lag": self.lag(),
             "beat_age_s": round(self._clock.monotonic() - self._loop.beat, 3),
             "errors": dict(self._loop.errors),
+            "fault": self._loop.fault,
             "budget_rows": self._settings.detection.budget_rows,
         }
 

@@ -76,6 +76,7 @@ class Loop:
         self.behind = True
         self.errors: Counter[str] = Counter()
         self.failure: BaseException | None = None
+        self.fault = ""  # why the last round failed, if it did
         self._resumed = False
         self._ahead: Frames = ()  # read, and not taken in: a round ended before them
         self._more = True  # as far as the last reading could tell
@@ -122,19 +123,21 @@ class Loop:
         except (DriftgateError, sqlite3.OperationalError, OSError) as error:
             self._note(error.code if isinstance(error, DriftgateError) else type(error).__name__, error)
             return None
-        self.beat = self._clock.monotonic()
+        self.beat, self.fault = self._clock.monotonic(), ""
         self.went_round.set()
         return busy
 
     def _note(self, code: str, fault: object) -> None:
         """A round failed, and is to be begun again."""
         self.errors[code] += 1
+        self.fault = str(fault).strip().rpartition("\n")[2]
         self._resumed, self._ahead = False, ()  # the pipeline stands at its last commit again
         self._log.error("round-failed", code=code, fault=fault)
         self.went_round.set()  # who asks is to be told of the failure, and not to wait for its end
 
     def round(self) -> bool:
         """Read what is there, commit what follows, tell the rollouts; whether there was anything."""
+        self._pipeline.check()
         if not self._resumed:
             reached = self._pipeline.resume(self._source)
             if reached is not None:

@@ -62,6 +62,7 @@ class Pipeline:
         self._db = connection
         self._cells = cells
         self._large: tuple[bytes, Frame] | None = None  # the last that was taken in part
+        self._file = store.Presence(connection)
         self._keys = Keys(ids)
         settle(connection, self._keys)
         self._settings = settings
@@ -141,6 +142,10 @@ class Pipeline:
         reached, self.offset = self.offset, resumed(self.offset, source)
         self._show()
         return None if reached == self.offset else reached
+
+    def check(self) -> None:
+        """StoreError where what a round commits would be lost with the process; asked before each one."""
+        self._file.check()
 
     def feed(
         self,

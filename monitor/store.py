@@ -20,6 +20,7 @@ import msgspec
 
 from groundwork import decoders
 from groundwork.database import Schema, open_database
+from groundwork.errors import StoreError
 from monitor.incidents import Incident
 from prediction_log.transport import START, Offset
 
@@ -111,6 +112,37 @@ def open_store(data: Path, *, readonly: bool = False) -> sqlite3.Connection:
     # Labels look predictions up wherever they are: 32 MB keep most pages of the indexes at hand.
     connection.execute("PRAGMA cache_size = -32768")
     return connection
+
+
+class Presence:
+    """Whether the file that a connection writes is the folder's still.
+
+    One that was removed takes every commit as ever, and is gone with the process.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Of the file that is there now."""
+        self._path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        self._file = _identity(self._path)
+
+    def check(self) -> None:
+        """StoreError where it is not. Some 2 µs."""
+        found = _identity(self._path)
+        if found != self._file:
+            what = "was removed" if found is None else "was replaced by another file"
+            raise StoreError(
+                f"{self._path} {what} below the running monitor: nothing is counted and nothing sent, for it"
+                " would be forgotten; put it back, or restart the monitor, which goes by what it finds there"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there; None for none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def load_offset(connection: sqlite3.Connection) -> Offset:
