@@ -22,17 +22,15 @@ from monitor.events import Event
 from monitor.incidents import Change
 from monitor.ledger import Joined, Ledger, Predicted
 from monitor.log_time import LogTime, Times
+from monitor.losses import Losses
 from monitor.pairings import Paired
 from monitor.places import Places
 from monitor.reach import Reach
 from monitor.settings import MonitorSettings
 from monitor.watch import Watch
-from prediction_log import damage
-from prediction_log.errors import LogError
 from prediction_log.frame import Frame
-from prediction_log.reading import RETENTION
 from prediction_log.record import Arm, Kept, Kind, Outcome
-from prediction_log.transport import START, Offset
+from prediction_log.transport import Offset
 
 _REVISIONS: Final = 2**63
 _JUDGED: Final = frozenset({int(Arm.STABLE), int(Arm.CANDIDATE)})
@@ -60,6 +58,7 @@ class Intake:
         self._tally = tally
         self._time = time
         self._reach = reach
+        self._losses = Losses(reach, tally)
         self._places = places
         self.watches: dict[tuple[str, str], Watch] = {}
         self._of_model: dict[str, list[Watch]] = {}
@@ -88,7 +87,7 @@ class Intake:
         elif frame.kind == Kind.DELETION:
             self._deletions(frame)
         elif frame.kind == Kind.LOSS:
-            self._losses(frame)
+            self._losses.take(frame)
         elif kind == "unknown":
             self._tally.add(metrics.BAD_FRAMES, 1, reason="unknown kind")
         self._reach.passed(offset if last else Offset(offset.segment, offset.row - 1), frame.rows)
@@ -208,34 +207,6 @@ class Intake:
         for key, identifier, row in zip(self._places.keys(identifiers), identifiers, rows, strict=True):
             self._ledger.delete(key, identifier.tobytes(), row)
 
-    def _losses(self, frame: Frame) -> None:
-        reasons = frame.strings("reason").tolist()
-        kinds = frame.array("kind").tolist()
-        uptos = frame.strings("upto").tolist()
-        for kind, count, reason, upto in zip(
-            kinds, frame.array("count").tolist(), reasons, uptos, strict=True
-        ):
-            if reason == RETENTION:
-                self._dropped(upto, count)
-                continue
-            name = Kind(kind).name.lower() if kind in set(Kind) else "unknown"
-            told = reason.decode("ascii", errors="replace")
-            if reason in damage.REASONS:
-                gone = self._reach.damaged(_place(upto).segment, count)
-                self._tally.add(metrics.DROPPED, gone.read, read="yes")
-                count = gone.unread  # noqa: PLW2901  what was read before was not lost here
-            self._tally.add(metrics.LOST, count, model="", version="", kind=name, reason=told)
-
-    def _dropped(self, upto: bytes, count: int) -> None:
-        """Rows that the log's limits dropped: a loss only as far as they were not read."""
-        place = _place(upto)
-        if place == START:
-            self._tally.add(metrics.BAD_FRAMES, 1, reason="a retention without its offset")
-            return
-        gone = self._reach.dropped(place, count)
-        self._tally.add(metrics.DROPPED, gone.read, read="yes")
-        self._tally.add(metrics.DROPPED, gone.unread, read="no")
-
     def _watch(self, model: str, version: str, digest: str = "") -> tuple[Watch, Known]:
         """The watch of a version, with what the registry says of it now."""
         known = self._catalogue.version(model, version, digest)
@@ -295,11 +266,3 @@ class Intake:
         source, webhooks = self._settings.source, self._settings.webhooks
         if outbox.append(self._db, event, source=source, webhooks=webhooks) is not None:
             self._tally.add(metrics.EVENTS, 1, type=event.type)
-
-
-def _place(upto: bytes) -> Offset:
-    """The offset that a loss names; the start where it names none."""
-    try:
-        return Offset.parse(upto.decode("ascii", errors="replace"))
-    except LogError:
-        return START

@@ -19,8 +19,7 @@ from prediction_log.record import Arm, Kept, Kind, Outcome
 from prediction_log.transport import Offset
 from registry_client.memory import MemoryRegistry
 from tests.monitor import worlds
-from tests.monitor.test_pipeline import retention
-from tests.monitor.worlds import MODEL, Traffic, identifiers
+from tests.monitor.worlds import MODEL, Traffic, identifiers, retention
 
 REGISTRY = worlds.registry("1", "2")
 NAN = float("nan")

@@ -21,8 +21,8 @@ from prediction_log.memory import MemoryLog
 from prediction_log.segment_source import SegmentSource
 from prediction_log.transport import Offset
 from tests.monitor import worlds
-from tests.monitor.test_pipeline import retention
 from tests.monitor.test_streams import Quiet
+from tests.monitor.worlds import retention
 
 REGISTRY = worlds.registry("1", "2")
 POISON = retention(f"{2**70}:1", 3)

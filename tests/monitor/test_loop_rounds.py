@@ -25,9 +25,9 @@ from registry_client.registry import Registry
 from rollouts.evidence import PairTotals
 from rollouts.history import Entry
 from tests.monitor import worlds
+from tests.monitor.stories import EXAMPLES, everything, numbered, story, uninterrupted
+from tests.monitor.stories import REGISTRY as BOTH
 from tests.monitor.test_loop import Choking
-from tests.monitor.test_pipeline import EXAMPLES, everything, numbered, story, uninterrupted
-from tests.monitor.test_pipeline import REGISTRY as BOTH
 
 REGISTRY = worlds.registry("1")
 

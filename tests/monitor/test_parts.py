@@ -19,7 +19,8 @@ from monitor.store import open_store
 from prediction_log.frame import decode
 from prediction_log.transport import Offset
 from tests.monitor import worlds
-from tests.monitor.test_pipeline import EXAMPLES, REGISTRY, everything, numbered, retention, story
+from tests.monitor.stories import EXAMPLES, REGISTRY, everything, numbered, story
+from tests.monitor.worlds import retention
 from tests.prediction_log import samples
 
 CELLS = 2_000

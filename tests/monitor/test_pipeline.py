@@ -1,12 +1,10 @@
 """Tests of monitor.pipeline: nothing is counted twice or forgotten, whatever happens between two frames."""
 
-import functools
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -15,67 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from groundwork.clock import FakeClock
-from groundwork.slot_readings import SlotReading
 from monitor import metrics
-from monitor.pipeline import Pipeline, states
+from monitor.pipeline import Pipeline
 from monitor.status import problems, status
 from monitor.store import open_store
 from prediction_log.frame import Strings, decode, encode
-from prediction_log.memory import MemoryLog
-from prediction_log.record import ColumnSpec, Kind, Schema, loss_schema
-from prediction_log.recovery import take_over
-from prediction_log.transport import START, Offset
+from prediction_log.record import Kind
+from prediction_log.transport import Offset
 from registry_client.memory import MemoryRegistry
 from rollouts.history import Entry
 from tests.monitor import worlds
-from tests.monitor.worlds import MODEL, Traffic, pairs, registry
-from tests.prediction_log import samples
+from tests.monitor.stories import EXAMPLES, REGISTRY, everything, numbered, odd_kind, story, uninterrupted
+from tests.monitor.worlds import MODEL, Traffic, pairs
 
-EXAMPLES = 200 if os.environ.get("TORTURE") else 8
-TABLES = (
-    "incidents",
-    "events",
-    "deliveries",
-    "predictions",
-    "pairs",
-    "early",
-    "pairings",
-    "watches",
-    "facts",
-)
 ENDS = ("go on", "kill before", "kill after")
-REGISTRY = registry("1", "2")
-
-
-def story(seed: int = 0) -> list[bytes]:
-    """A log in which everything happens: labels early and late, pairs, garbage, drift, and its end."""
-    traffic, other = Traffic(seed), Traffic(seed + 1, stream=2, version="2")
-    frames: list[bytes] = []
-    for step in range(60):
-        bad = 20 <= step < 40
-        size = int(traffic.rng.integers(1, 90))
-        body, labels = traffic.predictions(size, shift=1.5 if bad else 0.0, wrong=0.6 if bad else 0.1)
-        late = traffic.labels(labels)
-        frames += [late, body] if step % 9 == 0 else [body, late]
-        if step % 6 == 0:
-            shadow, _ = other.predictions(20, arm=2)
-            ids = np.frombuffer(b"".join(label.id for label in labels), np.uint8).reshape(-1, 16)
-            frames += [shadow, pairs(ids, [1] * size, [0] * size, first=traffic.sequence)]
-        if step % 13 == 0:
-            frames += [b"not a frame", odd_kind(step)]
-    return frames
-
-
-def odd_kind(number: int) -> bytes:
-    """A frame of a kind that a later version may write."""
-    schema = Schema("m", "", "", (ColumnSpec("x", "<f4", (), "meta"),))
-    return encode(77, schema, {"x": 0}, rows=1, incarnation=9, stream=9, first=number)
-
-
-def numbered(frames: list[bytes]) -> list[tuple[Offset, bytes]]:
-    """The frames with their offsets."""
-    return [(Offset(1, row), body) for row, body in enumerate(frames, 1)]
 
 
 class Failing(Pipeline):
@@ -91,24 +42,6 @@ def folder() -> Iterator[Path]:
     """A folder of its own for each example."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
-
-
-def everything(pipeline: Pipeline, db: sqlite3.Connection) -> dict[str, Any]:
-    """All that a run leaves behind: states in memory, and every row in the file."""
-    rows = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}  # noqa: S608  ours
-    return {**states(pipeline), **rows}
-
-
-@functools.cache
-def uninterrupted(seed: int) -> dict[str, Any]:
-    """What one round over everything leaves behind."""
-    with tempfile.TemporaryDirectory() as name:
-        db = open_store(Path(name))
-        pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
-        pipeline.feed(numbered(story(seed)))
-        left = everything(pipeline, db)
-        db.close()
-        return left
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -307,76 +240,6 @@ def test_pair_totals_are_absolute_and_survive(folder: Path) -> None:
 def test_kinds_are_told_by_name() -> None:
     """Every kind of the log has a name of its own in the metrics."""
     assert len({kind.name.lower() for kind in Kind}) == len(Kind)
-
-
-def test_what_the_limits_dropped_is_no_loss_where_it_was_read(folder: Path) -> None:
-    """Rows that were dropped unread are told apart from those this monitor has, also across a restart."""
-    traffic = Traffic()
-    bodies = [traffic.predictions(10)[0] for _ in range(3)]
-    db = open_store(folder)
-    Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).feed(
-        [(Offset(1, 1), bodies[0]), (Offset(1, 2), bodies[1])]
-    )
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
-    dropped = [retention("000001:2", 20), retention("000002:7", 70), retention("nonsense", 1)]
-    pipeline.feed([(Offset(3, row), body) for row, body in enumerate(dropped, 1)])
-    counts = pipeline.tally.counts
-    assert counts[metrics.key(metrics.DROPPED, read="yes")] == 20
-    assert counts[metrics.key(metrics.DROPPED, read="no")] == 70
-    assert not any(key.name == metrics.LOST for key in counts)
-    db.close()
-
-
-def test_a_damaged_segment_is_a_loss_as_far_as_it_was_not_read(folder: Path) -> None:
-    """The log's word for a segment set aside is counted once, and less what this monitor had read of it."""
-    traffic = Traffic()
-    db = open_store(folder)
-    Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS).feed([(Offset(1, 1), traffic.predictions(10)[0])])
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
-    told = retention("000001:0", 25, b"damaged")
-    unknown = retention("000002:0", 7, b"damaged, at most")
-    pipeline.feed([(Offset(3, row), body) for row, body in enumerate([told, told, unknown], 1)])
-    counts = pipeline.tally.counts
-    assert counts[metrics.key(metrics.DROPPED, read="yes")] == 10
-    of = {"model": "", "version": "", "kind": "unknown"}
-    assert counts[metrics.key(metrics.LOST, reason="damaged", **of)] == 15
-    assert counts[metrics.key(metrics.LOST, reason="damaged, at most", **of)] == 7
-    db.close()
-
-
-def test_what_a_power_cut_took_is_a_loss_once(folder: Path, tmp_path: Path) -> None:
-    """The loss frame of a torn slot is counted with its reason, and not again when it comes again."""
-    samples.row_file(tmp_path / "slot", incarnation=7).append(samples.columns(0, 5), 5)
-    slot = SlotReading(7, 0, alive=False, folder=tmp_path / "slot", series={}, boot="before")
-    log = MemoryLog()
-    take_over(slot, log, "after", FakeClock())
-    ((_, told),) = log.read(START, 9)
-    db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
-    pipeline.feed([(Offset(1, 1), told), (Offset(1, 2), told)])
-    of = {"model": "", "version": "", "kind": "prediction"}
-    assert pipeline.tally.counts[metrics.key(metrics.LOST, reason="power cut, at most", **of)] == 5
-    db.close()
-
-
-def retention(upto: str, rows: int, reason: bytes = b"retention") -> bytes:
-    """A loss frame of the log's limits."""
-    columns = {
-        "time": 1, "kind": 0, "incarnation": 0, "stream": 0, "count": rows,
-        "reason": [reason], "upto": [upto.encode()],
-    }  # fmt: skip
-    return encode(Kind.LOSS, loss_schema(), columns, rows=1, incarnation=0, stream=0, first=0)
-
-
-def test_losses_of_any_size_are_counted(folder: Path) -> None:
-    """Whatever a loss says was lost, it is counted as far as a counter goes, and so are those after it."""
-    db = open_store(folder)
-    pipeline = Pipeline(db, worlds.settings(), REGISTRY, worlds.IDS)
-    for row in range(1, 4):
-        pipeline.feed([(Offset(1, row), retention("000001:1", 2**64 - 1, b"full"))])
-    series = metrics.key(metrics.LOST, model="", version="", kind="unknown", reason="full")
-    assert pipeline.tally.counts[series] == 2**63 - 1
-    db.close()
 
 
 def test_a_version_says_which_columns_are_not_watched(folder: Path) -> None:

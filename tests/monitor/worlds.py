@@ -10,7 +10,14 @@ from monitor.settings import DetectionSettings, LedgerSettings, MonitorSettings,
 from prediction_log.frame import encode
 from prediction_log.ids import PredictionIds
 from prediction_log.labels import LabelRow, label_columns
-from prediction_log.record import Kind, deletion_schema, label_schema, pair_schema, prediction_schema
+from prediction_log.record import (
+    Kind,
+    deletion_schema,
+    label_schema,
+    loss_schema,
+    pair_schema,
+    prediction_schema,
+)
 from registry_client.manifest import Manifest, digest_of
 from registry_client.memory import MemoryRegistry
 from registry_client.profile import encode as encode_profile
@@ -227,3 +234,12 @@ def deletion(ids: Sequence[bytes]) -> bytes:
     }
     schema = deletion_schema(MODEL)
     return encode(Kind.DELETION, schema, columns, rows=len(ids), incarnation=0, stream=0, first=0)
+
+
+def retention(upto: str, rows: int, reason: bytes = b"retention") -> bytes:
+    """A loss frame of the log's limits."""
+    columns = {
+        "time": 1, "kind": 0, "incarnation": 0, "stream": 0, "count": rows,
+        "reason": [reason], "upto": [upto.encode()],
+    }  # fmt: skip
+    return encode(Kind.LOSS, loss_schema(), columns, rows=1, incarnation=0, stream=0, first=0)
