@@ -199,7 +199,7 @@ class Intake:
                 by_revision.setdefault(revision, []).append(Paired(key, row, identifier, *sides))
         for revision, pairs in by_revision.items():
             pairing = schema.model, revision, schema.partner, schema.version
-            self._ledger.add_pairs(pairing, pairs, regression=regression)
+            self._ledger.add_pairs(pairing, pairs, self._places.is_passed, regression=regression)
 
     def _deletions(self, frame: Frame) -> None:
         identifiers = np.ascontiguousarray(frame.array("id"))

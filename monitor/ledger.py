@@ -24,7 +24,7 @@ import msgspec
 
 from monitor.aged import AgedRows
 from monitor.early_labels import NO_ID, EarlyLabels, Labelled
-from monitor.pairings import Paired, Pairing, Pairings
+from monitor.pairings import IsPassed, Paired, Pairing, Pairings
 from monitor.settings import LedgerSettings
 from monitor.truth import Value, same
 
@@ -181,9 +181,11 @@ class Ledger:
         """
         return self._early.pass_by(first, last, is_passed)
 
-    def add_pairs(self, pairing: Pairing, rows: Sequence[Paired], *, regression: bool) -> None:
+    def add_pairs(
+        self, pairing: Pairing, rows: Sequence[Paired], is_passed: IsPassed, *, regression: bool
+    ) -> None:
         """As `Pairings.add`."""
-        self._pairings.add(pairing, rows, self.now, regression=regression)
+        self._pairings.add(pairing, rows, self.now, is_passed, regression=regression)
 
     def delete(self, key: int, identifier: bytes, row: int) -> None:
         """Forget a prediction that was deleted from the log, every row of it for ALL_ROWS."""

@@ -1,11 +1,13 @@
 """Shadow pairs awaiting their labels, in monitor.db, and how often which of the two versions was right.
 
-A pair is counted once its label is there, whichever came first, and then forgotten. Every call runs inside
-the caller's transaction.
+A pair is counted once its label is there, whichever came first, and then forgotten. One whose prediction the
+log was read past, and is not in the ledger, waits for nothing: no label finds it, and the prediction may have
+been deleted before the shadow had run. Every call runs inside the caller's transaction.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,6 +17,8 @@ from rollouts.evidence import PairTotals
 
 Pairing = tuple[str, int, str, str]
 """Model, revision, stable version and candidate version."""
+IsPassed = Callable[[bytes, int], bool]
+"""Whether the log was read past a row (id, row)."""
 
 
 class Paired(msgspec.Struct, frozen=True):
@@ -40,7 +44,9 @@ class Pairings:
         self.rows.reload()
         self._closer = {number for (number,) in self._db.execute("SELECT number FROM pairings WHERE closer")}
 
-    def add(self, pairing: Pairing, rows: Sequence[Paired], now: int, *, regression: bool) -> None:
+    def add(
+        self, pairing: Pairing, rows: Sequence[Paired], now: int, is_passed: IsPassed, *, regression: bool
+    ) -> None:
         """Keep pairs, or count those with a label at once.
 
         Of a `regression` right is who is as close to the label as the other version.
@@ -51,13 +57,18 @@ class Pairings:
             [(row.key, row.row, row.id, number, now, row.stable, row.candidate) for row in rows],
         )
         self.rows.grown()
-        # CROSS keeps the planner from walking all predictions for a few pairs.
-        labelled = self._db.execute(
-            "SELECT pairs.seq, pairing, stable, candidate, label FROM pairs CROSS JOIN predictions"
-            " USING (key, row, id) WHERE pairs.seq > ? AND labelled = 1",
+        found = self._db.execute(
+            "SELECT pairs.seq, pairing, stable, candidate, label, labelled, pairs.id, pairs.row FROM pairs"
+            " LEFT JOIN predictions USING (key, row, id) WHERE pairs.seq > ? AND labelled IS NOT 0",
             (before,),
         ).fetchall()
-        self._settle(labelled)
+        self._settle([pair for *pair, labelled, _, _ in found if labelled])
+        gone = [
+            pair[0]
+            for *pair, labelled, identifier, row in found
+            if not labelled and is_passed(identifier, row)
+        ]
+        self._db.executemany("DELETE FROM pairs WHERE seq = ?", [(seq,) for seq in gone])
 
     def settle(self, key: int, row: int, identifier: bytes, label: Value) -> None:
         """Count and forget the pairs that waited for this label."""
@@ -67,7 +78,7 @@ class Pairings:
         ).fetchall()
         self._settle([(*pair, label) for pair in found])
 
-    def _settle(self, pairs: Sequence[tuple[int, int, Value, Value, Value]]) -> None:
+    def _settle(self, pairs: Iterable[Sequence[Any]]) -> None:
         for seq, pairing, stable, candidate, label in pairs:
             self._score(pairing, stable, candidate, label)
             self._db.execute("DELETE FROM pairs WHERE seq = ?", (seq,))

@@ -50,11 +50,13 @@ class Desk:
         with transaction(self.db):
             return self.ledger.add_label(model, Labelled(key, row, named, client, value, passed), self.tally)
 
-    def pair(self, key: int, stable: Value, candidate: Value, *, regression: bool = False) -> None:
-        """One pair."""
+    def pair(
+        self, key: int, stable: Value, candidate: Value, *, regression: bool = False, passed: bool = False
+    ) -> None:
+        """One pair, the log having `passed` its prediction or not."""
         pair = Paired(key, 0, identifier(key), stable, candidate)
         with transaction(self.db):
-            self.ledger.add_pairs(("m", 3, "1", "2"), [pair], regression=regression)
+            self.ledger.add_pairs(("m", 3, "1", "2"), [pair], lambda *_: passed, regression=regression)
 
     def expire(self, time: int) -> None:
         """Let the log's time pass."""

@@ -1,7 +1,9 @@
 """Tests of monitor.pairings."""
 
+from groundwork.database import transaction
 from monitor.truth import Value
-from tests.monitor.ledgers import Desk
+from prediction_log.record import ALL_ROWS
+from tests.monitor.ledgers import Desk, identifier
 
 
 def test_pairs_count_by_who_was_right_in_any_order(desk: Desk) -> None:
@@ -49,6 +51,23 @@ def test_a_label_without_a_value_counts_no_pair(desk: Desk) -> None:
     desk.pair(1, 1, 0)
     desk.label(1, None)
     assert desk.totals() == (0, 0, 0, 0)
+
+
+def test_a_pair_that_no_label_can_find_is_not_kept(desk: Desk) -> None:
+    """Its prediction was passed and is not there: it was deleted, say, before the shadow had run."""
+    desk.predict(1)
+    desk.predict(2)
+    with transaction(desk.db):
+        desk.ledger.delete(1, identifier(1), ALL_ROWS)
+    desk.pair(1, 1, 0, passed=True)
+    assert desk.count("pairs") == 0
+    desk.pair(2, 1, 0, passed=True)
+    desk.pair(3, 1, 0)
+    assert desk.count("pairs") == 2
+    desk.predict(3)
+    desk.label(2)
+    desk.label(3)
+    assert desk.totals() == (0, 2, 0, 0)
 
 
 def test_pairs_are_bounded_by_age_and_by_number(desk: Desk) -> None:
