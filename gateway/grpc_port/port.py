@@ -44,8 +44,9 @@ _KEEPALIVE: Final = 60_000
 _FASTEST_PINGS: Final = 500
 """Milliseconds. Who pings faster is parted with: less than anybody sets a client to."""
 _MILLISECONDS: Final = 1000
-_BYTES_AS_THEY_CAME: Final = "Invalid encoding on"
-"""How grpcio begins to tell of metadata that are no UTF-8: all of them, a key that is nearly right too."""
+_STRANGERS: Final = ("Invalid encoding on", "ExecuteBatchError raised in core")
+"""How grpcio begins to tell of metadata that are no UTF-8 (all of them, a key that is nearly right too), and,
+with a traceback, of an answer whose client left before it had read it."""
 
 
 class GrpcPortError(DriftgateError):
@@ -149,7 +150,7 @@ class GrpcPort:
 
 def _no_stranger_s(record: logging.LogRecord) -> bool:
     """Whether it is no stranger who makes grpcio say this: else anybody could fill the log."""
-    return not str(record.msg).startswith(_BYTES_AS_THEY_CAME)
+    return not str(record.msg).startswith(_STRANGERS)
 
 
 def options(settings: GatewaySettings) -> list[tuple[str, int]]:

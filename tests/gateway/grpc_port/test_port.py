@@ -8,8 +8,9 @@ import pytest
 
 from gateway.settings import GatewaySettings
 from groundwork.ports import LimitSettings
-from tests.gateway.grpc_port.ports import CODES, SERVICE, Served, raw, served
-from tests.gateway.grpc_port.wires import DATA, END_STREAM, GOAWAY, RST_STREAM, Frame, Wire, fields
+from tests.facts import until
+from tests.gateway.grpc_port.ports import CODES, HEALTH, SERVICE, Served, raw, served
+from tests.gateway.grpc_port.wires import DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Frame, Wire, fields
 
 
 @pytest.fixture
@@ -65,6 +66,25 @@ async def test_metadata_of_any_bytes_fill_no_log(
     assert [frame for frame in found if frame.kind == DATA]
     assert not caplog.records
     assert not there.world.lines.written
+
+
+async def test_who_leaves_its_answers_fills_no_log(
+    there: Served, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that goes before it has read what it was told, without a key too, is told of to nobody."""
+    wire.read_nothing()
+    calls = set(range(1, 100, 2))
+    for stream in calls:
+        wire.begin(f"/{HEALTH.service}/Check", stream)
+        wire.message(bytes(5), stream, last=True)
+    async for frame in wire.frames():
+        calls.discard(frame.stream if frame.kind == HEADERS else 0)
+        if not calls:
+            break
+    wire.close()
+    await until(lambda: there.port.connections == 0, "it has gone")
+    assert (await there.client.infer()).code is CODES.OK
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("beyond", [0, 1])
