@@ -12,8 +12,7 @@ connection, byte for byte with the same answer:
 Rules:
 
 1. The gate is asked, the core answers and faults are told by the same functions as through ASGI.
-2. A core that needs longer gets a cycle of uvicorn's, so order, disconnects and draining stay uvicorn's; a
-   task only where more than a run is to be waited for.
+2. A core that needs longer is answered for by a cycle of uvicorn's (`gateway.late`).
 3. A head that was seen before is not parsed again: where the bytes up to the empty line are the same, so is
    what they mean. Only heads that the parser has read whole, of requests that went this way, are remembered.
 4. Idle connections are ended by the sweep that looks at all of them, not by a timer per answer.
@@ -23,22 +22,21 @@ Rules:
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import uvicorn
 from uvicorn.config import Config
-from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from gateway import insides
-from gateway.asgi import Send, deliver, headers_of
+from gateway.asgi import headers_of
 from gateway.away import Away
 from gateway.digits import MOST_DIGITS
 from gateway.endpoints import DataPort
+from gateway.late import LateConnection
 from gateway.paths import Target
-from gateway.pieces import PIECE_BYTES
 from gateway.port import Connection, PortState
 from gateway.responses import Response
 from gateway.shortcut import Known, Shortcut, meaning_of, wire
@@ -55,11 +53,8 @@ _END: Final = b"\r\n\r\n"
 _UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"})
 _BETWEEN: Final = (FRESH_PHASE, WHOLE_PHASE)
 
-# All that uvicorn's cycle reads of a scope while it sends.
-_SCOPE: Final = {"type": "http", "method": "POST"}
 
-
-class FastConnection(Connection):
+class FastConnection(LateConnection):
     """One connection that answers plain predictions itself; owned by the loop."""
 
     def __init__(
@@ -74,7 +69,9 @@ class FastConnection(Connection):
         shortcut: Shortcut,
     ) -> None:
         """As any connection, plus what it shares with the others of its port."""
-        super().__init__(config, server_state, app_state, _loop, limits=limits, count=count)
+        super().__init__(
+            config, server_state, app_state, _loop, limits=limits, count=count, port=shortcut.port
+        )
         self._shortcut = shortcut
         self._known = shortcut.heads.get
         self._recent: Known | None = None
@@ -83,17 +80,6 @@ class FastConnection(Connection):
         self._parts: list[bytes] = []
         self._turn = 0
         self._read = b""
-        self._answering: asyncio.Task[Any] | None = None
-        self._away: Away | None = None
-        self._waiting: httptools_impl.RequestResponseCycle | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Take back the request that waits for its answer, as the client has gone."""
-        super().connection_lost(exc)
-        if self._away is not None:
-            self._away.cancel()
-        if self._answering is not None:
-            self._answering.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Answer at once where this is one whole request with a head seen before; else let it be parsed."""
@@ -239,91 +225,9 @@ class FastConnection(Connection):
             self._since = self._now()
             self.transport.write(wire(answer, self.server_state.date))
         elif isinstance(answer, Away):
-            self._let_run(answer, known.target, asked)
+            self.let_run(answer, known.target, asked)
         else:
-            self._await(answer, self._cycle())
-
-    def _let_run(self, away: Away, target: Target, asked: dict[str, Any]) -> None:
-        """Have the loop call back when the run has ended; one cycle stands for all such requests."""
-        cycle = self._waiting
-        if cycle is None:
-            self._waiting = cycle = self._cycle()
-        else:
-            cycle.response_started = cycle.response_complete = False
-            cycle.default_headers = self.server_state.default_headers
-            self.cycle = cycle
-            self._unset_keepalive_if_required()
-        self._away = away
-        away.tell(functools.partial(self._ran, away, cycle, target, asked))
-
-    def _ran(
-        self,
-        away: Away,
-        cycle: httptools_impl.RequestResponseCycle,
-        target: Target,
-        asked: dict[str, Any],
-        _future: object,
-    ) -> None:
-        """Answer, as soon as the loop has found that the run has ended."""
-        self._away = None
-        answer = self._shortcut.port.ended(away, target, asked)
-        if answer is None:
-            return
-        if isinstance(answer, Response) and (cycle.disconnected or self._finish(cycle, answer)):
-            return
-        self._waiting = None  # what a task has ended is not used again
-        self._await(answer, cycle)
-
-    def _cycle(self) -> httptools_impl.RequestResponseCycle:
-        """A cycle of uvicorn's for a request that was read whole, as the connection's present one."""
-        self._unset_keepalive_if_required()
-        self.cycle = httptools_impl.RequestResponseCycle(
-            scope=_SCOPE,  # type: ignore[arg-type]  # `send` asks for nothing but the method
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=True,
-            on_response=self.on_response_complete,
-        )
-        self.cycle.more_body = False
-        return self.cycle
-
-    def _await(
-        self, pending: Response | Awaitable[Response], cycle: httptools_impl.RequestResponseCycle
-    ) -> None:
-        """Let one of uvicorn's cycles wait for the answer and send it."""
-
-        async def app(_scope: Any, _receive: Any, send: Send) -> None:
-            self._answering = asyncio.current_task()
-            try:
-                answer = pending if isinstance(pending, Response) else await pending
-            except asyncio.CancelledError:
-                if cycle.disconnected:
-                    return
-                raise
-            finally:
-                self._answering = None
-            if not self._finish(cycle, answer):
-                await deliver(answer, send)
-
-        self._start_asgi_task(cycle, app)  # of what it is called with, it uses one
-
-    def _finish(self, cycle: httptools_impl.RequestResponseCycle, answer: Response) -> bool:
-        """End the cycle with one write and no timer; False where something is in the way of that."""
-        busy = self.pipeline or self._farewell or self.flow.write_paused or self.transport.is_closing()
-        if busy or cycle.disconnected or not cycle.keep_alive or len(answer.body) > PIECE_BYTES:
-            return False
-        cycle.response_started = cycle.response_complete = True
-        self.server_state.total_requests += 1
-        self._since = self._now()
-        self.transport.write(wire(answer, self.server_state.date))
-        self.flow.resume_reading()
-        return True
+            self.send_when_there(answer)
 
 
 def connections(port: DataPort, log: Log) -> Callable[..., Connection]:

@@ -1,4 +1,4 @@
-"""The insides of uvicorn that `gateway.fast` touches, as they were when it was written.
+"""The insides of uvicorn that `gateway.fast` and `gateway.late` touch, as they were when these were written.
 
 They are names and parameters of its HTTP protocol, and the state of a connection that has received nothing. A
 release that moves them is found out here, before a request is; what they do is judged by the tests of the
