@@ -33,6 +33,20 @@ LOCALE: Final = "C.UTF-8"
 en_US.UTF-8, which those lack, and does not load there."""
 
 
+_SIGN: Final = r"[\p{L}\p{N}_]"
+"""What Python's \\w is; to onnxruntime (RE2) that is one of ASCII."""
+
+_WORDS: Final[Mapping[str, str]] = {
+    r"(?u)\b\w\w+\b": f"{_SIGN}{{2,}}",
+    **dict.fromkeys((r"(?u)\b\w+\b", r"\b\w+\b", r"(?u)\w+", r"\w+"), f"{_SIGN}+"),
+}
+"""How words are written that a text is cut into, scikit-learn's own way first, to what says the same in RE2.
+
+skl2onnx has [a-zA-Z0-9_]+ for the first: words with any other letter are cut, words of one letter count, and
+a reference without either does not show it.
+"""
+
+
 class Typing(msgspec.Struct, frozen=True):
     """One way to choose the inputs' datatypes by the kind of their columns."""
 
@@ -102,7 +116,7 @@ def _with_plain_outputs(to_graph: Callable[..., Any], estimator: Any, request: M
 
     Classifiers without that option give one anyway; naming any option of theirs keeps skl2onnx from asking.
     """
-    texts = _text_options()
+    texts = _text_options(estimator)
     if not hasattr(estimator, "classes_"):
         return to_graph(estimator, options=texts, **request)
     last = list(getattr(estimator, "steps", [("", estimator)]))[-1][1]
@@ -111,11 +125,20 @@ def _with_plain_outputs(to_graph: Callable[..., Any], estimator: Any, request: M
     return to_graph(estimator, options={type(last): {"nocl": False}, **texts}, **request)
 
 
-def _text_options() -> dict[Any, dict[str, str]]:
-    """The locale of every step that counts words; by type, which a step deep inside has as well."""
+def _text_options(estimator: Any) -> dict[Any, dict[str, str]]:
+    """What every step that counts words is told: the locale, and what words are, where that is known.
+
+    The locale by type, which a step that nobody finds has as well.
+    """
     from sklearn.feature_extraction import text  # noqa: PLC0415  heavy and optional
 
-    return {kind: {"locale": LOCALE} for kind in (text.CountVectorizer, text.TfidfVectorizer)}
+    kinds = (text.CountVectorizer, text.TfidfVectorizer)
+    words = {
+        id(step): {"tokenexp": _WORDS[step.token_pattern]}
+        for _, step in walk(estimator)
+        if isinstance(step, kinds) and step.analyzer == "word" and step.token_pattern in _WORDS
+    }
+    return {**{kind: {"locale": LOCALE} for kind in kinds}, **words}
 
 
 def _initial_types(columns: Sequence[Column], datatypes: Sequence[Datatype]) -> list[tuple[str, Any]]:

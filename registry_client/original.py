@@ -42,11 +42,14 @@ def task_of(estimator: Any) -> Task:
 def as_fitted(estimator: Any, reference: Any) -> Any:
     """The reference in the form that the estimator knows.
 
-    A table becomes a matrix for one that was fitted on a matrix, when its columns are that many numbers.
+    A table becomes a matrix for one that was fitted on a matrix, when its columns are that many numbers; its
+    only column becomes a list of texts for one that was fitted on such, and so knows of no columns.
     """
     if not is_frame(reference) or hasattr(estimator, "feature_names_in_"):
         return reference
     is_numeric = all(dtype.kind in "biuf" for dtype in reference.dtypes)
+    if len(reference.columns) == 1 and not is_numeric and not hasattr(estimator, "n_features_in_"):
+        return reference.iloc[:, 0]
     is_as_wide = getattr(estimator, "n_features_in_", None) == len(reference.columns)
     if not (is_numeric and is_as_wide):
         return reference

@@ -1,7 +1,8 @@
 """Reference rows: from a DataFrame or an array to the tensors that a graph is fed.
 
-Rules: one input per DataFrame column, or one matrix for an array; a missing number is NaN, a missing text is
-the empty string; a column that fits none of the four kinds is refused by name. It knows no estimator.
+Rules: one input per DataFrame column, or one for an array or a list of texts; a missing number is NaN, a
+missing text of a table the empty string; a column that fits none of the four kinds is refused by name. It
+knows no estimator.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from registry_client.errors import ReferenceDataError
 from registry_client.signature import Datatype, Signature, TensorSpec, numpy_dtype
 
 MATRIX: Final = "input"
-"""The name of the one input of an estimator that was fitted on an array."""
+"""The name of the one input of an estimator that was fitted on an array, or a list without a name."""
 
 Kind = Literal["float", "integer", "bool", "text"]
 
@@ -44,8 +45,8 @@ def read_columns(reference: Any) -> tuple[Column, ...]:
     """The inputs of an estimator that is called with this reference.
 
     Raises:
-        ReferenceDataError: not a DataFrame or 2-D array, no rows, a column without a text name, a name twice,
-            or a column of a kind that a tensor cannot hold.
+        ReferenceDataError: not a DataFrame, 2-D array or list of texts, no rows, a column without a text
+            name, a name twice, or a column of a kind that a tensor cannot hold.
     """
     columns = _frame_columns(reference) if is_frame(reference) else (_matrix(reference),)
     if not columns or len(columns[0].tensor) == 0:
@@ -158,16 +159,28 @@ def _matrix(reference: Any) -> Column:
     if hasattr(reference, "toarray"):
         raise ReferenceDataError("the reference is a sparse matrix; give it dense: reference.toarray()")
     array = np.asarray(reference)
+    if array.ndim == 1 and any(isinstance(value, str) for value in array.tolist()):
+        return _texts(array, getattr(reference, "name", None))  # a Series has a name
     if array.ndim != 2 or array.dtype.kind not in "biuf":  # noqa: PLR2004
         raise ReferenceDataError(
-            f"the reference: wanted a DataFrame or a 2-D array of numbers, found {type(reference).__name__} "
-            f"of shape {list(array.shape)} and dtype {array.dtype}"
+            "the reference: wanted a DataFrame, a 2-D array of numbers or a list of texts, found "
+            f"{type(reference).__name__} of shape {list(array.shape)} and dtype {array.dtype}"
         )
     if array.dtype.kind == "f":
         return Column(MATRIX, "float", array.astype(np.float64))
     if array.dtype.kind == "b":
         return Column(MATRIX, "bool", array)
     return Column(MATRIX, "integer", array.astype(np.int64))
+
+
+def _texts(values: np.ndarray, name: Any) -> Column:
+    odd = [value for value in values.tolist() if not isinstance(value, str)]
+    if odd:
+        raise ReferenceDataError(
+            f"the reference: wanted texts, found {odd[0]!r:.40} among them; fill it, or leave its row out"
+        )
+    named = name if isinstance(name, str) and name else MATRIX
+    return Column(named, "text", values.astype(object).reshape(-1, 1))
 
 
 def _named_arrays(reference: Any, signature: Signature) -> dict[str, np.ndarray]:

@@ -147,6 +147,17 @@ def _refuse(name: str, step: Any) -> None:
             "cannot say; fit it with encoded_missing_value=-1 or another number"
         )
 
+    if kind in {"TfidfVectorizer", "TfidfTransformer"} and step.sublinear_tf:
+        raise ConversionError(
+            f"step {name or kind!r} ({kind}) takes the logarithm of its counts, which its converter computes "
+            "otherwise, where a text has a word twice; fit it with sublinear_tf=False"
+        )
+    if kind in {"CountVectorizer", "TfidfVectorizer"} and step.stop_words and step.ngram_range[1] > 1:
+        raise ConversionError(
+            f"step {name or kind!r} ({kind}) joins the words on both sides of a stop word, which its "
+            "converter does not; fit it with stop_words=None, or with ngram_range=(1, 1)"
+        )
+
 
 def _encodes_gaps_as_nan(encoder: Any) -> bool:
     has_gaps = any(_is_gap(category) for categories in encoder.categories_ for category in categories)

@@ -19,12 +19,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from registry_client.errors import ConversionError, ReferenceDataError
 from registry_client.export import export_estimator
+from registry_client.graph import load_graph
 from registry_client.signature import Datatype
 from registry_client.verification import Tolerance
 from tests.registry_client.support import approvals, loans
 
 SAID = pd.DataFrame({"said": ["Good Day", "bad DAY", "GOOD", "Bad luck"] * 10, "n": range(40)})
 KIND = [1, 0, 1, 0] * 10
+STRANGE = ["Ünïcode día x_1 ½", "日本 é naïve"]
 
 
 @pytest.mark.parametrize("kind", [CountVectorizer, TfidfVectorizer])
@@ -39,6 +41,55 @@ def test_words_are_counted_on_every_system(kind: Any, beside: list[str]) -> None
     assert export.predictions.tolist() == fitted.predict(rows).tolist()
     nodes = onnx.load_model_from_string(export.model).graph.node
     assert [one.s for node in nodes for one in node.attribute if one.name == "locale"] == [b"C.UTF-8"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        CountVectorizer(),
+        TfidfVectorizer(ngram_range=(1, 2)),
+        CountVectorizer(token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2)),
+        TfidfVectorizer(token_pattern=r"\w+", lowercase=False),
+        TfidfVectorizer(token_pattern=r"[a-z]+"),
+    ],
+    ids=repr,
+)
+def test_words_are_what_they_were_in_any_language(words: Any) -> None:
+    """Letters beyond ASCII and words of one letter answer alike, though no reference row has had any."""
+    spoken = ["a fine day", "a bad day", "fine", "not a day"] * 5
+    fitted = make_pipeline(words, LogisticRegression()).fit([*spoken, *STRANGE], [*KIND[:20], 1, 0])
+    graph = load_graph(export_estimator(fitted, spoken, Tolerance(), None).model)
+    answers = graph.run({"input": np.array(STRANGE, object).reshape(-1, 1)})
+    assert answers["probabilities"] == pytest.approx(fitted.predict_proba(STRANGE), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (TfidfVectorizer(sublinear_tf=True), "takes the logarithm of its counts.*sublinear_tf=False"),
+        (
+            CountVectorizer(stop_words=["the"], ngram_range=(1, 2)),
+            "both sides of a stop word.*stop_words=None",
+        ),
+    ],
+)
+def test_what_is_computed_otherwise_is_refused_whatever_the_reference_shows(words: Any, said: str) -> None:
+    """No reference row has a word twice or a stop word, and the step is refused by name all the same."""
+    fitted = make_pipeline(words, LogisticRegression()).fit(["good the day", "bad bad day"], [1, 0])
+    with pytest.raises(ConversionError, match=said):
+        export_estimator(fitted, ["good day", "bad day"], Tolerance(), None)
+
+
+@pytest.mark.parametrize("reference", [SAID["said"], SAID[["said"]]], ids=["a series", "a table"])
+def test_what_was_fitted_on_texts_takes_texts(reference: Any) -> None:
+    """A pipeline that begins with counting words has one input of texts, called as the column is."""
+    fitted = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(SAID["said"], KIND)
+    export = export_estimator(fitted, reference, Tolerance(), None)
+    assert [(spec.name, spec.datatype, spec.shape) for spec in export.signature.inputs] == [
+        ("said", Datatype.BYTES, (-1, 1))
+    ]
+    assert export.predictions is not None
+    assert export.predictions.tolist() == fitted.predict(SAID["said"]).tolist()
 
 
 @pytest.mark.parametrize(

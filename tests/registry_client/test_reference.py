@@ -56,6 +56,21 @@ def test_matrix() -> None:
 
 
 @pytest.mark.parametrize(
+    ("texts", "name"),
+    [
+        (["a", "é"], "input"),
+        (np.array(["a", "é"]), "input"),
+        (pd.Series(["a", "é"]), "input"),
+        (pd.Series(["a", "é"], name="said"), "said"),
+    ],
+)
+def test_texts(texts: Any, name: str) -> None:
+    """A list of texts, such as what counts words is fitted on, is one input, by the name that it has."""
+    (column,) = read_columns(texts)
+    assert (column.name, column.kind, column.tensor.tolist()) == (name, "text", [["a"], ["é"]])
+
+
+@pytest.mark.parametrize(
     ("reference", "said"),
     [
         (pd.DataFrame({0: [1.0]}), "column 0: wanted a name that is text, found int"),
@@ -64,6 +79,10 @@ def test_matrix() -> None:
         (pd.DataFrame({"mixed": pd.Series(["a", 1], dtype=object)}), "found int 1 among objects"),
         (pd.DataFrame({"a": []}), "no rows"),
         (np.zeros(3), "2-D array"),
+        (["a", None], "wanted texts, found None among them; fill it, or leave its row out"),
+        (pd.Series(["a", np.nan]), "wanted texts, found nan among them"),
+        ([1, 2], "2-D array of numbers or a list of texts, found list of shape"),
+        ([], "2-D array"),
         (np.array([["a"]]), "2-D array of numbers"),
         ([["a", 1]], "2-D array of numbers"),
     ],
