@@ -273,6 +273,12 @@ class BoundedConnection(HttpToolsProtocol):
         if self._drained > LINGER_BYTES:
             self.transport.abort()
 
+    def resume_writing(self) -> None:
+        """The client has read on: the time that it has for an answer begins again."""
+        super().resume_writing()
+        if self._phase == WHOLE_PHASE:
+            self._since = self._now()
+
     def look(self, now: float) -> None:
         """Refuse what has taken too long; `now` in the loop's seconds."""
         waited, limits = now - self._since, self._limits

@@ -10,7 +10,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from groundwork.connection import LINGER_SECONDS, MOST_AHEAD, BoundedConnection
+from groundwork.connection import HEAD_PHASE, LINGER_SECONDS, MOST_AHEAD, BoundedConnection
 from groundwork.ports import LimitSettings
 from groundwork.turned_away import REFUSALS
 from tests.counts import TORTURE
@@ -343,4 +343,29 @@ async def test_an_answer_that_nobody_reads_ends_the_connection(bench: Bench) -> 
     bench.look(LONG)
     await bench.until(0)
     assert bench.counts == {"unread-answer": 1}
+    writer.close()
+
+
+async def test_who_reads_slowly_has_all_of_an_answer(bench: Bench) -> None:
+    """Time for an answer begins again whenever its client has read on, but not for what it asks meanwhile."""
+    reader, writer = await bench.connect()
+    writer.write(GET)
+    await reader.readuntil(b"\r\n\r\n0")
+    connection: Any = next(iter(bench.state.connections))
+    late = connection._since + LIMITS.idle + LIMITS.body_time + 1e-6
+    connection.transport.write(b"x" * (64 << 20))
+    await reader.readexactly(64 << 20)
+    while connection.flow.write_paused:  # noqa: ASYNC110  turns of this loop
+        await asyncio.sleep(0)
+    connection.transport.write(b"x" * (64 << 20))
+    connection.look(late)
+    assert bench.counts == {}
+    writer.write(GET[:5])
+    while connection._phase != HEAD_PHASE:  # noqa: ASYNC110  turns of this loop
+        await asyncio.sleep(0)
+    since = connection._since
+    await reader.readexactly(64 << 20)
+    while connection.flow.write_paused:  # noqa: ASYNC110  turns of this loop
+        await asyncio.sleep(0)
+    assert connection._since == since
     writer.close()
