@@ -13,7 +13,7 @@ Rules:
 4. What is refused is refused as it comes; what has expired, or whose client has gone, is never run. An
    answer that is ready after its deadline is none.
 5. Where the loop and a run have a processor each, what is in flight runs in two halves where that is quicker
-   (`schedule.share`): one is run while the loop answers and reads the other.
+   (`gateway.portion`).
 6. A thread that ends a run goes on with the next where enough waits for it: a loop that has much to do must
    not keep runs waiting. All else is decided on the loop. The queue is touched under its lock; estimates and
    meters are written on the loop only.
@@ -33,12 +33,13 @@ import msgspec
 
 from gateway.admission import MARGIN, Admission
 from gateway.errors import ExpiredError
-from gateway.estimates import Hope, Pace, Turn
+from gateway.estimates import Hope, Pace
 from gateway.joining import Feeds, Outcome, Run, settle
+from gateway.portion import Portion
 from gateway.queue_meters import QueueMeters
 from gateway.queueing import NEVER, Queue, Waiting
 from gateway.run_settings import QueueSettings
-from gateway.schedule import Schedule, enough, share, window
+from gateway.schedule import Schedule
 
 _GRAIN_SECONDS: Final = 0.001
 """uvloop's timers are whole milliseconds, and come up to one too soon."""
@@ -99,14 +100,11 @@ class Batcher:
         self._sweeps = 0.0
         self._company = 0.0
         self._behind = False
-        self._most_rows = self._share = subject.schedule.batch_rows
-        self._turn = Turn(worked)
-        self._times = subject.schedule.measured.times
-        self._pace = Pace(self._times)
-        self._lanes = 1 if self._most_rows > 1 else subject.threads
-        self._admission = Admission(
-            subject.title, self._queue, self._pace, self._lanes, self._most_rows, monotonic
-        )
+        self._pace = Pace(subject.schedule.measured.times)
+        self._portion = Portion(subject.schedule, self._pace, worked, aside=subject.aside)
+        most = self._portion.most
+        self._lanes = 1 if most > 1 else subject.threads
+        self._admission = Admission(subject.title, self._queue, self._pace, self._lanes, most, monotonic)
         self._pool = ThreadPoolExecutor(self._lanes, "run")
         self._running = 0
         self._ends = 0.0
@@ -122,7 +120,7 @@ class Batcher:
     @property
     def crowded(self) -> bool:
         """Whether more waits than the next run will take."""
-        return self._queue.rows > self._most_rows
+        return self._queue.rows > self._portion.most
 
     def takes_alone(self, rows: int, most: float) -> bool:
         """Whether a request that came now would run alone, within `most` seconds, with nobody behind it.
@@ -228,11 +226,11 @@ class Batcher:
 
     def _lasts(self) -> float:
         """Seconds from now until the next run will have been answered, with a margin."""
-        return MARGIN * (self._pace.seconds(min(self._queue.rows, self._share)) + self._pace.delay)
+        return MARGIN * (self._pace.seconds(min(self._queue.rows, self._portion.rows)) + self._pace.delay)
 
     def _take(self, now: float) -> tuple[list[Waiting], list[Waiting]]:
         """The next run, and whose turn came too late; under the lock, on the loop or in a thread."""
-        run, late = self._queue.take(self._share, now, self._lasts())
+        run, late = self._queue.take(self._portion.rows, now, self._lasts())
         self._ends = now + self._pace.seconds(sum(entry.rows for entry in run))
         return run, late
 
@@ -254,7 +252,8 @@ class Batcher:
             following: list[Waiting] = []
             late: list[Waiting] = []
             with self._lock:
-                if self._queue.rows >= max(1, self._enough(sum([entry.rows for entry in run]))):
+                waiting = self._queue.rows
+                if waiting >= max(1, self._portion.enough(waiting, sum([entry.rows for entry in run]))):
                     following, late = self._take(ended)
             told = Ended(run, outcomes, asked, began, ended, late, following)
             try:
@@ -281,7 +280,8 @@ class Batcher:
         ]
         self._meters.end(sum(good), rows, seconds)
         if self._subject.aside:
-            self._share_out(told, rows)
+            flying = rows + sum([entry.rows for entry in told.following]) + self._queue.rows
+            self._portion.note(len(run), len(run) + len(told.following) + len(self._queue), flying)
         self._expire(told.late)
         if len(run) > 1:
             self._company = self._monotonic() + self._pace.seconds(rows)  # they may all come back
@@ -307,28 +307,13 @@ class Batcher:
                 entry.answer(result)
         self._pace.note_delay(self._monotonic() - told.asked - seconds)
 
-    def _share_out(self, told: Ended, rows: int) -> None:
-        """Have what is in flight run in halves where that keeps both processors busy."""
-        requests = len(told.run) + len(told.following) + len(self._queue)
-        flying = rows + sum([entry.rows for entry in told.following]) + self._queue.rows
-        self._turn.note(len(told.run), alone=requests == 1)
-        turn = self._turn.seconds / self._pace.factor
-        self._share = share(self._times, flying, requests, turn, self._most_rows)
-
-    def _enough(self, ran: int) -> int:
-        """How many rows the next run waits for, where so many were just answered."""
-        most, waiting = self._share, self._queue.rows
-        if waiting >= most:
-            return most
-        return enough(self._times, waiting, ran, most, aside=self._subject.aside)
-
     def _plan(self, run: Sequence[Waiting], rows: int) -> None:
         """Begin the next run, or wait for company."""
-        queue = self._queue
+        queue, portion = self._queue, self._portion
         seconds = 0.0
-        if not self._running and len(run) + len(queue) > 1 and queue.rows < self._share:
-            seconds = window(self._times, queue.rows, rows, self._share) * self._pace.factor
-        if seconds and self._hope.begin(queue.rows, self._enough(rows)):
+        if not self._running and len(run) + len(queue) > 1 and queue.rows < portion.rows:
+            seconds = portion.window(queue.rows, rows)
+        if seconds and self._hope.begin(queue.rows, portion.enough(queue.rows, rows)):
             self._timer = asyncio.get_running_loop().call_later(seconds + _GRAIN_SECONDS, self._last_call, 2)
         elif not self._starting:
             self._start()  # now: a busy loop may take long to come to its next turn
