@@ -110,15 +110,17 @@ class Pipeline:
             reach=self._reach,
             places=Places(self._keys, self._ends),
         )
-        stored: list[tuple[Watch, bytes]] = []
+        self._shown = Shown()
+        self._show([(self._intake.add(watch), state) for watch, state in self._stored_watches()])
+
+    def _stored_watches(self) -> Iterator[tuple[Watch, bytes]]:
+        """The watches of the last commit, as the registry knows their versions now, and their stored form."""
         for model, version, state in store.load_watches(self._db):
             known = self._catalogue.version(model, version)
             watch = Watch.restore(model, version, self._settings, state, known.profile)
             watch.problem = watch.problem or known.problem
             watch.digest = known.manifest.digest if known.manifest else ""
-            stored.append((self._intake.add(watch), state))
-        self._shown = Shown()
-        self._show(stored)
+            yield watch, state
 
     @property
     def shown(self) -> Snapshot:

@@ -6,7 +6,7 @@ closest one says where it differs. A ready graph is only run. It knows no regist
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -119,10 +119,18 @@ def export_estimator(
     refuse_unseen(estimator, reference)
     columns = read_columns(reference)
     original = answers_of(estimator, reference, task)
+    attempts = _attempts(estimator, columns, task, previous)
+    return _chosen(original, attempts, tolerance, type(estimator).__name__)
+
+
+def _chosen(
+    original: Answers, attempts: Iterable[Export | RegistryError], tolerance: Tolerance, kind: str
+) -> Export:
+    """The first that answers as the original does, an estimator of this kind; raises where none does."""
     closest: Disagreement | None = None
     single: Disagreement | None = None
     obstacle: RegistryError | None = None
-    for attempt in _attempts(estimator, columns, task, previous):
+    for attempt in attempts:
         if isinstance(attempt, RegistryError):
             obstacle = obstacle or attempt
             continue
@@ -135,8 +143,8 @@ def export_estimator(
             closest = difference
     if closest is not None:
         raise ExportDisagreementError(
-            f"the export disagrees with the original {type(estimator).__name__} on {closest}; nothing was "
-            "published: replace the step that differs, or state the tolerance you accept"
+            f"the export disagrees with the original {kind} on {closest}; nothing was published: replace the "
+            "step that differs, or state the tolerance you accept"
         )
     raise obstacle or ConversionError("no datatypes fit the reference")
 
