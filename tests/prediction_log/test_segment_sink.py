@@ -1,4 +1,4 @@
-"""Segments on disk: privacy, rotation cut short, power cuts, and dropped files."""
+"""Segments as they are written: privacy, rotation cut short, power cuts, and files that were taken away."""
 
 import sqlite3
 import stat
@@ -10,30 +10,18 @@ import pytest
 
 from groundwork.boot import boot_id
 from groundwork.clock import FakeClock
-from groundwork.errors import NewerStoreError, NoRoomError, StoreError
+from groundwork.errors import NoRoomError, StoreError
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.record import Kind, deletion_schema
 from prediction_log.segment_sink import SegmentSink
 from prediction_log.segment_source import SegmentSource
-from prediction_log.selecting import select
 from prediction_log.transport import START, Offset
 from tests.prediction_log import samples
 from tests.prediction_log.conftest import Held
-
-
-def sink_of(held: Held, folder: Path, **more: Any) -> SegmentSink:
-    """A sink on small segments."""
-    return held(SegmentSink(folder, clock=FakeClock(1_000, 0.0), **({"segment_bytes": 1 << 20} | more)))
-
+from tests.prediction_log.segmented import firsts, sink_of
 
 DELETED: dict[str, Any] = {"id": 0, "row": 0, "time": 1, "reason": [b""], "actor": [b""]}
-
-
-def firsts(folder: Path) -> list[int]:
-    """First sequence of every frame, as read from the start."""
-    with closing(SegmentSource(folder)) as source:
-        return [int.from_bytes(body[16:24], "little") for _, body in source.read(START, 1000)]
 
 
 def test_files_are_private_and_named_by_number(tmp_path: Path, held: Held) -> None:
@@ -85,19 +73,6 @@ def test_a_power_cut_never_gives_a_row_number_twice(tmp_path: Path, held: Held) 
     assert [offset for offset, _ in held(SegmentSource(tmp_path)).read(ahead, 10)] == [Offset(2, 1)]
     assert sink.write([samples.make_frame(6), samples.make_frame(9)]) == 1
     assert firsts(tmp_path) == [0, 3, 6, 9]
-
-
-def test_large_frames_are_read_a_few_at_a_time(tmp_path: Path, held: Held) -> None:
-    """No further than the bytes that are to be read at once, over segments too; and none is left out."""
-    sink, frames = sink_of(held, tmp_path, segment_bytes=1), [samples.make_frame(3 * one) for one in range(6)]
-    for frame in frames:
-        sink.write([frame])
-    source = held(SegmentSource(tmp_path, 2 * len(frames[0]) - 1))
-    found, at = [], START
-    while batch := source.read(at, 100):
-        found.append([body for _, body in batch])
-        at = batch[-1][0]
-    assert found == [frames[:2], frames[2:4], frames[4:]]
 
 
 def forbid(folder: Path, what: str) -> None:
@@ -187,74 +162,6 @@ def test_a_segment_is_begun_on_the_disk(tmp_path: Path, held: Held) -> None:
     begun = next(at for at, text in enumerate(statements) if text.startswith("INSERT INTO segment"))
     assert "PRAGMA synchronous = NORMAL" not in statements[:begun]
     assert statements[begun:].index("COMMIT") < statements[begun:].index("PRAGMA synchronous = NORMAL")
-
-
-def test_a_reader_goes_on_behind_dropped_segments(tmp_path: Path, held: Held) -> None:
-    """Where the segment at the offset is gone, reading resumes with the oldest that is there."""
-    sink = sink_of(held, tmp_path, segment_bytes=1)
-    for index in range(4):
-        sink.write([samples.make_frame(3 * index)])
-    sink.close()
-    source = held(SegmentSource(tmp_path))
-    read = source.read(START, 1)
-    last = source.end().segment
-    for number in files.numbers(tmp_path)[:-2]:
-        files.segment_path(tmp_path, number).unlink()
-    resumed = held(SegmentSource(tmp_path))
-    assert resumed.first() == Offset(last - 1, 0)
-    assert [offset.segment for offset, _ in resumed.read(read[0][0], 10)] == [last - 1, last]
-
-
-@pytest.mark.parametrize("replaced", [True, False])
-def test_a_log_that_is_taken_away_below_its_reader_is_an_error_once(
-    tmp_path: Path,
-    held: Held,
-    replaced: bool,  # noqa: FBT001
-) -> None:
-    """What it had open would never grow; afterwards it reads what is there, also while nothing is."""
-    with closing(sink_of(held, tmp_path)) as sink:
-        sink.write([samples.make_frame(0)])
-    source = held(SegmentSource(tmp_path))
-    (read,) = source.read(START, 10)
-    files.segment_path(tmp_path, 1).rename(tmp_path / "kept")
-    if replaced:
-        with closing(sink_of(held, tmp_path)) as sink:
-            sink.write([samples.make_frame(3), samples.make_frame(6)])
-    with pytest.raises(SegmentError, match=r"000001\.seg was (replaced|taken away)"):
-        source.read(read[0], 10)
-    assert [offset.row for offset, _ in source.read(START, 10)] == ([1, 2] if replaced else [])
-
-
-@pytest.mark.parametrize("readonly", [True, False])
-def test_a_dropped_segment_is_not_made_again_by_who_looks_for_it(tmp_path: Path, readonly: bool) -> None:  # noqa: FBT001
-    """Who wants one that is there is told that it is not, and leaves nothing behind."""
-    with files.existing(tmp_path, 1, readonly=readonly) as connection:
-        assert connection is None
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_who_goes_through_the_log_passes_over_what_is_dropped_meanwhile(tmp_path: Path, held: Held) -> None:
-    """Frames of segments that went after the look began are left out; it is no error."""
-    sink = sink_of(held, tmp_path, segment_bytes=1)
-    for first in (0, 3, 6):
-        sink.write([samples.make_frame(first)])
-    frames = select(tmp_path, "loan", Kind.PREDICTION)
-    assert next(frames).first == 0
-    files.segment_path(tmp_path, 2).unlink()
-    assert [frame.first for frame in frames] == [6]
-
-
-def test_who_looks_for_the_active_segment_passes_over_what_is_dropped_meanwhile(
-    tmp_path: Path, held: Held
-) -> None:
-    """One that is listed, and gone when it is opened, was sealed: writers and readers go on behind it."""
-    sink = sink_of(held, tmp_path, segment_bytes=1)
-    for first in (0, 3):
-        sink.write([samples.make_frame(first)])
-    files.segment_path(tmp_path, 1).unlink()
-    files.segment_path(tmp_path, 1).symlink_to(tmp_path / "dropped")
-    assert files.active_number(tmp_path) == 2
-    assert held(SegmentSource(tmp_path)).end() == Offset(2, 1)
 
 
 def test_a_frame_that_overlaps_the_log_is_an_error(tmp_path: Path, held: Held) -> None:
@@ -360,15 +267,3 @@ def test_below_the_reserve_nothing_is_written(tmp_path: Path, held: Held) -> Non
     with pytest.raises(NoRoomError, match=r"log\.reserve_bytes"):
         sink_of(held, tmp_path, reserve_bytes=1 << 62).write([samples.make_frame()])
     assert firsts(tmp_path) == []
-
-
-def test_a_newer_segment_is_refused_and_a_damaged_one_is_not(tmp_path: Path, held: Held) -> None:
-    """Whoever is about to use a log learns that a newer driftgate wrote in it; damage is found later."""
-    files.refuse_newer(tmp_path / "not-there")
-    sink_of(held, tmp_path).write([samples.make_frame()])
-    (tmp_path / "000002.seg").write_bytes(b"no database")
-    files.refuse_newer(tmp_path)
-    with closing(sqlite3.connect(tmp_path / "000001.seg")) as connection:
-        connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(NewerStoreError, match=r"000001\.seg: wanted .* found 9"):
-        files.refuse_newer(tmp_path)
