@@ -53,7 +53,10 @@ _TRIED_LAYERS: Final = 64
 
 @dataclass(frozen=True)
 class Outcome:
-    """What overload did: answers a second before and during it, their 99th percentile, the deadline (s)."""
+    """What overload did: answers a second before and during it, their 99th percentile, the deadline (s).
+
+    `before` is how many were refused in all while the peak was found: none, but on a machine too slow for it.
+    """
 
     peak: float
     asked: float
@@ -61,6 +64,7 @@ class Outcome:
     refused: float
     p99: float
     deadline: float
+    before: int = 0
 
     @property
     def share(self) -> float:
@@ -85,12 +89,11 @@ def overload(url: str, body: bytes, *, times: float, deadline: float, seconds: f
     kind = {"Content-Type": "application/json"}
     payload = generator.request_bytes(url, body, kind)
 
-    def peak() -> float:
-        calm = generator.closed_loop(url, payload, connections=32, seconds=seconds / 2)
-        return calm.done / calm.seconds
+    def calm(lasting: float) -> generator.Tally:
+        return generator.closed_loop(url, payload, connections=32, seconds=lasting)
 
-    generator.closed_loop(url, payload, connections=32, seconds=0.5)  # the first answers are no measure
-    before = peak()
+    measures = [calm(0.5), calm(seconds / 2)]  # the first answers are no measure
+    before = measures[-1].done / measures[-1].seconds
     hurried = generator.request_bytes(url, body, {**kind, "X-Request-Timeout": f"{deadline:.6f}"})
     stream = Arrivals(
         url,
@@ -101,12 +104,14 @@ def overload(url: str, body: bytes, *, times: float, deadline: float, seconds: f
         connections=CONNECTIONS,
     )
     tallies = stream.run(seconds)
-    mean = (before + peak()) / 2
+    measures.append(calm(seconds / 2))
+    mean = (before + measures[-1].done / measures[-1].seconds) / 2
     served = sum(tally.done for tally in tallies)
     bad = sum(tally.bad for tally in tallies)
     latencies = np.array([one for tally in tallies for one in tally.latencies])
     p99 = float(np.percentile(latencies, 99)) / 1e9 if served else float("inf")
-    return Outcome(mean, times * before, served / seconds, bad / seconds, p99, deadline)
+    refused = sum(measure.bad for measure in measures)
+    return Outcome(mean, times * before, served / seconds, bad / seconds, p99, deadline, refused)
 
 
 def lasting(milliseconds: float) -> bytes:

@@ -1,7 +1,6 @@
 """What must not hurt: killed workers, a killed supervisor, and versions that cannot be served."""
 
 import asyncio
-import os
 import signal
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.counts import count
+from tests.counts import TORTURE, count
 from tests.facts import until
 from tests.system import graphs
 from tests.system.load import ROW, Load, Plan
@@ -17,12 +16,9 @@ from tests.system.rig import Gateway
 
 pytestmark = pytest.mark.system
 
-LOAD_OF_THE_TEST = 4.0
-"""Two workers, one that starts, and the client."""
-
 
 async def test_killed_worker_loses_nothing_that_was_answered(gateway: Gateway) -> None:
-    """Kill -9 of a worker: all that was answered is logged once, metrics only grow, it is back in 3 s."""
+    """Kill -9 of a worker: all that was answered is logged once, metrics only grow, it is back at once."""
     load = Load(Plan(gateway.http, "/v2/models/m/infer", rate=500, seconds=600.0, resend=True))
     running = asyncio.create_task(load.run())
     totals, took = [0.0], []
@@ -39,9 +35,11 @@ async def test_killed_worker_loses_nothing_that_was_answered(gateway: Gateway) -
     finally:
         load.stop()
         shots = await running
-    # Each of them, unless the machine has more to do than this test gives it.
-    crowded = os.getloadavg()[0] > LOAD_OF_THE_TEST
-    assert (min if crowded else max)(took) < 3.0, took
+    died = [line for line in gateway.output().splitlines() if "worker-died" in line]
+    assert len(died) == len(took)
+    assert all("restart_in_s=0.0" in line for line in died)
+    if TORTURE:  # how long a start takes from there on is the machine's affair, where it has other work too
+        assert max(took) < 3.0, took
     answered = [shot.prediction_id for shot in shots if shot.status == 200]
     failed = [shot for shot in shots if shot.status != 200]
     assert len(failed) <= count(3, 50) * load.plan.connections
@@ -66,7 +64,6 @@ async def _replaced(gateway: Gateway, before: set[int]) -> None:
             and {slot.incarnation for slot in gateway.workers()} != before
         ),
         "both workers answer again",
-        seconds=20.0,
     )
 
 
@@ -172,7 +169,7 @@ async def test_a_broken_model_harms_no_other(gateway: Gateway) -> None:
 async def test_new_models_are_found(gateway: Gateway) -> None:
     """A model that is published while the gateway runs is served within seconds, by its highest version."""
     graphs.put(gateway.models, "late", 1, graphs.linear(3.0))
-    await until(lambda: _status(gateway, "late") == 200, "the new model answers", seconds=10.0)
+    await until(lambda: _status(gateway, "late") == 200, "the new model answers")
     # A version published later changes nothing.
     graphs.put(gateway.models, "late", 2, graphs.linear(4.0))
     assert gateway.get("/v1/models/late")["versions"] == ["1", "2"]
