@@ -87,7 +87,7 @@ class Reply:
         return bool(self._backlog.waiting) or self._backlog.full
 
     async def turn(self) -> None:
-        """Returns when it is the call's turn, or when the call has ended."""
+        """Returns when it is the call's turn, or when it wants none any more."""
         if self._over:
             return
         if not self.waits:
@@ -112,10 +112,14 @@ class Reply:
         """So much of it has gone on to the client."""
         self._leave(max(0, self.left - size))
 
-    def over(self) -> None:
-        """The call has ended; harmless when repeated."""
+    def give_up(self) -> None:
+        """The call will not be answered: it waits for no turn."""
         self._over = True
         self._let_go()
+
+    def over(self) -> None:
+        """The call has ended; harmless when repeated."""
+        self.give_up()
         self._leave(0)
         if self.begun:
             self.begun = False

@@ -127,6 +127,7 @@ class Incoming:
             self._reach(self.size - (self._past or 0))
         except DriftgateError as error:
             self._fault = error
+            self.reply.give_up()
             if self._told is not None and not self._told.done():
                 self._told.set_result(None)
 
@@ -201,9 +202,9 @@ class Incomings:
             if incoming is None:
                 await asyncio.sleep(_CANCEL_SECONDS)
                 raise MalformedError("the last of the call's headers is shorter than it says")
+            incoming.bound(most)
             await incoming.reply.turn()
             self._check(incoming)
-            incoming.bound(most)
             message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
         finally:
             self._waiting -= 1

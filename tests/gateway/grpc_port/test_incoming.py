@@ -211,6 +211,19 @@ async def test_calls_that_need_no_key_keep_no_tensors_out() -> None:
     assert (await first, await tensors) == (b"message", b"message")
 
 
+async def test_a_message_without_room_waits_for_no_turn() -> None:
+    """Who is to be refused is refused at once, however many answers before its own are not read."""
+    incomings, backlog, slow = waiters(1)
+    call = incomings.begin(b"1-1", backlog)
+    backlog.grow(SETTINGS.requests.max_body_bytes)
+    reading = asyncio.create_task(incomings.read(slow, {MARK: b"1-1"}, most=None))
+    await until(lambda: bool(backlog.waiting), "it waits for its turn")
+    call.grew(300_000, crowded=False)
+    with pytest.raises(OverloadedError, match="a body of 300000 bytes has no room now"):
+        await asyncio.wait_for(reading, 10)
+    assert not backlog.waiting
+
+
 async def test_a_mark_of_a_client_s_own_counts_for_nothing(tmp_path: Path) -> None:
     """Nobody takes another call's message, or hides its own, by metadata of that name."""
     async with served(tmp_path, SETTINGS) as there:
