@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import sqlite3
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,67 +15,26 @@ from click.testing import CliRunner, Result
 
 from driftgate.__main__ import run
 from driftgate.cli.doctor import doctor
-from driftgate.doctor.examination import CHECKS, examine
+from driftgate.doctor.examination import CHECKS
 from driftgate.doctor.finding import Finding, Subject
 from driftgate.doctor.registry import READ
-from driftgate.doctor.repair import repair
 from driftgate.doctor.surroundings import ports
 from driftgate.ring_folder import ring_folder
 from gateway.log_settings import LogSettings
 from gateway.settings import GatewaySettings, GrpcSettings, PortSettings
-from groundwork.clock import FakeClock, SystemClock
-from groundwork.errors import LockedError
-from groundwork.files import FolderLock
-from groundwork.slot_readings import read_slots, totals
 from groundwork.slots import Slot
 from monitor.settings import MonitorSettings
-from prediction_log import damage
-from prediction_log.frame import decode
-from prediction_log.record import Kind
 from prediction_log.segment_sink import SegmentSink
-from prediction_log.segment_source import SegmentSource
-from prediction_log.transport import START, Offset
 from registry_client import publish
-from registry_client.directory import DirectoryRegistry
 from tests.driftgate.doctor import folders
 from tests.driftgate.doctor.contents import contents
+from tests.driftgate.doctor.patients import DAY, Patient, flip, make_newer
 from tests.monitor import worlds
-from tests.prediction_log import samples
 from tests.registry_client.support import a_graph
-
-DAY = 86_400 * 10**9
-
-
-class Patient:
-    """A data folder and a registry, and what a doctor says of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.models = folder / "models"
-        self.now = folders.NOW + DAY
-        folders.build(self.data)
-        worlds.fill(DirectoryRegistry(str(self.models), None), "1", "2")
-
-    def examine(self, **changes: Any) -> list[Finding]:
-        """Every finding; ports 0, so that nothing else on this machine matters."""
-        ports = {"http": PortSettings(0), "operator": PortSettings(0), **changes}
-        gateway = GatewaySettings(data=str(self.data), models=str(self.models), **ports)
-        monitor = MonitorSettings(data=str(self.data), models=str(self.models), port=0)
-        return examine(Subject(gateway, monitor, self.data, self.now, running=False))
-
-    def faults(self, area: str, **changes: Any) -> list[Finding]:
-        """What is not well in an area."""
-        return [found for found in self.examine(**changes) if found.area == area and found.level != "ok"]
 
 
 def _call(*arguments: str) -> Result:
     return CliRunner().invoke(doctor, arguments, standalone_mode=False)
-
-
-@pytest.fixture
-def patient(tmp_path: Path) -> Patient:
-    """One that is well, but for a dead worker's rows."""
-    return Patient(tmp_path)
 
 
 def test_one_that_is_well_is_called_so(patient: Patient) -> None:
@@ -130,16 +88,6 @@ def test_a_disk_below_the_log_s_own_limits_is_found(patient: Patient, name: str)
     assert (fault.level, f"log.{name}" in fault.what) == ("fail", True)
 
 
-def _flip(path: Path) -> None:
-    """Damage the middle of a database, where its rows are."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    body = bytearray(path.read_bytes())
-    for at in range(4096, len(body), 512):
-        body[at : at + 64] = b"\xff" * 64
-    path.write_bytes(body)
-
-
 def _rewrite_history(data: Path) -> None:
     with contextlib.closing(sqlite3.connect(data / "rollouts.db")) as connection:
         connection.execute(
@@ -148,22 +96,17 @@ def _rewrite_history(data: Path) -> None:
         connection.commit()
 
 
-def _make_newer(path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 9")
-
-
 TROUBLE: dict[str, tuple[Callable[[Patient], Any], str, str]] = {
-    "damaged rollouts.db": (lambda p: _flip(p.data / "rollouts.db"), "stores", "rollouts.db"),
-    "damaged monitor.db": (lambda p: _flip(p.data / "monitor.db"), "stores", "monitor.db"),
-    "newer monitor.db": (lambda p: _make_newer(p.data / "monitor.db"), "stores", "found 9"),
+    "damaged rollouts.db": (lambda p: flip(p.data / "rollouts.db"), "stores", "rollouts.db"),
+    "damaged monitor.db": (lambda p: flip(p.data / "monitor.db"), "stores", "monitor.db"),
+    "newer monitor.db": (lambda p: make_newer(p.data / "monitor.db"), "stores", "found 9"),
     "rewritten history": (lambda p: _rewrite_history(p.data), "stores", "history row"),
     "newer folder": (lambda p: (p.data / "folder.json").write_text('{"format": 2}'), "stores", "found 2"),
     "cut key": (lambda p: os.truncate(p.data / "id.key", 3), "stores", "id.key"),
     "id.key gone": (lambda p: (p.data / "id.key").unlink(), "stores", "id.key is gone"),
     "open key": (lambda p: (p.data / "id.key").chmod(0o644), "stores", "id.key"),
     "cut totals": (lambda p: os.truncate(p.data / "slots" / "retired.json", 3), "stores", "retired"),
-    "corrupt segment": (lambda p: _flip(p.data / "log" / "000001.seg"), "log", "000001.seg"),
+    "corrupt segment": (lambda p: flip(p.data / "log" / "000001.seg"), "log", "000001.seg"),
     "registry gone": (lambda p: shutil.rmtree(p.models), "registry", "not found"),
     "changed artifact": (
         lambda p: (p.models / folders.MODEL / "2" / "model.onnx").write_bytes(b"cut"),
@@ -254,99 +197,6 @@ def test_a_clock_that_was_set_back_is_found(patient: Patient) -> None:
         traffic.time -= 30 * DAY
         sink.write([traffic.predictions(3)[0]])
     assert any("the log steps back 1 times, by 30d" in fault.what for fault in patient.faults("clock"))
-
-
-def test_a_dead_worker_s_rows_are_spooled_once(patient: Patient) -> None:
-    """--repair takes rows into the log; a second repair finds nothing to do."""
-    lines = repair(patient.data, FakeClock(patient.now))
-    assert f"spooled {folders.IN_SLOT} rows of slot 2 into the log" in lines
-    assert repair(patient.data, FakeClock(patient.now)) == []
-    assert patient.faults("slots") == []
-
-
-def test_what_was_never_finished_is_removed(patient: Patient) -> None:
-    """Hidden files and folders of killed programs go; nothing else does."""
-    before = contents(patient.data)
-    (patient.data / "slots" / ".new-9").mkdir()
-    for name in (".rollouts.db.0123456789ab", "log/.000009.seg.0123456789ab-wal", "slots/2/.7.rows.new"):
-        (patient.data / name).write_bytes(b"half")
-    lines = repair(patient.data, FakeClock(patient.now))
-    assert sum("never finished" in line for line in lines) == 4
-    after = contents(patient.data)
-    assert {key: after[key] for key in ("routes", "history", "monitor", "totals")} == {
-        key: before[key] for key in ("routes", "history", "monitor", "totals")
-    }
-
-
-def test_ballast_and_modes_come_back(patient: Patient) -> None:
-    """The ballast is taken again, and files are made private again."""
-    (patient.data / "rollouts.ballast").unlink()
-    (patient.data / "id.key").chmod(0o644)
-    repair(patient.data, FakeClock(patient.now))
-    assert (patient.data / "rollouts.ballast").stat().st_size > 0
-    assert stat.S_IMODE((patient.data / "id.key").stat().st_mode) == 0o600
-
-
-def test_cut_totals_begin_again(patient: Patient) -> None:
-    """Totals that cannot be read are set aside, so that metrics can be shown again; the file is kept."""
-    os.truncate(patient.data / "slots" / "retired.json", 3)
-    repair(patient.data, FakeClock(patient.now))
-    assert sum(v for k, v in totals(patient.data / "slots").items() if "hits" in k.name) == 7
-    assert (patient.data / "slots" / "retired.json.damaged").exists()
-
-
-@pytest.mark.parametrize("which", ["first", "last"])
-def test_a_corrupt_segment_is_set_aside(patient: Patient, which: str) -> None:
-    """Readers go on behind a segment that cannot be read, writers too, and no row number is given twice."""
-    with contextlib.closing(SegmentSource(patient.data / "log")) as source:
-        frames = source.read(START, 1_000)
-        end = source.end()
-    number = 1 if which == "first" else end.segment
-    _flip(patient.data / "log" / f"{number:06d}.seg")
-    lines = repair(patient.data, FakeClock(patient.now))
-    assert any("readers go on behind it" in line for line in lines)
-    assert patient.faults("log") == []
-    with contextlib.closing(SegmentSink(patient.data / "log", boot="b")) as sink:
-        sink.write([samples.make_frame(incarnation=77)])
-    with contextlib.closing(SegmentSource(patient.data / "log")) as source:
-        left = source.read(START, 1_000)
-        kept = [at for at, _ in frames if at.segment != number]
-        assert [at for at, _ in left][: len(kept)] == kept
-        assert source.end() > end
-        assert source.read(Offset(number, end.row), 1_000)
-    losses = [frame for frame in (decode(body) for _, body in left) if frame.kind == Kind.LOSS]
-    (loss,) = [frame for frame in losses if frame.strings("reason")[0] in damage.REASONS]
-    assert loss.strings("upto")[0] == str(Offset(number, 0)).encode()
-    held = [decode(body) for at, body in frames if at.segment == number]
-    rows, told = sum(frame.rows for frame in held if frame.incarnation), int(loss.array("count")[0])
-    assert told >= rows if which == "first" else told <= rows
-    assert repair(patient.data, FakeClock(patient.now)) == []
-    assert (patient.data / "log" / f"{number:06d}.seg.damaged").exists()
-
-
-def test_a_newer_segment_is_left_alone(patient: Patient) -> None:
-    """What a later program wrote is not damaged, and is not set aside."""
-    _make_newer(patient.data / "log" / "000001.seg")
-    repair(patient.data, FakeClock(patient.now))
-    assert (patient.data / "log" / "000001.seg").exists()
-    (fault,) = (fault for fault in patient.faults("log") if "000001" in fault.what)
-    assert "newer" in fault.do
-
-
-def test_a_slot_that_cannot_be_read_is_set_aside(patient: Patient) -> None:
-    """A dead slot without readable counters keeps nobody from reading the others."""
-    slot = Slot.create(patient.data / "slots", place=0)
-    slot.close()
-    os.truncate(slot.folder / "counters", 10)
-    repair(patient.data, FakeClock(patient.now))
-    assert slot.incarnation not in [reading.incarnation for reading in read_slots(patient.data / "slots")]
-
-
-@pytest.mark.parametrize("lock", ["", "monitor.lock"])
-def test_nothing_is_repaired_while_a_program_runs(patient: Patient, lock: str) -> None:
-    """With the gateway or the monitor on the folder, repair is refused and changes nothing."""
-    with FolderLock.acquire(patient.data / lock), pytest.raises(LockedError):
-        repair(patient.data, SystemClock())
 
 
 def test_the_verb_reports_and_repairs(patient: Patient) -> None:
