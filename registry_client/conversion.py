@@ -180,6 +180,24 @@ def _finish(graph: Any, names: Sequence[str]) -> bytes:
     return content
 
 
+def with_widths(model: bytes, widths: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The graph with outputs of any number of rows, each of this shape, whatever the converter said of them.
+
+    skl2onnx says that a forest of several targets gives one.
+    """
+    import onnx  # noqa: PLC0415  heavy and optional
+
+    graph = onnx.load_model_from_string(model)
+    for value in graph.graph.output:
+        sizes = value.type.tensor_type.shape
+        del sizes.dim[:]
+        sizes.dim.add()
+        for size in widths[value.name]:
+            sizes.dim.add().dim_value = size
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content
+
+
 def _stand_up(graph: Any) -> None:
     """Have a classifier's labels, [1, rows] by some converters (quadratic discriminants), be [rows]."""
     label = graph.output[0]

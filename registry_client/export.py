@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from registry_client.conversion import TYPINGS, convert
+from registry_client.conversion import TYPINGS, convert, with_widths
 from registry_client.errors import (
     ConversionError,
     ExportDisagreementError,
@@ -155,10 +155,14 @@ def _attempts(
     """One export per distinct choice of datatypes, or the reason why there is none."""
     for datatypes in _choices(estimator, columns, previous):
         try:
+            feeds = feed(columns, datatypes)
             model = convert(estimator, columns, datatypes)
             graph = load_graph(model)
-            feeds = feed(columns, datatypes)
-            yield _export(estimator, task, model, graph, feeds)
+            outputs = graph.run(feeds)
+            if not _as_said(outputs, graph.signature):
+                model = with_widths(model, {name: values.shape[1:] for name, values in outputs.items()})
+                graph = load_graph(model)
+            yield _export(estimator, task, model, graph, feeds, outputs)
         except MissingExtraError:
             raise
         except (PublishError, SignatureError) as error:
@@ -178,8 +182,22 @@ def _choices(
     return sorted(choices, key=lambda choice: choice != known)
 
 
+def _as_said(outputs: Mapping[str, np.ndarray], signature: Signature) -> bool:
+    """Whether the rows of every output have the shape that the signature says."""
+    return all(
+        len(spec.shape) == outputs[spec.name].ndim
+        and all(b in {-1, a} for a, b in zip(outputs[spec.name].shape[1:], spec.shape[1:], strict=True))
+        for spec in signature.outputs
+    )
+
+
 def _export(
-    estimator: Any, task: Task, model: bytes, graph: Graph, feeds: Mapping[str, np.ndarray]
+    estimator: Any,
+    task: Task,
+    model: bytes,
+    graph: Graph,
+    feeds: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
 ) -> Export:
     names = [spec.name for spec in graph.signature.outputs]
     is_scored = hasattr(estimator, "predict_proba") and len(names) > 1
@@ -192,7 +210,7 @@ def _export(
         source=f"estimator {kind.__module__.split('.')[0]}.{kind.__qualname__}",
         producer=graph.producer,
         feeds=feeds,
-        outputs=graph.run(feeds),
+        outputs=outputs,
     )
 
 

@@ -2,6 +2,8 @@
 
 * Forests and boosted trees compare float32 whatever they are given. Over doubles, wherever in the estimator
   they stand (inside a vote, a stack, a bag), they are converted as they are, behind a cast of their input.
+* A missing number leaves each node of a tree by the side that scikit-learn has found for it, which is the
+  larger one where no row of the training lacked it; skl2onnx sends all of them to the right.
 * ``PolynomialFeatures`` multiplies by an operator that onnxruntime has for float32 only: here it is one
   ``Gather`` per degree and products, in scikit-learn's order, so that they round as there.
 * ``LinearDiscriminantAnalysis`` of two classes is a logistic function of its decision; skl2onnx writes twice
@@ -91,6 +93,7 @@ def _over_float32(kind: type) -> Converter:
         from onnx import TensorProto  # noqa: PLC0415  heavy and optional
         from skl2onnx.common import data_types  # noqa: PLC0415  heavy and optional
 
+        container = _SendingGaps(container, operator.raw_operator)
         if not isinstance(operator.inputs[0].type, data_types.DoubleTensorType):
             _own(kind)(scope, operator, container)
             return
@@ -105,6 +108,29 @@ def _over_float32(kind: type) -> Converter:
         _cast(scope, container, scores.full_name, operator.outputs[-1].full_name, wanted)
 
     return convert
+
+
+class _SendingGaps:
+    """Stands before skl2onnx's container and says of each tree's nodes where a missing number goes."""
+
+    def __init__(self, container: Any, fitted: Any) -> None:
+        self._container = container
+        trees = [fitted] if hasattr(fitted, "tree_") else list(fitted.estimators_)
+        # Boosted trees, whose estimators are rows of trees, refuse a missing number themselves.
+        self._trees = [getattr(tree, "tree_", None) for tree in trees]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, operation: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        """Add the node; of a tree's inner nodes 1 is left, where what is at most the threshold goes."""
+        if "nodes_treeids" in attributes and None not in self._trees:
+            places = zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True)
+            attributes["nodes_missing_value_tracks_true"] = [
+                int(self._trees[tree].children_left[node] >= 0 and self._trees[tree].missing_go_to_left[node])
+                for tree, node in places
+            ]
+        self._container.add_node(operation, inputs, outputs, **attributes)
 
 
 def _cast(scope: Any, container: Any, source: str, target: str, to: int) -> None:

@@ -32,6 +32,9 @@ _EXACT_MODULES: Final = (
 )
 """Where the transformers live that choose or encode values and compute nothing."""
 
+_AS_INFREQUENT: Final = frozenset({"infrequent_if_exist", "warn"})
+"""How a OneHotEncoder is told to take categories that it does not know for infrequent ones, if it has any."""
+
 _ENCODERS: Final = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})
 
 
@@ -58,6 +61,8 @@ def convertible(estimator: Any, *, doubles: bool) -> Any:
     for _, step in walk(duplicate):
         if type(step).__name__ in _ENCODERS and hasattr(step, "categories_"):
             step.categories_ = [_without_gaps(categories) for categories in step.categories_]
+        if type(step).__name__ == "OneHotEncoder" and step.handle_unknown in _AS_INFREQUENT:
+            step.handle_unknown = "ignore"  # the same, where none is infrequent
         if type(step).__name__ == "KBinsDiscretizer" and step.encode == "onehot":
             step.encode = "onehot-dense"  # the same numbers; a graph's tensors are dense
         if type(step).__name__ == "VotingClassifier":
@@ -147,6 +152,11 @@ def _refuse(name: str, step: Any) -> None:
             "cannot say; fit it with encoded_missing_value=-1 or another number"
         )
 
+    if kind == "OneHotEncoder" and step.handle_unknown in _AS_INFREQUENT and _has_infrequent(step):
+        raise ConversionError(
+            f"step {name or kind!r} (OneHotEncoder) takes a category that it does not know for an infrequent "
+            'one, which its converter cannot say; fit it with handle_unknown="ignore"'
+        )
     if kind in {"TfidfVectorizer", "TfidfTransformer"} and step.sublinear_tf:
         raise ConversionError(
             f"step {name or kind!r} ({kind}) takes the logarithm of its counts, which its converter computes "
@@ -157,6 +167,12 @@ def _refuse(name: str, step: Any) -> None:
             f"step {name or kind!r} ({kind}) joins the words on both sides of a stop word, which its "
             "converter does not; fit it with stop_words=None, or with ngram_range=(1, 1)"
         )
+
+
+def _has_infrequent(encoder: Any) -> bool:
+    if encoder.min_frequency is None and encoder.max_categories is None:
+        return False
+    return any(categories is not None for categories in encoder.infrequent_categories_)
 
 
 def _encodes_gaps_as_nan(encoder: Any) -> bool:

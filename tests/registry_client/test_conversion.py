@@ -80,6 +80,30 @@ def test_what_is_computed_otherwise_is_refused_whatever_the_reference_shows(word
         export_estimator(fitted, ["good day", "bad day"], Tolerance(), None)
 
 
+CITIES = pd.DataFrame({"city": ["rome"] * 20 + ["paris"] * 15 + ["bonn"] * 5, "kind": ["a", "b"] * 20})
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "infrequent_if_exist"])
+def test_an_unknown_category_is_nothing_where_none_is_infrequent(unknown: str) -> None:
+    """What clients send and nobody has seen is answered as the original answers it, and no failed run."""
+    encoder = OneHotEncoder(handle_unknown=unknown)
+    fitted = make_pipeline(encoder, LogisticRegression()).fit(CITIES, KIND)
+    graph = load_graph(export_estimator(fitted, CITIES, Tolerance(), None).model)
+    strange = CITIES.assign(city="oslo")
+    answers = graph.run({name: strange[[name]].to_numpy(object) for name in ("city", "kind")})
+    assert answers["probabilities"] == pytest.approx(fitted.predict_proba(strange), abs=1e-4)
+
+
+def test_an_unknown_category_that_stands_for_infrequent_ones_is_refused() -> None:
+    """The graph would fail at it, and no reference row shows that."""
+    encoder = OneHotEncoder(min_frequency=10, handle_unknown="infrequent_if_exist")
+    fitted = make_pipeline(encoder, LogisticRegression()).fit(CITIES, KIND)
+    with pytest.raises(
+        ConversionError, match=r"\(OneHotEncoder\) takes a category.*handle_unknown=\"ignore\""
+    ):
+        export_estimator(fitted, CITIES, Tolerance(), None)
+
+
 @pytest.mark.parametrize("reference", [SAID["said"], SAID[["said"]]], ids=["a series", "a table"])
 def test_what_was_fitted_on_texts_takes_texts(reference: Any) -> None:
     """A pipeline that begins with counting words has one input of texts, called as the column is."""

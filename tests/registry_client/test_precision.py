@@ -1,0 +1,66 @@
+"""Numbers that an export keeps where skl2onnx's own converters do not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
+
+from registry_client.export import export_estimator
+from registry_client.graph import load_graph
+from registry_client.verification import Tolerance
+
+RANDOM = np.random.default_rng(0)
+WHOLE = RANDOM.normal(size=(300, 4)).astype(np.float32)
+HOLED = np.where(RANDOM.random(WHOLE.shape) < 0.2, np.nan, WHOLE).astype(np.float32)
+Y = np.digitize(WHOLE.sum(axis=1), [-1.0, 1.0])
+FOREST = RandomForestClassifier(6, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        DecisionTreeClassifier(max_depth=6, random_state=0),
+        ExtraTreeClassifier(max_depth=6, random_state=0),
+        FOREST,
+        ExtraTreesClassifier(6, random_state=0),
+        DecisionTreeRegressor(max_depth=6, random_state=0),
+        RandomForestRegressor(6, random_state=0),
+        VotingClassifier(
+            [("forest", FOREST), ("tree", DecisionTreeClassifier(random_state=0))], voting="soft"
+        ),
+        BaggingClassifier(DecisionTreeClassifier(max_depth=4), 4, random_state=0),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+@pytest.mark.parametrize("fitted_on", [WHOLE, HOLED], ids=["none missing in training", "some missing"])
+def test_a_missing_number_takes_the_side_that_was_found_for_it(model: Any, fitted_on: np.ndarray) -> None:
+    """Trees answer rows with gaps as the original does, though no reference row has one."""
+    fitted = model.fit(fitted_on, Y)
+    graph = load_graph(export_estimator(fitted, WHOLE, Tolerance(), None).model)
+    kind = graph.signature.inputs[0].datatype
+    answers = list(graph.run({"input": HOLED.astype(np.float64 if kind == "FP64" else np.float32)}).values())
+    wanted = fitted.predict_proba(HOLED) if hasattr(fitted, "predict_proba") else fitted.predict(HOLED)
+    assert answers[-1].reshape(wanted.shape) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_trees_that_take_no_missing_number_are_left_as_they_are() -> None:
+    """What scikit-learn refuses to answer has no side to take."""
+    fitted = GradientBoostingClassifier(n_estimators=3).fit(WHOLE, Y)
+    assert export_estimator(fitted, WHOLE, Tolerance(), None).predictions is not None
+
+
+def test_a_forest_of_several_targets_says_how_many() -> None:
+    """The signature has the width of what is answered, so that it can be recorded."""
+    fitted = RandomForestRegressor(4, random_state=0).fit(WHOLE, WHOLE[:, :3])
+    export = export_estimator(fitted, WHOLE, Tolerance(), None)
+    assert [spec.shape for spec in export.signature.outputs] == [(-1, 3)]
+    assert load_graph(export.model).signature == export.signature
