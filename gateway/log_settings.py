@@ -6,6 +6,7 @@ import msgspec
 
 from groundwork.errors import SettingsError
 from groundwork.quantities import GIB, MIB, Bytes, Seconds, Share
+from prediction_log.transport import FRAME_BYTES
 
 DAY = 86_400.0
 
@@ -83,6 +84,16 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "lost, and counted; at most `log.min_free_bytes`"
         ),
     ] = 64 * MIB
+
+
+def check_journal(journal: JournalSettings) -> None:
+    """SettingsError where a buffer could not be written to the log when it is full."""
+    for name in ("buffer_bytes", "side_buffer_bytes"):
+        size = getattr(journal, name)
+        if size > FRAME_BYTES:
+            raise SettingsError(
+                f"journal.{name} is {size}, wanted {FRAME_BYTES} at most: no segment holds a larger frame"
+            )
 
 
 def check_log(log: LogSettings) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from gateway.cache_settings import CacheSettings
-from gateway.log_settings import JournalSettings, LogSettings, check_log
+from gateway.log_settings import JournalSettings, LogSettings, check_journal, check_log
 from gateway.run_settings import QueueSettings, RequestSettings, RunSettings, ShadowSettings
 from groundwork.errors import SettingsError
 from groundwork.key_file import load
@@ -191,6 +191,7 @@ def checked(settings: GatewaySettings) -> GatewaySettings:
     check_tls("http.tls", settings.http.tls)
     check_tls("operator.tls", settings.operator.tls)
     check_tls("grpc.tls", settings.grpc.tls)
+    check_journal(settings.journal)
     check_log(settings.log)
     if Path(settings.models).is_file():
         raise SettingsError(

@@ -8,7 +8,7 @@ Rules:
 * It is whole when it appears, and it appears before anybody has the answer: rows survive the process as they
   do in a buffer. Its two halves are frames, so whoever recovers row files needs to know nothing of it.
 * It holds the rows that waited in the active buffer too, for they come before it in the stream.
-* Its frame has at most MOST_BYTES: more no segment can hold, and it would keep back all that comes behind it.
+* Its frame has at most FRAME_BYTES: no segment can hold more, and all that comes behind it would wait for it.
 * At most MOST wait for the log, so that a log that cannot be written bounds memory and disk here as well; and
   none takes what others shall find free of the disk.
 * Its numbers are drawn at once and its rows may be written later, in a thread (`begin`, `write`, `end`).
@@ -35,10 +35,9 @@ from prediction_log import frame, layout
 from prediction_log.layout import Head
 from prediction_log.record import Schema
 from prediction_log.slot_buffer import SlotBuffer, empty_head
+from prediction_log.transport import FRAME_BYTES
 
 MOST: Final = 4
-MOST_BYTES: Final = 512 << 20
-"""SQLite has no values of 10⁹ bytes and more, and who reads a frame has all of it in memory."""
 
 
 class Spill:
@@ -186,9 +185,9 @@ class Spills:
         first, sequence = span
         arenas = SlotBuffer.needs(self._schema, columns, rows)
         places = layout.plan(self._schema, rows, arenas, validity=True)
-        if places.length > MOST_BYTES:
+        if places.length > FRAME_BYTES:
             raise NoRoomError(
-                f"{self._path}: a request of {places.length} bytes, {MOST_BYTES} at most are kept"
+                f"{self._path}: a request of {places.length} bytes, {FRAME_BYTES} at most are kept"
             )
         of = self._head
         head = empty_head(of.kind, of.incarnation, of.stream, rows, rate, places)

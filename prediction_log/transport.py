@@ -47,6 +47,8 @@ START = Offset(0, 0)
 """Before everything, whatever the log's first segment is."""
 
 
+FRAME_BYTES: Final = 512 << 20
+"""The largest frame: SQLite has no values of 10⁹ bytes, and who reads one has all of it in memory."""
 READ_BYTES: Final = 64 << 20
 """A frame may be as large as a request, and who reads many of them at once has them all in memory."""
 
