@@ -111,7 +111,13 @@ class Journal(SideStreams):
             for loaded, prediction in list(self._predictions.items())
             if prediction.bounded
         ]
-        return [*self.unlogged(), *dict.fromkeys(policy), *bounded]
+        strange = [
+            f"{loaded.name} {loaded.version}: output {name!r} has not the shape that its graph says, and is "
+            "recorded as missing; correct the graph and publish it anew"
+            for loaded, prediction in list(self._predictions.items())
+            for name in sorted(prediction.plan.strange)
+        ]
+        return [*self.unlogged(), *dict.fromkeys(policy), *bounded, *strange]
 
     def open(self, loaded: LoadedModel) -> None:
         """Give a version its stream; where the disk has no room it serves unlogged."""

@@ -217,6 +217,8 @@ class PredictionPlan:
         quick = is_quick(self.schema) and not self.withholds
         self.quick = Quick(kept, model.outputs) if quick else None
         """The short way for what most requests record, where the version has one."""
+        self.strange: set[str] = set()
+        """Outputs that came in another shape than the graph promised, and so were recorded as missing."""
 
     def fill(
         self, into: dict[str, Any], feeds: Mapping[str, Array], outputs: Sequence[Array] | None, rows: int
@@ -226,8 +228,12 @@ class PredictionPlan:
         `outputs` is None when the run failed.
         """
         odd = self._inputs.fill(into, [feeds[name] for name in self._names], rows)
-        odd += self._outputs.places if outputs is None else self._outputs.fill(into, outputs, rows)
-        return self._validity.of(odd)
+        if outputs is None:
+            return self._validity.of([*odd, *self._outputs.places])
+        lacking = self._outputs.fill(into, outputs, rows)
+        if lacking:
+            self.strange.update(self.schema.values[place].name for place in lacking)
+        return self._validity.of(odd + lacking)
 
 
 class PairPlan:

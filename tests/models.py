@@ -115,6 +115,13 @@ def constant() -> bytes:
     return _model(nodes, [], [("y", "FP32", [3])], {"three": np.array([1, 2, 3], np.float32)})
 
 
+def flat() -> bytes:
+    """`x` FP32 [-1, 2] → `y` FP32 [-1], as the graph says: all elements, which are two of each row."""
+    nodes = [helper.make_node("Reshape", ["x", "row"], ["y"])]
+    inputs: Values = [("x", "FP32", [None, 2])]
+    return _model(nodes, inputs, [("y", "FP32", [None])], {"row": np.array([-1], np.int64)})
+
+
 def unranked(model: bytes, *inputs: str) -> bytes:
     """The same graph, with nothing said of the dimensions of these inputs."""
     found = onnx.load_from_string(model)

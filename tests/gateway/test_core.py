@@ -12,7 +12,7 @@ from gateway.settings import GatewaySettings
 from prediction_log.record import Arm, Kept, Kind, Outcome, Validity
 from rollouts.route import FULL, Route
 from tests.gateway.worlds import ROW, World, call, request, world
-from tests.models import constant, fragile_logistic, identity, logistic, lookup, reciprocal
+from tests.models import constant, flat, fragile_logistic, identity, logistic, lookup, reciprocal
 
 BAD = [[5.0, *ROW[1:]]]
 
@@ -46,6 +46,22 @@ async def test_answers_of_a_model_without_inputs_are_recorded(here: World) -> No
         assert answer.status_code == 200, answer.text
     (frame,) = here.frames(Kind.PREDICTION)
     assert frame.array("y").tolist() == [[1, 2, 3]] * 2
+
+
+async def test_an_output_of_another_shape_than_promised_is_told_of(here: World) -> None:
+    """It is answered as it came, recorded as missing, and that is said for the operator to see."""
+    await here.add("f", flat())
+    asked = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+    assert here.journal.remarks() == []
+    answer = await here.client.post("/v2/models/f/infer", json=asked)
+    assert answer.json()["outputs"][0]["data"] == [1, 2]
+    (frame,) = here.frames(Kind.PREDICTION)
+    assert frame.validity is not None
+    assert frame.validity.tolist() == [[Validity.PRESENT, Validity.MISSING]]
+    (said,) = here.journal.remarks()
+    assert said.startswith(
+        "f 1: output 'y' has not the shape that its graph says, and is recorded as missing"
+    )
 
 
 async def test_ids_differ_and_name_their_frames(here: World) -> None:
