@@ -19,6 +19,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Self
 
@@ -120,10 +121,28 @@ def allocate_parts(descriptor: int, parts: Iterable[tuple[int, int]]) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there: one that is open keeps its number for itself; None for none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def in_turn(folder: Path) -> AbstractContextManager[None]:
     """Hold a folder while what is in it is looked at and changed: of two who do so at once, one waits."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    return _waiting_for(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def waiting_for(file: Path) -> AbstractContextManager[None]:
+    """Hold this lock file, waiting for whoever has it: they need milliseconds, and their death frees it."""
+    return _waiting_for(file, os.O_RDWR | os.O_CREAT)
+
+
+@contextlib.contextmanager
+def _waiting_for(path: Path, flags: int) -> Iterator[None]:
+    descriptor = os.open(path, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from groundwork.errors import LockedError, NewerStoreError, StoreError
-from groundwork.files import lock_is_held
+from groundwork.files import lock_is_held, waiting_for
 from groundwork.retired import read_retired, write_retired
 from groundwork.series import SeriesKey
 from groundwork.slot_readings import counters_of
-from groundwork.slots import waiting_for
 
 
 def retire(slots_folder: Path, incarnation: int, *, torn: bool = False) -> None:

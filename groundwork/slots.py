@@ -16,10 +16,8 @@ Refuses to know: what is counted, what a worker does, what else lies in its fold
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,7 +26,7 @@ import msgspec
 from groundwork.boot import boot_id, is_past
 from groundwork.counters import Counters
 from groundwork.errors import StoreError
-from groundwork.files import FolderLock, write_atomic
+from groundwork.files import FolderLock, waiting_for, write_atomic
 from groundwork.retired import read_retired
 from groundwork.versioned import Step, read_document
 
@@ -141,14 +139,3 @@ def _remove_leftovers(slots_folder: Path) -> None:
     for folder in slot_folders(slots_folder):
         if retired.includes(int(folder.name)):
             shutil.rmtree(folder, ignore_errors=True)  # whoever folds it now removes it too
-
-
-@contextlib.contextmanager
-def waiting_for(file: Path) -> Iterator[None]:
-    """Hold this lock file, waiting for whoever has it: they need milliseconds, and their death frees it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ import msgspec
 from groundwork import decoders
 from groundwork.database import Schema, open_database
 from groundwork.errors import StoreError
+from groundwork.files import identity
 from monitor.incidents import Incident
 from prediction_log.transport import START, Offset
 
@@ -123,26 +124,17 @@ class Presence:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Of the file that is there now."""
         self._path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-        self._file = _identity(self._path)
+        self._file = identity(self._path)
 
     def check(self) -> None:
         """StoreError where it is not. Some 2 µs."""
-        found = _identity(self._path)
+        found = identity(self._path)
         if found != self._file:
             what = "was removed" if found is None else "was replaced by another file"
             raise StoreError(
                 f"{self._path} {what} below the running monitor: nothing is counted and nothing sent, for it"
                 " would be forgotten; put it back, or restart the monitor, which goes by what it finds there"
             )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is there; None for none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def load_offset(connection: sqlite3.Connection) -> Offset:

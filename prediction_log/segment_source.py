@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from groundwork.errors import StoreError
+from groundwork.files import identity
 from prediction_log import segment_file as files
 from prediction_log.errors import SegmentError
 from prediction_log.transport import READ_BYTES, START, Offset
@@ -85,14 +86,14 @@ class SegmentSource:
                 if files.segment_path(self._folder, at).exists():
                     raise
             else:
-                self._file = _identity(files.segment_path(self._folder, at))
+                self._file = identity(files.segment_path(self._folder, at))
                 return self._connection, at
         return None, number
 
     def _is_there(self) -> bool:
         """Whether the open segment is in its folder; False where it was dropped and others follow it."""
         path = files.segment_path(self._folder, self._number)
-        found = _identity(path)
+        found = identity(path)
         if found == self._file:
             return True
         if found is None and any(number > self._number for number in files.numbers(self._folder)):
@@ -107,15 +108,6 @@ class SegmentSource:
             yield
         except sqlite3.Error as error:
             raise SegmentError(f"{self._folder} cannot be read: {error}") from error
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is there: one that is open keeps its number for itself; None for none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _read(

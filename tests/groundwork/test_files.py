@@ -7,12 +7,24 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from groundwork.errors import LockedError, NoRoomError
-from groundwork.files import FolderLock, allocate, create_once, lock_is_held, said_of, write_atomic
+from groundwork.files import (
+    FolderLock,
+    allocate,
+    create_once,
+    identity,
+    in_turn,
+    lock_is_held,
+    said_of,
+    waiting_for,
+    write_atomic,
+)
 from tests.counts import count
 from tests.strangers import nobody, open_folder
 
@@ -188,3 +200,39 @@ def test_a_file_that_is_not_ours_is_named() -> None:
         write_atomic(folder / "file", b"")
     assert said_of(missing.value).endswith(": No such file or directory")
     assert said_of(OSError("no name")) == "no name"
+
+
+def test_a_file_in_another_s_place_is_another(tmp_path: Path) -> None:
+    """What is written on stays the same one; what was replaced or removed does not."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    before = identity(path)
+    path.write_bytes(b"one and more")
+    assert identity(path) == before
+    with path.open("rb"):  # so that its number is not given out again
+        write_atomic(path, b"another")
+        assert identity(path) != before
+    path.unlink()
+    assert identity(path) is None
+
+
+@pytest.mark.parametrize("wait", [in_turn, lambda folder: waiting_for(folder / "turn.lock")])
+def test_of_two_who_want_their_turn_one_waits(
+    tmp_path: Path, wait: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    """By the folder itself, or by a file in it that is made for that."""
+    order: list[str] = []
+
+    def second() -> None:
+        begun.set()
+        with wait(tmp_path):
+            order.append("second")
+
+    begun = threading.Event()
+    thread = threading.Thread(target=second)
+    with wait(tmp_path):
+        thread.start()
+        begun.wait()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
