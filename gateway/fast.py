@@ -69,9 +69,8 @@ class FastConnection(LateConnection):
         shortcut: Shortcut,
     ) -> None:
         """As any connection, plus what it shares with the others of its port."""
-        super().__init__(
-            config, server_state, app_state, _loop, limits=limits, count=count, port=shortcut.port
-        )
+        super().__init__(config, server_state, app_state, _loop, limits=limits, count=count)
+        self._port = shortcut.port
         self._shortcut = shortcut
         self._known = shortcut.heads.get
         self._recent: Known | None = None

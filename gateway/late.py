@@ -10,9 +10,7 @@ import functools
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from uvicorn.config import Config
 from uvicorn.protocols.http import httptools_impl
-from uvicorn.server import ServerState
 
 from gateway.asgi import Send, deliver
 from gateway.away import Away
@@ -22,8 +20,6 @@ from gateway.pieces import PIECE_BYTES
 from gateway.port import Connection
 from gateway.responses import Response
 from gateway.shortcut import wire
-from groundwork.connection import Count
-from groundwork.ports import LimitSettings
 
 # All that uvicorn's cycle reads of a scope while it sends.
 _SCOPE: Final = {"type": "http", "method": "POST"}
@@ -32,23 +28,11 @@ _SCOPE: Final = {"type": "http", "method": "POST"}
 class LateConnection(Connection):
     """One that can answer later what was read whole; owned by the loop."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        limits: LimitSettings,
-        count: Count,
-        port: DataPort,
-    ) -> None:
-        """As any connection, plus who ends what was begun."""
-        super().__init__(config, server_state, app_state, _loop, limits=limits, count=count)
-        self._port = port
-        self._answering: asyncio.Task[Any] | None = None
-        self._away: Away | None = None
-        self._waiting: httptools_impl.RequestResponseCycle | None = None
+    _port: DataPort
+    """Who ends what was begun; whoever makes the connection says it."""
+    _answering: asyncio.Task[Any] | None = None
+    _away: Away | None = None
+    _waiting: httptools_impl.RequestResponseCycle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take back the request that waits for its answer, as the client has gone."""
