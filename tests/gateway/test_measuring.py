@@ -1,6 +1,5 @@
 """What a version is seen to do when it is loaded; and whether onnxruntime gives joined rows bit for bit."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,8 @@ from gateway.session import Session
 from loadtests.bench.works import perceptron
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
 from registry_client.signature import Datatype, signature_of
+from tests.gateway.sessions import opened, seconds
 from tests.models import ELEMENTS, attending, identity, logistic, lookup
-
-TICKS = itertools.count()
-
-
-def seconds() -> float:
-    """A clock of which every look takes a microsecond, and nothing else any time: no study is out of it."""
-    return next(TICKS) / 1e6
-
-
-def opened(folder: Path, model: bytes) -> Session:
-    """A session of these bytes."""
-    path = folder / "model.onnx"
-    path.write_bytes(model)
-    return Session.open(path, title="m")
 
 
 def mixing() -> bytes:

@@ -7,15 +7,8 @@ import onnx
 import pytest
 
 from gateway.errors import InvalidInputError, LoadError, RunError
-from gateway.session import Session
+from tests.gateway.sessions import opened
 from tests.models import identity, logistic, lookup, lower, unranked
-
-
-def opened(folder: Path, graph: bytes) -> Session:
-    """A session of this graph."""
-    path = folder / "model.onnx"
-    path.write_bytes(graph)
-    return Session.open(path, title="model m version 1")
 
 
 @pytest.mark.parametrize("graph", [b"", b"not a graph", logistic()[:-100]])

@@ -1,16 +1,15 @@
 """First runs and what they measure."""
 
-import itertools
 from pathlib import Path
 
 import pytest
 
 from gateway.measuring import study
-from gateway.session import Session
 from gateway.tensors import Tensor
 from gateway.warmup import UNKNOWN, Cost, cost_of, typical
 from registry_client.profile import CategoricalColumn, NumericColumn, Profile
 from registry_client.signature import Datatype, TensorSpec
+from tests.gateway.sessions import opened, seconds
 from tests.models import identity, logistic, lookup
 
 PROFILE = Profile(
@@ -22,21 +21,6 @@ PROFILE = Profile(
     ),
     outputs=(),
 )
-
-
-TICKS = itertools.count()
-
-
-def seconds() -> float:
-    """A clock of which every look takes a microsecond, and nothing else any time."""
-    return next(TICKS) / 1e6
-
-
-def opened(folder: Path, model: bytes) -> Session:
-    """The session of these bytes."""
-    path = folder / "model.onnx"
-    path.write_bytes(model)
-    return Session.open(path, title="m")
 
 
 def test_typical_rows_come_from_the_profile() -> None:
