@@ -60,6 +60,7 @@ class Inbound:
         self._left = _PREFACE
         self._cut = b""
         self._mark = b""
+        self._open = False
         self._ending: Incoming | None = None
         """Whose last frame is under way."""
 
@@ -67,6 +68,11 @@ class Inbound:
     def calls(self) -> int:
         """How many are under way."""
         return len(self._calls)
+
+    @property
+    def asking(self) -> bool:
+        """Whether the headers of a call are under way."""
+        return self._open or bool(self._mark)
 
     def take(self, data: bytes) -> list[bytes]:
         """More bytes, or none where a turn may have come; those to send on instead."""
@@ -161,6 +167,8 @@ class Inbound:
             mark = secrets.token_hex(_MARK_BYTES).encode()
             self._calls[stream] = self._incomings.begin(mark, self.backlog)
             self._turn.add(stream, self._calls[stream])
+        if kind in (_HEADERS, _CONTINUATION):
+            self._open = not flags & _END_HEADERS
         call = self._calls.get(stream)
         if call is None:
             return False
@@ -171,7 +179,7 @@ class Inbound:
             self._ending = call
         elif kind == _RESET:
             self._end(stream, call)
-        if kind not in (_HEADERS, _CONTINUATION) or not flags & _END_HEADERS:
+        if kind not in (_HEADERS, _CONTINUATION) or self._open:
             return False
         self._mark = _continuation(stream, call.mark)
         return True

@@ -6,7 +6,8 @@ call, while it reads nothing of what it is sent.
 
 A client without a call for as long as a connection may be idle is told to leave, which no call is lost by,
 and is ended only where it does not: gRPC's own server would end it at once, with a word of an internal error.
-One that reads nothing of an answer for as long as a client of HTTP may is ended too.
+One that reads nothing of an answer, or is in the midst of a call's headers, for as long as a client of HTTP
+may is ended too.
 """
 
 import asyncio
@@ -102,11 +103,12 @@ class Link:
         """Whether gRPC takes no more for now."""
         self._came = came
         self._gone = gone
-        self._idle = limits.idle
-        self._unread = limits.idle + limits.body_time
+        self._limits = limits
         self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
+        self._asked = (0, self._since)
+        """The call whose headers were under way at the last look, and since when."""
         self._last = 0
         self._told = False
         self._soon = False
@@ -186,19 +188,31 @@ class Link:
         self._gone(self)
 
     def look(self, now: float) -> None:
-        """Part with who has had no call, or has read no answer, for too long; `now` in the loop's seconds."""
-        if self.inbound.backlog.stalled(now, self._unread) and not self.server.is_closing():
+        """Part with who asked or read nothing, or said half, for too long; `now` in the loop's seconds."""
+        if self.server.is_closing():
+            return
+        if self.inbound.backlog.stalled(now, self._limits.idle + self._limits.body_time):
             self._refused("unread-answer")
             if self._frames.between:
                 self._write(UNREAD)
             self.server.abort()
+        elif self._is_slow(now):
+            self._refused("slow-headers")
+            self.cut()
         elif self.inbound.calls or self.inbound.last != self._last:
             self._last, self._since, self._told = self.inbound.last, now, False
-        elif now - self._since > self._idle + _LEAVING_SECONDS:
+        elif now - self._since > self._limits.idle + _LEAVING_SECONDS:
             self.cut()
-        elif now - self._since > self._idle and not self._told:
+        elif now - self._since > self._limits.idle and not self._told:
             self._told = True
             self.leave()
+
+    def _is_slow(self, now: float) -> bool:
+        """Whether the headers of a call are under way for too long, though we read on."""
+        inbound = self.inbound
+        if not inbound.asking or inbound.waits or self.crammed or inbound.last != self._asked[0]:
+            self._asked = (inbound.last, now)
+        return now - self._asked[1] > self._limits.header_time
 
     def cut(self) -> None:
         """End it at once."""

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
+import pytest
+
 from gateway.body_room import AnswerRoom, BodyRoom
 from gateway.grpc_port.frames import GOAWAY, UNREAD
 from gateway.grpc_port.inbound import MOST_FRAMES
@@ -13,6 +15,7 @@ from gateway.grpc_port.turns import MOST_OF_ONE, Turns
 from gateway.run_settings import RequestSettings
 from groundwork.ports import LimitSettings
 from tests.gateway.grpc_port.test_inbound import (
+    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -156,6 +159,53 @@ async def test_who_reads_nothing_of_its_answers_is_told_so_and_ended() -> None:
     assert refused == ["unread-answer"]
     assert client.written.endswith(UNREAD)
     assert server.ended
+
+
+@pytest.mark.parametrize(
+    "last", [frame(CONTINUATION, 0, 1, b""), frame(CONTINUATION, END_HEADERS, 1, b"x")[:-1]]
+)
+async def test_headers_that_take_too_long_end_the_connection(last: bytes) -> None:
+    """A call has its headers in time, to the last byte; how many frames they come in is no matter."""
+    refused: list[str] = []
+    link, client, _server = linked(refused)
+    now = asyncio.get_running_loop().time()
+    link.outer.data_received(frame(HEADERS, 0, 1, b""))
+    link.look(now)
+    link.outer.data_received(last)
+    link.look(now + 0.9 * LIMITS.header_time)
+    assert refused == []
+    link.look(now + 1.1 * LIMITS.header_time)
+    assert refused == ["slow-headers"]
+    assert client.ended
+
+
+async def test_headers_that_we_do_not_read_are_not_too_slow() -> None:
+    """Time stands still while gRPC takes no more, and ends with the headers."""
+    refused: list[str] = []
+    link, _client, _server = linked(refused)
+    now = asyncio.get_running_loop().time()
+    link.outer.data_received(frame(HEADERS, 0, 1, b""))
+    link.inner.pause_writing()
+    link.look(now)
+    link.look(now + 2 * LIMITS.header_time)
+    link.inner.resume_writing()
+    link.outer.data_received(frame(CONTINUATION, END_HEADERS, 1, b""))
+    link.look(now + 2 * LIMITS.header_time + 1)
+    link.look(now + 4 * LIMITS.header_time)
+    assert refused == []
+
+
+async def test_headers_end_though_their_call_has_ended() -> None:
+    """A call that gRPC refuses amidst its headers is no reason to end the connection when they are over."""
+    refused: list[str] = []
+    link, _client, _server = linked(refused)
+    now = asyncio.get_running_loop().time()
+    link.outer.data_received(frame(HEADERS, 0, 1, b""))
+    link.inner.data_received(frame(RST_STREAM, 0, 1, bytes(4)))
+    link.look(now)
+    link.outer.data_received(frame(CONTINUATION, END_HEADERS, 1, b""))
+    link.look(now + 2 * LIMITS.header_time)
+    assert refused == []
 
 
 async def test_no_call_begins_on_a_connection_that_takes_no_answers() -> None:
