@@ -41,6 +41,10 @@ class Places:
         return self.passed(np.frombuffer(identifier, np.uint8).reshape(1, 16), [row]) != [None]
 
     def span(self, frame: Frame) -> tuple[int, int]:
-        """The keys, from and up to, of the rows of a frame's stream before the frame's end."""
-        last = of_place(frame.incarnation, frame.stream, frame.end)
-        return beginning(last), last
+        """The keys, from and up to, of the rows that the log was read past with this frame, the last taken.
+
+        Those before were asked about with the frames before; whoever asked again at each frame would go
+        through all labels ever kept that name a row which their request does not have.
+        """
+        first, last = ((frame.incarnation, frame.stream, place) for place in (self._ends.before, frame.end))
+        return of_place(*first), of_place(*last)

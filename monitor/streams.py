@@ -35,6 +35,8 @@ class StreamEnds:
         self._ends: dict[tuple[int, int], int] = {}
         self._changed: set[tuple[int, int]] = set()
         self._turn = 0
+        self.before = 0
+        """How far the stream of the frame that was taken last had been read before it."""
         self._begun: dict[tuple[int, int], tuple[int, int]] = {
             (incarnation, stream): (end, rows)
             for incarnation, stream, end, rows in connection.execute(
@@ -64,6 +66,7 @@ class StreamEnds:
     def take(self, frame: Frame, rows: int) -> None:
         """Note that so many of the frame's rows are taken, from its first; with all of them it is known."""
         stream = (frame.incarnation, frame.stream)
+        self.before = self._ends.get(stream, 0)
         if not frame.incarnation:
             return
         self._changed.add(stream)

@@ -19,7 +19,10 @@ def test_a_row_is_passed_where_its_stream_was_read_past_it(tmp_path: Path) -> No
     with contextlib.closing(open_store(tmp_path)) as db:
         ends = StreamEnds(db)
         places = Places(keys, ends)
-        frame = decode(Traffic(stream=3).predictions(4, left_out=2)[0])
+        traffic = Traffic(stream=3)
+        frame = decode(traffic.predictions(4, left_out=2)[0])
+        traffic.sequence += 5  # a segment that was dropped unread
+        following = decode(traffic.predictions(4)[0])
         ends.take(frame, frame.rows)
         asked = [
             IDS.encode(1, 3, 0),
@@ -33,4 +36,6 @@ def test_a_row_is_passed_where_its_stream_was_read_past_it(tmp_path: Path) -> No
     assert told == [first, first, None, None, None]
     assert [places.is_passed(asked[0], row) for row in (0, 5, 6)] == [True, True, False]
     assert places.span(frame) == (first, first + 6)
+    ends.take(following, following.rows)
+    assert places.span(following) == (first + 6, first + 15)
     assert places.keys(np.frombuffer(asked[1], np.uint8).reshape(1, 16)) == [first + 5]
