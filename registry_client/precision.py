@@ -6,6 +6,8 @@
   larger one where no row of the training lacked it; skl2onnx sends all of them to the right.
 * ``PolynomialFeatures`` multiplies by an operator that onnxruntime has for float32 only: here it is one
   ``Gather`` per degree and products, in scikit-learn's order, so that they round as there.
+* ``Normalizer`` leaves a row of zeros as it is, and goes by the largest magnitude, not by the largest number;
+  skl2onnx divides doubles by zero, and has no such norm for them.
 * ``LinearDiscriminantAnalysis`` of two classes is a logistic function of its decision; skl2onnx writes twice
   that. The same coefficients as those of a ``LogisticRegression`` say what is meant.
 
@@ -28,6 +30,13 @@ _PAD: Final = 13
 _GATHER: Final = 13
 _CAST: Final = 13
 _MUL: Final = 14
+_ABS: Final = 13
+_REDUCE: Final = 18
+_LESS: Final = 13
+_WHERE: Final = 16
+_DIV: Final = 14
+_NOTHING: Final = 10 * float(np.finfo(np.float64).eps)
+"""A norm below this is none to scikit-learn."""
 
 
 def precise_converters() -> dict[type, Converter]:
@@ -36,7 +45,10 @@ def precise_converters() -> dict[type, Converter]:
     from sklearn.discriminant_analysis import (  # noqa: PLC0415  heavy and optional
         LinearDiscriminantAnalysis,
     )
-    from sklearn.preprocessing import PolynomialFeatures  # noqa: PLC0415  heavy and optional
+    from sklearn.preprocessing import (  # noqa: PLC0415  heavy and optional
+        Normalizer,
+        PolynomialFeatures,
+    )
 
     trees = [
         getattr(module, f"{family}{task}")
@@ -49,6 +61,7 @@ def precise_converters() -> dict[type, Converter]:
     ]
     return {
         **{kind: _over_float32(kind) for kind in trees},
+        Normalizer: _convert_normalizer,
         PolynomialFeatures: _convert_polynomial,
         LinearDiscriminantAnalysis: _convert_discriminant,
     }
@@ -146,6 +159,38 @@ def _convert_discriminant(scope: Any, operator: Any, container: Any) -> None:
     same.coef_, same.intercept_ = copy.copy(fitted.coef_), copy.copy(fitted.intercept_)
     same.classes_, same.n_features_in_ = fitted.classes_, fitted.coef_.shape[1]
     _own(LogisticRegression)(scope, _Instead(operator, raw_operator=same), container)
+
+
+def _convert_normalizer(scope: Any, operator: Any, container: Any) -> None:
+    """Each row over its norm, or over one where that is nothing, by the measure that scikit-learn has."""
+    from onnx import TensorProto  # noqa: PLC0415  heavy and optional
+    from skl2onnx.common import data_types  # noqa: PLC0415  heavy and optional
+    from skl2onnx.operator_converters.common import (  # noqa: PLC0415  heavy and optional
+        concatenate_variables,
+    )
+
+    kind = data_types.guess_proto_type(operator.inputs[0].type)
+    if kind not in {TensorProto.FLOAT, TensorProto.DOUBLE}:
+        _own(type(operator.raw_operator))(scope, operator, container)
+        return
+
+    def step(operation: str, inputs: list[str], version: int, **attributes: Any) -> str:
+        found = str(scope.get_unique_variable_name(operation.lower()))
+        name = scope.get_unique_operator_name(operation)
+        container.add_node(operation, inputs, [found], name=name, op_version=version, **attributes)
+        return found
+
+    axes, least, one = (scope.get_unique_variable_name(name) for name in ("axes", "least", "one"))
+    rows = concatenate_variables(scope, operator.inputs, container)
+    container.add_initializer(axes, TensorProto.INT64, [1], [1])
+    container.add_initializer(least, kind, [], [_NOTHING])
+    container.add_initializer(one, kind, [], [1.0])
+    reduce = {"l1": "ReduceL1", "l2": "ReduceL2", "max": "ReduceMax"}[operator.raw_operator.norm]
+    measured = step("Abs", [rows], _ABS) if reduce == "ReduceMax" else rows
+    norm = step(reduce, [measured, axes], _REDUCE, keepdims=1)
+    divisor = step("Where", [step("Less", [norm, least], _LESS), one, norm], _WHERE)
+    name = scope.get_unique_operator_name("Div")
+    container.add_node("Div", [rows, divisor], [operator.outputs[0].full_name], name=name, op_version=_DIV)
 
 
 def _convert_polynomial(scope: Any, operator: Any, container: Any) -> None:

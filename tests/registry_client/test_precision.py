@@ -12,6 +12,9 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     VotingClassifier,
 )
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
 
 from registry_client.export import export_estimator
@@ -64,3 +67,15 @@ def test_a_forest_of_several_targets_says_how_many() -> None:
     export = export_estimator(fitted, WHOLE, Tolerance(), None)
     assert [spec.shape for spec in export.signature.outputs] == [(-1, 3)]
     assert load_graph(export.model).signature == export.signature
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+@pytest.mark.parametrize("last", [LinearRegression(), FOREST], ids=["FP32", "FP64"])
+def test_a_row_is_put_to_its_norm_whatever_it_holds(norm: str, last: Any) -> None:
+    """Rows of zeros, and rows whose largest magnitude is below zero, answer as the original does."""
+    fitted = make_pipeline(Normalizer(norm), last).fit(np.abs(WHOLE), Y)
+    graph = load_graph(export_estimator(fitted, np.abs(WHOLE), Tolerance(), None).model)
+    rows = np.array([[0, 0, 0, 0], [-1, -2, -3, -4], [5, -6, 0, 0], [0, 0, 1e-30, 0]], np.float32)
+    kind = np.float64 if graph.signature.inputs[0].datatype == "FP64" else np.float32
+    label = next(iter(graph.run({"input": rows.astype(kind)}).values()))
+    assert label.ravel() == pytest.approx(fitted.predict(rows.astype(np.float64)), abs=1e-4)
