@@ -12,7 +12,8 @@ import numpy as np
 from gateway.inference import Array
 from gateway.log_settings import JournalSettings
 from gateway.model import LoadedModel
-from gateway.recording import PairPlan, capacity
+from gateway.pair_recording import PairPlan
+from gateway.recording import capacity
 from gateway.slot_streams import SlotStreams
 from gateway.stream import Noted, Stream, StreamSpec
 from gateway.withholding import Policy

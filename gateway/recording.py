@@ -20,7 +20,6 @@ from gateway.inference import Array, as_bytes
 from gateway.model import LoadedModel
 from gateway.tensors import Tensor
 from gateway.withholding import NOTHING, Hasher, Withheld
-from prediction_log.quick_pair import is_pair
 from prediction_log.quick_row import is_quick
 from prediction_log.record import (
     VARIABLE,
@@ -28,7 +27,6 @@ from prediction_log.record import (
     Schema,
     Validity,
     ValueColumn,
-    pair_schema,
     prediction_schema,
 )
 from registry_client.signature import Datatype
@@ -69,16 +67,11 @@ def _framed(row: Array) -> bytes:
     return b"".join(_LENGTH.pack(len(text)) + text for text in as_bytes(row))
 
 
-def _plain_row(tensor: Tensor) -> tuple[int, ...] | None:
+def plain_row(tensor: Tensor) -> tuple[int, ...] | None:
     """The shape of one row that can be recorded as it is; None where it has to be converted."""
     if tensor.row_shape is None or tensor.datatype is Datatype.BYTES:
         return None
     return (1, *tensor.row_shape) if tensor.batched else tensor.row_shape
-
-
-def _plain(place: int, tensor: Tensor) -> tuple[int, tuple[int, ...] | None, np.dtype[Any]]:
-    """Where a tensor is among a run's outputs, and the shape and dtype of one plain row of it."""
-    return place, _plain_row(tensor), tensor.dtype
 
 
 def row_bytes(columns: Iterable[ColumnSpec]) -> int:
@@ -108,7 +101,7 @@ class Side:
     ) -> None:
         named = [(place, tensor, columns[place].name) for place, tensor in enumerate(tensors)]
         self._parts = tuple(
-            (place, tensor, name, _plain_row(tensor))
+            (place, tensor, name, plain_row(tensor))
             for place, tensor, name in named
             if tensor.name not in withheld.dropped and tensor.name not in withheld.hashed
         )
@@ -164,8 +157,8 @@ class Quick:
     """Takes the bytes of a request's tensors where all of them are as plain as they mostly are."""
 
     def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._inputs = tuple((tensor.name, _plain_row(tensor), tensor.dtype) for tensor in inputs)
-        self._outputs = tuple((_plain_row(tensor), tensor.dtype) for tensor in outputs)
+        self._inputs = tuple((tensor.name, plain_row(tensor), tensor.dtype) for tensor in inputs)
+        self._outputs = tuple((plain_row(tensor), tensor.dtype) for tensor in outputs)
         self._names = tuple(tensor.name for tensor in inputs)
         tensors = (*inputs, *outputs)
         self._shapes = tuple((tensor.row_shape or (), tensor.dtype) for tensor in tensors)
@@ -234,66 +227,6 @@ class PredictionPlan:
         if lacking:
             self.strange.update(self.schema.values[place].name for place in lacking)
         return self._validity.of(odd + lacking)
-
-
-class PairPlan:
-    """The columns of shadow pairs of two versions: the outputs that both have, alike in dtype and shape."""
-
-    def __init__(self, stable: LoadedModel, candidate: LoadedModel, withheld: Withheld = NOTHING) -> None:
-        theirs = {value_column(tensor): place for place, tensor in enumerate(candidate.outputs)}
-        self._shared = [
-            (place, theirs[value_column(tensor)])
-            for place, tensor in enumerate(stable.outputs)
-            if value_column(tensor) in theirs
-        ]
-        columns = [value_column(stable.outputs[place]) for place, _ in self._shared]
-        self.schema = withheld.marked(pair_schema(stable.name, stable.version, candidate.version, columns))
-        values, count = self.schema.values, len(columns)
-        self._stable = Side([stable.outputs[a] for a, _ in self._shared], values[:count], 0, withheld)
-        self._candidate = Side(
-            [candidate.outputs[b] for _, b in self._shared], values[count:], count, withheld
-        )
-        self._validity = Marks(len(values), [*self._stable.dropped, *self._candidate.dropped])
-        self._quick = is_pair(self.schema)
-        self._plain_stable = tuple(_plain(a, stable.outputs[a]) for a, _ in self._shared)
-        self._plain_candidate = tuple(_plain(b, candidate.outputs[b]) for _, b in self._shared)
-
-    def plainly(
-        self, stable: Sequence[Sequence[Array]], candidate: Sequence[Sequence[Array]]
-    ) -> list[bytes] | None:
-        """Every value column of pairs of one row each; None where one is not as plain as they mostly are."""
-        if not self._quick:
-            return None
-        found = []
-        for runs, parts in ((stable, self._plain_stable), (candidate, self._plain_candidate)):
-            for place, shape, dtype in parts:
-                rows = []
-                for outputs in runs:
-                    array = outputs[place]
-                    if array.shape != shape or array.dtype != dtype:
-                        return None
-                    rows.append(array.tobytes())
-                found.append(b"".join(rows))
-        return found
-
-    def fill(
-        self,
-        into: dict[str, Any],
-        stable: Sequence[Array] | None,
-        candidate: Sequence[Array] | None,
-        rows: int,
-    ) -> Validities | None:
-        """Put both sides' outputs into `into`; None stands for a run that failed. Returns their validity."""
-        odd: list[int] = []
-        if stable is None:
-            odd += self._stable.places
-        else:
-            odd += self._stable.fill(into, [stable[a] for a, _ in self._shared], rows)
-        if candidate is None:
-            odd += self._candidate.places
-        else:
-            odd += self._candidate.fill(into, [candidate[b] for _, b in self._shared], rows)
-        return self._validity.of(odd)
 
 
 def _inputs(schema: Schema) -> list[ColumnSpec]:
