@@ -97,11 +97,13 @@ CREATE TABLE begun (
     incarnation INTEGER NOT NULL, stream INTEGER NOT NULL, end_seq INTEGER NOT NULL, rows INTEGER NOT NULL,
     PRIMARY KEY (incarnation, stream)
 ) STRICT, WITHOUT ROWID;
+DROP INDEX predictions_client;
+CREATE INDEX predictions_client ON predictions (client, row, version) WHERE client IS NOT NULL;
 """
 
 SCHEMA: Final = Schema("driftgate monitor", (_TABLES, _STREAMS, "", _CLOSER, _BEGUN))
 """3: the keys of the ledger follow the order of the ids (`monitor.keys`). 4: pairs of regressions. 5: frames
-that were taken in part (`monitor.parts`)."""
+that were taken in part (`monitor.parts`), and clients' ids by version."""
 NAME: Final = "monitor.db"
 LOCK: Final = "monitor.lock"
 """Held by the one monitor of a data folder."""

@@ -1,5 +1,7 @@
 """Tests of monitor.ledger."""
 
+import functools
+
 from groundwork.database import transaction
 from monitor.early_labels import Labelled
 from prediction_log.record import ALL_ROWS
@@ -107,6 +109,20 @@ def test_a_deleted_prediction_is_forgotten(desk: Desk) -> None:
     with transaction(desk.db):
         desk.ledger.delete(1, identifier(1), ALL_ROWS)
     assert desk.count("predictions") == 0
+
+
+def test_a_client_id_that_every_request_carries_costs_a_label_nothing(desk: Desk) -> None:
+    """It is ambiguous with the second of them: with forty SQLite takes as many steps as with three."""
+    steps: list[list[None]] = []
+    for more in (3, 40):
+        for key in range(more):
+            desk.predict(100 * more + key, client=b"1")
+        steps.append([])
+        desk.db.set_progress_handler(functools.partial(steps[-1].append, None), 1)
+        desk.label(0, client=b"1")
+        desk.db.set_progress_handler(None, 1)
+    assert len(steps[0]) == len(steps[1])
+    assert desk.tally == {"ambiguous": 2}
 
 
 def test_labels_of_what_was_not_drawn_are_told_at_once(desk: Desk) -> None:
