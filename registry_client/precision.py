@@ -8,6 +8,7 @@
   ``Gather`` per degree and products, in scikit-learn's order, so that they round as there.
 * ``Normalizer`` leaves a row of zeros as it is, and goes by the largest magnitude, not by the largest number;
   skl2onnx divides doubles by zero, and has no such norm for them.
+* ``PowerTransformer`` leaves a missing number missing; skl2onnx makes some other of it.
 * ``LinearDiscriminantAnalysis`` of two classes is a logistic function of its decision; skl2onnx writes twice
   that. The same coefficients as those of a ``LogisticRegression`` say what is meant.
 
@@ -31,6 +32,7 @@ _GATHER: Final = 13
 _CAST: Final = 13
 _MUL: Final = 14
 _ABS: Final = 13
+_IS_NAN: Final = 13
 _REDUCE: Final = 18
 _LESS: Final = 13
 _WHERE: Final = 16
@@ -48,6 +50,7 @@ def precise_converters() -> dict[type, Converter]:
     from sklearn.preprocessing import (  # noqa: PLC0415  heavy and optional
         Normalizer,
         PolynomialFeatures,
+        PowerTransformer,
     )
 
     trees = [
@@ -63,6 +66,7 @@ def precise_converters() -> dict[type, Converter]:
         **{kind: _over_float32(kind) for kind in trees},
         Normalizer: _convert_normalizer,
         PolynomialFeatures: _convert_polynomial,
+        PowerTransformer: _convert_power,
         LinearDiscriminantAnalysis: _convert_discriminant,
     }
 
@@ -191,6 +195,25 @@ def _convert_normalizer(scope: Any, operator: Any, container: Any) -> None:
     divisor = step("Where", [step("Less", [norm, least], _LESS), one, norm], _WHERE)
     name = scope.get_unique_operator_name("Div")
     container.add_node("Div", [rows, divisor], [operator.outputs[0].full_name], name=name, op_version=_DIV)
+
+
+def _convert_power(scope: Any, operator: Any, container: Any) -> None:
+    from skl2onnx.common import data_types  # noqa: PLC0415  heavy and optional
+    from skl2onnx.operator_converters.common import (  # noqa: PLC0415  heavy and optional
+        concatenate_variables,
+    )
+
+    own = _own(type(operator.raw_operator))
+    if not isinstance(operator.inputs[0].type, data_types.FloatTensorType):
+        own(scope, operator, container)
+        return
+    turned = scope.declare_local_variable("turned", operator.outputs[0].type)
+    own(scope, _Instead(operator, outputs=[turned]), container)
+    rows = concatenate_variables(scope, operator.inputs, container)
+    missing, name = scope.get_unique_variable_name("missing"), scope.get_unique_operator_name("IsNaN")
+    container.add_node("IsNaN", [rows], [missing], name=name, op_version=_IS_NAN)
+    kept, name = operator.outputs[0].full_name, scope.get_unique_operator_name("Where")
+    container.add_node("Where", [missing, rows, turned.full_name], [kept], name=name, op_version=_WHERE)
 
 
 def _convert_polynomial(scope: Any, operator: Any, container: Any) -> None:

@@ -8,13 +8,14 @@ from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
     VotingClassifier,
 )
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer
+from sklearn.preprocessing import Normalizer, PowerTransformer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
 
 from registry_client.export import export_estimator
@@ -79,3 +80,15 @@ def test_a_row_is_put_to_its_norm_whatever_it_holds(norm: str, last: Any) -> Non
     kind = np.float64 if graph.signature.inputs[0].datatype == "FP64" else np.float32
     label = next(iter(graph.run({"input": rows.astype(kind)}).values()))
     assert label.ravel() == pytest.approx(fitted.predict(rows.astype(np.float64)), abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["yeo-johnson", "box-cox"])
+def test_what_is_missing_stays_missing_behind_a_power(method: str) -> None:
+    """What takes missing numbers gets them, though no reference row has one."""
+    last = HistGradientBoostingRegressor(max_iter=5, random_state=0)
+    fitted = make_pipeline(PowerTransformer(method), last).fit(np.abs(WHOLE) + 1, Y)
+    export = export_estimator(fitted, np.abs(WHOLE) + 1, Tolerance(rows=len(WHOLE)), None)
+    gone = np.full((3, 4), np.nan, np.float32)
+    gone[1, 0] = 1.5
+    (answers,) = load_graph(export.model).run({"input": gone}).values()
+    assert answers.ravel() == pytest.approx(fitted.predict(gone), abs=1e-3)
