@@ -164,8 +164,8 @@ class Intake:
             by_version.setdefault(found.version, []).append(found)
         for version, rows in by_version.items():
             watch, known = self._watch(model, version)
-            classes = known.manifest.classes if known.manifest is not None else ()
-            strange = sum(not truth.is_class(row.value, classes) for row in rows) if classes else 0
+            classes = truth.classes_of(known.manifest.classes if known.manifest is not None else ())
+            strange = sum(row.value not in classes for row in rows) if classes else 0
             self._tally.add(metrics.UNKNOWN_CLASSES, strange, model=model, version=version)
             judged = [row for row in rows if row.arm in _JUDGED]
             self._note(watch, watch.feed_labels(judged, self._time.now, offset.segment, offset.row))

@@ -6,9 +6,9 @@ compared is neither right nor wrong: None. The predicted class stands in the out
 else in one called label or output_label. One that was withheld, hashed or deleted is no value.
 """
 
+import functools
 import math
 import re
-from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
 import numpy.typing as npt
@@ -72,12 +72,11 @@ def _distance(value: Value, true: float) -> float:
     return math.inf if number is None else abs(number - true)
 
 
-def is_class(value: Value, classes: Collection[str]) -> bool:
-    """Whether a label is one of a version's classes, as the manifest names them; no value is none of them.
-
-    A microsecond or two where it is written as there, else some 0.2 for each class.
-    """
-    return (value is not None and str(value) in classes) or any(same(name, value) for name in classes)
+@functools.lru_cache(maxsize=256)
+def classes_of(names: tuple[str, ...]) -> frozenset[Value]:
+    """The values that are `same` as one of a version's classes, which the manifest names."""
+    numbers = (_number(name) for name in names)
+    return frozenset(names) | frozenset(number for number in numbers if number is not None)
 
 
 def _number(value: Value) -> float | None:

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from msgspec.structs import replace
 
-from monitor.truth import Value, answers, closer, is_class, labels, plain, predictions, same
+from monitor.truth import Value, answers, classes_of, closer, labels, plain, predictions, same
 from prediction_log.frame import Frame, decode, encode
 from prediction_log.labels import LabelRow
 from prediction_log.labels import Value as Told
 from prediction_log.record import FIXED_DTYPES, Kind, Validity, ValueKind, prediction_schema
 from registry_client.manifest import Manifest
 from tests.monitor.worlds import Traffic, meta
+
+TEXTS = ("", "a", "1", "1.0", " 1 ", "1e3", "1_0", "nan", "inf", "-0", "\u0663")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,16 @@ def test_what_is_the_same(predicted: Value, label: Value, right: bool | None) ->
 )
 def test_what_is_a_class(value: Value, classes: tuple[str, ...], known: bool) -> None:  # noqa: FBT001  a case
     """A label is of a class when it is the same as its name in the manifest, where numbers are digits."""
-    assert is_class(value, classes) is known
+    assert (value in classes_of(classes)) is known
+
+
+@given(
+    st.one_of(st.none(), st.integers(-20, 20), st.floats(allow_nan=False), st.sampled_from(TEXTS)),
+    st.lists(st.one_of(st.sampled_from(TEXTS), st.integers(-20, 20).map(str), st.floats().map(str))),
+)
+def test_a_class_is_what_is_the_same_as_its_name(value: Value, names: list[str]) -> None:
+    """However many classes there are, and whatever the label, it is found at once."""
+    assert (value in classes_of(tuple(names))) is any(same(name, value) is True for name in names)
 
 
 @pytest.mark.parametrize(
