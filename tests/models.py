@@ -122,6 +122,19 @@ def flat() -> bytes:
     return _model(nodes, inputs, [("y", "FP32", [None])], {"row": np.array([-1], np.int64)})
 
 
+def vague() -> bytes:
+    """`x` FP32 [-1, 2] comes out as `y`, of which neither the graph nor the runtime says how it is shaped."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"]),
+        helper.make_node("Compress", ["sizes", "all"], ["shape"]),
+        helper.make_node("Reshape", ["x", "shape"], ["y"]),
+    ]
+    constants = {"all": np.array([True, True])}
+    graph = onnx.load_from_string(_model(nodes, [("x", "FP32", [None, 2])], [("y", "FP32", [])], constants))
+    graph.graph.output[0].type.tensor_type.ClearField("shape")
+    return bytes(graph.SerializeToString())
+
+
 def unranked(model: bytes, *inputs: str) -> bytes:
     """The same graph, with nothing said of the dimensions of these inputs."""
     found = onnx.load_from_string(model)

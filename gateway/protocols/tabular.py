@@ -130,7 +130,9 @@ def to_rows(model: Interface, outputs: Sequence[Array], rows: int, *, tagged: bo
     columns = {}
     for tensor, array in zip(model.outputs, outputs, strict=True):
         nested = _nested(tensor, array, tagged=tagged)
-        if not tensor.batched and (model.batched or array.shape[:1] != (rows,)):
+        # A graph that says nothing of an output's shape has the signature of a scalar.
+        promised = model.batched and tensor.shape
+        if not tensor.batched and (promised or array.shape[:1] != (rows,)):
             nested = [nested]
         if len(nested) != rows:
             raise UnanswerableError(

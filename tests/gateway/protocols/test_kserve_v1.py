@@ -9,7 +9,7 @@ import pytest
 
 from prediction_log.record import Kind
 from tests.gateway.worlds import ROW, World
-from tests.models import identity, reciprocal, renamed
+from tests.models import identity, reciprocal, renamed, vague
 
 PREDICT = "/v1/models/m:predict"
 STRUCTURED = "application/cloudevents+json"
@@ -28,6 +28,14 @@ async def test_rows_are_answered_by_rows(here: World) -> None:
     """Each instance has its prediction, an object where there are several outputs."""
     answer = (await here.post(PREDICT, {"instances": [ROW, ROW]})).json()
     assert [list(row) for row in answer["predictions"]] == [["label", "probabilities"]] * 2
+
+
+async def test_an_output_of_unknown_shape_comes_apart_as_it_comes(here: World) -> None:
+    """Rows are answered by rows where a graph says nothing of its output, though it passes for a scalar."""
+    await here.add("v", vague())
+    for rows in ([[1, 2]], [[1, 2], [3, 4], [5, 6]]):
+        answer = await here.post("/v1/models/v:predict", {"instances": rows})
+        assert answer.json() == {"predictions": rows}
 
 
 async def test_columns_are_answered_by_columns(here: World) -> None:
