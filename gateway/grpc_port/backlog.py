@@ -3,13 +3,13 @@
 gRPC keeps an answer until its client lets it go (HTTP/2's windows), of every call of a connection, for ever.
 So:
 
-1. a call counts CALL_BYTES from its turn to its end, and its answer what has not been passed on of it;
-2. where a connection has as much of that as one body may have (`requests.max_body_bytes`), its next calls
-   wait for their turn before their messages are read. Frames of the client are read on: by some of them it
-   lets answers go;
-3. what a connection has beyond a small body takes room with large answers (`gateway.body_room`). Where that
-   is full, no connection begins a call beyond a small body: each goes on, some calls at a time;
-4. who has answers and reads nothing of any for too long is parted with (`gateway.grpc_port.link`).
+1. of each call that is answered count CALL_BYTES, and what has not been passed on of the answer;
+2. where a connection has as much of that as one body may have (`requests.max_body_bytes`), its next calls are
+   not run until some of it was read. Frames of the client are read on: by some of them it lets answers go;
+3. what a connection has beyond a small body takes room with large answers (`gateway.body_room`). None may
+   have more than is left of that, so that some always is, or else a small body;
+4. so many calls of a worker wait at most, and each connection has its share of them;
+5. who has answers and reads nothing of any for too long is parted with (`gateway.grpc_port.link`).
 
 Whoever reads, however slowly, is answered.
 """
@@ -18,43 +18,83 @@ import asyncio
 from typing import Final
 
 from gateway.body_room import AnswerRoom
+from gateway.errors import OverloadedError
 
 CALL_BYTES: Final = 32 << 10
 """A call beside its message and its answer: 26 kB, as measured."""
 HEAD_BYTES: Final = 5
 """What stands before a message: whether it is compressed, and its length."""
+MOST_WAITING: Final = 10_000
+"""Calls of one worker that wait until answers before theirs are read."""
+
+
+class Backlogs:
+    """Of all connections of one worker; owned by its loop."""
+
+    def __init__(self, room: AnswerRoom, most: int = MOST_WAITING) -> None:
+        self.room = room
+        self.held_up = 0
+        """Connections that have calls which wait."""
+        self._most = most
+
+    @property
+    def share(self) -> int:
+        """How many calls of one connection may wait now."""
+        return self._most // max(1, self.held_up)
 
 
 class Backlog:
     """Of one connection; owned by the loop."""
 
-    def __init__(self, room: AnswerRoom) -> None:
+    def __init__(self, backlogs: Backlogs) -> None:
         self.size = 0
         self.unread = 0
         """Bytes of answers that have not been passed on."""
         self.read = 0
         """Bytes that were, or that nobody wants any more, since the connection began."""
-        self.waiting: dict[Reply, None] = {}
-        """Calls that wait for their turn, in their order."""
         self.choked = False
         """Whether the connection itself takes nothing more: refusals are not read either."""
-        self._room = room
-        self._share = room.share()
+        self._waiting: dict[object, asyncio.Future[None]] = {}
+        self._backlogs = backlogs
+        self._share = backlogs.room.share()
         self._looked = -1
         self._since = 0.0
 
     @property
     def full(self) -> bool:
         """Whether the next call has to wait."""
-        room = self._room
-        return self.size >= (room.small if room.held >= room.limit else room.most)
+        room = self._backlogs.room
+        return self.size >= min(room.most, max(room.small, room.limit - room.held))
+
+    async def room(self) -> None:
+        """Wait until another call may be run; OverloadedError where too many wait."""
+        if not (self.full or self._waiting):
+            return
+        if len(self._waiting) >= self._backlogs.share:
+            raise OverloadedError(
+                f"{len(self._waiting)} calls of this connection wait until its answers are read; "
+                "read them, or try again in a moment"
+            )
+        place, loop = object(), asyncio.get_running_loop()
+        self._backlogs.held_up += not self._waiting
+        self._waiting[place] = loop.create_future()
+        try:
+            await self._waiting[place]
+            while self.full:
+                self._waiting[place] = loop.create_future()
+                await self._waiting[place]
+        finally:
+            del self._waiting[place]
+            self._backlogs.held_up -= not self._waiting
+            self._wake()  # the next one looks when this one has run, or waits for its run
 
     def grow(self, size: int) -> None:
-        """So much more is kept, or less; those that wait begin as far as there is room."""
+        """So much more is kept, or less; the first call that waits goes on as soon as there is room."""
         self.size += size
-        self._share.hold(self.size if self.size > self._room.small else 0)
-        while self.waiting and not self.full:
-            next(iter(self.waiting)).begin()
+        room = self._backlogs.room
+        self._share.hold(self.size if self.size > room.small else 0)
+        if size < 0:
+            self._wake()
 
     def unchoke(self) -> None:
         """The connection takes more again."""
@@ -67,62 +107,48 @@ class Backlog:
             self._looked, self._since = self.read, now
         return now - self._since > patience
 
+    def _wake(self) -> None:
+        if self._waiting and not self.full:
+            first = next(iter(self._waiting.values()))
+            if not first.done():
+                first.set_result(None)
+
 
 class Reply:
-    """The answer of one call, from the call's turn to its end."""
+    """The answer of one call."""
 
-    __slots__ = ("_backlog", "_over", "_turn", "begun", "left")
+    __slots__ = ("_backlog", "_made", "_over", "left")
 
     def __init__(self, backlog: Backlog) -> None:
-        self.begun = False
         self.left = 0
         """Bytes of it that have not been passed on."""
         self._backlog = backlog
+        self._made = False
         self._over = False
-        self._turn: asyncio.Future[None] | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether the call would have to wait for its turn."""
-        return bool(self._backlog.waiting) or self._backlog.full
 
     async def turn(self) -> None:
-        """Returns when it is the call's turn, or when it wants none any more."""
-        if self._over:
-            return
-        if not self.waits:
-            self.begin()
-            return
-        self._turn = asyncio.get_running_loop().create_future()
-        self._backlog.waiting[self] = None
-        await self._turn
-
-    def begin(self) -> None:
-        """It is the call's turn."""
-        self._let_go()
-        self.begun = True
-        self._backlog.grow(CALL_BYTES)
+        """Wait until the call may be run; OverloadedError where too many wait."""
+        if not self._over:
+            await self._backlog.room()
 
     def made(self, size: int) -> None:
         """The answer, or another message of it, is there, of so many bytes."""
-        if self.begun:
+        if not self._over:
+            if not self._made:
+                self._made = True
+                self._backlog.grow(CALL_BYTES)
             self._leave(self.left + size + HEAD_BYTES)
 
     def passed(self, size: int) -> None:
         """So much of it has gone on to the client."""
         self._leave(max(0, self.left - size))
 
-    def give_up(self) -> None:
-        """The call will not be answered: it waits for no turn."""
-        self._over = True
-        self._let_go()
-
     def over(self) -> None:
         """The call has ended; harmless when repeated."""
-        self.give_up()
+        self._over = True
         self._leave(0)
-        if self.begun:
-            self.begun = False
+        if self._made:
+            self._made = False
             self._backlog.grow(-CALL_BYTES)
 
     def _leave(self, left: int) -> None:
@@ -131,8 +157,3 @@ class Reply:
             self._backlog.unread += more
             self._backlog.read -= min(0, more)
             self._backlog.grow(more)
-
-    def _let_go(self) -> None:
-        self._backlog.waiting.pop(self, None)
-        if self._turn is not None and not self._turn.done():
-            self._turn.set_result(None)

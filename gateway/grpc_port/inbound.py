@@ -39,7 +39,7 @@ class Inbound:
     """What one client sends; owned by the loop."""
 
     def __init__(self, incomings: Incomings, turn: Turn) -> None:
-        self.backlog = Backlog(incomings.answers)
+        self.backlog = Backlog(incomings.backlogs)
         """What the client has not read."""
         self._incomings = incomings
         self._turn = turn

@@ -12,7 +12,7 @@ thousand. So:
    calls may wait for theirs, half as many of such a method: whoever needs no key keeps no tensors out;
 4. a compressed message is counted as it came, and once more when it is inflated;
 5. a message leaves the room when its call is answered, whether or not the client reads the answer;
-6. it is not read before its call's turn: a connection's answers are bounded (`gateway.grpc_port.backlog`).
+6. its call is not run while too many answers before it are not read (`gateway.grpc_port.backlog`).
 
 A call is known to both by a mark: the relay adds it to the call's metadata (`gateway.grpc_port.inbound`).
 Nothing is read of a call whose mark nobody knows: it was taken back, or its headers hide the mark.
@@ -26,7 +26,7 @@ from grpc import aio
 
 from gateway.body_room import AnswerRoom, BodyRoom, BodyShare
 from gateway.errors import ExpiredError, MalformedError, OverloadedError, TooLargeError
-from gateway.grpc_port.backlog import Backlog, Reply
+from gateway.grpc_port.backlog import Backlog, Backlogs, Reply
 from gateway.protocols.codec import Headers
 from groundwork.errors import DriftgateError
 
@@ -35,7 +35,7 @@ MARK: Final = b"x-driftgate-stream"
 SMALL_MESSAGE: Final = 256 << 10
 """Bytes of a message that asks for something, and has no tensors."""
 MOST_WAITING: Final = 10_000
-"""Calls of one worker whose message is not whole, or whose turn has not come; each costs it some 26 kB."""
+"""Calls of one worker whose message is not whole; each costs it some 26 kB besides."""
 _CANCEL_SECONDS: Final = 0.1
 """How long gRPC may take to cancel a call that its client has taken back before anybody looked at it."""
 
@@ -127,7 +127,6 @@ class Incoming:
             self._reach(self.size - (self._past or 0))
         except DriftgateError as error:
             self._fault = error
-            self.reply.give_up()
             if self._told is not None and not self._told.done():
                 self._told.set_result(None)
 
@@ -148,7 +147,7 @@ class Incomings:
         `answers` is the room of those that are not read.
         """
         self.small = room.small
-        self.answers = answers
+        self.backlogs = Backlogs(answers)
         self._room = room
         self._seconds = seconds
         self._most = most
@@ -186,44 +185,37 @@ class Incomings:
 
         Raises:
             TooLargeError: it is longer than that.
-            OverloadedError: there is no room for it beside other large ones, or too many are waited for.
+            OverloadedError: there is no room for it beside other large ones, or too many wait.
             ExpiredError: it took longer than `seconds`, or than a body may.
             MalformedError: there is none, nobody knows whose it is, or its client has taken it back.
         """
         incoming = self._look_at(headers)
         places = self._most if most is None else (self._most + 1) // 2
-        if self._waiting >= places and (incoming is None or not incoming.finished or incoming.reply.waits):
-            raise OverloadedError(
-                f"{places} calls have not sent their messages, or answers before theirs are not read; "
-                "try again in a moment"
-            )
+        if self._waiting >= places and (incoming is None or not incoming.finished):
+            raise OverloadedError(f"{places} calls have not sent their messages; try again in a moment")
         self._waiting += 1
         try:
             if incoming is None:
                 await asyncio.sleep(_CANCEL_SECONDS)
                 raise MalformedError("the last of the call's headers is shorter than it says")
             incoming.bound(most)
-            await incoming.reply.turn()
-            self._check(incoming)
             message = await incoming.whole(context.read, self._seconds if seconds is None else seconds)
         finally:
             self._waiting -= 1
         if message is aio.EOF:
             raise MalformedError("the call has no message")
         incoming.inflated(len(message))
+        await incoming.reply.turn()
         return bytes(message)
 
     def _look_at(self, headers: Headers) -> Incoming | None:
         incoming = self._find(headers)
         if incoming is not None:
             incoming.looked_at()
-            self._check(incoming)
+            if incoming.ended:
+                self.end(incoming.mark)
+                raise MalformedError("the call was taken back")
         return incoming
-
-    def _check(self, incoming: Incoming) -> None:
-        if incoming.ended:
-            self.end(incoming.mark)
-            raise MalformedError("the call was taken back")
 
     def _find(self, headers: Headers) -> Incoming | None:
         return self._by_mark.get(headers.get(MARK, b"").rpartition(b", ")[2])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.body_room import AnswerRoom
-from gateway.grpc_port.backlog import CALL_BYTES, Backlog, Reply
+from gateway.errors import OverloadedError
+from gateway.grpc_port.backlog import CALL_BYTES, Backlog, Backlogs, Reply
 from gateway.run_settings import RequestSettings
 from gateway.settings import GatewaySettings
 from groundwork.ports import LimitSettings
@@ -24,85 +25,133 @@ SETTINGS = RequestSettings(max_body_bytes=MOST, inline_body_bytes=SMALL, large_b
 PATIENCE = 10.0
 
 
-async def begun(backlog: Backlog, count: int) -> list[Reply]:
-    """So many calls, whose turn has come or comes later."""
-    replies = [Reply(backlog) for _ in range(count)]
-    for reply in replies:
-        asyncio.create_task(reply.turn())  # noqa: RUF006  each is over when its call is
-    await asyncio.sleep(0)
-    return replies
+def backlog_of(room: AnswerRoom | None = None, most: int = 100) -> Backlog:
+    """That of a connection, of whose worker so many calls may wait."""
+    return Backlog(Backlogs(AnswerRoom(SETTINGS) if room is None else room, most))
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("bmpo"), st.integers(0, 90_000))))
+class Turn:
+    """A call, and whether it has run."""
+
+    def __init__(self, backlog: Backlog, size: int) -> None:
+        self.reply = Reply(backlog)
+        self.task = asyncio.create_task(self._run(size))
+
+    async def _run(self, size: int) -> None:
+        await self.reply.turn()
+        self.reply.made(size)
+
+    @property
+    def ran(self) -> bool:
+        """Whether it has its answer."""
+        return self.task.done()
+
+
+async def turns_of(backlog: Backlog, count: int, size: int = 0) -> list[Turn]:
+    """So many calls, each of which has an answer of `size` bytes as soon as it is run."""
+    turns = [Turn(backlog, size) for _ in range(count)]
+    await settled()
+    return turns
+
+
+async def settled() -> None:
+    """Until all have run that may."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("mpo"), st.integers(0, 90_000))))
 def test_what_is_held_is_what_was_made_and_not_passed_on(steps: list[tuple[int, str, int]]) -> None:
     """Whatever calls do in whatever order, the room has what is left of them, and nothing when they end."""
     room = AnswerRoom(SETTINGS)
-    backlog = Backlog(room)
-    replies = [Reply(backlog) for _ in range(4)]
+    backlog = backlog_of(room)
+    replies, made = [Reply(backlog) for _ in range(4)], [False] * 4
+    ended = [False] * 4
     for place, step, size in steps:
         reply = replies[place]
-        if step == "b" and not reply.begun:
-            reply.begin()
-        elif step == "m":
+        if step == "m":
             reply.made(size)
+            made[place] = not ended[place]
         elif step == "p":
             reply.passed(size)
         elif step == "o":
             reply.over()
+            made[place], ended[place] = False, True
         assert backlog.unread == sum(one.left for one in replies)
-        assert backlog.size == backlog.unread + CALL_BYTES * sum(one.begun for one in replies)
+        assert backlog.size == backlog.unread + CALL_BYTES * sum(made)
         assert room.held == (backlog.size if backlog.size > SMALL else 0)
     for reply in replies:
         reply.over()
     assert backlog.size == backlog.unread == room.held == 0
 
 
-async def test_calls_take_turns_as_answers_are_read() -> None:
-    """As many begin as there is room for; the others follow one another as answers pass and calls end."""
-    backlog = Backlog(AnswerRoom(SETTINGS))
-    replies = await begun(backlog, 8)
-    assert [reply.begun for reply in replies] == [True] * 4 + [False] * 4
-    replies[0].made(CALL_BYTES)
-    replies[1].over()
-    assert not replies[4].begun
-    replies[0].passed(CALL_BYTES - 1)
-    assert [reply.begun for reply in replies[4:]] == [True, False, False, False]
-    replies[5].over()
-    for reply in replies[:4]:
-        reply.over()
-    assert all(reply.begun for reply in replies[6:])
+async def test_calls_run_in_their_order_as_answers_are_read() -> None:
+    """None beyond the first that finds no room; each answer that is read lets the next one run."""
+    turns = await turns_of(backlog_of(), 12)
+    assert [turn.ran for turn in turns] == [True] * 4 + [False] * 8
+    for over in range(8):
+        turns[over].reply.over()
+        await settled()
+        assert [turn.ran for turn in turns] == [True] * (5 + over) + [False] * (7 - over)
 
 
-async def test_a_call_that_ended_takes_no_turn() -> None:
-    """It stops waiting at once, and stands in nobody's way."""
-    backlog = Backlog(AnswerRoom(SETTINGS))
-    replies = await begun(backlog, 5)
-    waiting = asyncio.create_task(replies[4].turn())
-    replies[4].over()
-    await waiting
-    await replies[4].turn()
-    assert backlog.size == 4 * CALL_BYTES
-    assert not backlog.waiting
+async def test_who_has_read_all_has_all_calls_run_that_take_no_room() -> None:
+    """Calls whose answers are not there yet keep no others from being run beside them."""
+    backlog = backlog_of()
+    backlog.grow(MOST)
+    waiting = [asyncio.create_task(backlog.room()) for _ in range(8)]
+    await settled()
+    assert not any(one.done() for one in waiting)
+    backlog.grow(-1)
+    await settled()
+    assert all(one.done() for one in waiting)
 
 
-async def test_where_the_worker_s_room_is_taken_each_connection_still_goes_on() -> None:
-    """Nobody is kept from its first calls by what others do not read, and from no more than is needed."""
+async def test_a_call_that_is_taken_back_stands_in_nobody_s_way() -> None:
+    """It waits no more, whether or not its turn has come, and the next one runs instead."""
+    backlog = backlog_of()
+    turns = await turns_of(backlog, 8)
+    turns[4].task.cancel()
+    turns[5].task.cancel()
+    turns[0].reply.over()
+    turns[6].task.cancel()
+    await settled()
+    assert turns[7].ran
+
+
+async def test_so_many_calls_of_a_worker_wait() -> None:
+    """One more is refused; of those that may, each connection has its share."""
+    backlogs = Backlogs(AnswerRoom(SETTINGS), 4)
+    one, other = Backlog(backlogs), Backlog(backlogs)
+    for backlog, most in ((one, 4), (other, 2), (one, 0)):
+        backlog.grow(MOST)
+        waiting = [asyncio.create_task(backlog.room()) for _ in range(most)]
+        await settled()
+        assert not any(turn.done() for turn in waiting)
+        with pytest.raises(OverloadedError, match=r"\d calls of this connection wait"):
+            await backlog.room()
+    for backlog in (one, other):
+        backlog.grow(-2 * MOST)
+    await settled()
+    assert backlogs.share == 4
+
+
+async def test_no_connection_takes_what_is_left() -> None:
+    """It stops at what others find still free, however much one might have, but not before a small body."""
     room = AnswerRoom(SETTINGS)
-    others = room.share(room.limit)
-    backlog = Backlog(room)
-    replies = await begun(backlog, 3)
-    assert [reply.begun for reply in replies] == [True, True, False]
-    others.hold(0)
-    replies[0].over()
-    assert replies[2].begun
+    others = room.share(room.limit - 5 * CALL_BYTES)
+    backlog = backlog_of(room)
+    await turns_of(backlog, 8)
+    assert backlog.size // CALL_BYTES == 3
+    assert room.limit - room.held > CALL_BYTES
+    others.hold(room.limit)
+    assert [turn.ran for turn in await turns_of(backlog_of(room), 3)] == [True, True, False]
 
 
 def test_who_reads_nothing_has_stalled() -> None:
     """Once answers have waited that long with not a byte of them read; new answers are no progress."""
-    backlog = Backlog(AnswerRoom(SETTINGS))
+    backlog = backlog_of()
     first, second = Reply(backlog), Reply(backlog)
-    for reply in (first, second):
-        reply.begin()
     assert not backlog.stalled(1000.0, PATIENCE)
     first.made(100)
     assert not backlog.stalled(1001.0, PATIENCE)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.body_room import AnswerRoom, BodyRoom
 from gateway.errors import OverloadedError
-from gateway.grpc_port.backlog import Backlog
+from gateway.grpc_port.backlog import Backlog, Backlogs
 from gateway.grpc_port.incoming import MARK, SMALL_MESSAGE, Incomings
 from gateway.grpc_port.schema import Schema
 from gateway.run_settings import RequestSettings
@@ -178,7 +178,11 @@ class Slow:
 def waiters(most: int) -> tuple[Incomings, Backlog, Slow]:
     """So many calls at most may wait; a connection, and a call's message."""
     answers = AnswerRoom(SETTINGS.requests)
-    return Incomings(BodyRoom(SETTINGS.requests), answers, 30.0, most=most), Backlog(answers), Slow()
+    return (
+        Incomings(BodyRoom(SETTINGS.requests), answers, 30.0, most=most),
+        Backlog(Backlogs(answers)),
+        Slow(),
+    )
 
 
 async def test_so_many_calls_may_wait_for_their_messages() -> None:
@@ -209,19 +213,6 @@ async def test_calls_that_need_no_key_keep_no_tensors_out() -> None:
     await asyncio.sleep(0)
     slow.let_go.set()
     assert (await first, await tensors) == (b"message", b"message")
-
-
-async def test_a_message_without_room_waits_for_no_turn() -> None:
-    """Who is to be refused is refused at once, however many answers before its own are not read."""
-    incomings, backlog, slow = waiters(1)
-    call = incomings.begin(b"1-1", backlog)
-    backlog.grow(SETTINGS.requests.max_body_bytes)
-    reading = asyncio.create_task(incomings.read(slow, {MARK: b"1-1"}, most=None))
-    await until(lambda: bool(backlog.waiting), "it waits for its turn")
-    call.grew(300_000, crowded=False)
-    with pytest.raises(OverloadedError, match="a body of 300000 bytes has no room now"):
-        await asyncio.wait_for(reading, 10)
-    assert not backlog.waiting
 
 
 async def test_a_mark_of_a_client_s_own_counts_for_nothing(tmp_path: Path) -> None:
