@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NS: Final = 1_000_000_000
 _AGENT: Final = "driftgate/0 (+webhooks)"
 _REFUSED: Final = 300
-_THREADS: Final = 256
+_THREADS: Final = 128
 """Far more than posts go on at once: of one that is given up while its receiver's name is looked up, the
 thread stays until a name server has been waited for. asyncio has six on two processors.
 """
