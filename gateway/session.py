@@ -24,7 +24,6 @@ from registry_client.graph import one_line
 from registry_client.signature import Datatype, Signature, numpy_dtype, signature_of
 from registry_client.value_info import check_ranks
 
-_LINE: Final = 300
 _IN_A_NODE: Final = "while running"
 _FOLDER: Final = re.compile(r'(?<=")/[^"]*/(?=[^"/]*")')
 _ELSEWHERE: Final = "xternal data"
@@ -77,7 +76,7 @@ class Session:
         try:
             return self._run(self._names, feeds, self._options)
         except Exception as error:  # noqa: BLE001  whatever a graph does wrong is one failed run
-            line = _line(error)
+            line = one_line(error) or type(error).__name__
             # A failing node raises the same kind of error as inputs that are refused; only the text differs.
             if isinstance(error, runtime_errors.InvalidArgument) and _IN_A_NODE not in line:
                 raise InvalidInputError(f"the graph refuses the inputs: {line}") from None
@@ -147,8 +146,3 @@ def _remedy(reason: str) -> str:
     if _ELSEWHERE in reason:
         return "its weights stand in another file: `driftgate push` the graph, which brings them in"
     return "publish it again"
-
-
-def _line(error: Exception) -> str:
-    """The first sentence of a runtime's message, on one line."""
-    return " ".join(str(error).split())[:_LINE] or type(error).__name__

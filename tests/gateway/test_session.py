@@ -64,6 +64,18 @@ def test_a_failing_node_and_refused_inputs_are_told_apart(tmp_path: Path) -> Non
     assert found.tolist() == [30.0]
 
 
+def test_why_a_run_failed_is_told_and_not_where_in_the_runtime(tmp_path: Path) -> None:
+    """The reason is not lost behind a place in C++, which comes first and is longer than a line."""
+    session = opened(tmp_path, lookup())
+    with pytest.raises(
+        RunError, match=r"while running Gather node.* indices element out of data bounds, idx=9"
+    ):
+        session.run({"keys": np.array([9], np.int64)})
+    with pytest.raises(RunError) as caught:
+        session.run({"keys": np.array([9], np.int64)})
+    assert "onnxruntime" not in str(caught.value).lower()
+
+
 def test_a_closed_session_says_so(tmp_path: Path) -> None:
     """A run after the version was let go is a failed run with a reason, and no crash."""
     session = opened(tmp_path, lookup())
