@@ -7,13 +7,19 @@ client can ask again, and a worker out of memory answers nobody. What is small i
 more of that than connections. Messages of gRPC, of which a connection has many, are counted by
 `gateway.grpc_port.incoming`.
 
-Answers have as much room again, from the run that made them until they have gone to their clients, for a
-client may take its time. One that finds none is refused before it is written and recorded; those of gRPC
-that are small, of which a connection has many, are counted by `gateway.grpc_port.backlog`.
+Answers have a room of their own (`requests.unread_answers`), from the run that made them until they have gone
+to their clients, who may take their time. One that finds none beside others is refused before it is written
+and recorded; those of gRPC that are small, of which a connection has many, are counted by
+`gateway.grpc_port.backlog`.
 """
+
+from typing import Final
 
 from gateway.errors import OverloadedError
 from gateway.run_settings import RequestSettings
+
+PARTS: Final = 8
+"""Of the room for answers that clients do not read, a connection of gRPC has one of so many."""
 
 
 class BodyRoom:
@@ -74,9 +80,9 @@ class AnswerRoom:
     """Room for the large answers of one worker; owned by its loop."""
 
     def __init__(self, settings: RequestSettings) -> None:
-        """Room for as much as there is for bodies of requests; `most` is what one of those may have."""
-        self.limit = settings.large_bodies * settings.max_body_bytes
-        self.most = settings.max_body_bytes
+        """Room for as much as the settings say; `most` is what one connection of gRPC may have."""
+        self.limit = settings.unread_answers
+        self.most = self.limit // PARTS
         self.small = settings.inline_body_bytes
         self.held = 0
 

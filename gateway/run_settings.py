@@ -30,10 +30,16 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.Meta(
             ge=1,
             description="how many times `max_body_bytes` a worker holds of bodies above `inline_body_bytes`, "
-            "together, until they are answered, and as much again of answers, until they are read; beyond it "
-            "they are refused with 503, unread or unwritten",
+            "together, until they are answered; beyond it they are refused with 503, unread",
         ),
     ] = 8
+    unread_answers: Annotated[
+        Bytes,
+        msgspec.Meta(
+            description="what a worker holds of answers above `inline_body_bytes`, together, until they are "
+            "read; beyond it they are 503. A connection of gRPC has an eighth of it, for answers of every size",
+        ),
+    ] = 512 * MIB
     compress_bytes: Annotated[
         Bytes,
         msgspec.Meta(

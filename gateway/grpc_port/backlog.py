@@ -4,8 +4,8 @@ gRPC keeps an answer until its client lets it go (HTTP/2's windows), of every ca
 So:
 
 1. of each call that is answered count CALL_BYTES, and what has not been passed on of the answer;
-2. where a connection has as much of that as one body may have (`requests.max_body_bytes`), its next calls are
-   not run until some of it was read. Frames of the client are read on: by some of them it lets answers go;
+2. where a connection has an eighth of `requests.unread_answers` of that, its next calls are not run until
+   some of it was read. Frames of the client are read on: by some of them it lets answers go;
 3. what a connection has beyond a small body takes room with large answers (`gateway.body_room`). None may
    have more than is left of that, so that some always is, or else a small body;
 4. so many calls of a worker wait at most, and each connection has its share of them;
@@ -64,7 +64,7 @@ class Backlog:
     def full(self) -> bool:
         """Whether the next call has to wait."""
         room = self._backlogs.room
-        return self.size >= min(room.most, max(room.small, room.limit - room.held))
+        return self.size >= max(1, min(room.most, max(room.small, room.limit - room.held)))
 
     async def room(self) -> None:
         """Wait until another call may be run; OverloadedError where too many wait."""

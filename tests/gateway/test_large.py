@@ -139,9 +139,7 @@ async def test_a_client_that_leaves_while_its_rows_are_written_leaves_nothing(tm
         assert recorded(here) == [kept.headers["x-prediction-id"]]
 
 
-NARROW = GatewaySettings(
-    requests=RequestSettings(inline_body_bytes=1000, max_body_bytes=30_000, large_bodies=1)
-)
+NARROW = GatewaySettings(requests=RequestSettings(inline_body_bytes=1000, unread_answers=30_000))
 
 
 async def answer_to(here: World, rows: int) -> Response:
@@ -170,7 +168,7 @@ async def test_answers_that_nobody_reads_have_a_bound(tmp_path: Path) -> None:
 
 async def test_an_answer_alone_always_has_room(tmp_path: Path) -> None:
     """A model whose answers are longer than any body may be is not refused for that."""
-    requests = RequestSettings(inline_body_bytes=100, max_body_bytes=200, large_bodies=1)
+    requests = RequestSettings(unread_answers=200)
     async with world(tmp_path, GatewaySettings(requests=requests)) as here:
         share = here.core.answers.share(1000)
         with pytest.raises(OverloadedError, match="an answer of 1 bytes has no room now"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body_room import AnswerRoom
+from gateway.body_room import PARTS, AnswerRoom
 from gateway.errors import OverloadedError
 from gateway.grpc_port.backlog import CALL_BYTES, Backlog, Backlogs, Reply
 from gateway.run_settings import RequestSettings
@@ -21,7 +21,7 @@ from tests.gateway.worlds import ROW
 
 SMALL = 40_000
 MOST = 4 * CALL_BYTES
-SETTINGS = RequestSettings(max_body_bytes=MOST, inline_body_bytes=SMALL, large_bodies=2)
+SETTINGS = RequestSettings(inline_body_bytes=SMALL, unread_answers=PARTS * MOST)
 PATIENCE = 10.0
 
 
@@ -93,6 +93,16 @@ async def test_calls_run_in_their_order_as_answers_are_read() -> None:
         turns[over].reply.over()
         await settled()
         assert [turn.ran for turn in turns] == [True] * (5 + over) + [False] * (7 - over)
+
+
+async def test_who_has_nothing_to_read_is_always_answered() -> None:
+    """However small the room is, or taken by others: one call at a time."""
+    room = AnswerRoom(RequestSettings(inline_body_bytes=0, unread_answers=0))
+    turns = await turns_of(backlog_of(room), 3)
+    for ran in range(1, 4):
+        assert [turn.ran for turn in turns] == [True] * ran + [False] * (3 - ran)
+        turns[ran - 1].reply.over()
+        await settled()
 
 
 async def test_who_has_read_all_has_all_calls_run_that_take_no_room() -> None:
@@ -194,7 +204,7 @@ async def test_who_reads_nothing_is_answered_no_further(tmp_path: Path) -> None:
 async def test_who_reads_no_large_answer_has_room_until_it_goes(tmp_path: Path) -> None:
     """An answer takes room for as long as it is not read, and none when its client has gone."""
     body = SERVICE.messages["ModelInferRequest"](**raw([ROW] * 500)).SerializeToString()
-    requests = RequestSettings(inline_body_bytes=1000, max_body_bytes=MOST)
+    requests = RequestSettings(inline_body_bytes=1000)
     async with served(tmp_path, GatewaySettings(requests=requests)) as there:
         room = there.world.core.answers
         one = await wire(there)
