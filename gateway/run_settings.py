@@ -37,7 +37,8 @@ class RequestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Bytes,
         msgspec.Meta(
             description="what a worker holds of answers above `inline_body_bytes`, together, until they are "
-            "read; beyond it they are 503. A connection of gRPC has an eighth of it, for answers of every size",
+            "read; beyond it they are 503. A connection of gRPC has an eighth of it, for answers of "
+            "every size",
         ),
     ] = 512 * MIB
     compress_bytes: Annotated[
