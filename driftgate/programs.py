@@ -72,8 +72,8 @@ class Program:
         )
         self._answered = False
 
-    async def ready(self, file: Path, seconds: float) -> Any:
-        """What its ready file says, once it is there.
+    async def ready(self, file: Path, seconds: float | None = None) -> Any:
+        """What its ready file says, once it is there; without `seconds` it has all the time that it takes.
 
         Raises:
             ProgramError: it ended before, or did not answer in time.

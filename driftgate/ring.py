@@ -34,7 +34,6 @@ from groundwork.errors import NoRoomError
 from groundwork.files import write_atomic
 from groundwork.terminal import ignore_stops, open_terminal
 
-READY_SECONDS: Final = 60.0
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
 # A program that lived this long had recovered; its next death counts as a first one.
@@ -143,7 +142,8 @@ class Ring:
         return found
 
     async def _answer(self, name: str) -> Any:
-        return await self._programs[name].ready(self._ready_file(name), READY_SECONDS)
+        """Its addresses, however long its models take to load: one that cannot start ends by itself."""
+        return await self._programs[name].ready(self._ready_file(name))
 
     async def _start(self, name: str) -> None:
         """Start a program; the gateway with a line to us, by which it asks for changed settings."""

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-DEADLINE: Final = 30.0
+DEADLINE: Final = 60.0
+"""So long that only what never happens takes it, also on a machine with other work."""
 _SOON: Final = 0.01
 
 

@@ -101,6 +101,17 @@ async def test_one_that_never_answers_is_an_error(tmp_path: Path) -> None:
     assert program.code == -signal.SIGTERM
 
 
+async def test_one_that_takes_its_time_is_waited_for(tmp_path: Path) -> None:
+    """Without a bound it is ready whenever it says so, and an error only when it ends before."""
+    ready = tmp_path / "ready"
+    program = Program("slow", script(ANSWERS, str(ready)))
+    await program.start()
+    assert await program.ready(ready) == {"here": 1}
+    assert await program.stop(20.0)
+    with pytest.raises(ProgramError, match="slow ended with exit code 0 before it answered"):
+        await program.ready(tmp_path / "never")
+
+
 async def test_one_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     """After the bound the whole group is killed, and that counts as not clean."""
     ready = tmp_path / "ready"

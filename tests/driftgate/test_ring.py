@@ -33,7 +33,7 @@ from tests.system.load import Load, Plan
 
 pytestmark = pytest.mark.system
 
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 class Up:

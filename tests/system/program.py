@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from tests.facts import until
+
+START: Final = 240.0
+"""Until a program answers: it loads its models first, and others may have the processors."""
 
 
 class Program:
@@ -33,7 +36,9 @@ class Program:
         self.launch(environ)
         file = self.folder / "ready.json"
         await until(
-            lambda: file.exists() or self.code is not None, f"the {self._module} is ready or has ended"
+            lambda: file.exists() or self.code is not None,
+            f"the {self._module} is ready or has ended",
+            seconds=START,
         )
         assert self.code is None, self.output()
         return msgspec.json.decode(file.read_bytes())

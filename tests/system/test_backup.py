@@ -25,7 +25,7 @@ from tests.system.load import Load, Plan
 
 pytestmark = pytest.mark.system
 
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 def command(folder: Path, *arguments: str) -> list[str]:

@@ -135,7 +135,7 @@ async def killed_behind(monitor: Monitor) -> None:
     """Start it, and kill it again when it has read on, which is most likely somewhere in what it missed."""
     stood = offset(monitor.data)
     monitor.launch()
-    await until(lambda: offset(monitor.data) != stood, "it reads on", seconds=120.0)
+    await until(lambda: offset(monitor.data) != stood, "it reads on", seconds=600.0)
     monitor.kill()
 
 
@@ -156,7 +156,7 @@ async def caught_up(monitor: Monitor, rows: int, labels: int) -> None:
         assert found["rows"] <= rows
         return bool(found["rows"] == rows and found["accuracy"]["labelled"] == labels)
 
-    await until(done, "the monitor has counted everything", seconds=240.0)
+    await until(done, "the monitor has counted everything", seconds=600.0)
 
 
 async def uninterrupted(world: World, rows: int, labels: int) -> Path:
