@@ -63,13 +63,16 @@ class Backlog:
     @property
     def full(self) -> bool:
         """Whether the next call has to wait."""
-        room = self._backlogs.room
-        return self.size >= max(1, min(room.most, max(room.small, room.limit - room.held)))
+        room, size = self._backlogs.room, self.size
+        return size > 0 and size >= room.small and size >= min(room.most, room.limit - room.held)
 
-    async def room(self) -> None:
+    @property
+    def waits(self) -> bool:
+        """Whether the next call has to wait, for answers to be read or for others that wait for that."""
+        return bool(self._waiting) or self.full
+
+    async def turn(self) -> None:
         """Wait until another call may be run; OverloadedError where too many wait."""
-        if not (self.full or self._waiting):
-            return
         if len(self._waiting) >= self._backlogs.share:
             raise OverloadedError(
                 f"{len(self._waiting)} calls of this connection wait until its answers are read; "
@@ -91,9 +94,10 @@ class Backlog:
     def grow(self, size: int) -> None:
         """So much more is kept, or less; the first call that waits goes on as soon as there is room."""
         self.size += size
-        room = self._backlogs.room
-        self._share.hold(self.size if self.size > room.small else 0)
-        if size < 0:
+        large = self.size > self._backlogs.room.small
+        if large or self._share.size:
+            self._share.hold(self.size if large else 0)
+        if size < 0 and self._waiting:
             self._wake()
 
     def unchoke(self) -> None:
@@ -117,43 +121,37 @@ class Backlog:
 class Reply:
     """The answer of one call."""
 
-    __slots__ = ("_backlog", "_made", "_over", "left")
+    __slots__ = ("_made", "_over", "backlog", "left")
 
     def __init__(self, backlog: Backlog) -> None:
         self.left = 0
         """Bytes of it that have not been passed on."""
-        self._backlog = backlog
+        self.backlog = backlog
         self._made = False
         self._over = False
 
-    async def turn(self) -> None:
-        """Wait until the call may be run; OverloadedError where too many wait."""
-        if not self._over:
-            await self._backlog.room()
-
     def made(self, size: int) -> None:
         """The answer, or another message of it, is there, of so many bytes."""
-        if not self._over:
-            if not self._made:
-                self._made = True
-                self._backlog.grow(CALL_BYTES)
-            self._leave(self.left + size + HEAD_BYTES)
+        if self._over:
+            return
+        size += HEAD_BYTES
+        self.left += size
+        self.backlog.unread += size
+        self.backlog.grow(size if self._made else size + CALL_BYTES)
+        self._made = True
 
     def passed(self, size: int) -> None:
         """So much of it has gone on to the client."""
-        self._leave(max(0, self.left - size))
+        self._pass(min(size, self.left), 0)
 
     def over(self) -> None:
         """The call has ended; harmless when repeated."""
+        self._pass(self.left, CALL_BYTES if self._made and not self._over else 0)
         self._over = True
-        self._leave(0)
-        if self._made:
-            self._made = False
-            self._backlog.grow(-CALL_BYTES)
 
-    def _leave(self, left: int) -> None:
-        more, self.left = left - self.left, left
-        if more:
-            self._backlog.unread += more
-            self._backlog.read -= min(0, more)
-            self._backlog.grow(more)
+    def _pass(self, size: int, more: int) -> None:
+        if size or more:
+            self.left -= size
+            self.backlog.unread -= size
+            self.backlog.read += size
+            self.backlog.grow(-size - more)

@@ -205,7 +205,8 @@ class Incomings:
         if message is aio.EOF:
             raise MalformedError("the call has no message")
         incoming.inflated(len(message))
-        await incoming.reply.turn()
+        if incoming.reply.backlog.waits:
+            await incoming.reply.backlog.turn()
         return bytes(message)
 
     def _look_at(self, headers: Headers) -> Incoming | None:

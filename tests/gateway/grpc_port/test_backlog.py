@@ -38,7 +38,8 @@ class Turn:
         self.task = asyncio.create_task(self._run(size))
 
     async def _run(self, size: int) -> None:
-        await self.reply.turn()
+        if self.reply.backlog.waits:
+            await self.reply.backlog.turn()
         self.reply.made(size)
 
     @property
@@ -109,7 +110,7 @@ async def test_who_has_read_all_has_all_calls_run_that_take_no_room() -> None:
     """Calls whose answers are not there yet keep no others from being run beside them."""
     backlog = backlog_of()
     backlog.grow(MOST)
-    waiting = [asyncio.create_task(backlog.room()) for _ in range(8)]
+    waiting = [asyncio.create_task(backlog.turn()) for _ in range(8)]
     await settled()
     assert not any(one.done() for one in waiting)
     backlog.grow(-1)
@@ -135,11 +136,11 @@ async def test_so_many_calls_of_a_worker_wait() -> None:
     one, other = Backlog(backlogs), Backlog(backlogs)
     for backlog, most in ((one, 4), (other, 2), (one, 0)):
         backlog.grow(MOST)
-        waiting = [asyncio.create_task(backlog.room()) for _ in range(most)]
+        waiting = [asyncio.create_task(backlog.turn()) for _ in range(most)]
         await settled()
         assert not any(turn.done() for turn in waiting)
         with pytest.raises(OverloadedError, match=r"\d calls of this connection wait"):
-            await backlog.room()
+            await backlog.turn()
     for backlog in (one, other):
         backlog.grow(-2 * MOST)
     await settled()
