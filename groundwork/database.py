@@ -37,6 +37,9 @@ _NO_ROOM: Final = frozenset(
     }
 )
 
+_REFUSED: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+"""What SQLite says, among other things, where the system keeps a file from us."""
+
 _ATTEMPTS: Final = 20
 """How often a file is put into WAL: each one that fails has lost to another opener, who then has done it."""
 
@@ -242,7 +245,13 @@ def is_without_room(error: sqlite3.Error) -> bool:
 
 def _is_held(error: sqlite3.Error) -> bool:
     """Whether another connection has kept the file to itself."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return _primary(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """SQLite's code, without what it adds of the circumstances; 0 where it gave none."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def unreadable(connection: sqlite3.Connection, path: Path, schema: Schema, error: Exception) -> StoreError:
@@ -265,6 +274,22 @@ def _explained(path: Path, schema: Schema, error: sqlite3.Error) -> StoreError |
             f"{path}: the {schema.name} database is held by another program ({error});"
             " end that one, or its transaction"
         )
+    if _primary(error) in _REFUSED and (kept := _kept_from_us(path)) is not None:
+        return StoreError(
+            f"{kept}: wanted a part of the {schema.name} database that this program (uid {os.geteuid()}) may"
+            " read and write, found another user's; give it to that user (chown)"
+        )
     return StoreError(
         f"{path}: cannot be opened as a {schema.name} database: {error}; restore a copy or move it away"
     )
+
+
+def _kept_from_us(path: Path) -> Path | None:
+    """The file of a database, or its folder, that the system lets us not read and write; None for none."""
+    beside = [path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm")]
+    known = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    for part in (path.parent, *beside):
+        wanted = os.R_OK | os.W_OK | (os.X_OK if part.is_dir() else 0)
+        if part.exists() and not os.access(part, wanted, **known):
+            return part
+    return None

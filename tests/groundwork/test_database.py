@@ -11,6 +11,7 @@ import pytest
 from groundwork.database import Schema, open_database, split_statements, transaction
 from groundwork.errors import NewerStoreError, NoRoomError, StoreError
 from tests.counts import count
+from tests.strangers import nobody, open_folder
 
 FIRST = Schema("things", ("CREATE TABLE thing(name TEXT); INSERT INTO thing VALUES ('a;b');",))
 SECOND = Schema("things", (*FIRST.migrations, "ALTER TABLE thing ADD COLUMN size INTEGER DEFAULT 3;"))
@@ -216,6 +217,17 @@ def test_a_full_disk_is_told_apart(tmp_path: Path) -> None:
     fat = "PRAGMA max_page_count = 2; CREATE TABLE fat AS SELECT zeroblob(100000) AS x;"
     with pytest.raises(NoRoomError, match="no room for the things database"):
         open_database(path, Schema("things", (*FIRST.migrations, fat)))
+
+
+def test_a_database_that_is_not_ours_is_told_apart() -> None:
+    """A file that the system keeps from us is not called damaged: it says whose it should be."""
+    with open_folder() as folder:
+        path = folder / "things.db"
+        open_database(path, FIRST).close()
+        path.chmod(0)
+        folder.chmod(0o777)
+        with nobody(), pytest.raises(StoreError, match=r"things\.db: wanted a part .*; give it to that user"):
+            open_database(path, FIRST)
 
 
 def test_a_held_database_is_told_apart(tmp_path: Path) -> None:
