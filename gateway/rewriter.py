@@ -19,6 +19,7 @@ from gateway.child import environment
 from gateway.optimised import Copy
 from gateway.repeating import again
 from groundwork.cgroups import spare_memory
+from groundwork.errors import DriftgateError
 from groundwork.logs import Log
 
 REWRITING: Final = (sys.executable, "-P", "-m", "gateway.rewriting")
@@ -55,17 +56,20 @@ class Rewriter:
     async def look(self) -> None:
         """Have every copy made that is wanted, and for which there is room."""
         for name, copy in await asyncio.to_thread(lambda: list(optimised.wanted(self._cache))):
-            await self._attempt(name, copy)
+            try:
+                await self._attempt(name, copy)
+            except (DriftgateError, OSError) as error:
+                self._wait(name, copy, str(error))
 
     async def _attempt(self, name: str, copy: Copy) -> None:
         needed, spare = max(_AT_LEAST, _TIMES * copy.size), self._spare()
         if spare < needed:
-            self._wait(name, copy, needed, spare)
+            self._wait(name, copy, f"wanted {needed} bytes of memory to spare, found {spare}")
             return
         optimised.write(self._cache, name, msgspec.structs.replace(copy, state="tried"))
         try:
             code = await self._made(name, int(_SHARE * spare))
-        except asyncio.CancelledError:  # not its fault: the next start may try it
+        except BaseException:  # a stop, or no process to be had, is not its fault: it may be tried again
             optimised.write(self._cache, name, copy)
             raise
         found = optimised.read(self._cache, name)
@@ -105,15 +109,15 @@ class Rewriter:
             code = await process.wait()
         return code
 
-    def _wait(self, name: str, copy: Copy, needed: int, spare: int) -> None:
-        """Say once that there is no room for it."""
+    def _wait(self, name: str, copy: Copy, reason: str) -> None:
+        """Say once that it cannot be made now."""
         if name not in self._waiting:
             self._waiting.add(name)
             self._log.info(
                 "graph-not-optimised",
                 model=copy.model,
                 version=copy.version,
-                reason=f"wanted {needed} bytes of memory to spare, found {spare}; looked at again",
+                reason=f"{reason}; looked at again",
             )
 
     def _end(self, name: str, copy: Copy, reason: str) -> None:

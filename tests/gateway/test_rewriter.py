@@ -3,7 +3,7 @@
 import asyncio
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,8 +39,11 @@ class World:
         self.cache = cache
         self.lines = io.StringIO()
         optimised.want(cache, NAME, WANTED)
-        command = (sys.executable, "-c", program)
-        self.rewriter = Rewriter(cache, Log(self.lines, FakeClock()), command=command, spare=spare)
+        self.rewriter = self.with_command((sys.executable, "-c", program), spare)
+
+    def with_command(self, command: Sequence[str], spare: Callable[[], int] = plenty) -> Rewriter:
+        """A rewriter that starts this."""
+        return Rewriter(self.cache, Log(self.lines, FakeClock()), command=command, spare=spare)
 
     @property
     def copy(self) -> Copy | None:
@@ -81,6 +84,16 @@ async def test_without_memory_to_spare_a_copy_waits(tmp_path: Path) -> None:
         await world.rewriter.look()
         assert world.copy == msgspec.structs.replace(WANTED, state=state)
     assert world.lines.getvalue().count("bytes of memory to spare, found 1048576") == 1
+
+
+async def test_without_a_process_a_copy_waits(tmp_path: Path) -> None:
+    """That is told once, and held against nobody."""
+    world = World(tmp_path, KEEPS)
+    lacking = world.with_command((str(tmp_path / "absent"),))
+    for _ in range(2):
+        await lacking.look()
+    assert world.copy == WANTED
+    assert world.lines.getvalue().count("graph-not-optimised") == 1
 
 
 async def test_a_stop_ends_the_program_and_holds_nothing_against_the_graph(tmp_path: Path) -> None:

@@ -11,6 +11,15 @@ NONE = "9223372036854771712\n"
 """How version 1 says that there is no limit."""
 
 
+def tree(folder: Path, own: str, files: dict[str, str]) -> None:
+    """Lay these files out below `folder / "cgroup"`, and `folder / "own"`."""
+    for name, content in files.items():
+        path = folder / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (folder / "own").write_text(own)
+
+
 @pytest.mark.parametrize(
     ("own", "files", "wanted"),
     [
@@ -43,11 +52,7 @@ def test_the_tightest_limit_of_either_version_counts(
     tmp_path: Path, own: str, files: dict[str, str], wanted: int
 ) -> None:
     """A limit of ours or above us is honoured; "max", the greatest number and no file limit nothing."""
-    for name, content in files.items():
-        path = tmp_path / "cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    (tmp_path / "own").write_text(own)
+    tree(tmp_path, own, files)
     assert memory(PHYSICAL, tmp_path / "cgroup", tmp_path / "own") == wanted
 
 
@@ -90,11 +95,7 @@ def test_memory_to_spare_is_what_the_tightest_limit_leaves(
     tmp_path: Path, own: str, files: dict[str, str], wanted: int
 ) -> None:
     """Pages of files that are given back when they are wanted count as free."""
-    for name, content in files.items():
-        path = tmp_path / "cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    (tmp_path / "own").write_text(own)
+    tree(tmp_path, own, files)
     (tmp_path / "meminfo").write_text(MEMINFO)
     assert spare_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "own") == wanted
 
