@@ -40,6 +40,22 @@ async def test_whoever_waits_is_taken_before_the_door_is_shut() -> None:
             socket.create_connection(address, timeout=60)
 
 
+async def test_newcomers_are_not_let_in_while_the_door_is_being_closed() -> None:
+    """Who knocks then is neither taken nor refused until the door is shut, and waits in no queue."""
+    with listening() as listener, socket.socket() as newcomer:
+        early = socket.create_connection(listener.getsockname())
+        closing = asyncio.create_task(close_door([listener], limit=60.0))
+        await asyncio.sleep(0)
+        newcomer.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            newcomer.connect(listener.getsockname())
+        assert waiting(listener) == 1
+        taken = listener.accept()[0]
+        assert await closing
+        for one in (early, taken):
+            one.close()
+
+
 async def test_the_door_does_not_wait_for_ever() -> None:
     """When nobody takes those who wait, the door is shut after the limit, and it says so."""
     with listening() as listener:
